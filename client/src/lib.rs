@@ -1,0 +1,1 @@
+//! The Rust client for Grovekeeper and Apache ZooKeeper.

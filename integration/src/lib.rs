@@ -1,0 +1,1 @@
+//! End-to-end harness: real server processes, real sockets, real clients.

@@ -1,0 +1,1 @@
+//! The ZooKeeper wire protocol: Jute records to bytes and back.

@@ -1,0 +1,1 @@
+//! Grovekeeper: a ZooKeeper-compatible coordination service.

@@ -1,0 +1,2 @@
+//! The `grovekeeper` binary.
+fn main() {}
