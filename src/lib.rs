@@ -1,1 +1,3 @@
 //! Grovekeeper: a ZooKeeper-compatible coordination service.
+
+pub mod config;

@@ -1,0 +1,102 @@
+//! The settings of a file before they are put together: what depends on several lines waits here.
+
+use std::path::{Path, PathBuf};
+
+use super::servers::ServerSpec;
+use super::types::Config;
+
+/// A value and the line that it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Located<T> {
+    /// Line of the file, counted from 1; 0 if no line said it.
+    pub(super) line: usize,
+    /// The value.
+    pub(super) value: T,
+}
+
+impl<T> Located<T> {
+    pub(super) fn new(line: usize, value: T) -> Self {
+        Self { line, value }
+    }
+
+    pub(super) fn some(line: usize, value: T) -> Option<Self> {
+        Some(Self::new(line, value))
+    }
+}
+
+/// What the lines said so far.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// Everything that one line decides alone.
+    pub(super) config: Config,
+    /// `dataDir`
+    pub(super) data_dir: Option<String>,
+    /// `dataLogDir`
+    pub(super) data_log_dir: Option<String>,
+    /// `clientPort`
+    pub(super) client_port: Option<Located<u16>>,
+    /// `clientPortAddress`
+    pub(super) client_host: Option<Located<String>>,
+    /// `minSessionTimeout`
+    pub(super) min_session_timeout_ms: Option<Located<i32>>,
+    /// `maxSessionTimeout`
+    pub(super) max_session_timeout_ms: Option<Located<i32>>,
+    /// `jute.maxbuffer.extrasize`
+    pub(super) jute_extra_size: Option<usize>,
+    /// `admin.serverAddress`
+    pub(super) admin_host: Option<Located<String>>,
+    /// Whether `metricsProvider.className` is the Prometheus one.
+    pub(super) prometheus: bool,
+    /// `metricsProvider.httpHost`
+    pub(super) metrics_host: Option<Located<String>>,
+    /// `metricsProvider.httpPort`
+    pub(super) metrics_port: u16,
+    /// Whether an `authProvider.N` is the ensemble one.
+    pub(super) ensemble_provider: bool,
+    /// `ensembleAuthName`
+    pub(super) ensemble_names: Vec<String>,
+    /// `enforce.auth.enabled`
+    pub(super) enforce_auth: Located<bool>,
+    /// `enforce.auth.schemes`
+    pub(super) enforce_schemes: Located<Vec<String>>,
+    /// `server.N`
+    pub(super) servers: Vec<Located<ServerSpec>>,
+    /// The file in which the `server.N` lines stand, if it is not the main one.
+    pub(super) servers_file: Option<PathBuf>,
+    /// Line of `standaloneEnabled`; 0 if there is none.
+    pub(super) standalone_line: usize,
+    /// `dynamicConfigFile`
+    pub(super) dynamic_file: Option<Located<String>>,
+}
+
+/// Port of the Prometheus endpoint when the file does not say.
+const METRICS_PORT_DEFAULT: u16 = 7000;
+
+impl Draft {
+    pub(super) fn new(file: &Path) -> Self {
+        let mut config = Config::base(PathBuf::new());
+        config.source = Some(file.to_owned());
+        Self {
+            config,
+            data_dir: None,
+            data_log_dir: None,
+            client_port: None,
+            client_host: None,
+            min_session_timeout_ms: None,
+            max_session_timeout_ms: None,
+            jute_extra_size: None,
+            admin_host: None,
+            prometheus: false,
+            metrics_host: None,
+            metrics_port: METRICS_PORT_DEFAULT,
+            ensemble_provider: false,
+            ensemble_names: Vec::new(),
+            enforce_auth: Located::default(),
+            enforce_schemes: Located::default(),
+            servers: Vec::new(),
+            servers_file: None,
+            standalone_line: 0,
+            dynamic_file: None,
+        }
+    }
+}

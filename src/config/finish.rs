@@ -1,0 +1,206 @@
+//! Puts a draft together: defaults and rules that involve several lines.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use super::draft::{Draft, Located};
+use super::error::{ConfigError, Problem};
+use super::keys::SERVER_IDS;
+use super::servers::{HostPort, ServerRole, ServerSpec};
+use super::types::{Config, ticks_ms};
+
+/// The least value of `jute.maxbuffer.extrasize`, in bytes; smaller ones are raised to it.
+const JUTE_EXTRA_SIZE_MIN: usize = 1024;
+
+/// Schemes that a connection can authenticate with.
+const AUTH_SCHEMES: [&str; 2] = ["digest", "ip"];
+
+/// The valid configuration that the lines of `file` amount to.
+pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigError> {
+    data(&mut draft, file)?;
+    sessions(&mut draft, file)?;
+    limits(&mut draft);
+    ensemble(&mut draft, file)?;
+    clients(&mut draft, file)?;
+    auth(&mut draft, file)?;
+    addresses(&mut draft, file)?;
+    if draft.config.features.read_only_mode {
+        draft.config.words.allow_isro();
+    }
+    draft.config.notices.sort_by_key(|notice| notice.line);
+    Ok(draft.config)
+}
+
+fn data(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    let missing = || ConfigError::Missing {
+        file: file.to_owned(),
+        key: "dataDir",
+        example: "dataDir=/var/lib/zookeeper",
+    };
+    let dir = PathBuf::from(draft.data_dir.clone().ok_or_else(missing)?);
+    draft.config.data.log_dir =
+        draft.data_log_dir.as_ref().map_or_else(|| dir.clone(), PathBuf::from);
+    draft.config.data.dir = dir;
+    Ok(())
+}
+
+fn sessions(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    let sessions = &mut draft.config.sessions;
+    let tick_ms = sessions.tick_time_ms;
+    let (min, max) = (&draft.min_session_timeout_ms, &draft.max_session_timeout_ms);
+    let min_ms = min.as_ref().map_or_else(|| ticks_ms(tick_ms, 2), |min| min.value);
+    let max_ms = max.as_ref().map_or_else(|| ticks_ms(tick_ms, 20), |max| max.value);
+    if min_ms > max_ms {
+        let (line, key, problem) = match (min, max) {
+            (None, Some(max)) => {
+                let problem = format!("{max_ms} ms is less than minSessionTimeout, {min_ms} ms");
+                (max.line, "maxSessionTimeout", problem)
+            }
+            (min, _) => {
+                let problem = format!("{min_ms} ms is more than maxSessionTimeout, {max_ms} ms");
+                (min.as_ref().map_or(0, |min| min.line), "minSessionTimeout", problem)
+            }
+        };
+        return Err(Problem::value(problem).at(file, line, key));
+    }
+    (sessions.min_timeout_ms, sessions.max_timeout_ms) = (min_ms, max_ms);
+    Ok(())
+}
+
+fn limits(draft: &mut Draft) {
+    let limits = &mut draft.config.limits;
+    let extra = draft.jute_extra_size.unwrap_or(limits.jute_max_buffer);
+    limits.jute_extra_size = extra.max(JUTE_EXTRA_SIZE_MIN);
+}
+
+fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    let file = draft.servers_file.as_deref().unwrap_or(file);
+    draft.servers.sort_by_key(|server| server.value.id);
+    let at = |server: &Located<ServerSpec>, problem: Problem| {
+        problem.at(file, server.line, &format!("server.{}", server.value.id))
+    };
+    if let Some(secure) = draft.servers.iter().find(|s| s.value.secure_client.is_some()) {
+        let problem = "TLS is not supported yet; remove the secure client port";
+        return Err(at(secure, Problem::refused(problem)));
+    }
+    if let Some(observer) = draft.servers.iter().find(|s| s.value.role == ServerRole::Observer) {
+        let problem = "observers are not supported yet; remove the line";
+        return Err(at(observer, Problem::refused(problem)));
+    }
+    if let [_, second, ..] = draft.servers.as_slice() {
+        let problem = "ensembles of several servers are not supported yet; keep one server line";
+        return Err(at(second, Problem::refused(problem)));
+    }
+    let own_id = my_id(&draft.config.data.dir)?;
+    let only_id = draft.servers.first().map(|server| server.value.id);
+    let ensemble = &mut draft.config.ensemble;
+    ensemble.my_id = own_id.or(only_id).unwrap_or(0);
+    ensemble.servers = draft.servers.iter().map(|server| server.value.clone()).collect();
+    if !ensemble.standalone_enabled && ensemble.servers.is_empty() {
+        let problem = "it is false, so at least one line server.N is needed";
+        return Err(Problem::value(problem).at(file, draft.standalone_line, "standaloneEnabled"));
+    }
+    Ok(())
+}
+
+/// The number in `dataDir/myid`, if there is such a file.
+fn my_id(data_dir: &Path) -> Result<Option<u64>, ConfigError> {
+    let file = data_dir.join("myid");
+    let wrong = |problem: String| ConfigError::MyId { file: file.clone(), problem };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(format!("cannot read the server number: {error}"))),
+    };
+    let first = text.lines().next().unwrap_or_default().trim();
+    match first.parse::<u64>() {
+        Ok(id) if SERVER_IDS.contains(&id) => Ok(Some(id)),
+        _ => Err(wrong(format!(
+            "the first line must be the number of this server, {} to {}, found \"{first}\"",
+            SERVER_IDS.start(),
+            SERVER_IDS.end()
+        ))),
+    }
+}
+
+fn clients(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    let my_id = draft.config.ensemble.my_id;
+    let listed = draft.servers.iter().find(|server| server.value.id == my_id);
+    let listed = listed.and_then(|s| Some((s.line, s.value.client.as_ref()?)));
+    let port = draft.client_port.clone();
+    let addr = match (port, listed) {
+        (Some(port), Some((line, HostPort { port: other, .. }))) if port.value != *other => {
+            let problem = format!("its client port {other} is not the clientPort {}", port.value);
+            return Err(Problem::value(problem).at(file, line, &format!("server.{my_id}")));
+        }
+        (_, Some((line, HostPort { host, port }))) => {
+            resolve(host, *port).map_err(|p| p.at(file, line, &format!("server.{my_id}")))?
+        }
+        (Some(port), None) => match &draft.client_host {
+            Some(host) => resolve(&host.value, port.value)
+                .map_err(|p| p.at(file, host.line, "clientPortAddress"))?,
+            None => SocketAddr::new(draft.config.clients.addr.ip(), port.value),
+        },
+        (None, None) => {
+            let (file, key) = (file.to_owned(), "clientPort");
+            return Err(ConfigError::Missing { file, key, example: "clientPort=2181" });
+        }
+    };
+    draft.config.clients.addr = addr;
+    Ok(())
+}
+
+fn auth(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    if draft.ensemble_provider {
+        draft.config.auth.ensemble_names = Some(std::mem::take(&mut draft.ensemble_names));
+    }
+    let Located { line, value: enforced } = draft.enforce_auth;
+    if !enforced {
+        return Ok(());
+    }
+    let Located { line: schemes_line, value: schemes } = &draft.enforce_schemes;
+    if schemes.is_empty() {
+        let problem = "it is true, so enforce.auth.schemes must name at least one scheme";
+        return Err(Problem::value(problem).at(file, line, "enforce.auth.enabled"));
+    }
+    if let Some(unknown) = schemes.iter().find(|scheme| !AUTH_SCHEMES.contains(&scheme.as_str())) {
+        let known = AUTH_SCHEMES.join(" and ");
+        let problem = format!("there is no scheme \"{unknown}\"; there are {known}");
+        return Err(Problem::value(problem).at(file, *schemes_line, "enforce.auth.schemes"));
+    }
+    draft.config.auth.enforced_schemes = Some(schemes.clone());
+    Ok(())
+}
+
+fn addresses(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    if let Some(host) = &draft.admin_host {
+        let port = draft.config.admin.addr.port();
+        draft.config.admin.addr = resolve(&host.value, port)
+            .map_err(|problem| problem.at(file, host.line, "admin.serverAddress"))?;
+    }
+    if draft.prometheus {
+        let any = Located::new(0, "0.0.0.0".to_owned());
+        let host = draft.metrics_host.as_ref().unwrap_or(&any);
+        let addr = resolve(&host.value, draft.metrics_port)
+            .map_err(|problem| problem.at(file, host.line, "metricsProvider.httpHost"))?;
+        draft.config.metrics.prometheus_addr = Some(addr);
+    }
+    Ok(())
+}
+
+/// The first address of a host; a name is looked up once, at start.
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, Problem> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let found = (bare, port).to_socket_addrs().map_err(|error| {
+        Problem::value(format!("cannot find the address of \"{host}\": {error}"))
+    })?;
+    let mut found: Vec<SocketAddr> = found.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found
+        .first()
+        .copied()
+        .ok_or_else(|| Problem::value(format!("the name \"{host}\" has no address")))
+}

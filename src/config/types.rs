@@ -1,0 +1,479 @@
+//! The configuration of one server, already valid: no other part of the program parses text again.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::servers::ServerSpec;
+use super::words::Whitelist;
+
+/// The largest packet body that a server reads unless `jute.maxbuffer` says otherwise, in bytes.
+pub const JUTE_MAX_BUFFER_DEFAULT: usize = 0xfffff;
+
+/// Everything that a server is told at start.
+///
+/// A value of this type is valid: ranges, addresses and combinations have been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file that was read, if one was.
+    pub source: Option<PathBuf>,
+    /// Where the data is kept.
+    pub data: DataConfig,
+    /// The port for clients and its limits.
+    pub clients: ClientsConfig,
+    /// Ticks and session timeouts.
+    pub sessions: SessionsConfig,
+    /// Sizes and counts that requests may not exceed.
+    pub limits: LimitsConfig,
+    /// Slowing down and turning away of requests and connections.
+    pub throttle: ThrottleConfig,
+    /// Switches that change what operations do.
+    pub features: FeaturesConfig,
+    /// The removal of empty containers and of expired TTL nodes.
+    pub containers: ContainersConfig,
+    /// Who may authenticate, and how.
+    pub auth: AuthConfig,
+    /// The four-letter words that are answered.
+    pub words: Whitelist,
+    /// The HTTP administration server.
+    pub admin: AdminConfig,
+    /// The Prometheus endpoint.
+    pub metrics: MetricsConfig,
+    /// This server's place among others.
+    pub ensemble: EnsembleConfig,
+    /// TLS settings, kept as they were written.
+    pub tls: TlsConfig,
+    /// Lines of the file that were accepted although they change nothing, in file order.
+    pub notices: Vec<Notice>,
+}
+
+/// A line of the configuration file that is accepted and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Line of the file, counted from 1.
+    pub line: usize,
+    /// The key as written.
+    pub key: String,
+    /// Why it changes nothing here.
+    pub reason: String,
+}
+
+/// Where the data is kept (`dataDir`, `dataLogDir`, ...).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataConfig {
+    /// Directory of the state (`dataDir`).
+    pub dir: PathBuf,
+    /// Directory of the log (`dataLogDir`); the same as `dir` unless it was set.
+    pub log_dir: PathBuf,
+    /// Whether a missing directory is created (`datadir.autocreate`).
+    pub create_dirs: bool,
+    /// Number of log entries after which a checkpoint is taken (`snapCount`), at least 2.
+    pub checkpoint_after_entries: u64,
+    /// A flush of the log that takes longer than this is logged (`fsync.warningthresholdms`).
+    pub slow_fsync_warning_ms: u64,
+}
+
+/// The port for clients (`clientPort`, `clientPortAddress`, ...).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientsConfig {
+    /// Where to listen. An unspecified address (0.0.0.0) means every interface of both address
+    /// families, as it does for a Java server.
+    pub addr: SocketAddr,
+    /// Length of the queue of connections not yet accepted (`clientPortListenBacklog`).
+    /// `None` leaves it to the system.
+    pub listen_backlog: Option<u32>,
+    /// Connections allowed from one address (`maxClientCnxns`). `None` is no limit.
+    pub max_per_ip: Option<u32>,
+    /// Connections allowed in all (`maxCnxns`). `None` is no limit.
+    pub max_total: Option<u32>,
+    /// Whether sockets send TCP keep-alives (`clientTcpKeepAlive`).
+    pub tcp_keep_alive: bool,
+    /// A connection that has not shaken hands by then is closed (`nio.sessionlessCnxnTimeout`).
+    pub handshake_timeout_ms: u64,
+}
+
+/// Ticks and session timeouts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsConfig {
+    /// The unit of time of the others (`tickTime`).
+    pub tick_time_ms: u32,
+    /// The shortest timeout a client gets (`minSessionTimeout`, else two ticks).
+    pub min_timeout_ms: i32,
+    /// The longest timeout a client gets (`maxSessionTimeout`, else twenty ticks).
+    pub max_timeout_ms: i32,
+    /// Whether sessions that never enter the log are offered (`localSessionsEnabled`).
+    pub local_enabled: bool,
+    /// Whether a local session that creates an ephemeral node becomes a global one
+    /// (`localSessionsUpgradingEnabled`).
+    pub local_upgrading: bool,
+}
+
+/// Sizes and counts that requests may not exceed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// The largest packet body, in bytes (`jute.maxbuffer`).
+    pub jute_max_buffer: usize,
+    /// How far beyond `jute_max_buffer` a string inside a record may go, in bytes
+    /// (`jute.maxbuffer.extrasize`, at least 1024).
+    pub jute_extra_size: usize,
+    /// Requests in flight on the whole server before it stops reading from connections that
+    /// already wait for a reply (`globalOutstandingLimit`). `None` is no limit.
+    pub global_outstanding: Option<u32>,
+    /// A request with more bytes than this counts as large (`largeRequestThreshold`).
+    /// `None`: no request does.
+    pub large_request_threshold_bytes: Option<u64>,
+    /// Bytes that all large requests in flight may take together (`largeRequestMaxBytes`).
+    pub large_request_max_bytes: u64,
+}
+
+/// Slowing down and turning away of requests and connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThrottleConfig {
+    /// Requests in the pipeline before new ones wait (`request_throttle_max_requests`).
+    /// `None` is off.
+    pub max_requests: Option<u32>,
+    /// How long a waiting request waits before it looks again (`request_throttle_stall_time`).
+    pub stall_ms: u64,
+    /// Whether requests that became stale while waiting are dropped
+    /// (`request_throttle_drop_stale`).
+    pub drop_stale: bool,
+    /// Whether a request older than its session's timeout is stale
+    /// (`request_stale_latency_check`).
+    pub stale_by_latency: bool,
+    /// Whether a request of a closed connection is stale (`request_stale_connection_check`).
+    pub stale_by_connection: bool,
+    /// A request that waited longer is answered `THROTTLEDOP` (`throttled_op_wait_time`).
+    /// `None` is off.
+    pub throttled_op_wait_ms: Option<u64>,
+    /// The token bucket of new connections.
+    pub connections: ConnectionThrottle,
+}
+
+/// The token bucket of new connections (`connection_throttle_*`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionThrottle {
+    /// Size of the bucket (`connection_throttle_tokens`). `None` is off.
+    pub tokens: Option<u32>,
+    /// Time between two fillings (`connection_throttle_fill_time`).
+    pub fill_time_ms: u64,
+    /// Tokens added at each (`connection_throttle_fill_count`).
+    pub fill_count: u32,
+    /// Time between two changes of the drop probability (`connection_throttle_freeze_time`).
+    /// -1 switches the probabilistic drop off.
+    pub freeze_time_ms: i64,
+    /// Added to the drop probability when the bucket is empty
+    /// (`connection_throttle_drop_increase`).
+    pub drop_increase: f64,
+    /// Taken from it when the bucket is not (`connection_throttle_drop_decrease`).
+    pub drop_decrease: f64,
+    /// Share of free tokens above which it falls (`connection_throttle_decrease_ratio`).
+    pub decrease_ratio: f64,
+    /// Whether connections take tokens by kind of session (`connection_throttle_weight_enabled`).
+    pub weighted: bool,
+    /// Tokens of a new local session (`connection_throttle_local_session_weight`).
+    pub local_weight: u32,
+    /// Tokens of a resumed session (`connection_throttle_renew_session_weight`).
+    pub renew_weight: u32,
+    /// Tokens of a new global session (`connection_throttle_global_session_weight`).
+    pub global_weight: u32,
+}
+
+/// Switches that change what operations do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeaturesConfig {
+    /// Whether TTL nodes may be created (`extendedTypesEnabled`).
+    pub extended_types: bool,
+    /// Whether hard quotas reject writes (`enforceQuota`).
+    pub enforce_quota: bool,
+    /// Whether access control lists are ignored (`skipACL=yes`).
+    pub skip_acl: bool,
+    /// Whether access is checked at the connected server before a write is replicated
+    /// (`enableEagerACLCheck`).
+    pub eager_acl_check: bool,
+    /// Whether the `reconfig` operation is allowed (`reconfigEnabled`).
+    pub reconfig: bool,
+    /// Whether a server without a quorum serves reads (`readonlymode.enabled`).
+    pub read_only_mode: bool,
+}
+
+/// The removal of empty containers and of expired TTL nodes (`znode.container.*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainersConfig {
+    /// Time between two scans (`znode.container.checkIntervalMs`).
+    pub check_interval_ms: u64,
+    /// Removals a minute (`znode.container.maxPerMinute`).
+    pub max_per_minute: u32,
+    /// A container that never had a child is removed after this time
+    /// (`znode.container.maxNeverUsedIntervalMs`). `None` is never.
+    pub max_never_used_ms: Option<u64>,
+}
+
+/// Who may authenticate, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// Whether the scheme `digest` exists (`DigestAuthenticationProvider.enabled`).
+    pub digest_enabled: bool,
+    /// Hash of the scheme `digest` (`DigestAuthenticationProvider.digestAlg`).
+    pub digest_algorithm: DigestAlgorithm,
+    /// `super:<hash>` of the superuser (`DigestAuthenticationProvider.superDigest`).
+    pub super_digest: Option<String>,
+    /// Names that the scheme `ensemble` accepts (`ensembleAuthName`). Empty: the scheme takes
+    /// every name. `None`: the scheme does not exist (`authProvider.N` did not ask for it).
+    pub ensemble_names: Option<Vec<String>>,
+    /// Schemes of which a connection must hold one before it may do anything
+    /// (`enforce.auth.enabled` and `enforce.auth.schemes`). `None`: not enforced.
+    pub enforced_schemes: Option<Vec<String>>,
+}
+
+/// Hash of the scheme `digest`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// SHA-1, ZooKeeper's default.
+    #[default]
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+    /// SHA3-256.
+    Sha3_256,
+    /// SHA3-512.
+    Sha3_512,
+}
+
+/// The HTTP administration server (`admin.*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Whether it runs (`admin.enableServer`).
+    pub enabled: bool,
+    /// Where it listens (`admin.serverAddress`, `admin.serverPort`).
+    pub addr: SocketAddr,
+    /// Whether the server refuses to start when `addr` is taken. True when the address was given
+    /// on the command line; ZooKeeper goes on without the administration server otherwise.
+    pub required: bool,
+    /// Path before the command names (`admin.commandURL`).
+    pub command_url: String,
+    /// A silent connection is closed after this time (`admin.idleTimeout`).
+    pub idle_timeout_ms: u64,
+    /// Least time between two snapshots or restores (`admin.rateLimiterIntervalInMS`).
+    pub rate_limiter_interval_ms: u64,
+    /// Whether the command `snapshot` is answered (`admin.snapshot.enabled`).
+    pub snapshot_enabled: bool,
+    /// Whether the command `restore` is answered (`admin.restore.enabled`).
+    pub restore_enabled: bool,
+}
+
+/// The Prometheus endpoint (`metricsProvider.*`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// Where `/metrics` is served. `None`: nowhere.
+    pub prometheus_addr: Option<SocketAddr>,
+}
+
+/// This server's place among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnsembleConfig {
+    /// Number in `dataDir/myid`; 0 for a server that has none.
+    pub my_id: u64,
+    /// The lines `server.N`, by number. Empty for a server on its own.
+    pub servers: Vec<ServerSpec>,
+    /// Ticks that a follower may take to connect and catch up (`initLimit`).
+    pub init_limit_ticks: u32,
+    /// Ticks that a follower may be without contact (`syncLimit`).
+    pub sync_limit_ticks: u32,
+    /// Whether a single server may run outside any ensemble (`standaloneEnabled`).
+    pub standalone_enabled: bool,
+    /// How long a connection to another server may take to open (`cnxTimeout`).
+    pub peer_connect_timeout_ms: u64,
+    /// Whether sockets between servers send TCP keep-alives (`tcpKeepAlive`).
+    pub peer_tcp_keep_alive: bool,
+    /// Whether ports for servers listen on every interface (`quorumListenOnAllIPs`).
+    pub listen_on_all_ips: bool,
+}
+
+/// TLS settings as they were written (`ssl.*`, `ssl.quorum.*`, ...), key and value in file order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Key without the prefix `zookeeper.`, and its value.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Config {
+    /// A server on its own: 127.0.0.1:2181, data in `dir`, every other setting as ZooKeeper's.
+    #[must_use]
+    pub fn standalone(dir: impl Into<PathBuf>) -> Self {
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut config = Self::base(dir.into());
+        config.clients.addr = SocketAddr::new(local, CLIENT_PORT_DEFAULT);
+        config.admin.addr = SocketAddr::new(local, ADMIN_PORT_DEFAULT);
+        config
+    }
+
+    /// ZooKeeper's defaults, listening on every interface.
+    pub(super) fn base(dir: PathBuf) -> Self {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            source: None,
+            data: DataConfig::new(dir),
+            clients: ClientsConfig::new(SocketAddr::new(any, CLIENT_PORT_DEFAULT)),
+            sessions: SessionsConfig::with_tick(TICK_TIME_DEFAULT_MS),
+            limits: LimitsConfig::default(),
+            throttle: ThrottleConfig::default(),
+            features: FeaturesConfig::default(),
+            containers: ContainersConfig::default(),
+            auth: AuthConfig::default(),
+            words: Whitelist::default(),
+            admin: AdminConfig::new(SocketAddr::new(any, ADMIN_PORT_DEFAULT)),
+            metrics: MetricsConfig::default(),
+            ensemble: EnsembleConfig::default(),
+            tls: TlsConfig::default(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// Moves state and log to `dir`, as `--data-dir` does.
+    pub fn set_data_dir(&mut self, dir: impl Into<PathBuf>) {
+        self.data.dir = dir.into();
+        self.data.log_dir.clone_from(&self.data.dir);
+    }
+}
+
+/// ZooKeeper's usual client port.
+const CLIENT_PORT_DEFAULT: u16 = 2181;
+/// Port of the administration server.
+const ADMIN_PORT_DEFAULT: u16 = 8080;
+/// `tickTime` when the file does not say.
+const TICK_TIME_DEFAULT_MS: u32 = 3000;
+
+impl DataConfig {
+    fn new(dir: PathBuf) -> Self {
+        Self {
+            log_dir: dir.clone(),
+            dir,
+            create_dirs: true,
+            checkpoint_after_entries: 100_000,
+            slow_fsync_warning_ms: 1000,
+        }
+    }
+}
+
+impl ClientsConfig {
+    fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            listen_backlog: None,
+            max_per_ip: Some(60),
+            max_total: None,
+            tcp_keep_alive: false,
+            handshake_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl SessionsConfig {
+    fn with_tick(tick_time_ms: u32) -> Self {
+        Self {
+            tick_time_ms,
+            min_timeout_ms: ticks_ms(tick_time_ms, 2),
+            max_timeout_ms: ticks_ms(tick_time_ms, 20),
+            local_enabled: false,
+            local_upgrading: false,
+        }
+    }
+}
+
+/// `count` ticks in milliseconds, at most what a session timeout can hold.
+pub(super) fn ticks_ms(tick_time_ms: u32, count: u32) -> i32 {
+    i32::try_from(u64::from(tick_time_ms) * u64::from(count)).unwrap_or(i32::MAX)
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            jute_max_buffer: JUTE_MAX_BUFFER_DEFAULT,
+            jute_extra_size: JUTE_MAX_BUFFER_DEFAULT,
+            global_outstanding: Some(1000),
+            large_request_threshold_bytes: None,
+            large_request_max_bytes: 100 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for ThrottleConfig {
+    fn default() -> Self {
+        Self {
+            max_requests: None,
+            stall_ms: 100,
+            drop_stale: true,
+            stale_by_latency: false,
+            stale_by_connection: true,
+            throttled_op_wait_ms: None,
+            connections: ConnectionThrottle::default(),
+        }
+    }
+}
+
+impl Default for ConnectionThrottle {
+    fn default() -> Self {
+        Self {
+            tokens: None,
+            fill_time_ms: 1,
+            fill_count: 1,
+            freeze_time_ms: -1,
+            drop_increase: 0.02,
+            drop_decrease: 0.002,
+            decrease_ratio: 0.0,
+            weighted: false,
+            local_weight: 1,
+            renew_weight: 2,
+            global_weight: 3,
+        }
+    }
+}
+
+impl Default for ContainersConfig {
+    fn default() -> Self {
+        Self { check_interval_ms: 60_000, max_per_minute: 10_000, max_never_used_ms: None }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            digest_enabled: true,
+            digest_algorithm: DigestAlgorithm::default(),
+            super_digest: None,
+            ensemble_names: None,
+            enforced_schemes: None,
+        }
+    }
+}
+
+impl AdminConfig {
+    fn new(addr: SocketAddr) -> Self {
+        Self {
+            enabled: true,
+            addr,
+            required: false,
+            command_url: "/commands".to_owned(),
+            idle_timeout_ms: 30_000,
+            rate_limiter_interval_ms: 300_000,
+            snapshot_enabled: true,
+            restore_enabled: true,
+        }
+    }
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> Self {
+        Self {
+            my_id: 0,
+            servers: Vec::new(),
+            init_limit_ticks: 0,
+            sync_limit_ticks: 0,
+            standalone_enabled: true,
+            peer_connect_timeout_ms: 5000,
+            peer_tcp_keep_alive: false,
+            listen_on_all_ips: false,
+        }
+    }
+}
