@@ -1,3 +1,4 @@
 //! Grovekeeper: a ZooKeeper-compatible coordination service.
 
+pub mod cli;
 pub mod config;

@@ -1,2 +1,7 @@
 //! The `grovekeeper` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grovekeeper::cli::main(std::env::args_os())
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::servers::ServerSpec;
-use super::types::Config;
+use super::types::{Config, Overrides};
 
 /// A value and the line that it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ impl<T> Located<T> {
 /// What the lines said so far.
 #[derive(Debug)]
 pub(super) struct Draft {
+    /// What the command line says.
+    pub(super) overrides: Overrides,
     /// Everything that one line decides alone.
     pub(super) config: Config,
     /// `dataDir`
@@ -73,10 +75,11 @@ pub(super) struct Draft {
 const METRICS_PORT_DEFAULT: u16 = 7000;
 
 impl Draft {
-    pub(super) fn new(file: &Path) -> Self {
+    pub(super) fn new(file: &Path, overrides: &Overrides) -> Self {
         let mut config = Config::base(PathBuf::new());
         config.source = Some(file.to_owned());
         Self {
+            overrides: overrides.clone(),
             config,
             data_dir: None,
             data_log_dir: None,

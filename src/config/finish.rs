@@ -24,6 +24,7 @@ pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigErro
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
     addresses(&mut draft, file)?;
+    draft.config.apply(&draft.overrides);
     if draft.config.features.read_only_mode {
         draft.config.words.allow_isro();
     }
@@ -37,6 +38,10 @@ fn data(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
         key: "dataDir",
         example: "dataDir=/var/lib/zookeeper",
     };
+    if draft.overrides.data_dir.is_some() {
+        draft.config.apply(&draft.overrides);
+        return Ok(());
+    }
     let dir = PathBuf::from(draft.data_dir.clone().ok_or_else(missing)?);
     draft.config.data.log_dir =
         draft.data_log_dir.as_ref().map_or_else(|| dir.clone(), PathBuf::from);
@@ -124,6 +129,9 @@ fn my_id(data_dir: &Path) -> Result<Option<u64>, ConfigError> {
 }
 
 fn clients(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
+    if draft.overrides.client_addr.is_some() {
+        return Ok(());
+    }
     let my_id = draft.config.ensemble.my_id;
     let listed = draft.servers.iter().find(|server| server.value.id == my_id);
     let listed = listed.and_then(|s| Some((s.line, s.value.client.as_ref()?)));

@@ -30,6 +30,6 @@ pub use servers::{HostPort, PeerAddr, ServerRole, ServerSpec};
 pub use types::{
     AdminConfig, AuthConfig, ClientsConfig, Config, ConnectionThrottle, ContainersConfig,
     DataConfig, DigestAlgorithm, EnsembleConfig, FeaturesConfig, JUTE_MAX_BUFFER_DEFAULT,
-    LimitsConfig, MetricsConfig, Notice, SessionsConfig, ThrottleConfig, TlsConfig,
+    LimitsConfig, MetricsConfig, Notice, Overrides, SessionsConfig, ThrottleConfig, TlsConfig,
 };
 pub use words::{FOUR_LETTER_WORDS, Whitelist};

@@ -330,11 +330,32 @@ impl Config {
         }
     }
 
-    /// Moves state and log to `dir`, as `--data-dir` does.
-    pub fn set_data_dir(&mut self, dir: impl Into<PathBuf>) {
-        self.data.dir = dir.into();
-        self.data.log_dir.clone_from(&self.data.dir);
+    /// Puts the settings of the command line in the place of those of the file.
+    pub(super) fn apply(&mut self, overrides: &Overrides) {
+        if let Some(dir) = &overrides.data_dir {
+            self.data.dir.clone_from(dir);
+            self.data.log_dir.clone_from(dir);
+        }
+        if let Some(addr) = overrides.client_addr {
+            self.clients.addr = addr;
+        }
+        if let Some(addr) = overrides.admin_addr {
+            self.admin.addr = addr;
+            self.admin.enabled = true;
+            self.admin.required = true;
+        }
     }
+}
+
+/// Settings of the command line, which win over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Where state and log are kept (`--data-dir`).
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen for clients (`--client-addr`).
+    pub client_addr: Option<SocketAddr>,
+    /// Where the administration server listens, which this also switches on (`--admin-addr`).
+    pub admin_addr: Option<SocketAddr>,
 }
 
 /// ZooKeeper's usual client port.

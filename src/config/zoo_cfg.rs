@@ -7,7 +7,7 @@ use super::error::{ConfigError, Place, Problem};
 use super::finish::finish;
 use super::keys::{self, Effect, Setting};
 use super::properties::{self, Entry, SyntaxError};
-use super::types::{Config, Notice};
+use super::types::{Config, Notice, Overrides};
 use super::value::Value;
 
 /// Where data is kept when no configuration file is given, relative to the working directory.
@@ -19,8 +19,16 @@ impl Config {
     /// # Errors
     /// The first thing in it that cannot be used, as one line that names file, line and key.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(file, &Overrides::default())
+    }
+
+    /// Reads a `zoo.cfg` of which the command line overrides a part.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a line that the command line replaces may be missing.
+    pub fn load_with(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let entries = read(file)?;
-        let mut draft = Draft::new(file);
+        let mut draft = Draft::new(file, overrides);
         for entry in &entries {
             apply(&mut draft, file, entry)?;
         }
@@ -32,10 +40,12 @@ impl Config {
     }
 
     /// The configuration of a server that was started without a file: on its own, listening on
-    /// 127.0.0.1:2181, data in `./grovekeeper-data`.
+    /// 127.0.0.1:2181, data in `./grovekeeper-data`, unless the command line says otherwise.
     #[must_use]
-    pub fn without_file() -> Self {
-        Self::standalone(DATA_DIR_DEFAULT)
+    pub fn without_file(overrides: &Overrides) -> Self {
+        let mut config = Self::standalone(DATA_DIR_DEFAULT);
+        config.apply(overrides);
+        config
     }
 }
 

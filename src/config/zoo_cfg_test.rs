@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Config, ConfigError, DataSizes, DigestAlgorithm};
+use super::{Config, ConfigError, DataSizes, DigestAlgorithm, Overrides};
 
 /// Writes a file with the lines that every file needs, then `lines` from line 3 on.
 fn write(dir: &Path, lines: &str) -> PathBuf {
@@ -227,4 +227,29 @@ fn conf_shows_zookeepers_keys_in_their_order() {
                     minSessionTimeout=6000 maxSessionTimeout=60000 clientPortListenBacklog=-1 \
                     serverId=0";
     assert_eq!(lines.join(" "), expected);
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_stands_in_for_its_lines() {
+    // A directory or an address given by hand is used, whether or not the file has one.
+    let dir = temp_dir();
+    let file = write(dir.path(), "admin.enableServer=false\ndataLogDir=/log\n");
+    let overrides = Overrides {
+        data_dir: Some(dir.path().join("other")),
+        client_addr: Some(([127, 0, 0, 1], 4000).into()),
+        admin_addr: Some(([127, 0, 0, 1], 4001).into()),
+    };
+    let empty = dir.path().join("empty.cfg");
+    std::fs::write(&empty, "").unwrap();
+    for config in [
+        Config::load_with(&file, &overrides).unwrap(),
+        Config::load_with(&empty, &overrides).unwrap(),
+        Config::without_file(&overrides),
+    ] {
+        assert_eq!(config.data.dir, dir.path().join("other"));
+        assert_eq!(config.data.log_dir, config.data.dir);
+        assert_eq!(config.clients.addr.to_string(), "127.0.0.1:4000");
+        assert_eq!(config.admin.addr.to_string(), "127.0.0.1:4001");
+        assert!(config.admin.enabled && config.admin.required);
+    }
 }

@@ -1,0 +1,14 @@
+//! The command line: `grovekeeper serve`, `grovekeeper bench`.
+//!
+//! Exit codes: 0 for success, 1 for a failure, 2 for a command line or a configuration that cannot
+//! be used. A failure is one line on standard error.
+
+mod args;
+mod error;
+mod log;
+mod output;
+mod run;
+mod serve;
+mod signals;
+
+pub use run::main;

@@ -1,0 +1,46 @@
+//! From the arguments to the exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Cli, Command};
+use super::error::CliError;
+use super::output::{complain, say};
+use super::{log, serve};
+
+/// Runs the command that `args` (the program's name first) ask for and returns the exit code:
+/// 0 for success, 1 for a failure, 2 for input that cannot be used.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive here too; clap knows which stream they belong to.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), CliError> {
+    log::init(cli.log.as_deref())?;
+    match &cli.command {
+        Command::Serve(args) => runtime()?.block_on(serve::serve(args)),
+        Command::Version => {
+            say(format_args!("grovekeeper {}", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,77 @@
+//! `grovekeeper serve`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::args::ServeArgs;
+use super::error::CliError;
+use super::output::say;
+use super::signals::StopSignals;
+use crate::config::Config;
+
+/// Runs a server until SIGINT or SIGTERM.
+pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
+    let config = load(args)?;
+    let mut signals = StopSignals::catch()?;
+    let stopped = async {
+        let signal = signals.next().await;
+        tracing::info!("{signal}: stopping");
+    };
+    say(start_line(config.clients.addr, &config.data.dir));
+    run(config, stopped).await.map_err(CliError::Serve)
+}
+
+/// Runs a server until `stopped` is ready.
+#[expect(clippy::unused_async, reason = "the server that it will run is asynchronous")]
+async fn run(
+    _config: Config,
+    _stopped: impl Future<Output = ()>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    Err("this build has no server".into())
+}
+
+/// Reads the configuration and logs the lines that change nothing.
+fn load(args: &ServeArgs) -> Result<Config, CliError> {
+    let overrides = args.overrides();
+    let Some(file) = &args.config else { return Ok(Config::without_file(&overrides)) };
+    let config = Config::load_with(file, &overrides)?;
+    for notice in &config.notices {
+        let (file, key, reason) = (file.display(), &notice.key, &notice.reason);
+        tracing::info!("{file}:{}: {key} changes nothing: {reason}", notice.line);
+    }
+    Ok(config)
+}
+
+/// The one line that a started server prints: where it listens, where its data is, what to try.
+fn start_line(client_addr: SocketAddr, data_dir: &Path) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    let reachable = if client_addr.ip().is_unspecified() {
+        format!("localhost {}", client_addr.port())
+    } else {
+        format!("{} {}", client_addr.ip(), client_addr.port())
+    };
+    format!(
+        "Grovekeeper {version} listens on {client_addr}, data in {}; try: echo srvr | nc {reachable}",
+        data_dir.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_line_says_where_and_what_next() {
+        // One line holds the address, the directory and a command that works as it stands.
+        let line = start_line(([127, 0, 0, 1], 2181).into(), Path::new("/data"));
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            "Grovekeeper {version} listens on 127.0.0.1:2181, data in /data; \
+             try: echo srvr | nc 127.0.0.1 2181"
+        );
+        assert_eq!(line, expected);
+        let line = start_line(([0, 0, 0, 0], 4000).into(), Path::new("/data"));
+        assert!(line.ends_with("nc localhost 4000"), "{line}");
+    }
+}
