@@ -1,0 +1,4 @@
+//! The suites of third-party clients, each against a server of its own.
+//!
+//! What a client's suite does is written in the client's own language under `integration/clients/`;
+//! here is only which suites there are and how the server is set up for them.

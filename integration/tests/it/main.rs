@@ -1,0 +1,3 @@
+//! End-to-end tests that need only Rust: one module a promise.
+
+mod sessions;
