@@ -1,0 +1,59 @@
+//! `setData`.
+
+use std::sync::Arc;
+
+use jute_proto::Perms;
+
+use super::super::acl;
+use super::super::error::OpError;
+use super::super::node::Node;
+use super::super::path;
+use super::super::quota::Usage;
+use super::super::store::NodeId;
+use super::super::tree::Tree;
+use super::super::txn::{Change, ChangeKind, OpContext, TxnResult};
+use super::dispatch::{bytes, check_version};
+
+impl Tree {
+    pub(super) fn set_data(
+        &mut self,
+        ctx: &OpContext<'_>,
+        path: &str,
+        data: Option<&[u8]>,
+        version: i32,
+        changes: &mut Vec<Change>,
+    ) -> Result<TxnResult, OpError> {
+        path::validate(path)?;
+        let (id, node) = self.existing(path)?;
+        acl::check(node.acl(), ctx.identities, Perms::WRITE, ctx.policy)?;
+        let current_version = node.content.version;
+        let added = data.map_or(0, <[u8]>::len) as i64 - bytes(&node.content);
+        let usage = Usage { nodes: 0, bytes: added };
+        self.check_quota(path, usage, ctx.policy)?;
+        check_version(version, current_version)?;
+
+        let node = self.put_data(ctx, id, data, changes);
+        let stat = node.stat();
+        self.add_usage(path, usage);
+        Ok(TxnResult::DataSet(stat))
+    }
+
+    /// Sets the data of a node that nothing speaks against setting.
+    pub(super) fn put_data(
+        &mut self,
+        ctx: &OpContext<'_>,
+        id: NodeId,
+        data: Option<&[u8]>,
+        changes: &mut Vec<Change>,
+    ) -> &Node {
+        self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
+        let node = self.store.get(id);
+        changes.push(Change {
+            kind: ChangeKind::DataChanged,
+            path: Arc::clone(node.shared_path()),
+            acl: Arc::clone(node.shared_acl()),
+            parent_acl: Arc::clone(node.shared_acl()),
+        });
+        node
+    }
+}

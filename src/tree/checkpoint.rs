@@ -1,0 +1,203 @@
+//! What a checkpoint writes of a tree, and the way back.
+//!
+//! [`Tree::take_changed`] is the one step that needs the tree: it copies a few pointers for each
+//! node that changed. Turning the nodes into rows happens later and elsewhere. A row is a path and
+//! the encoded node, or nothing where the node is gone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::mutate::ChangeList;
+use super::node::{Content, Node, NodeKind};
+use super::path;
+use super::row::{self, RowError};
+use super::tree::Tree;
+
+/// The nodes that changed between two checkpoints, as they were at the second.
+#[derive(Debug, Default)]
+#[must_use = "what is not written is lost to the checkpoint"]
+pub struct ChangedNodes {
+    removed: Vec<Arc<str>>,
+    nodes: Vec<(Arc<str>, Content)>,
+}
+
+/// A row of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// The path.
+    pub key: Bytes,
+    /// The encoded node; `None` where there is none any more.
+    pub value: Option<Bytes>,
+}
+
+impl ChangedNodes {
+    /// How many rows there are to write.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.removed.len() + self.nodes.len()
+    }
+
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows, to be written in this order: a path that was removed and created again comes
+    /// twice.
+    pub fn rows(&self) -> impl Iterator<Item = NodeRow> {
+        let key = |path: &Arc<str>| Bytes::copy_from_slice(path.as_bytes());
+        let removed = self.removed.iter().map(move |path| NodeRow { key: key(path), value: None });
+        let nodes = self.nodes.iter().map(move |(path, content)| {
+            let value = row::encode(content, Vec::with_capacity(content.data_len() + 96));
+            NodeRow { key: key(path), value: Some(value.into()) }
+        });
+        removed.chain(nodes)
+    }
+
+    /// [`rows`](Self::rows) for whoever wants to own the iterator.
+    pub fn into_rows(self) -> impl Iterator<Item = NodeRow> + Send {
+        let Self { removed, nodes } = self;
+        let key = |path: &Arc<str>| Bytes::copy_from_slice(path.as_bytes());
+        let removed = removed.into_iter().map(move |path| NodeRow { key: key(&path), value: None });
+        let nodes = nodes.into_iter().map(move |(path, content)| {
+            let value = row::encode(&content, Vec::with_capacity(content.data_len() + 96));
+            NodeRow { key: key(&path), value: Some(value.into()) }
+        });
+        removed.chain(nodes)
+    }
+}
+
+impl Tree {
+    /// Hands out all that changed since the last call, or since the tree was made. Costs a few
+    /// pointer copies a changed node.
+    pub fn take_changed(&mut self) -> ChangedNodes {
+        let ChangeList { slots, removed } = std::mem::take(&mut self.changed);
+        let mut nodes = Vec::with_capacity(slots.len());
+        for id in slots {
+            self.store.set_changed(id, false);
+            if let Some(node) = self.store.live_mut(id) {
+                node.stored = true;
+                nodes.push((Arc::clone(&node.path), node.content.clone()));
+            }
+        }
+        ChangedNodes { removed, nodes }
+    }
+
+    /// Takes back changes that could not be written: the next [`take_changed`](Self::take_changed)
+    /// has them again, as they then are.
+    pub fn put_back_changed(&mut self, unwritten: ChangedNodes) {
+        let ChangedNodes { removed, nodes } = unwritten;
+        let paths = removed.into_iter().chain(nodes.into_iter().map(|(path, _)| path));
+        for path in paths {
+            match self.find(&path) {
+                Some(id) => self.note_change(id),
+                None => self.changed.removed.push(path),
+            }
+        }
+    }
+}
+
+/// Why rows are not the checkpoint of a tree.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// A key is no text.
+    #[error("a node has a path that is not UTF-8: {}", .0.escape_ascii())]
+    NotText(Vec<u8>),
+    /// A key is no path that a node can have.
+    #[error("a node has the impossible path {0:?}")]
+    Path(String),
+    /// A value does not decode.
+    #[error("the row of node {path} is unusable: {reason}")]
+    Row {
+        /// The node.
+        path: String,
+        /// What is wrong.
+        reason: RowError,
+    },
+    /// Two rows have one path.
+    #[error("node {0} is there twice")]
+    Twice(String),
+    /// A node's parent is not among the rows.
+    #[error("node {0} has no parent")]
+    NoParent(String),
+    /// A node is below an ephemeral one.
+    #[error("node {0} is below an ephemeral node")]
+    EphemeralParent(String),
+    /// A node that each tree has is not among the rows.
+    #[error("node {0}, which each tree has, is missing")]
+    NoBuiltIn(&'static str),
+}
+
+/// Builds a tree from rows, which may come in any order. Sorted is fastest.
+#[derive(Debug)]
+pub struct TreeLoader {
+    tree: Tree,
+}
+
+impl Default for TreeLoader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TreeLoader {
+    /// Begins without rows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { tree: Tree::without_nodes() }
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// [`LoadError`] where key or value is not what a checkpoint writes, or the path is known.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let path = std::str::from_utf8(key).map_err(|_| LoadError::NotText(key.to_vec()))?;
+        path::validate(path).map_err(|_| LoadError::Path(path.to_owned()))?;
+        if self.tree.find(path).is_some() {
+            return Err(LoadError::Twice(path.to_owned()));
+        }
+        let path: Arc<str> = path.into();
+        let content = row::decode(&path, value, &mut self.tree.acls)
+            .map_err(|reason| LoadError::Row { path: (*path).to_owned(), reason })?;
+        let mut node = Node::new(path, content);
+        node.stored = true;
+        self.tree.insert(node);
+        Ok(())
+    }
+
+    /// Joins the nodes to a tree, in which nothing counts as changed.
+    ///
+    /// # Errors
+    /// [`LoadError`] where the nodes are not one whole tree.
+    pub fn finish(mut self) -> Result<Tree, LoadError> {
+        if let Some(missing) = path::BUILT_IN.into_iter().find(|path| self.tree.get(path).is_none())
+        {
+            return Err(LoadError::NoBuiltIn(missing));
+        }
+        let mut paths: Vec<_> = self.tree.store.iter().map(|(_, node)| node.path.clone()).collect();
+        // Each set of children is filled in its order, and errors do not depend on slots.
+        paths.sort_unstable();
+        for path in paths {
+            self.join(path)?;
+        }
+        Ok(self.tree)
+    }
+
+    fn join(&mut self, path: Arc<str>) -> Result<(), LoadError> {
+        let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
+            return Ok(());
+        };
+        let Some(parent) = self.tree.find(parent) else {
+            return Err(LoadError::NoParent((*path).to_owned()));
+        };
+        let parent = self.tree.store.get_mut(parent);
+        if matches!(parent.kind(), NodeKind::Ephemeral(_)) {
+            return Err(LoadError::EphemeralParent((*path).to_owned()));
+        }
+        parent.children.get_or_insert_default().insert(path);
+        Ok(())
+    }
+}

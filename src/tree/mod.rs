@@ -1,0 +1,43 @@
+//! The data model: a tree of znodes, its rules, and nothing else.
+//!
+//! * [`Tree::apply`] judges a [`WriteOp`] and carries it out or says why not. It reads its
+//!   arguments and the tree only, so replicas that apply the same writes have the same trees.
+//! * [`Change`]s tell the watches what happened.
+//! * Reads ([`Tree::get`] and the access-checked ones of `read`) take `&Tree` and may run side by
+//!   side.
+//! * [`Tree::take_changed`] hands out what a checkpoint has to write, [`TreeLoader`] reads it back.
+//! * [`Tree::digest`] is equal for equal trees.
+//!
+//! Invariants: every node but the root has its parent in the tree; ephemeral nodes have no
+//! children; the [built-in](path::BUILT_IN) nodes are always there; the indexes of ephemeral,
+//! container and TTL nodes and of quotas, the digest and the data size follow from the nodes; a
+//! failed operation leaves no trace.
+
+pub mod acl;
+mod apply;
+mod checkpoint;
+pub mod digest;
+mod error;
+mod mutate;
+mod node;
+pub mod path;
+mod policy;
+mod quota;
+mod read;
+mod row;
+mod scheme;
+mod store;
+#[expect(clippy::module_inception, reason = "the folder is named after its central type")]
+mod tree;
+mod txn;
+
+pub use acl::{AclList, AclRef};
+pub use checkpoint::{ChangedNodes, LoadError, NodeRow, TreeLoader};
+pub use error::OpError;
+pub use node::{Node, NodeKind, TTL_MS_MAX};
+pub use policy::Policy;
+pub use quota::{QuotaEvent, QuotaUnit};
+pub use read::ExpirySettings;
+pub use row::RowError;
+pub use tree::Tree;
+pub use txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult, WriteOp};

@@ -1,0 +1,201 @@
+//! The three ways to change a tree: attach a node, detach one, change one's content.
+//!
+//! Everything that follows from the nodes (children, indexes, digest, size) is kept up here and
+//! nowhere else, forwards and backwards: while a `multi` is applied, each change notes its inverse.
+
+use std::sync::Arc;
+
+use super::node::{Content, Node, NodeKind};
+use super::store::NodeId;
+use super::tree::Tree;
+
+/// What the next checkpoint has to write.
+#[derive(Debug, Default)]
+pub(super) struct ChangeList {
+    /// Slots whose node, if there is one, was created or changed. A slot is listed once.
+    pub(super) slots: Vec<NodeId>,
+    /// Paths that the last checkpoint has and that were deleted since. A node may have been created
+    /// there again, so removals are to be written before changes.
+    pub(super) removed: Vec<Arc<str>>,
+}
+
+/// How to take back one change.
+#[derive(Debug)]
+pub(super) enum Undo {
+    Detach { parent: NodeId, id: NodeId },
+    Attach { parent: NodeId, node: Box<Node> },
+    Content { id: NodeId, content: Box<Content> },
+}
+
+/// Where a `multi` began.
+#[derive(Debug)]
+pub(super) struct Savepoint {
+    slots: usize,
+    removed: usize,
+}
+
+impl Tree {
+    /// Adds a node under its parent. Only the root has none.
+    pub(super) fn attach(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
+        let id = self.link(parent, node);
+        self.note_change(id);
+        if let (Some(undo), Some(parent)) = (&mut self.undo, parent) {
+            undo.push(Undo::Detach { parent, id });
+        }
+        id
+    }
+
+    /// Removes a node without children. The caller has the last of it.
+    pub(super) fn detach(&mut self, parent: NodeId, id: NodeId) -> Detached {
+        let node = self.unlink(parent, id);
+        if node.stored {
+            self.changed.removed.push(Arc::clone(&node.path));
+        }
+        let detached = Detached { path: Arc::clone(&node.path), content: node.content.clone() };
+        if let Some(undo) = &mut self.undo {
+            undo.push(Undo::Attach { parent, node: Box::new(node) });
+        }
+        detached
+    }
+
+    /// Changes the content of a node, though never its kind.
+    pub(super) fn change(&mut self, id: NodeId, change: impl FnOnce(&str, &mut Content)) {
+        let node = self.store.get_mut(id);
+        if let Some(undo) = &mut self.undo {
+            undo.push(Undo::Content { id, content: Box::new(node.content.clone()) });
+        }
+        let (digest, size) = (node.content.digest(), node.content.data_len() as u64);
+        change(&node.path, &mut node.content);
+        let content = &node.content;
+        self.digest = self.digest.wrapping_sub(digest).wrapping_add(content.digest());
+        self.data_size = self.data_size - size + content.data_len() as u64;
+        self.note_change(id);
+    }
+
+    /// From here on changes can be taken back.
+    pub(super) fn begin(&mut self) -> Savepoint {
+        self.undo = Some(Vec::new());
+        Savepoint { slots: self.changed.slots.len(), removed: self.changed.removed.len() }
+    }
+
+    /// Keeps all that changed since [`begin`](Self::begin).
+    pub(super) fn commit(&mut self) {
+        self.undo = None;
+    }
+
+    /// Takes back all that changed since [`begin`](Self::begin).
+    pub(super) fn roll_back(&mut self, savepoint: &Savepoint) {
+        for undo in self.undo.take().unwrap_or_default().into_iter().rev() {
+            match undo {
+                Undo::Detach { parent, id } => drop(self.unlink(parent, id)),
+                Undo::Attach { parent, node } => {
+                    self.link(Some(parent), *node);
+                }
+                Undo::Content { id, content } => self.put_content_back(id, *content),
+            }
+        }
+        for id in self.changed.slots.drain(savepoint.slots..) {
+            self.store.set_changed(id, false);
+        }
+        self.changed.removed.truncate(savepoint.removed);
+    }
+
+    fn put_content_back(&mut self, id: NodeId, content: Content) {
+        let node = self.store.get_mut(id);
+        let undone = std::mem::replace(&mut node.content, content);
+        let content = &node.content;
+        self.digest = self.digest.wrapping_sub(undone.digest()).wrapping_add(content.digest());
+        self.data_size = self.data_size - undone.data_len() as u64 + content.data_len() as u64;
+    }
+
+    /// Puts a node on the list of changes.
+    pub(super) fn note_change(&mut self, id: NodeId) {
+        let node = self.store.get_mut(id);
+        if !node.changed {
+            node.changed = true;
+            self.changed.slots.push(id);
+        }
+    }
+
+    fn link(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
+        let path = Arc::clone(&node.path);
+        let id = self.insert(node);
+        if let Some(parent) = parent {
+            self.store.get_mut(parent).children.get_or_insert_default().insert(path);
+        }
+        id
+    }
+
+    /// Adds a node, but not to the children of its parent: loading does this when all are there.
+    pub(super) fn insert(&mut self, node: Node) -> NodeId {
+        self.digest = self.digest.wrapping_add(node.content.digest());
+        self.data_size += size(&node);
+        self.index(&node);
+        self.store.insert(node)
+    }
+
+    fn unlink(&mut self, parent: NodeId, id: NodeId) -> Node {
+        let node = self.store.remove(id);
+        debug_assert_eq!(node.child_count(), 0, "a node with children cannot go");
+        self.digest = self.digest.wrapping_sub(node.content.digest());
+        self.data_size -= size(&node);
+        self.unindex(&node);
+        let siblings = &mut self.store.get_mut(parent).children;
+        if let Some(children) = siblings {
+            children.remove(&*node.path);
+            if children.is_empty() {
+                *siblings = None;
+            }
+        }
+        node
+    }
+
+    fn index(&mut self, node: &Node) {
+        match node.kind() {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => {
+                let new = self.ephemerals.entry(session).or_default().insert(node.path.clone());
+                self.ephemeral_count += usize::from(new);
+            }
+            NodeKind::Container => {
+                self.containers.insert(node.path.clone());
+            }
+            NodeKind::Ttl(_) => {
+                self.ttl_nodes.insert(node.path.clone());
+            }
+        }
+        self.quotas.node_attached(&node.path);
+    }
+
+    fn unindex(&mut self, node: &Node) {
+        match node.kind() {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => {
+                if let Some(paths) = self.ephemerals.get_mut(&session) {
+                    self.ephemeral_count -= usize::from(paths.remove(&node.path));
+                    if paths.is_empty() {
+                        self.ephemerals.remove(&session);
+                    }
+                }
+            }
+            NodeKind::Container => {
+                self.containers.remove(&node.path);
+            }
+            NodeKind::Ttl(_) => {
+                self.ttl_nodes.remove(&node.path);
+            }
+        }
+        self.quotas.node_detached(&node.path);
+    }
+}
+
+/// What is left of a node that was detached.
+#[derive(Debug)]
+pub(super) struct Detached {
+    pub(super) path: Arc<str>,
+    pub(super) content: Content,
+}
+
+fn size(node: &Node) -> u64 {
+    (node.path.len() + node.content.data_len()) as u64
+}

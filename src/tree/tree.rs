@@ -1,0 +1,90 @@
+//! The tree: its nodes and the indexes that follow from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jute_proto::{Acl, Perms, SessionId, Zxid};
+
+use super::acl::{AclRef, AclTable};
+use super::mutate::{ChangeList, Undo};
+use super::node::{Content, Node, NodeKind};
+use super::path;
+use super::quota::{QuotaEvents, QuotaPaths};
+use super::store::{NodeId, Store};
+
+/// A tree of znodes.
+#[derive(Debug)]
+pub struct Tree {
+    pub(super) store: Store,
+    pub(super) acls: AclTable,
+    /// The ephemeral nodes of each session that has any.
+    pub(super) ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+    pub(super) ephemeral_count: usize,
+    /// All container nodes.
+    pub(super) containers: BTreeSet<Arc<str>>,
+    /// All nodes with a time to live.
+    pub(super) ttl_nodes: BTreeSet<Arc<str>>,
+    /// The paths that have a quota.
+    pub(super) quotas: QuotaPaths,
+    /// Quotas that were exceeded and not yet reported.
+    pub(super) quota_events: QuotaEvents,
+    /// The wrapping sum of the digests of all nodes.
+    pub(super) digest: u64,
+    /// Bytes of all paths and data.
+    pub(super) data_size: u64,
+    /// What the next checkpoint has to write.
+    pub(super) changed: ChangeList,
+    /// While a `multi` is applied: how to take back what it did so far.
+    pub(super) undo: Option<Vec<Undo>>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tree {
+    /// A fresh tree: the built-in nodes only, with all zxids and times 0. They are attached without
+    /// counting as creates, which is why a fresh root reports cversion -1.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut tree = Self::without_nodes();
+        for path in path::BUILT_IN {
+            let perms = if path == path::CONFIG { Perms::READ } else { Perms::ALL };
+            let acl = tree.acls.intern(&[Acl::world(perms)]);
+            let content = Content::new(path, Some(b""), acl, NodeKind::Persistent, (Zxid(0), 0));
+            let parent = tree.find(path::parent(path).unwrap_or(path::ROOT));
+            tree.attach(parent, Node::new(path.into(), content));
+        }
+        tree
+    }
+
+    /// Not even the built-in nodes: a state that only loading a checkpoint passes through.
+    pub(super) fn without_nodes() -> Self {
+        Self {
+            store: Store::new(),
+            acls: AclTable::new(),
+            ephemerals: BTreeMap::new(),
+            ephemeral_count: 0,
+            containers: BTreeSet::new(),
+            ttl_nodes: BTreeSet::new(),
+            quotas: QuotaPaths::default(),
+            quota_events: QuotaEvents::default(),
+            digest: 0,
+            data_size: 0,
+            changed: ChangeList::default(),
+            undo: None,
+        }
+    }
+
+    /// The slot of a node. The empty path is the root, as in ZooKeeper.
+    pub(super) fn find(&self, path: &str) -> Option<NodeId> {
+        self.store.find(if path.is_empty() { path::ROOT } else { path })
+    }
+
+    /// The shared list with these entries.
+    pub(super) fn intern_acl(&mut self, entries: &[Acl]) -> AclRef {
+        self.acls.intern(entries)
+    }
+}
