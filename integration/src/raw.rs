@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
-    Acl, ConnectRequest, ConnectResponse, Create2Response, CreateRequest, Decode, DeleteRequest,
-    Encode, ErrorCode, ExistsRequest, ExistsResponse, GetChildrenRequest, GetChildrenResponse,
-    GetDataRequest, GetDataResponse, MultiOp, MultiRequest, MultiResponse, OpCode, Reader,
-    ReplyHeader, RequestHeader, SessionId, SetDataRequest, SetDataResponse, Stat, SyncRequest,
-    WatcherEvent, Xid, Zxid, begin_frame, end_frame,
+    Acl, ConnectRequest, ConnectResponse, Create2Response, CreateRequest, Decode, DecodeError,
+    DeleteRequest, Encode, ErrorCode, ExistsRequest, ExistsResponse, GetChildrenRequest,
+    GetChildrenResponse, GetDataRequest, GetDataResponse, MultiOp, MultiRequest, MultiResponse,
+    OpCode, OpResult, Reader, ReplyHeader, RequestHeader, SessionId, SetDataRequest,
+    SetDataResponse, Stat, SyncRequest, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
 };
 
 /// How long a reply may take.
@@ -30,6 +30,8 @@ pub enum Error {
     Code(ErrorCode),
     /// The connection broke: whether the request took effect is unknown.
     Lost(String),
+    /// What came is not what the protocol says.
+    Malformed(String),
 }
 
 /// The result of a call.
@@ -38,6 +40,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Lost(error.to_string())
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error.to_string())
     }
 }
 
@@ -52,24 +60,19 @@ pub struct Reply {
 
 impl Reply {
     /// The body as the record `T`, or the error that the header names.
-    ///
-    /// # Panics
-    ///
-    /// When the body is no such record, or the error code is unknown.
     pub fn decode<T: for<'a> Decode<'a>>(&self) -> Result<T> {
         self.ok()?;
-        Ok(Reader::new(&self.body).record().expect("a body that decodes"))
+        Ok(Reader::new(&self.body).record()?)
     }
 
     /// Nothing, or the error that the header names.
-    ///
-    /// # Panics
-    ///
-    /// When the error code is unknown.
     pub fn ok(&self) -> Result<()> {
         match self.header.err {
             0 => Ok(()),
-            code => Err(Error::Code(ErrorCode::try_from(code).expect("a known error code"))),
+            code => Err(ErrorCode::try_from(code).map_or_else(
+                |_| Error::Malformed(format!("unknown error code {code}")),
+                Error::Code,
+            )),
         }
     }
 }
@@ -131,15 +134,14 @@ impl RawClient {
         let request = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: Zxid(0),
-            timeout_ms: i32::try_from(timeout.as_millis()).expect("a timeout of days at most"),
+            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             session_id: session.id,
             password: &session.password,
             read_only: Some(false),
         };
         stream.write_all(&frame(|out| request.encode(out)))?;
         let body = read_frame(&mut stream)?;
-        let response: ConnectResponse<'_> =
-            Reader::new(&body).record().expect("a connect response");
+        let response: ConnectResponse<'_> = Reader::new(&body).record()?;
         if response.timeout_ms <= 0 {
             return Err(Error::Code(ErrorCode::SessionExpired));
         }
@@ -204,7 +206,7 @@ impl RawClient {
         loop {
             let reply = self.receive_any()?;
             if reply.header.xid == Xid::NOTIFICATION {
-                self.keep_event(&reply);
+                self.keep_event(&reply)?;
                 continue;
             }
             assert_eq!(reply.header.xid, xid, "replies come in the order of the requests");
@@ -216,7 +218,7 @@ impl RawClient {
     pub fn receive_any(&mut self) -> Result<Reply> {
         let mut body = read_frame(&mut self.stream)?;
         let mut reader = Reader::new(&body);
-        let header: ReplyHeader = reader.record().expect("a reply header");
+        let header: ReplyHeader = reader.record()?;
         let start = reader.position();
         Ok(Reply { header, body: body.split_off(start) })
     }
@@ -233,7 +235,7 @@ impl RawClient {
             }
             let packet = self.receive_any()?;
             assert_eq!(packet.header.xid, Xid::NOTIFICATION, "an event, not a reply");
-            self.keep_event(&packet);
+            self.keep_event(&packet)?;
         }
     }
 
@@ -242,13 +244,14 @@ impl RawClient {
         self.events.drain(..).collect()
     }
 
-    fn keep_event(&mut self, packet: &Reply) {
-        let event: WatcherEvent<'_> = Reader::new(&packet.body).record().expect("a watch event");
+    fn keep_event(&mut self, packet: &Reply) -> Result<()> {
+        let event: WatcherEvent<'_> = Reader::new(&packet.body).record()?;
         self.events.push_back(Event {
             zxid: packet.header.zxid,
             kind: event.event_type.into(),
             path: event.path.into_owned(),
         });
+        Ok(())
     }
 
     /// Whether the server has closed the connection; what it sent before is read and dropped.
@@ -271,8 +274,7 @@ impl RawClient {
     pub fn create(&mut self, path: &str, data: &[u8], flags: i32) -> Result<String> {
         let reply = self.call(OpCode::Create2, &create_request(path, data, flags))?;
         reply.ok()?;
-        let response: Create2Response<'_> =
-            Reader::new(&reply.body).record().expect("a create response");
+        let response: Create2Response<'_> = Reader::new(&reply.body).record()?;
         Ok(response.path.into_owned())
     }
 
@@ -280,8 +282,7 @@ impl RawClient {
     pub fn get(&mut self, path: &str, watch: bool) -> Result<(Vec<u8>, Stat)> {
         let reply = self.call(OpCode::GetData, &GetDataRequest { path: path.into(), watch })?;
         reply.ok()?;
-        let response: GetDataResponse<'_> =
-            Reader::new(&reply.body).record().expect("a data response");
+        let response: GetDataResponse<'_> = Reader::new(&reply.body).record()?;
         Ok((response.data.unwrap_or_default().to_owned(), response.stat))
     }
 
@@ -311,8 +312,7 @@ impl RawClient {
         let request = GetChildrenRequest { path: path.into(), watch };
         let reply = self.call(OpCode::GetChildren, &request)?;
         reply.ok()?;
-        let response: GetChildrenResponse<'_> =
-            Reader::new(&reply.body).record().expect("a children response");
+        let response: GetChildrenResponse<'_> = Reader::new(&reply.body).record()?;
         let mut names: Vec<String> =
             response.children.into_iter().map(std::borrow::Cow::into_owned).collect();
         names.sort();
@@ -323,14 +323,17 @@ impl RawClient {
     pub fn multi(&mut self, ops: Vec<MultiOp<'_>>) -> Result<()> {
         let reply = self.call(OpCode::Multi, &MultiRequest { ops })?;
         reply.ok()?;
-        let response: MultiResponse<'_> =
-            Reader::new(&reply.body).record().expect("a multi response");
-        let failed = response.results.iter().find_map(|result| match result {
-            jute_proto::OpResult::Error(0) => None,
-            jute_proto::OpResult::Error(code) => ErrorCode::try_from(*code).ok(),
-            _ => None,
-        });
-        failed.map_or(Ok(()), |code| Err(Error::Code(code)))
+        let response: MultiResponse<'_> = Reader::new(&reply.body).record()?;
+        for result in &response.results {
+            if let OpResult::Error(code) = result
+                && *code != 0
+            {
+                return Err(Error::Code(
+                    ErrorCode::try_from(*code).unwrap_or(ErrorCode::SystemError),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until this server has applied everything that was decided before.
@@ -398,15 +401,14 @@ pub fn frame(body: impl FnOnce(&mut BytesMut)) -> BytesMut {
 }
 
 /// Reads one frame, its length taken off.
-///
-/// # Panics
-///
-/// When its length is out of reason.
 pub fn read_frame(stream: &mut TcpStream) -> Result<Bytes> {
     let mut prefix = [0; 4];
     stream.read_exact(&mut prefix)?;
-    let len = usize::try_from(i32::from_be_bytes(prefix)).expect("a length of zero or more");
-    assert!(len <= FRAME_MAX, "a frame of {len} bytes");
+    let announced = i32::from_be_bytes(prefix);
+    let len = usize::try_from(announced)
+        .ok()
+        .filter(|len| *len <= FRAME_MAX)
+        .ok_or_else(|| Error::Malformed(format!("a frame of {announced} bytes")))?;
     let mut body = vec![0; len];
     stream.read_exact(&mut body)?;
     Ok(body.into())
