@@ -1,0 +1,253 @@
+//! What a Raft entry carries: a batch of commands, judged when applied.
+//!
+//! ```text
+//! format u8 | policy u8 | count u32 le | time_ms i64 le | count x command (postcard)
+//! ```
+//!
+//! Commands are encoded one behind the other into the buffer that becomes the entry; the header is
+//! written over reserved bytes when the batch is sealed. A client's request stays the bytes that
+//! the client sent.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use jute_proto::{OpCode, SessionId};
+use serde::{Deserialize, Serialize};
+
+use crate::session::ConnId;
+use crate::tree::Policy;
+
+/// The version of this encoding. A server refuses entries of a version that it does not know.
+pub const FORMAT: u8 = 1;
+
+/// The bytes that a batch buffer reserves for its header.
+pub const HEADER_LEN: usize = 14;
+
+/// What the leader stamps on a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryHeader {
+    /// Wall time in milliseconds; never goes back from one entry to the next.
+    pub time_ms: i64,
+    /// The leader's settings that decide outcomes.
+    pub policy: Policy,
+    /// How many commands follow.
+    pub count: u32,
+}
+
+/// Where a command comes from and where its outcome is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The session that the command speaks for.
+    pub session: SessionId,
+    /// The connection that sent it; [`ConnId::NONE`] where a server speaks.
+    pub conn: ConnId,
+    /// The command's number among those of the connection.
+    pub seq: u64,
+}
+
+/// One command of a batch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Command<'a> {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who the connection proved to be, as [`encode_identities`](super::effect) wrote it.
+    #[serde(borrow)]
+    pub identities: &'a [u8],
+    /// What to do.
+    #[serde(borrow)]
+    pub op: Op<'a>,
+}
+
+/// What a command does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Op<'a> {
+    /// A client's write request: its operation code and the bytes of its record.
+    Request {
+        /// The operation, by number.
+        op_code: i32,
+        /// The record as it came.
+        body: &'a [u8],
+    },
+    /// Makes the session of the origin.
+    CreateSession {
+        /// The negotiated timeout in milliseconds.
+        timeout_ms: u32,
+    },
+    /// Gives the session of the origin to the connection of the origin.
+    AttachSession {
+        /// The newly negotiated timeout in milliseconds.
+        timeout_ms: u32,
+    },
+    /// Ends the session of the origin with all its ephemeral nodes.
+    CloseSession,
+    /// Removes a container or TTL node if it still has no child.
+    DeleteContainer {
+        /// The node.
+        path: &'a str,
+    },
+}
+
+/// An entry that this server cannot understand.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EntryError {
+    /// It is shorter than its header.
+    #[error("a log entry of {0} bytes has no header")]
+    Truncated(usize),
+    /// A newer server wrote it.
+    #[error("a log entry has format {found}; this server reads format {FORMAT}: upgrade it")]
+    Format {
+        /// The version found.
+        found: u8,
+    },
+    /// A command in it does not decode.
+    #[error("command {number} of a log entry does not decode: {reason}")]
+    Command {
+        /// Counting from 0.
+        number: u32,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A request in it does not decode, although the connection that took it had decoded it.
+    #[error("a {op_code:?} request in the log does not decode: {reason}")]
+    Request {
+        /// The operation.
+        op_code: OpCode,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+/// Starts a batch in an empty buffer.
+pub fn begin_batch(buffer: &mut BytesMut) {
+    buffer.put_bytes(0, HEADER_LEN);
+}
+
+/// Adds a command to a batch.
+pub fn push_command(buffer: &mut BytesMut, command: &Command<'_>) {
+    let appended = postcard::serialize_with_flavor(command, Append(buffer));
+    debug_assert!(appended.is_ok(), "appending to a buffer cannot fail");
+}
+
+/// Writes the header over the reserved bytes and ends the batch.
+pub fn seal_batch(mut buffer: BytesMut, header: &EntryHeader) -> Bytes {
+    assert!(buffer.len() >= HEADER_LEN, "begin_batch reserved the header");
+    buffer[0] = FORMAT;
+    buffer[1] = policy_bits(header.policy);
+    buffer[2..6].copy_from_slice(&header.count.to_le_bytes());
+    buffer[6..14].copy_from_slice(&header.time_ms.to_le_bytes());
+    buffer.freeze()
+}
+
+/// Reads the header of an entry; what follows it are the commands.
+///
+/// # Errors
+/// [`EntryError`] where the bytes are too few or of another format.
+pub fn open_entry(entry: &[u8]) -> Result<(EntryHeader, &[u8]), EntryError> {
+    let Some((head, commands)) = entry.split_first_chunk::<HEADER_LEN>() else {
+        return Err(EntryError::Truncated(entry.len()));
+    };
+    if head[0] != FORMAT {
+        return Err(EntryError::Format { found: head[0] });
+    }
+    let count = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
+    let mut time = [0; 8];
+    time.copy_from_slice(&head[6..14]);
+    let time_ms = i64::from_le_bytes(time);
+    Ok((EntryHeader { time_ms, policy: policy_from_bits(head[1]), count }, commands))
+}
+
+/// Takes the next command off the front of `rest`; `number` is for the error message.
+///
+/// # Errors
+/// [`EntryError::Command`] where it does not decode.
+pub fn next_command<'a>(rest: &mut &'a [u8], number: u32) -> Result<Command<'a>, EntryError> {
+    let (command, left) = postcard::take_from_bytes(rest)
+        .map_err(|error| EntryError::Command { number, reason: error.to_string() })?;
+    *rest = left;
+    Ok(command)
+}
+
+fn policy_bits(policy: Policy) -> u8 {
+    u8::from(policy.extended_types)
+        | u8::from(policy.enforce_quota) << 1
+        | u8::from(policy.skip_acl) << 2
+}
+
+fn policy_from_bits(bits: u8) -> Policy {
+    Policy {
+        extended_types: bits & 1 != 0,
+        enforce_quota: bits & 2 != 0,
+        skip_acl: bits & 4 != 0,
+        ..Policy::default()
+    }
+}
+
+/// Serializes straight behind what the buffer holds.
+struct Append<'a>(&'a mut BytesMut);
+
+impl postcard::ser_flavors::Flavor for Append<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.put_u8(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.put_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands() -> Vec<Command<'static>> {
+        let conn = ConnId { server: 1, boot: u64::MAX, number: 9 };
+        let origin = Origin { session: SessionId(-5), conn, seq: 77 };
+        vec![
+            Command {
+                origin,
+                identities: b"who",
+                op: Op::Request { op_code: 5, body: b"\0\0\0\x01/" },
+            },
+            Command { origin, identities: b"", op: Op::CreateSession { timeout_ms: 4000 } },
+            Command { origin, identities: b"", op: Op::CloseSession },
+            Command { origin, identities: b"", op: Op::DeleteContainer { path: "/c" } },
+        ]
+    }
+
+    #[test]
+    fn a_batch_comes_back_as_it_went() {
+        // Header and commands survive the log, in order.
+        let policy = Policy { enforce_quota: true, ..Policy::default() };
+        let header = EntryHeader { time_ms: -3, policy, count: 4 };
+        let mut buffer = BytesMut::new();
+        begin_batch(&mut buffer);
+        for command in commands() {
+            push_command(&mut buffer, &command);
+        }
+        let entry = seal_batch(buffer, &header);
+        let (found, mut rest) = open_entry(&entry).expect("its own encoding");
+        assert_eq!(found, header);
+        for (number, command) in (0..).zip(commands()) {
+            assert_eq!(next_command(&mut rest, number), Ok(command));
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn foreign_bytes_are_errors() {
+        // Too short, too new and cut entries are told apart and never panic.
+        assert_eq!(open_entry(b"abc"), Err(EntryError::Truncated(3)));
+        assert_eq!(open_entry(&[9; 20]), Err(EntryError::Format { found: 9 }));
+        let mut buffer = BytesMut::new();
+        push_command(&mut buffer, &commands()[0]);
+        for len in 0..buffer.len() {
+            assert!(next_command(&mut &buffer[..len], 0).is_err());
+        }
+    }
+}

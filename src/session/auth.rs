@@ -1,0 +1,192 @@
+//! What an `auth` packet proves: credentials become identities of the connection.
+//!
+//! Identities belong to the connection and not to the session; a client sends its credentials again
+//! after each reconnect (ZooKeeper's `AuthPacket`, answered outside of the request order).
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jute_proto::Id;
+use sha1::Digest;
+
+/// The hash of the `digest` scheme (`DigestAuthenticationProvider.digestAlg`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DigestAlgorithm {
+    /// The default of ZooKeeper.
+    #[default]
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+    /// SHA3-256.
+    Sha3_256,
+    /// SHA3-512.
+    Sha3_512,
+}
+
+impl DigestAlgorithm {
+    /// Finds an algorithm by one of the names that Java gives it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().replace('-', "").as_str() {
+            "SHA" | "SHA1" => Some(Self::Sha1),
+            "SHA256" => Some(Self::Sha256),
+            "SHA512" => Some(Self::Sha512),
+            "SHA3256" => Some(Self::Sha3_256),
+            "SHA3512" => Some(Self::Sha3_512),
+            _ => None,
+        }
+    }
+
+    fn hash(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => sha1::Sha1::digest(bytes).to_vec(),
+            Self::Sha256 => sha2::Sha256::digest(bytes).to_vec(),
+            Self::Sha512 => sha2::Sha512::digest(bytes).to_vec(),
+            Self::Sha3_256 => sha3::Sha3_256::digest(bytes).to_vec(),
+            Self::Sha3_512 => sha3::Sha3_512::digest(bytes).to_vec(),
+        }
+    }
+}
+
+/// Which credentials a server accepts, and what they make of a connection.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Whether the `digest` scheme exists at all.
+    pub digest_enabled: bool,
+    /// The hash of the `digest` scheme.
+    pub digest_algorithm: DigestAlgorithm,
+    /// `user:base64hash` of the super user, who may do everything.
+    pub super_digest: Option<String>,
+    /// The names that the `ensemble` scheme accepts; `None` where the scheme does not exist.
+    pub ensemble_names: Option<Vec<String>>,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            digest_enabled: true,
+            digest_algorithm: DigestAlgorithm::Sha1,
+            super_digest: None,
+            ensemble_names: None,
+        }
+    }
+}
+
+/// Why credentials were refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AuthFailure {
+    /// No provider has this name; answered with `AUTHFAILED`, then the connection is closed.
+    #[error("no authentication provider for scheme {0:?}")]
+    UnknownScheme(String),
+    /// The provider did not take the credentials; answered likewise.
+    #[error("scheme {0:?} refused the credentials")]
+    Refused(String),
+    /// The client meant another ensemble; the connection is closed without an answer.
+    #[error("the client expected another ensemble: {0:?}")]
+    OtherEnsemble(String),
+}
+
+/// The identity that every connection has from the start.
+pub fn ip_identity(address: IpAddr) -> Id {
+    Id { scheme: "ip".to_owned(), id: address.to_canonical().to_string() }
+}
+
+/// The id that the `digest` scheme makes of `user:password`.
+pub fn digest_id(algorithm: DigestAlgorithm, user_and_password: &[u8]) -> String {
+    let user = user_and_password.split(|byte| *byte == b':').next().unwrap_or_default();
+    let hash = BASE64.encode(algorithm.hash(user_and_password));
+    format!("{}:{hash}", String::from_utf8_lossy(user))
+}
+
+/// Turns the credentials of an `auth` packet into identities.
+///
+/// # Errors
+/// [`AuthFailure`] says why they were refused. A wrong password is not an error: it makes another,
+/// useless identity (`DigestAuthenticationProvider.handleAuthentication`).
+pub fn authenticate(
+    settings: &AuthSettings,
+    address: IpAddr,
+    scheme: &str,
+    credentials: &[u8],
+) -> Result<Vec<Id>, AuthFailure> {
+    match scheme {
+        "ip" => Ok(vec![ip_identity(address)]),
+        "digest" if settings.digest_enabled => Ok(digest_identities(settings, credentials)),
+        "ensemble" => match &settings.ensemble_names {
+            Some(names) => check_ensemble(names, credentials),
+            None => Err(AuthFailure::UnknownScheme(scheme.to_owned())),
+        },
+        "x509" => Err(AuthFailure::Refused(scheme.to_owned())),
+        _ => Err(AuthFailure::UnknownScheme(scheme.to_owned())),
+    }
+}
+
+/// The `ensemble` scheme proves nothing about the client: it lets the client leave an ensemble that
+/// it did not mean (`EnsembleAuthenticationProvider`).
+fn check_ensemble(names: &[String], credentials: &[u8]) -> Result<Vec<Id>, AuthFailure> {
+    let wanted = String::from_utf8_lossy(credentials);
+    if wanted.is_empty() || names.iter().any(|name| *name == wanted) {
+        Ok(Vec::new())
+    } else {
+        Err(AuthFailure::OtherEnsemble(wanted.into_owned()))
+    }
+}
+
+fn digest_identities(settings: &AuthSettings, credentials: &[u8]) -> Vec<Id> {
+    let id = digest_id(settings.digest_algorithm, credentials);
+    let mut identities = Vec::with_capacity(2);
+    if settings.super_digest.as_deref() == Some(&id) {
+        identities.push(Id { scheme: "super".to_owned(), id: String::new() });
+    }
+    identities.push(Id { scheme: "digest".to_owned(), id });
+    identities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn digest_ids_are_those_of_zookeeper() {
+        // The id of a user is the one that ZooKeeper's own tool computes.
+        assert_eq!(
+            digest_id(DigestAlgorithm::Sha1, b"super:test"),
+            "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
+        );
+    }
+
+    #[test]
+    fn the_super_user_is_recognised() {
+        // The digest named in the configuration adds the super identity, another password does not.
+        let settings = AuthSettings {
+            super_digest: Some("super:D/InIHSb7yEEbrWz8b9l71RjZJU=".to_owned()),
+            ..AuthSettings::default()
+        };
+        let schemes = |credentials: &[u8]| -> Vec<String> {
+            let ids = authenticate(&settings, ADDRESS, "digest", credentials).expect("accepted");
+            ids.into_iter().map(|id| id.scheme).collect()
+        };
+        assert_eq!(schemes(b"super:test"), ["super", "digest"]);
+        assert_eq!(schemes(b"super:other"), ["digest"]);
+    }
+
+    #[test]
+    fn unknown_schemes_fail() {
+        // A scheme without a provider is AUTHFAILED; `world` and `auth` are no providers.
+        for scheme in ["world", "auth", "nosuch", "sasl", ""] {
+            let result = authenticate(&AuthSettings::default(), ADDRESS, scheme, b"x");
+            assert_eq!(result, Err(AuthFailure::UnknownScheme(scheme.to_owned())));
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_are_written_as_ipv4() {
+        // A dual-stack listener reports ::ffff:1.2.3.4; ACLs name 1.2.3.4.
+        let mapped: IpAddr = "::ffff:1.2.3.4".parse().expect("an address");
+        assert_eq!(ip_identity(mapped).id, "1.2.3.4");
+    }
+}

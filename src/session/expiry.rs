@@ -1,0 +1,137 @@
+//! When sessions end: deadlines in buckets of one tick, as ZooKeeper's `ExpiryQueue` keeps them.
+//!
+//! A deadline is rounded up to the next tick, so a silent session ends after its timeout and at most
+//! one tick later, never before. Times are milliseconds of a clock that never goes back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jute_proto::SessionId;
+
+/// The deadlines of all sessions.
+#[derive(Debug)]
+pub struct Expiry {
+    tick_ms: u64,
+    deadlines: HashMap<SessionId, Deadline>,
+    buckets: BTreeMap<u64, BTreeSet<SessionId>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at_ms: u64,
+    timeout_ms: u32,
+}
+
+impl Expiry {
+    /// No sessions yet; `tick_ms` is the width of a bucket and must not be 0.
+    pub fn new(tick_ms: u64) -> Self {
+        assert!(tick_ms > 0, "a tick has a length");
+        Self { tick_ms, deadlines: HashMap::new(), buckets: BTreeMap::new() }
+    }
+
+    /// Starts, or restarts, the clock of a session with this timeout.
+    pub fn track(&mut self, now_ms: u64, session: SessionId, timeout_ms: u32) {
+        let at_ms = self.round_up(now_ms + u64::from(timeout_ms));
+        self.move_to(session, Deadline { at_ms, timeout_ms });
+    }
+
+    /// The session was heard of at `heard_ms`. A deadline never moves back; an unknown session stays
+    /// unknown.
+    pub fn touch(&mut self, heard_ms: u64, session: SessionId) {
+        let Some(old) = self.deadlines.get(&session).copied() else { return };
+        let at_ms = self.round_up(heard_ms + u64::from(old.timeout_ms));
+        if at_ms > old.at_ms {
+            self.move_to(session, Deadline { at_ms, ..old });
+        }
+    }
+
+    /// The session ended in another way.
+    pub fn forget(&mut self, session: SessionId) {
+        if let Some(old) = self.deadlines.remove(&session) {
+            self.leave(old.at_ms, session);
+        }
+    }
+
+    /// Takes out the sessions whose deadline has passed, in the order of deadline and id.
+    pub fn expired(&mut self, now_ms: u64) -> Vec<SessionId> {
+        let later = self.buckets.split_off(&(now_ms + 1));
+        let due = std::mem::replace(&mut self.buckets, later);
+        let sessions: Vec<SessionId> = due.into_values().flatten().collect();
+        for session in &sessions {
+            self.deadlines.remove(session);
+        }
+        sessions
+    }
+
+    /// The buckets in the order of time, for the `dump` command.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, &BTreeSet<SessionId>)> {
+        self.buckets.iter().map(|(at_ms, sessions)| (*at_ms, sessions))
+    }
+
+    /// Forgets every session: this server does not decide about them any more.
+    pub fn clear(&mut self) {
+        self.deadlines.clear();
+        self.buckets.clear();
+    }
+
+    fn round_up(&self, at_ms: u64) -> u64 {
+        (at_ms / self.tick_ms + 1) * self.tick_ms
+    }
+
+    fn move_to(&mut self, session: SessionId, deadline: Deadline) {
+        if let Some(old) = self.deadlines.insert(session, deadline) {
+            if old.at_ms == deadline.at_ms {
+                return;
+            }
+            self.leave(old.at_ms, session);
+        }
+        self.buckets.entry(deadline.at_ms).or_default().insert(session);
+    }
+
+    fn leave(&mut self, at_ms: u64, session: SessionId) {
+        if let Some(bucket) = self.buckets.get_mut(&at_ms) {
+            bucket.remove(&session);
+            if bucket.is_empty() {
+                self.buckets.remove(&at_ms);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_session_ends_within_a_tick_after_its_timeout() {
+        // Expiry falls in (timeout, timeout + tick].
+        for start_ms in [0, 1, 999, 1000, 1001, 12_345] {
+            let mut expiry = Expiry::new(1000);
+            expiry.track(start_ms, SessionId(1), 4000);
+            assert!(expiry.expired(start_ms + 4000).is_empty(), "early at {start_ms}");
+            assert_eq!(expiry.expired(start_ms + 5000), vec![SessionId(1)]);
+            assert!(expiry.expired(start_ms + 50_000).is_empty(), "twice");
+        }
+    }
+
+    #[test]
+    fn a_touch_prolongs_and_never_shortens() {
+        // Reports of touches that arrive late or out of order do no harm.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        expiry.touch(3000, SessionId(1));
+        expiry.touch(100, SessionId(1));
+        assert!(expiry.expired(7000).is_empty());
+        assert_eq!(expiry.expired(8000), vec![SessionId(1)]);
+    }
+
+    #[test]
+    fn a_forgotten_session_never_expires() {
+        // A closed session is not closed a second time, and a touch does not revive it.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        expiry.forget(SessionId(1));
+        expiry.touch(10, SessionId(1));
+        assert!(expiry.expired(100_000).is_empty());
+        assert_eq!(expiry.buckets().count(), 0);
+    }
+}

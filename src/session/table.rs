@@ -1,0 +1,198 @@
+//! The replicated session records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jute_proto::SessionId;
+use serde::{Deserialize, Serialize};
+
+/// A client connection, named so that no other connection ever has the same name: not on another
+/// server, not after a restart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct ConnId {
+    /// The server (its `myid`) that holds the connection.
+    pub server: u64,
+    /// A random number drawn when that server's process started.
+    pub boot: u64,
+    /// Counts the connections of that process, from 1. 0 stands for "no connection": the server
+    /// itself speaks, as when it closes an expired session.
+    pub number: u64,
+}
+
+impl ConnId {
+    /// The origin of commands that no client sent.
+    pub const NONE: Self = Self { server: 0, boot: 0, number: 0 };
+
+    /// Whether a server rather than a client speaks.
+    pub fn is_none(&self) -> bool {
+        self.number == 0
+    }
+}
+
+/// What every replica knows of a live session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// The negotiated timeout in milliseconds.
+    pub timeout_ms: u32,
+    /// The only connection whose writes count.
+    pub owner: ConnId,
+    /// The sequence number of the owner's next command.
+    pub next_seq: u64,
+}
+
+/// Whether a command may be applied, by the session that it names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// It is the owner's next command.
+    Granted,
+    /// The owner sent it before: it has been applied, and answered, already.
+    Repeated,
+    /// Commands between the last applied one and this one are missing.
+    Gap,
+    /// Another connection owns the session (`SESSIONMOVED`).
+    Moved,
+    /// There is no such session: it expired or was closed.
+    Unknown,
+}
+
+/// All live sessions, and which records changed since the last checkpoint.
+#[derive(Debug, Default)]
+pub struct SessionTable {
+    sessions: BTreeMap<SessionId, SessionRecord>,
+    dirty: BTreeSet<SessionId>,
+}
+
+impl SessionTable {
+    /// Adds a session owned by `owner`, whose first command (number 0) is the creation itself.
+    /// Returns false, and changes nothing, where the id is taken.
+    pub fn create(&mut self, id: SessionId, timeout_ms: u32, owner: ConnId) -> bool {
+        if self.sessions.contains_key(&id) {
+            return false;
+        }
+        self.sessions.insert(id, SessionRecord { timeout_ms, owner, next_seq: 1 });
+        self.dirty.insert(id);
+        true
+    }
+
+    /// Gives the session to another connection and returns the one that had it.
+    /// Returns `None` where the session is unknown.
+    pub fn attach(&mut self, id: SessionId, timeout_ms: u32, owner: ConnId) -> Option<ConnId> {
+        let record = self.sessions.get_mut(&id)?;
+        let before = std::mem::replace(&mut record.owner, owner);
+        record.timeout_ms = timeout_ms;
+        record.next_seq = 1;
+        self.dirty.insert(id);
+        Some(before)
+    }
+
+    /// Judges the command number `seq` of `conn` and, where it is granted, counts it.
+    pub fn claim(&mut self, id: SessionId, conn: ConnId, seq: u64) -> Claim {
+        let Some(record) = self.sessions.get_mut(&id) else { return Claim::Unknown };
+        if record.owner != conn {
+            return Claim::Moved;
+        }
+        match seq.cmp(&record.next_seq) {
+            std::cmp::Ordering::Less => Claim::Repeated,
+            std::cmp::Ordering::Greater => Claim::Gap,
+            std::cmp::Ordering::Equal => {
+                record.next_seq += 1;
+                self.dirty.insert(id);
+                Claim::Granted
+            }
+        }
+    }
+
+    /// Forgets the session; its record is returned where there was one.
+    pub fn remove(&mut self, id: SessionId) -> Option<SessionRecord> {
+        let record = self.sessions.remove(&id)?;
+        self.dirty.insert(id);
+        Some(record)
+    }
+
+    /// The record of a live session.
+    pub fn get(&self, id: SessionId) -> Option<&SessionRecord> {
+        self.sessions.get(&id)
+    }
+
+    /// The live sessions in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &SessionRecord)> {
+        self.sessions.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// How many sessions live.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether no session lives.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// The records that changed since the last call: `None` for a session that ended.
+    pub fn take_dirty(&mut self) -> Vec<(SessionId, Option<SessionRecord>)> {
+        std::mem::take(&mut self.dirty)
+            .into_iter()
+            .map(|id| (id, self.sessions.get(&id).cloned()))
+            .collect()
+    }
+
+    /// Puts a record back as a checkpoint kept it.
+    pub fn load(&mut self, id: SessionId, record: SessionRecord) {
+        self.sessions.insert(id, record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionId = SessionId(7);
+
+    fn conn(number: u64) -> ConnId {
+        ConnId { server: 1, boot: 2, number }
+    }
+
+    fn table() -> SessionTable {
+        let mut table = SessionTable::default();
+        assert!(table.create(SESSION, 6000, conn(1)));
+        table
+    }
+
+    #[test]
+    fn commands_are_granted_once_and_in_order() {
+        // A command is granted once, its repetition is recognised, a later one does not overtake.
+        let mut table = table();
+        assert_eq!(table.claim(SESSION, conn(1), 2), Claim::Gap);
+        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Granted);
+        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Repeated);
+        assert_eq!(table.claim(SESSION, conn(1), 2), Claim::Granted);
+    }
+
+    #[test]
+    fn a_replaced_connection_is_refused() {
+        // After a session moved, late commands of the old connection are refused as moved.
+        let mut table = table();
+        assert_eq!(table.attach(SESSION, 4000, conn(2)), Some(conn(1)));
+        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Moved);
+        assert_eq!(table.claim(SESSION, conn(2), 1), Claim::Granted);
+    }
+
+    #[test]
+    fn an_ended_session_is_unknown_and_reported_as_removed() {
+        // A checkpoint after the end of a session removes its row.
+        let mut table = table();
+        assert_eq!(table.take_dirty().len(), 1);
+        table.remove(SESSION);
+        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Unknown);
+        assert_eq!(table.take_dirty(), vec![(SESSION, None)]);
+        assert!(table.take_dirty().is_empty());
+    }
+
+    #[test]
+    fn an_id_is_given_once() {
+        // Creating a session under a live id changes nothing.
+        let mut table = table();
+        assert!(!table.create(SESSION, 1, conn(9)));
+        assert_eq!(table.get(SESSION).map(|record| record.owner), Some(conn(1)));
+    }
+}
