@@ -1,5 +1,20 @@
-//! Grovekeeper: a ZooKeeper-compatible coordination service.
+//! Grovekeeper: a ZooKeeper-compatible coordination service, replicated by Raft, in one binary.
+//!
+//! ```text
+//! bytes -> jute-proto -> conn -----> proposer -> consensus -> replica.apply -> tree -> watches -> conn -> bytes
+//!          records       sans-io     batches     openraft     pure, sync                events
+//! ```
+//!
+//! Modules in the order in which a write travels, the pure ones first; ARCHITECTURE.md walks through
+//! them.
+
+pub mod config;
+
+pub mod conn;
+pub mod replica;
+pub mod session;
+pub mod tree;
+pub mod watch;
 
 pub mod cli;
-pub mod config;
-pub mod tree;
+pub mod telemetry;

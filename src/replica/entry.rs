@@ -9,7 +9,7 @@
 //! the client sent.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use jute_proto::{OpCode, SessionId};
+use jute_proto::{Id, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::ConnId;
@@ -36,6 +36,7 @@ pub struct EntryHeader {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// The session that the command speaks for.
+    #[serde(with = "session_id")]
     pub session: SessionId,
     /// The connection that sent it; [`ConnId::NONE`] where a server speaks.
     pub conn: ConnId,
@@ -48,7 +49,7 @@ pub struct Origin {
 pub struct Command<'a> {
     /// Where it comes from.
     pub origin: Origin,
-    /// Who the connection proved to be, as [`encode_identities`](super::effect) wrote it.
+    /// Who the connection proved to be, as [`encode_identities`] wrote it.
     #[serde(borrow)]
     pub identities: &'a [u8],
     /// What to do.
@@ -76,8 +77,14 @@ pub enum Op<'a> {
         /// The newly negotiated timeout in milliseconds.
         timeout_ms: u32,
     },
-    /// Ends the session of the origin with all its ephemeral nodes.
+    /// Ends the session of the origin with all its ephemeral nodes, because its client says so.
     CloseSession,
+    /// Ends the session of the origin, because its client was silent for too long. If another
+    /// connection than `owner` has it by now, the client came back and the session stays.
+    ExpireSession {
+        /// Whose silence it was.
+        owner: ConnId,
+    },
     /// Removes a container or TTL node if it still has no child.
     DeleteContainer {
         /// The node.
@@ -105,11 +112,14 @@ pub enum EntryError {
         /// What the decoder said.
         reason: String,
     },
+    /// The identities of a command do not decode.
+    #[error("the identities of a command in the log do not decode: {0}")]
+    Identities(String),
     /// A request in it does not decode, although the connection that took it had decoded it.
-    #[error("a {op_code:?} request in the log does not decode: {reason}")]
+    #[error("a request of type {op_code} in the log does not decode: {reason}")]
     Request {
-        /// The operation.
-        op_code: OpCode,
+        /// The operation, by number.
+        op_code: i32,
         /// What the decoder said.
         reason: String,
     },
@@ -126,11 +136,31 @@ pub fn push_command(buffer: &mut BytesMut, command: &Command<'_>) {
     debug_assert!(appended.is_ok(), "appending to a buffer cannot fail");
 }
 
+/// Writes identities down for the commands of a connection.
+pub fn encode_identities(identities: &[Id]) -> Vec<u8> {
+    let pairs: Vec<(&str, &str)> =
+        identities.iter().map(|id| (id.scheme.as_str(), id.id.as_str())).collect();
+    postcard::to_stdvec(&pairs).unwrap_or_default()
+}
+
+/// Reads what [`encode_identities`] wrote.
+///
+/// # Errors
+/// [`EntryError::Identities`] for anything else.
+pub fn decode_identities(bytes: &[u8]) -> Result<Vec<Id>, EntryError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pairs: Vec<(&str, &str)> =
+        postcard::from_bytes(bytes).map_err(|error| EntryError::Identities(error.to_string()))?;
+    Ok(pairs.into_iter().map(|(scheme, id)| Id::new(scheme, id)).collect())
+}
+
 /// Writes the header over the reserved bytes and ends the batch.
 pub fn seal_batch(mut buffer: BytesMut, header: &EntryHeader) -> Bytes {
     assert!(buffer.len() >= HEADER_LEN, "begin_batch reserved the header");
     buffer[0] = FORMAT;
-    buffer[1] = policy_bits(header.policy);
+    buffer[1] = header.policy.to_bits();
     buffer[2..6].copy_from_slice(&header.count.to_le_bytes());
     buffer[6..14].copy_from_slice(&header.time_ms.to_le_bytes());
     buffer.freeze()
@@ -151,7 +181,7 @@ pub fn open_entry(entry: &[u8]) -> Result<(EntryHeader, &[u8]), EntryError> {
     let mut time = [0; 8];
     time.copy_from_slice(&head[6..14]);
     let time_ms = i64::from_le_bytes(time);
-    Ok((EntryHeader { time_ms, policy: policy_from_bits(head[1]), count }, commands))
+    Ok((EntryHeader { time_ms, policy: Policy::from_bits(head[1]), count }, commands))
 }
 
 /// Takes the next command off the front of `rest`; `number` is for the error message.
@@ -165,18 +195,17 @@ pub fn next_command<'a>(rest: &mut &'a [u8], number: u32) -> Result<Command<'a>,
     Ok(command)
 }
 
-fn policy_bits(policy: Policy) -> u8 {
-    u8::from(policy.extended_types)
-        | u8::from(policy.enforce_quota) << 1
-        | u8::from(policy.skip_acl) << 2
-}
+/// A session id is written as the number that it is.
+mod session_id {
+    use super::SessionId;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-fn policy_from_bits(bits: u8) -> Policy {
-    Policy {
-        extended_types: bits & 1 != 0,
-        enforce_quota: bits & 2 != 0,
-        skip_acl: bits & 4 != 0,
-        ..Policy::default()
+    pub(super) fn serialize<S: Serializer>(id: &SessionId, to: S) -> Result<S::Ok, S::Error> {
+        id.0.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SessionId, D::Error> {
+        i64::deserialize(from).map(SessionId)
     }
 }
 
@@ -215,7 +244,7 @@ mod tests {
                 op: Op::Request { op_code: 5, body: b"\0\0\0\x01/" },
             },
             Command { origin, identities: b"", op: Op::CreateSession { timeout_ms: 4000 } },
-            Command { origin, identities: b"", op: Op::CloseSession },
+            Command { origin, identities: b"", op: Op::ExpireSession { owner: conn } },
             Command { origin, identities: b"", op: Op::DeleteContainer { path: "/c" } },
         ]
     }
@@ -237,6 +266,15 @@ mod tests {
             assert_eq!(next_command(&mut rest, number), Ok(command));
         }
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn identities_come_back() {
+        // Who asked is the same on every replica.
+        let ids = vec![Id::new("ip", "::1"), Id::new("digest", "a:b=")];
+        assert_eq!(decode_identities(&encode_identities(&ids)), Ok(ids));
+        assert_eq!(decode_identities(b""), Ok(Vec::new()));
+        assert!(decode_identities(b"\x05").is_err());
     }
 
     #[test]

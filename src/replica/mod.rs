@@ -1,8 +1,8 @@
 //! The replicated state and the one way to change it.
 //!
 //! * [`entry`]: what a Raft entry carries: a batch of commands under one stamp.
-//! * [`replica`]: tree, sessions and watches of one server; applies commands, answers nothing itself.
-//! * [`effect`]: what applying a command means for the connections of this server.
+//! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
+//!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
 //! * [`checkpoint`]: the rows that a checkpoint keeps of it, and back.
 //!
 //! Applying is deterministic: it reads the command, its stamp and this state, and nothing else. A
@@ -10,10 +10,11 @@
 //! server that meets it must stop rather than differ from the others.
 
 pub mod checkpoint;
-pub mod effect;
 pub mod entry;
+mod outcome;
+#[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod replica;
 
-pub use effect::{Effects, Outcome};
-pub use entry::{Command, EntryHeader, Op, Origin};
-pub use replica::{Position, Replica};
+pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
+pub use outcome::{Event, EventSink, Outcome};
+pub use replica::{Applied, Replica, Stamp};

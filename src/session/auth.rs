@@ -10,45 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jute_proto::Id;
 use sha1::Digest;
 
-/// The hash of the `digest` scheme (`DigestAuthenticationProvider.digestAlg`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum DigestAlgorithm {
-    /// The default of ZooKeeper.
-    #[default]
-    Sha1,
-    /// SHA-256.
-    Sha256,
-    /// SHA-512.
-    Sha512,
-    /// SHA3-256.
-    Sha3_256,
-    /// SHA3-512.
-    Sha3_512,
-}
-
-impl DigestAlgorithm {
-    /// Finds an algorithm by one of the names that Java gives it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name.to_ascii_uppercase().replace('-', "").as_str() {
-            "SHA" | "SHA1" => Some(Self::Sha1),
-            "SHA256" => Some(Self::Sha256),
-            "SHA512" => Some(Self::Sha512),
-            "SHA3256" => Some(Self::Sha3_256),
-            "SHA3512" => Some(Self::Sha3_512),
-            _ => None,
-        }
-    }
-
-    fn hash(self, bytes: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Sha1 => sha1::Sha1::digest(bytes).to_vec(),
-            Self::Sha256 => sha2::Sha256::digest(bytes).to_vec(),
-            Self::Sha512 => sha2::Sha512::digest(bytes).to_vec(),
-            Self::Sha3_256 => sha3::Sha3_256::digest(bytes).to_vec(),
-            Self::Sha3_512 => sha3::Sha3_512::digest(bytes).to_vec(),
-        }
-    }
-}
+use crate::config::DigestAlgorithm;
 
 /// Which credentials a server accepts, and what they make of a connection.
 #[derive(Clone, Debug)]
@@ -96,8 +58,18 @@ pub fn ip_identity(address: IpAddr) -> Id {
 /// The id that the `digest` scheme makes of `user:password`.
 pub fn digest_id(algorithm: DigestAlgorithm, user_and_password: &[u8]) -> String {
     let user = user_and_password.split(|byte| *byte == b':').next().unwrap_or_default();
-    let hash = BASE64.encode(algorithm.hash(user_and_password));
+    let hash = BASE64.encode(hash(algorithm, user_and_password));
     format!("{}:{hash}", String::from_utf8_lossy(user))
+}
+
+fn hash(algorithm: DigestAlgorithm, bytes: &[u8]) -> Vec<u8> {
+    match algorithm {
+        DigestAlgorithm::Sha1 => sha1::Sha1::digest(bytes).to_vec(),
+        DigestAlgorithm::Sha256 => sha2::Sha256::digest(bytes).to_vec(),
+        DigestAlgorithm::Sha512 => sha2::Sha512::digest(bytes).to_vec(),
+        DigestAlgorithm::Sha3_256 => sha3::Sha3_256::digest(bytes).to_vec(),
+        DigestAlgorithm::Sha3_512 => sha3::Sha3_512::digest(bytes).to_vec(),
+    }
 }
 
 /// Turns the credentials of an `auth` packet into identities.

@@ -1,0 +1,87 @@
+//! Why a connection ends.
+
+/// Why a connection ends; said once in the log, where it is the client's or the operator's business.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CloseReason {
+    /// The client closed its session.
+    #[error("the client closed its session")]
+    SessionClosed,
+    /// The session expired, or was closed by an operator.
+    #[error("the session ended")]
+    SessionEnded,
+    /// The session belongs to another connection by now.
+    #[error("the session moved to another connection")]
+    SessionMoved,
+    /// The handshake named a session that is gone, or the wrong password.
+    #[error("the session asked for does not exist, or its password is wrong")]
+    SessionRefused,
+    /// The client has seen a later state than this server: it must try another one.
+    #[error("the client has seen zxid {seen}, this server's last is {last}: it must try another")]
+    ClientAhead {
+        /// What the client has seen.
+        seen: jute_proto::Zxid,
+        /// What this server has.
+        last: jute_proto::Zxid,
+    },
+    /// The first packet is no handshake.
+    #[error("the first packet is no connect request: {0}")]
+    BadHandshake(jute_proto::DecodeError),
+    /// A packet has no readable header.
+    #[error("a packet without a readable header: {0}")]
+    BadHeader(jute_proto::DecodeError),
+    /// An operation code without a meaning.
+    #[error("an operation that clients cannot ask for: {0}")]
+    UnknownOperation(i32),
+    /// Credentials were refused.
+    #[error("authentication failed: {0}")]
+    AuthFailed(crate::session::auth::AuthFailure),
+    /// The server wants credentials before anything else.
+    #[error("the client did not authenticate with one of the enforced schemes")]
+    AuthRequired,
+    /// Commands cannot be written now, so no session can be made or resumed.
+    #[error("the handshake cannot be written to the log now")]
+    Unavailable,
+    /// The client reads too slowly for what it asked for.
+    #[error("the client does not read: {waiting} bytes wait for it")]
+    SlowReader {
+        /// Bytes that wait.
+        waiting: usize,
+    },
+    /// A frame is negative or over the limit.
+    #[error("{0}")]
+    BadFrame(String),
+    /// Nothing came for too long.
+    #[error("the client was silent for {0} ms")]
+    Idle(u64),
+    /// The socket ended or failed.
+    #[error("the client went away")]
+    Disconnected,
+    /// The server stops, or lost contact to the ensemble.
+    #[error("the server stops")]
+    ServerStops,
+}
+
+impl CloseReason {
+    /// Whether an operator should read of it at the default log level: something is wrong with the
+    /// client, or was tried that must not be.
+    pub fn is_suspicious(&self) -> bool {
+        match self {
+            Self::BadHandshake(_)
+            | Self::BadHeader(_)
+            | Self::UnknownOperation(_)
+            | Self::AuthFailed(_)
+            | Self::AuthRequired
+            | Self::Unavailable
+            | Self::SlowReader { .. }
+            | Self::BadFrame(_) => true,
+            Self::SessionClosed
+            | Self::SessionEnded
+            | Self::SessionMoved
+            | Self::SessionRefused
+            | Self::ClientAhead { .. }
+            | Self::Idle(_)
+            | Self::Disconnected
+            | Self::ServerStops => false,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The state of one connection and the order of its replies.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use jute_proto::{
+    DecodeError, ErrorCode, Id, OpCode, Reader, Request, RequestHeader, SessionId, Xid, Zxid,
+};
+
+use super::close::CloseReason;
+use super::report::{ConnReport, Tally};
+use super::route::{Route, route};
+use super::settings::Settings;
+use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
+use crate::session::ConnId;
+use crate::session::auth::ip_identity;
+use crate::telemetry::ServerStats;
+
+/// What a connection looks at while it works.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The state, under a lock that the caller holds.
+    pub replica: &'a Replica,
+    /// The configuration.
+    pub settings: &'a Settings,
+    /// Where to count.
+    pub stats: &'a ServerStats,
+    /// The time in microseconds of a clock that never goes back.
+    pub now_us: u64,
+}
+
+/// Why a command cannot be written to the log now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The disk is full: reads go on, writes are refused until space returns.
+    DiskFull,
+    /// This server is stopping or has no contact to a quorum.
+    Unavailable,
+}
+
+/// Where a connection sends its commands.
+pub trait Propose {
+    /// Puts a command into the log, behind all that this connection proposed before.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it cannot be: nothing will come of the command.
+    fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
+
+    /// An id for a new session.
+    fn next_session_id(&mut self) -> SessionId;
+}
+
+/// How far the connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Nothing has come yet.
+    Fresh,
+    /// The session is being made or resumed; no request is taken before it is.
+    Opening,
+    /// The session is the connection's.
+    Open,
+}
+
+/// A request whose turn has not come.
+#[derive(Debug)]
+enum Slot {
+    /// A command in the log, or on its way there.
+    Write { xid: Xid, op: OpCode, seq: u64, start_us: u64 },
+    /// A request to be answered when what is in front of it has been.
+    Waiting { frame: Bytes, start_us: u64 },
+    /// A request that failed already; the answer waits for its turn.
+    Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Conn {
+    id: ConnId,
+    peer: SocketAddr,
+    pub(super) phase: Phase,
+    pub(super) session: SessionId,
+    pub(super) timeout_ms: u32,
+    /// Whether the client sent the read-only byte, and so expects it in the answer.
+    pub(super) speaks_read_only: bool,
+    pub(super) identities: Vec<Id>,
+    pub(super) encoded_identities: Vec<u8>,
+    order: VecDeque<Slot>,
+    pub(super) next_seq: u64,
+    pub(super) out: BytesMut,
+    closing: Option<CloseReason>,
+    /// No request after this point is looked at.
+    input_ended: bool,
+    pub(super) tally: Tally,
+}
+
+impl Conn {
+    /// A connection from `peer` that has just been accepted.
+    pub fn new(id: ConnId, peer: SocketAddr, now_us: u64) -> Self {
+        let identities = vec![ip_identity(peer.ip())];
+        Self {
+            id,
+            peer,
+            phase: Phase::Fresh,
+            session: SessionId(0),
+            timeout_ms: 0,
+            speaks_read_only: true,
+            encoded_identities: crate::replica::entry::encode_identities(&identities),
+            identities,
+            order: VecDeque::new(),
+            next_seq: 0,
+            out: BytesMut::new(),
+            closing: None,
+            input_ended: false,
+            tally: Tally { established_us: now_us, ..Tally::default() },
+        }
+    }
+
+    /// Takes one frame from the socket, its length prefix already removed.
+    pub fn receive(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+        if self.closing.is_some() || self.input_ended {
+            return;
+        }
+        self.tally.received();
+        view.stats.packets_received.increment();
+        match self.phase {
+            Phase::Fresh => self.handshake(view, log, &frame),
+            Phase::Opening | Phase::Open => self.request(view, log, frame),
+        }
+    }
+
+    fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+        let mut reader = Reader::new(&frame);
+        let header: RequestHeader = match reader.record() {
+            Ok(header) => header,
+            Err(error) => return self.close(CloseReason::BadHeader(error)),
+        };
+        let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
+        view.stats.count_op(op);
+        let way = route(op);
+        if !matches!(way, Route::Auth | Route::Sasl) && !self.is_authenticated(view.settings) {
+            return self.demand_credentials(view, header.xid);
+        }
+        match way {
+            Route::Auth => self.authenticate(view, header.xid, reader.rest()),
+            Route::Sasl => self.answer_sasl(view, header.xid),
+            Route::Write | Route::CloseSession => {
+                let body = frame.slice(reader.position()..);
+                self.write(view, log, header.xid, op, &body);
+            }
+            Route::Read | Route::Refused => {
+                self.input_ended = way == Route::Refused;
+                if self.order.is_empty() {
+                    self.answer(view, &frame, view.now_us);
+                } else {
+                    self.order.push_back(Slot::Waiting { frame, start_us: view.now_us });
+                }
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        view: View<'_>,
+        log: &mut impl Propose,
+        xid: Xid,
+        op: OpCode,
+        body: &[u8],
+    ) {
+        let start_us = view.now_us;
+        let command = if op == OpCode::CloseSession {
+            self.input_ended = true;
+            Ok(Op::CloseSession)
+        } else {
+            check_write(op, body).map(|()| Op::Request { op_code: op.into(), body })
+        };
+        let refused = match command {
+            Ok(command) => self.propose(view, log, command).err().map(code_of),
+            Err(_) => Some(ErrorCode::MarshallingError),
+        };
+        match refused {
+            None => {
+                let seq = self.next_seq - 1;
+                self.order.push_back(Slot::Write { xid, op, seq, start_us });
+            }
+            Some(code) if self.order.is_empty() => self.fail(view, xid, op, code, start_us),
+            Some(code) => self.order.push_back(Slot::Failed { xid, op, code, start_us }),
+        }
+    }
+
+    pub(super) fn propose(
+        &mut self,
+        view: View<'_>,
+        log: &mut impl Propose,
+        op: Op<'_>,
+    ) -> Result<(), Refusal> {
+        let origin = Origin { session: self.session, conn: self.id, seq: self.next_seq };
+        log.propose(&Command { origin, identities: &self.encoded_identities, op })?;
+        self.next_seq += 1;
+        view.stats.writes_proposed.increment();
+        Ok(())
+    }
+
+    /// Takes the outcome of command `seq`, and answers what waited for it.
+    pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
+        match outcome {
+            Outcome::Repeated => return,
+            Outcome::Disowned => {
+                view.stats.writes_finished.increment();
+                return self.close(CloseReason::SessionMoved);
+            }
+            Outcome::SessionOpened { timeout_ms } => self.session_opened(view, timeout_ms),
+            Outcome::SessionRefused => self.refuse_session(view),
+            Outcome::SessionClosed => {
+                self.finish_write(view, seq, zxid, Ok(None));
+                self.order.clear();
+                self.close(CloseReason::SessionClosed);
+            }
+            Outcome::Request(Ok(result)) => self.finish_write(view, seq, zxid, Ok(Some(&result))),
+            Outcome::Request(Err(error)) => self.finish_write(view, seq, zxid, Err(error.into())),
+        }
+        view.stats.writes_finished.increment();
+        self.answer_waiting(view);
+    }
+
+    fn finish_write(
+        &mut self,
+        view: View<'_>,
+        seq: u64,
+        zxid: Zxid,
+        result: Result<Option<&crate::tree::TxnResult>, ErrorCode>,
+    ) {
+        match self.order.pop_front() {
+            Some(Slot::Write { xid, op, seq: expected, start_us }) if expected == seq => {
+                view.stats.write_latency_us.record(view.now_us.saturating_sub(start_us));
+                match result {
+                    Ok(result) => self.reply_write(view, (xid, op), zxid, start_us, result),
+                    Err(code) => {
+                        self.reply_error(view, (xid, op), zxid, code, start_us);
+                    }
+                }
+            }
+            // An outcome out of order would put every later reply in the wrong place.
+            Some(_) | None => self.close(CloseReason::SessionMoved),
+        }
+    }
+
+    fn answer_waiting(&mut self, view: View<'_>) {
+        while self.closing.is_none() {
+            match self.order.pop_front() {
+                None => return,
+                Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
+                Some(Slot::Waiting { frame, start_us }) => self.answer(view, &frame, start_us),
+                Some(Slot::Failed { xid, op, code, start_us }) => {
+                    self.fail(view, xid, op, code, start_us);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, view: View<'_>, xid: Xid, op: OpCode, code: ErrorCode, start_us: u64) {
+        let zxid = view.replica.last_zxid();
+        self.reply_error(view, (xid, op), zxid, code, start_us);
+    }
+
+    /// Puts a watch event into the output, unless the client may not read what it is about.
+    pub fn notify(&mut self, view: View<'_>, event: &Event<'_>) {
+        if self.closing.is_none() && self.may_read(view, event.acl) {
+            self.put_event(view, event.zxid, event.event_type, event.path);
+        }
+    }
+
+    /// Ends the connection: what is in the output is still sent, nothing else is taken or answered.
+    /// The first reason counts.
+    pub fn close(&mut self, reason: CloseReason) {
+        if self.closing.is_none() {
+            self.order.clear();
+            self.closing = Some(reason);
+        }
+    }
+
+    /// Why the connection is to be closed once its output is written, if it is.
+    pub fn close_reason(&self) -> Option<&CloseReason> {
+        self.closing.as_ref()
+    }
+
+    /// Takes the bytes that are ready for the socket.
+    pub fn take_output(&mut self) -> BytesMut {
+        self.out.split()
+    }
+
+    /// Bytes that are ready for the socket and were not taken.
+    pub fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether the socket should be read: not while a session is being opened, not while too much
+    /// waits.
+    pub fn wants_input(&self, settings: &Settings) -> bool {
+        self.phase != Phase::Opening
+            && self.closing.is_none()
+            && !self.input_ended
+            && self.order.len() < settings.waiting_requests_max
+            && self.out.len() < settings.output_len_high
+    }
+
+    /// How long the socket may be silent, in microseconds.
+    pub fn idle_limit_us(&self, settings: &Settings) -> u64 {
+        match self.phase {
+            Phase::Fresh => settings.handshake_timeout_ms * 1000,
+            Phase::Opening | Phase::Open => u64::from(self.timeout_ms.max(1)) * 1000,
+        }
+    }
+
+    /// The connection's name.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The session, once the handshake named it or made it; 0 before.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Whether the session is open.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether requests wait for an outcome.
+    pub fn has_outstanding(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// The operation and path that a frame asks for, for messages about frames that are refused for
+    /// their size; only the beginning of the frame is needed.
+    pub fn describe(frame_start: &[u8]) -> (Option<OpCode>, Option<String>) {
+        let mut reader = Reader::new(frame_start);
+        let header: Result<RequestHeader, DecodeError> = reader.record();
+        let op = header.ok().and_then(|header| OpCode::try_from(header.op).ok());
+        let path = reader.str().ok().filter(|path| path.starts_with('/')).map(|path| path.into());
+        (op, path)
+    }
+
+    /// What the connection counted of itself.
+    pub fn report(&self) -> ConnReport {
+        self.tally.report(self.session, self.order.len(), self.timeout_ms)
+    }
+
+    /// Forgets the counts (`crst`).
+    pub fn reset_report(&mut self) {
+        self.tally.reset();
+    }
+}
+
+/// Whether a write's record can be decoded, so that applying it cannot fail on that.
+fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
+    Request::decode(op, &mut Reader::new(body)).map(|_| ())
+}
+
+fn code_of(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::DiskFull | Refusal::Unavailable => ErrorCode::SystemError,
+    }
+}

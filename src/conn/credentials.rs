@@ -1,0 +1,73 @@
+//! Who the client proves to be. Auth packets are answered at once, outside of the request order.
+
+use jute_proto::{
+    AuthRequest, Encode, ErrorCode, Perms, Reader, ReplyHeader, SaslResponse, Xid, Zxid,
+    begin_frame, end_frame,
+};
+
+use super::close::CloseReason;
+use super::conn::{Conn, View};
+use super::settings::Settings;
+use crate::replica::entry::encode_identities;
+use crate::session::auth::{AuthFailure, authenticate};
+use crate::tree::{AclList, acl};
+
+impl Conn {
+    pub(super) fn authenticate(&mut self, view: View<'_>, xid: Xid, body: &[u8]) {
+        let request: AuthRequest<'_> = match Reader::new(body).record() {
+            Ok(request) => request,
+            Err(error) => return self.close(CloseReason::BadHeader(error)),
+        };
+        let credentials = request.auth.unwrap_or_default();
+        let address = self.peer().ip();
+        match authenticate(&view.settings.auth, address, &request.scheme, credentials) {
+            Ok(identities) => {
+                for identity in identities {
+                    if !self.identities.contains(&identity) {
+                        self.identities.push(identity);
+                    }
+                }
+                self.encoded_identities = encode_identities(&self.identities);
+                self.put_header(view, xid, ErrorCode::Ok);
+            }
+            Err(failure) => {
+                view.stats.auth_failures.increment();
+                if !matches!(failure, AuthFailure::OtherEnsemble(_)) {
+                    self.put_header(view, xid, ErrorCode::AuthFailed);
+                }
+                self.close(CloseReason::AuthFailed(failure));
+            }
+        }
+    }
+
+    /// Without a SASL configuration every token is answered with none, as ZooKeeper does.
+    pub(super) fn answer_sasl(&mut self, view: View<'_>, xid: Xid) {
+        let frame = begin_frame(&mut self.out);
+        ReplyHeader { xid, zxid: Zxid(0), err: 0 }.encode(&mut self.out);
+        SaslResponse { token: None }.encode(&mut self.out);
+        end_frame(&mut self.out, frame);
+        self.sent(view);
+    }
+
+    pub(super) fn is_authenticated(&self, settings: &Settings) -> bool {
+        settings.enforced_schemes.as_ref().is_none_or(|schemes| {
+            schemes.iter().any(|scheme| self.identities.iter().any(|id| id.scheme == *scheme))
+        })
+    }
+
+    pub(super) fn demand_credentials(&mut self, view: View<'_>, xid: Xid) {
+        self.put_header(view, xid, ErrorCode::SessionClosedRequireSaslAuth);
+        self.close(CloseReason::AuthRequired);
+    }
+
+    pub(super) fn may_read(&self, view: View<'_>, list: &AclList) -> bool {
+        acl::check(list, &self.identities, Perms::READ, view.settings.policy).is_ok()
+    }
+
+    fn put_header(&mut self, view: View<'_>, xid: Xid, code: ErrorCode) {
+        let frame = begin_frame(&mut self.out);
+        ReplyHeader { xid, zxid: Zxid(0), err: code.into() }.encode(&mut self.out);
+        end_frame(&mut self.out, frame);
+        self.sent(view);
+    }
+}

@@ -1,0 +1,83 @@
+//! The first packet: a new session, a session resumed, or no session.
+
+use jute_proto::{
+    ConnectRequest, ConnectResponse, Encode, Reader, SessionId, begin_frame, end_frame,
+    session_password,
+};
+
+use super::close::CloseReason;
+use super::conn::{Conn, Phase, Propose, View};
+use crate::replica::Op;
+
+const PROTOCOL_VERSION: i32 = 0;
+
+impl Conn {
+    /// Judges a connect request in ZooKeeper's order: a client that is ahead is cut off without an
+    /// answer, then the timeout is negotiated, then the session is made or looked for.
+    pub(super) fn handshake(&mut self, view: View<'_>, log: &mut impl Propose, frame: &[u8]) {
+        let request: ConnectRequest<'_> = match Reader::new(frame).record() {
+            Ok(request) => request,
+            Err(error) => return self.close(CloseReason::BadHandshake(error)),
+        };
+        view.stats.connection_requests.increment();
+        self.speaks_read_only = request.read_only.is_some();
+        let (seen, last) = (request.last_zxid_seen, view.replica.last_zxid());
+        if seen > last {
+            return self.close(CloseReason::ClientAhead { seen, last });
+        }
+        let (min, max) =
+            (view.settings.session_timeout_ms_min, view.settings.session_timeout_ms_max);
+        self.timeout_ms = u32::try_from(request.timeout_ms).unwrap_or(0).clamp(min, max);
+        let timeout_ms = self.timeout_ms;
+        let op = if request.session_id == SessionId(0) {
+            self.session = log.next_session_id();
+            Op::CreateSession { timeout_ms }
+        } else {
+            let known = view.replica.sessions().get(request.session_id).is_some();
+            if !known || request.password != session_password(request.session_id) {
+                return self.refuse_session(view);
+            }
+            self.session = request.session_id;
+            view.stats.sessions_resumed.increment();
+            Op::AttachSession { timeout_ms }
+        };
+        self.phase = Phase::Opening;
+        if self.propose(view, log, op).is_err() {
+            self.close(CloseReason::Unavailable);
+        }
+    }
+
+    pub(super) fn session_opened(&mut self, view: View<'_>, timeout_ms: u32) {
+        self.phase = Phase::Open;
+        self.timeout_ms = timeout_ms;
+        let password = session_password(self.session);
+        self.put_connect_response(view, timeout_ms, self.session, &password);
+    }
+
+    /// Tells the client that its session is gone; the connection is of no more use.
+    pub(super) fn refuse_session(&mut self, view: View<'_>) {
+        self.session = SessionId(0);
+        self.put_connect_response(view, 0, SessionId(0), &[0; 16]);
+        self.close(CloseReason::SessionRefused);
+    }
+
+    fn put_connect_response(
+        &mut self,
+        view: View<'_>,
+        timeout_ms: u32,
+        session_id: SessionId,
+        password: &[u8; 16],
+    ) {
+        let frame = begin_frame(&mut self.out);
+        let response = ConnectResponse {
+            protocol_version: PROTOCOL_VERSION,
+            timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
+            session_id,
+            password,
+            read_only: self.speaks_read_only.then_some(false),
+        };
+        response.encode(&mut self.out);
+        end_frame(&mut self.out, frame);
+        self.sent(view);
+    }
+}

@@ -1,0 +1,303 @@
+//! Requests that the local state answers. A read and the watch that it sets are one step: both
+//! happen under the lock that the caller holds.
+
+use bytes::{BufMut, BytesMut};
+use jute_proto::{
+    AddWatchMode, AddWatchRequest, CheckWatchesRequest, ClientInfo, Encode, ErrorCode,
+    ExistsRequest, GetChildrenRequest, GetDataRequest, MultiHeader, MultiReadOp, MultiReadRequest,
+    OpCode, Reader, RemoveWatchesRequest, Request, RequestHeader, WatcherType,
+    WhoAmIResponse, Xid, Zxid, begin_vec, end_vec, put_str,
+};
+
+use super::close::CloseReason;
+use super::conn::{Conn, View};
+use super::reply::{put_data, put_multi_error};
+use super::route::{Route, route};
+use crate::tree::{Node, OpError};
+use crate::watch::{Kind, Modes};
+
+/// The zxid of the reply to an operation that does not exist.
+const NO_ZXID: Zxid = Zxid(-1);
+
+/// A request whose turn has come.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    view: View<'a>,
+    xid: Xid,
+    op: OpCode,
+    start_us: u64,
+}
+
+impl Conn {
+    /// Answers a request that goes no further than this server.
+    pub(super) fn answer(&mut self, view: View<'_>, frame: &[u8], start_us: u64) {
+        let mut reader = Reader::new(frame);
+        let header: RequestHeader = match reader.record() {
+            Ok(header) => header,
+            Err(error) => return self.close(CloseReason::BadHeader(error)),
+        };
+        let xid = header.xid;
+        let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
+        if route(op) == Route::Refused {
+            let failure = (NO_ZXID, ErrorCode::Unimplemented);
+            self.reply(view, (xid, op), failure, start_us, |_| {});
+            return self.close(CloseReason::UnknownOperation(header.op));
+        }
+        let turn = Turn { view, xid, op, start_us };
+        let result = match Request::decode(op, &mut reader) {
+            Ok(request) => self.read(turn, &request),
+            Err(_) => Err(ErrorCode::MarshallingError),
+        };
+        view.stats.read_latency_us.record(view.now_us.saturating_sub(start_us));
+        if let Err(code) = result {
+            let zxid = view.replica.last_zxid();
+            self.reply_error(view, (xid, op), zxid, code, start_us);
+        }
+    }
+
+    fn read(&mut self, turn: Turn<'_>, request: &Request<'_>) -> Result<(), ErrorCode> {
+        match request {
+            Request::GetData(request) => self.get_data(turn, request),
+            Request::Exists(request) => self.exists(turn, request),
+            Request::GetChildren(request) => self.get_children(turn, request, false),
+            Request::GetChildren2(request) => self.get_children(turn, request, true),
+            Request::GetAcl(request) => self.get_acl(turn, &request.path),
+            Request::GetAllChildrenNumber(request) => {
+                let View { replica, settings, .. } = turn.view;
+                let count = replica.tree().count_descendants(
+                    &request.path,
+                    &self.identities,
+                    settings.policy,
+                )?;
+                self.ok(turn, |out| out.put_i32(i32::try_from(count).unwrap_or(i32::MAX)));
+                Ok(())
+            }
+            Request::GetEphemerals(request) => {
+                self.get_ephemerals(turn, request.prefix.as_deref());
+                Ok(())
+            }
+            Request::MultiRead(request) => {
+                self.multi_read(turn, request);
+                Ok(())
+            }
+            Request::Sync(request) => {
+                self.ok(turn, |out| put_str(out, &request.path));
+                Ok(())
+            }
+            Request::Ping => {
+                self.ok(turn, |_| {});
+                Ok(())
+            }
+            Request::WhoAmI => {
+                self.who_am_i(turn);
+                Ok(())
+            }
+            Request::AddWatch(request) => self.add_watch(turn, request),
+            Request::CheckWatches(request) => self.check_watches(turn, request),
+            Request::RemoveWatches(request) => self.remove_watches(turn, request),
+            Request::SetWatches(request) => {
+                self.set_watches(turn.view, request);
+                self.ok(turn, |_| {});
+                Ok(())
+            }
+            Request::SetWatches2(request) => {
+                self.set_watches2(turn.view, request);
+                self.ok(turn, |_| {});
+                Ok(())
+            }
+            Request::Reconfig(_) => Err(reconfig(turn.view)),
+            Request::Create(_)
+            | Request::Create2(_)
+            | Request::CreateContainer(_)
+            | Request::CreateTtl(_)
+            | Request::Delete(_)
+            | Request::DeleteContainer(_)
+            | Request::SetData(_)
+            | Request::SetAcl(_)
+            | Request::Check(_)
+            | Request::Multi(_)
+            | Request::Auth(_)
+            | Request::Sasl(_)
+            | Request::CloseSession => Err(ErrorCode::SystemError),
+        }
+    }
+
+    /// A read's reply carries the zxid of the state that it shows.
+    fn ok(&mut self, turn: Turn<'_>, body: impl FnOnce(&mut BytesMut)) {
+        let header = (turn.view.replica.last_zxid(), ErrorCode::Ok);
+        self.reply(turn.view, (turn.xid, turn.op), header, turn.start_us, body);
+    }
+
+    fn node<'a>(&self, view: View<'a>, path: &str) -> Result<&'a Node, OpError> {
+        view.replica.tree().read(path, &self.identities, view.settings.policy)
+    }
+
+    fn watch(&self, view: View<'_>, kind: Kind, path: &str) {
+        view.replica.watches().add(kind, path, self.id().number, Modes::STANDARD);
+    }
+
+    fn get_data(&mut self, turn: Turn<'_>, request: &GetDataRequest<'_>) -> Result<(), ErrorCode> {
+        let node = self.node(turn.view, &request.path)?;
+        if request.watch {
+            self.watch(turn.view, Kind::Data, &request.path);
+        }
+        self.ok(turn, |out| put_data(out, node.data(), &node.stat()));
+        Ok(())
+    }
+
+    /// The watch of `exists` is set whether or not the node exists, but not where reading is denied.
+    fn exists(&mut self, turn: Turn<'_>, request: &ExistsRequest<'_>) -> Result<(), ErrorCode> {
+        let View { replica, settings, .. } = turn.view;
+        let found = replica.tree().exists(&request.path, &self.identities, settings.policy);
+        if request.watch && matches!(found, Ok(_) | Err(OpError::NoNode)) {
+            self.watch(turn.view, Kind::Data, &request.path);
+        }
+        let stat = found?.stat();
+        self.ok(turn, |out| stat.encode(out));
+        Ok(())
+    }
+
+    fn get_children(
+        &mut self,
+        turn: Turn<'_>,
+        request: &GetChildrenRequest<'_>,
+        with_stat: bool,
+    ) -> Result<(), ErrorCode> {
+        let node = self.node(turn.view, &request.path)?;
+        if request.watch {
+            self.watch(turn.view, Kind::Child, &request.path);
+        }
+        self.ok(turn, |out| {
+            put_children(out, node);
+            if with_stat {
+                node.stat().encode(out);
+            }
+        });
+        Ok(())
+    }
+
+    fn get_acl(&mut self, turn: Turn<'_>, path: &str) -> Result<(), ErrorCode> {
+        let View { replica, settings, .. } = turn.view;
+        let (node, list) = replica.tree().read_acl(path, &self.identities, settings.policy)?;
+        self.ok(turn, |out| {
+            let mark = begin_vec(out);
+            for acl in list.iter() {
+                acl.encode(out);
+            }
+            end_vec(out, mark, list.len());
+            node.stat().encode(out);
+        });
+        Ok(())
+    }
+
+    fn get_ephemerals(&mut self, turn: Turn<'_>, prefix: Option<&str>) {
+        let session = self.session();
+        self.ok(turn, |out| {
+            let mark = begin_vec(out);
+            let mut count = 0;
+            for path in turn.view.replica.tree().ephemerals(session, prefix) {
+                put_str(out, path);
+                count += 1;
+            }
+            end_vec(out, mark, count);
+        });
+    }
+
+    /// Each read fails for itself, and none sets a watch.
+    fn multi_read(&mut self, turn: Turn<'_>, request: &MultiReadRequest<'_>) {
+        let results: Vec<_> = request
+            .ops
+            .iter()
+            .map(|op| match op {
+                MultiReadOp::GetData(read) => (op, self.node(turn.view, &read.path)),
+                MultiReadOp::GetChildren(read) => (op, self.node(turn.view, &read.path)),
+            })
+            .collect();
+        self.ok(turn, |out| {
+            for (op, result) in results {
+                match (op, result) {
+                    (_, Err(error)) => put_multi_error(out, error.into()),
+                    (MultiReadOp::GetData(_), Ok(node)) => {
+                        MultiHeader::success(OpCode::GetData).encode(out);
+                        put_data(out, node.data(), &node.stat());
+                    }
+                    (MultiReadOp::GetChildren(_), Ok(node)) => {
+                        MultiHeader::success(OpCode::GetChildren).encode(out);
+                        put_children(out, node);
+                    }
+                }
+            }
+            MultiHeader::END.encode(out);
+        });
+    }
+
+    fn who_am_i(&mut self, turn: Turn<'_>) {
+        let user = |id: &jute_proto::Id| match id.scheme.as_str() {
+            "digest" => id.id.split(':').next().unwrap_or_default().to_owned(),
+            "ip" | "x509" | "sasl" => id.id.clone(),
+            _ => String::new(),
+        };
+        let clients = self
+            .identities
+            .iter()
+            .map(|id| ClientInfo { auth_scheme: id.scheme.clone().into(), user: user(id).into() })
+            .collect();
+        self.ok(turn, |out| WhoAmIResponse { clients }.encode(out));
+    }
+
+    fn add_watch(&mut self, turn: Turn<'_>, request: &AddWatchRequest<'_>) -> Result<(), ErrorCode> {
+        let mode = AddWatchMode::try_from(request.mode).map_err(|_| ErrorCode::MarshallingError)?;
+        turn.view.replica.watches().add_persistent(&request.path, self.id().number, mode);
+        self.ok(turn, |out| out.put_i32(ErrorCode::Ok.into()));
+        Ok(())
+    }
+
+    fn check_watches(
+        &mut self,
+        turn: Turn<'_>,
+        request: &CheckWatchesRequest<'_>,
+    ) -> Result<(), ErrorCode> {
+        let kind = watcher_type(request.watcher_type)?;
+        if !turn.view.replica.watches().contains(&request.path, self.id().number, kind) {
+            return Err(ErrorCode::NoWatcher);
+        }
+        self.ok(turn, |_| {});
+        Ok(())
+    }
+
+    fn remove_watches(
+        &mut self,
+        turn: Turn<'_>,
+        request: &RemoveWatchesRequest<'_>,
+    ) -> Result<(), ErrorCode> {
+        let kind = watcher_type(request.watcher_type)?;
+        if !turn.view.replica.watches().remove(&request.path, self.id().number, kind) {
+            return Err(ErrorCode::NoWatcher);
+        }
+        self.ok(turn, |_| {});
+        Ok(())
+    }
+}
+
+fn watcher_type(number: i32) -> Result<WatcherType, ErrorCode> {
+    WatcherType::try_from(number).map_err(|_| ErrorCode::MarshallingError)
+}
+
+fn put_children(out: &mut BytesMut, node: &Node) {
+    let mark = begin_vec(out);
+    let children = node.children();
+    let count = children.len();
+    for name in children {
+        put_str(out, name);
+    }
+    end_vec(out, mark, count);
+}
+
+/// A server on its own has no members to change.
+fn reconfig(view: View<'_>) -> ErrorCode {
+    if view.settings.reconfig_enabled {
+        ErrorCode::Unimplemented
+    } else {
+        ErrorCode::ReconfigDisabled
+    }
+}

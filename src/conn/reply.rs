@@ -1,0 +1,147 @@
+//! Replies and events, encoded straight into the connection's output.
+
+use bytes::{BufMut, BytesMut};
+use jute_proto::{
+    Encode, ErrorCode, EventType, MultiHeader, OpCode, ReplyHeader, Stat, WatcherEvent, Xid, Zxid,
+    begin_frame, end_frame, put_str,
+};
+
+use super::close::CloseReason;
+use super::conn::{Conn, View};
+use crate::tree::{CreateOp, TxnResult};
+
+impl Conn {
+    /// Puts a whole reply into the output: header, then what `body` writes.
+    pub(super) fn reply(
+        &mut self,
+        view: View<'_>,
+        (xid, op): (Xid, OpCode),
+        header: (Zxid, ErrorCode),
+        start_us: u64,
+        body: impl FnOnce(&mut BytesMut),
+    ) {
+        let (zxid, code) = header;
+        let frame = begin_frame(&mut self.out);
+        ReplyHeader { xid, zxid, err: code.into() }.encode(&mut self.out);
+        body(&mut self.out);
+        let len = end_frame(&mut self.out, frame);
+        let latency_us = view.now_us.saturating_sub(start_us);
+        self.tally.answered(op, xid, zxid, view.now_us, latency_us);
+        view.stats.latency_us.record(latency_us);
+        view.stats.response_bytes.record(len as u64);
+        if len > view.settings.packet_len_max {
+            view.stats.replies_too_large.increment();
+            let (session, peer) = (self.session(), self.peer());
+            tracing::warn!(
+                "a reply of {len} bytes to {op} of session {session} at {peer} is over \
+                 jute.maxbuffer ({}): a client with that limit will drop the connection",
+                view.settings.packet_len_max
+            );
+        }
+        self.sent(view);
+    }
+
+    pub(super) fn reply_error(
+        &mut self,
+        view: View<'_>,
+        request: (Xid, OpCode),
+        zxid: Zxid,
+        code: ErrorCode,
+        start_us: u64,
+    ) {
+        self.reply(view, request, (zxid, code), start_us, |_| {});
+    }
+
+    /// Answers a write that was done; closing a session has no result.
+    pub(super) fn reply_write(
+        &mut self,
+        view: View<'_>,
+        request: (Xid, OpCode),
+        zxid: Zxid,
+        start_us: u64,
+        result: Option<&TxnResult>,
+    ) {
+        self.reply(view, request, (zxid, ErrorCode::Ok), start_us, |out| {
+            if let Some(result) = result {
+                put_result(out, result);
+            }
+        });
+    }
+
+    pub(super) fn put_event(
+        &mut self,
+        view: View<'_>,
+        zxid: Zxid,
+        event_type: EventType,
+        path: &str,
+    ) {
+        let frame = begin_frame(&mut self.out);
+        ReplyHeader { xid: Xid::NOTIFICATION, zxid, err: 0 }.encode(&mut self.out);
+        WatcherEvent::new(event_type, path).encode(&mut self.out);
+        end_frame(&mut self.out, frame);
+        self.sent(view);
+    }
+
+    /// Counts a packet; a client that lets too many wait is given up.
+    pub(super) fn sent(&mut self, view: View<'_>) {
+        self.tally.sent();
+        view.stats.packets_sent.increment();
+        let waiting = self.out.len();
+        if waiting > view.settings.output_len_max && self.close_reason().is_none() {
+            view.stats.slow_readers_closed.increment();
+            self.out.clear();
+            self.close(CloseReason::SlowReader { waiting });
+        }
+    }
+}
+
+fn put_result(out: &mut BytesMut, result: &TxnResult) {
+    match result {
+        TxnResult::Created { op: CreateOp::Create, path, .. } => put_str(out, path),
+        TxnResult::Created { path, stat, .. } => {
+            put_str(out, path);
+            stat.encode(out);
+        }
+        TxnResult::DataSet(stat) | TxnResult::AclSet(stat) => stat.encode(out),
+        TxnResult::Deleted | TxnResult::Checked | TxnResult::SessionClosed { .. } => {}
+        TxnResult::Multi(results) => {
+            for result in results {
+                put_multi_result(out, result);
+            }
+            MultiHeader::END.encode(out);
+        }
+        TxnResult::MultiFailed(codes) => {
+            for code in codes {
+                put_multi_error(out, *code);
+            }
+            MultiHeader::END.encode(out);
+        }
+    }
+}
+
+fn put_multi_result(out: &mut BytesMut, result: &TxnResult) {
+    let op = match result {
+        TxnResult::Created { op, .. } => op.result_op(),
+        TxnResult::Deleted => OpCode::Delete,
+        TxnResult::DataSet(_) => OpCode::SetData,
+        TxnResult::Checked => OpCode::Check,
+        TxnResult::AclSet(_)
+        | TxnResult::Multi(_)
+        | TxnResult::MultiFailed(_)
+        | TxnResult::SessionClosed { .. } => return put_multi_error(out, ErrorCode::SystemError),
+    };
+    MultiHeader::success(op).encode(out);
+    put_result(out, result);
+}
+
+/// A failed operation: its code stands in the header and once more as its body.
+pub(super) fn put_multi_error(out: &mut BytesMut, code: ErrorCode) {
+    MultiHeader { op: OpCode::Error.into(), done: false, err: code.into() }.encode(out);
+    out.put_i32(code.into());
+}
+
+/// Data and stat, the answer to `getData`.
+pub(super) fn put_data(out: &mut BytesMut, data: Option<&[u8]>, stat: &Stat) {
+    jute_proto::put_buffer(out, data);
+    stat.encode(out);
+}

@@ -1,0 +1,50 @@
+//! What a connection needs to know of the configuration.
+
+use crate::session::auth::AuthSettings;
+use crate::tree::Policy;
+
+/// The part of the configuration that connections live by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Least session timeout in milliseconds.
+    pub session_timeout_ms_min: u32,
+    /// Greatest session timeout in milliseconds.
+    pub session_timeout_ms_max: u32,
+    /// Credentials.
+    pub auth: AuthSettings,
+    /// Schemes one of which a connection must have proved before anything else; `None` for no such
+    /// rule.
+    pub enforced_schemes: Option<Vec<String>>,
+    /// What reads are judged by; writes are judged by the leader's.
+    pub policy: Policy,
+    /// Whether `reconfig` is allowed at all.
+    pub reconfig_enabled: bool,
+    /// Longest packet in bytes, either way (`jute.maxbuffer`).
+    pub packet_len_max: usize,
+    /// How many requests of one connection may wait before its socket is not read any more.
+    pub waiting_requests_max: usize,
+    /// How many bytes of replies may wait before the socket is not read any more.
+    pub output_len_high: usize,
+    /// How many bytes of replies and events may wait before the connection is closed.
+    pub output_len_max: usize,
+    /// Silence of a socket that has not sent its handshake, in milliseconds.
+    pub handshake_timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms_min: 6_000,
+            session_timeout_ms_max: 60_000,
+            auth: AuthSettings::default(),
+            enforced_schemes: None,
+            policy: Policy::default(),
+            reconfig_enabled: false,
+            packet_len_max: 0xf_ffff,
+            waiting_requests_max: 1_000,
+            output_len_high: 1 << 20,
+            output_len_max: 64 << 20,
+            handshake_timeout_ms: 10_000,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The rows that a checkpoint keeps of a replica, and back.
+
+use std::fmt;
+
+use jute_proto::{SessionId, Zxid};
+use serde::{Deserialize, Serialize};
+
+use super::replica::Replica;
+use crate::session::{SessionRecord, SessionTable};
+use crate::tree::{ChangedNodes, LoadError, TreeLoader};
+
+/// The version of the session and meta rows. Node rows carry their own.
+pub const FORMAT: u8 = 1;
+
+/// The key of the one meta row.
+pub const META_KEY: &[u8] = b"replica";
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Meta {
+    format: u8,
+    last_zxid: i64,
+    digest: u64,
+}
+
+/// What changed between two checkpoints, as it was at the second.
+pub struct Checkpoint {
+    nodes: ChangedNodes,
+    sessions: Vec<(SessionId, Option<SessionRecord>)>,
+    meta: Meta,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (nodes, sessions) = (self.nodes.len(), self.sessions.len());
+        write!(f, "Checkpoint({nodes} nodes, {sessions} sessions, {:?})", self.meta)
+    }
+}
+
+/// One row, in the order in which rows are to be written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CheckpointRow {
+    /// A node, or its removal.
+    Node(bytes::Bytes, Option<bytes::Bytes>),
+    /// A session, or its end.
+    Session([u8; 8], Option<Vec<u8>>),
+    /// The one row about the whole.
+    Meta(Vec<u8>),
+}
+
+impl Checkpoint {
+    /// The rows, encoded as they are asked for.
+    pub fn rows(&self) -> impl Iterator<Item = CheckpointRow> {
+        let nodes = self.nodes.rows().map(|row| CheckpointRow::Node(row.key, row.value));
+        let sessions = self.sessions.iter().map(|(id, record)| {
+            let value = record.as_ref().map(|record| encode(&(FORMAT, record)));
+            CheckpointRow::Session(id.0.to_be_bytes(), value)
+        });
+        let meta = std::iter::once_with(|| CheckpointRow::Meta(encode(&self.meta)));
+        nodes.chain(sessions).chain(meta)
+    }
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+impl Replica {
+    /// Takes what changed since the last call: a short step, a few pointers a change.
+    pub fn take_checkpoint(&mut self) -> Checkpoint {
+        let meta = Meta {
+            format: FORMAT,
+            last_zxid: self.last_zxid().0,
+            digest: self.tree().digest(),
+        };
+        let nodes = self.tree_mut().take_changed();
+        Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
+    }
+}
+
+/// Why rows are not the checkpoint of a replica.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The nodes are not one tree.
+    #[error("the checkpoint's nodes are unusable: {0}")]
+    Tree(#[from] LoadError),
+    /// A session row does not decode.
+    #[error("the checkpoint's session {} is unusable", .0.escape_ascii())]
+    Session(Vec<u8>),
+    /// The row about the whole does not decode.
+    #[error("the checkpoint's meta row is unusable")]
+    Meta,
+    /// A newer server wrote it.
+    #[error("the checkpoint has format {0}; this server reads format {FORMAT}: upgrade it")]
+    Format(u8),
+    /// The nodes are not those that the checkpoint was made of.
+    #[error("the checkpoint's nodes have digest {found:#x}, not {expected:#x}: it is damaged")]
+    Digest {
+        /// What the rows give.
+        found: u64,
+        /// What was noted when they were written.
+        expected: u64,
+    },
+}
+
+/// Builds a replica from rows in any order.
+#[derive(Debug, Default)]
+pub struct Restore {
+    tree: TreeLoader,
+    sessions: SessionTable,
+    meta: Option<Meta>,
+    any_node: bool,
+}
+
+impl Restore {
+    /// Adds the row of a node.
+    ///
+    /// # Errors
+    /// [`RestoreError::Tree`] where it does not decode.
+    pub fn node(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
+        self.any_node = true;
+        Ok(self.tree.add(key, value)?)
+    }
+
+    /// Adds the row of a session.
+    ///
+    /// # Errors
+    /// [`RestoreError::Session`] where it does not decode, [`RestoreError::Format`] where it is
+    /// newer than this server.
+    pub fn session(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
+        let unusable = || RestoreError::Session(key.to_vec());
+        let id = key.try_into().map(i64::from_be_bytes).map_err(|_| unusable())?;
+        if let Some(newer) = value.first().filter(|format| **format != FORMAT) {
+            return Err(RestoreError::Format(*newer));
+        }
+        let (_, record): (u8, SessionRecord) =
+            postcard::from_bytes(value).map_err(|_| unusable())?;
+        self.sessions.load(SessionId(id), record);
+        Ok(())
+    }
+
+    /// Adds a row about the whole.
+    ///
+    /// # Errors
+    /// [`RestoreError::Meta`] or [`RestoreError::Format`].
+    pub fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
+        if key != META_KEY {
+            return Err(RestoreError::Meta);
+        }
+        if let Some(newer) = value.first().filter(|format| **format != FORMAT) {
+            return Err(RestoreError::Format(*newer));
+        }
+        self.meta = Some(postcard::from_bytes(value).map_err(|_| RestoreError::Meta)?);
+        Ok(())
+    }
+
+    /// The replica that the rows make; a fresh one where there are none.
+    ///
+    /// # Errors
+    /// [`RestoreError`] where they do not fit together.
+    pub fn finish(self) -> Result<Replica, RestoreError> {
+        let Some(meta) = self.meta else {
+            return if self.any_node { Err(RestoreError::Meta) } else { Ok(Replica::default()) };
+        };
+        let tree = self.tree.finish()?;
+        if tree.digest() != meta.digest {
+            let (found, expected) = (tree.digest(), meta.digest);
+            return Err(RestoreError::Digest { found, expected });
+        }
+        Ok(Replica::restored(tree, self.sessions, Zxid(meta.last_zxid)))
+    }
+}

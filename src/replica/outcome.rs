@@ -1,0 +1,49 @@
+//! What applying a command means for the connections of this server.
+
+use jute_proto::EventType;
+use jute_proto::Zxid;
+
+use crate::tree::{AclList, OpError, TxnResult};
+use crate::watch::WatcherId;
+
+/// What the connection that sent a command is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// A request was judged: done, or refused with an error.
+    Request(Result<TxnResult, OpError>),
+    /// The session is the connection's, with this timeout in milliseconds.
+    SessionOpened {
+        /// The negotiated timeout in milliseconds.
+        timeout_ms: u32,
+    },
+    /// There is no such session any more.
+    SessionRefused,
+    /// The session ended.
+    SessionClosed,
+    /// The connection does not own the session, or skipped a command: it must be closed without an
+    /// answer (`SESSIONMOVED`).
+    Disowned,
+    /// The command had been applied, and answered, before.
+    Repeated,
+}
+
+/// One watch event for one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The transaction that caused it.
+    pub zxid: Zxid,
+    /// The connection.
+    pub watcher: WatcherId,
+    /// What happened.
+    pub event_type: EventType,
+    /// To which path.
+    pub path: &'a str,
+    /// A connection that may not read under this list does not hear of it (CVE-2024-23944).
+    pub acl: &'a AclList,
+}
+
+/// Takes events as they happen, before the outcome of the command that caused them is known.
+pub trait EventSink {
+    /// Delivers one event.
+    fn event(&mut self, event: Event<'_>);
+}

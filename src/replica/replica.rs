@@ -1,0 +1,278 @@
+//! One server's copy of the state, and how a command changes it.
+
+use std::sync::Arc;
+
+use jute_proto::{Id, OpCode, Reader, Request, SessionId, Zxid};
+
+use super::entry::{Command, EntryError, Op, Origin, decode_identities};
+use super::outcome::{Event, EventSink, Outcome};
+use crate::session::{Claim, ConnId, SessionTable};
+use crate::tree::{
+    Change, ChangeKind, Create, CreateOp, OpContext, OpError, Policy, Tree, TxnResult, WriteOp,
+};
+use crate::watch::WatchTable;
+
+/// What the commands of one entry share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// The term of the entry.
+    pub epoch: u32,
+    /// The leader's wall time in milliseconds.
+    pub time_ms: i64,
+    /// The leader's settings that decide outcomes.
+    pub policy: Policy,
+}
+
+/// What became of a command.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// What its sender is told.
+    pub outcome: Outcome,
+    /// A connection that has lost its session to this command.
+    pub displaced: Option<ConnId>,
+}
+
+impl From<Outcome> for Applied {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, displaced: None }
+    }
+}
+
+/// Tree, sessions and watches of one server.
+#[derive(Debug, Default)]
+pub struct Replica {
+    tree: Tree,
+    sessions: SessionTable,
+    watches: WatchTable,
+    last_zxid: Zxid,
+    /// The identities of the last command: neighbours in a batch mostly have the same.
+    identities: (Box<[u8]>, Arc<[Id]>),
+    changes: Vec<Change>,
+}
+
+impl Replica {
+    /// A state as a checkpoint kept it; no connection watches anything yet.
+    pub fn restored(tree: Tree, sessions: SessionTable, last_zxid: Zxid) -> Self {
+        Self { tree, sessions, last_zxid, ..Self::default() }
+    }
+
+    /// The znodes.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The znodes, for what changes no node: taking a checkpoint, taking reports.
+    pub(crate) fn tree_mut(&mut self) -> &mut Tree {
+        &mut self.tree
+    }
+
+    /// The live sessions.
+    pub fn sessions(&self) -> &SessionTable {
+        &self.sessions
+    }
+
+    pub(super) fn sessions_mut(&mut self) -> &mut SessionTable {
+        &mut self.sessions
+    }
+
+    /// The watches of this server's connections.
+    pub fn watches(&self) -> &WatchTable {
+        &self.watches
+    }
+
+    /// The zxid of the last operation.
+    pub fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// Applies one command.
+    ///
+    /// # Errors
+    /// [`EntryError`] where the command does not decode: nothing was applied, and the server must
+    /// stop.
+    pub fn apply(
+        &mut self,
+        stamp: &Stamp,
+        command: &Command<'_>,
+        events: &mut impl EventSink,
+    ) -> Result<Applied, EntryError> {
+        let origin = command.origin;
+        Ok(match &command.op {
+            Op::CreateSession { timeout_ms } => {
+                self.advance(stamp);
+                if self.sessions.create(origin.session, *timeout_ms, origin.conn) {
+                    Outcome::SessionOpened { timeout_ms: *timeout_ms }.into()
+                } else {
+                    Outcome::SessionRefused.into()
+                }
+            }
+            Op::AttachSession { timeout_ms } => self.attach(&origin, *timeout_ms),
+            Op::CloseSession => match self.sessions.claim(origin.session, origin.conn, origin.seq) {
+                Claim::Granted => self.close_session(stamp, origin.session, events),
+                claim => refused(claim).into(),
+            },
+            Op::ExpireSession { owner } => {
+                match self.sessions.get(origin.session).map(|record| record.owner) {
+                    Some(found) if found == *owner => {
+                        self.close_session(stamp, origin.session, events)
+                    }
+                    Some(_) | None => Outcome::Repeated.into(),
+                }
+            }
+            Op::DeleteContainer { path } => {
+                let op = WriteOp::DeleteContainer { path };
+                let zxid = self.advance(stamp);
+                let result = self.write(stamp, zxid, origin.session, &[], &op, events);
+                Outcome::Request(result).into()
+            }
+            Op::Request { op_code, body } => {
+                self.request(stamp, command, *op_code, body, events)?.into()
+            }
+        })
+    }
+
+    fn attach(&mut self, origin: &Origin, timeout_ms: u32) -> Applied {
+        match self.sessions.attach(origin.session, timeout_ms, origin.conn) {
+            Some(before) => Applied {
+                outcome: Outcome::SessionOpened { timeout_ms },
+                displaced: (before != origin.conn).then_some(before),
+            },
+            None => Outcome::SessionRefused.into(),
+        }
+    }
+
+    fn close_session(
+        &mut self,
+        stamp: &Stamp,
+        session: SessionId,
+        events: &mut impl EventSink,
+    ) -> Applied {
+        let owner = self.sessions.remove(session).map(|record| record.owner);
+        let zxid = self.advance(stamp);
+        let closed = self.write(stamp, zxid, session, &[], &WriteOp::CloseSession, events);
+        debug_assert!(closed.is_ok(), "ephemeral nodes of a session can always go");
+        Applied { outcome: Outcome::SessionClosed, displaced: owner }
+    }
+
+    fn request(
+        &mut self,
+        stamp: &Stamp,
+        command: &Command<'_>,
+        op_code: i32,
+        body: &[u8],
+        events: &mut impl EventSink,
+    ) -> Result<Outcome, EntryError> {
+        let origin = command.origin;
+        let undecodable = |reason: String| EntryError::Request { op_code, reason };
+        let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
+        let request = Request::decode(code, &mut Reader::new(body))
+            .map_err(|error| undecodable(error.to_string()))?;
+        let op = write_op(&request).ok_or_else(|| undecodable("it is no write".to_owned()))?;
+        let identities = self.identities(command.identities)?;
+        match self.sessions.claim(origin.session, origin.conn, origin.seq) {
+            Claim::Granted => {}
+            claim => return Ok(refused(claim)),
+        }
+        let zxid = self.advance(stamp);
+        let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
+        Ok(Outcome::Request(result))
+    }
+
+    fn write(
+        &mut self,
+        stamp: &Stamp,
+        zxid: Zxid,
+        session: SessionId,
+        identities: &[Id],
+        op: &WriteOp<'_>,
+        events: &mut impl EventSink,
+    ) -> Result<TxnResult, OpError> {
+        let Stamp { time_ms, policy, .. } = *stamp;
+        let context = OpContext { zxid, time_ms, session, identities, policy };
+        let mut changes = std::mem::take(&mut self.changes);
+        let result = self.tree.apply(&context, op, &mut changes);
+        for change in changes.drain(..) {
+            self.trigger(zxid, &change, events);
+        }
+        self.changes = changes;
+        result
+    }
+
+    fn trigger(&self, zxid: Zxid, change: &Change, events: &mut impl EventSink) {
+        let path: &str = &change.path;
+        let fire = |firing: crate::watch::Firing<'_>| {
+            let own = firing.path.len() == path.len();
+            let acl = if own { &change.acl } else { &change.parent_acl };
+            let crate::watch::Firing { watcher, event_type, path } = firing;
+            events.event(Event { zxid, watcher, event_type, path, acl });
+        };
+        match change.kind {
+            ChangeKind::Created => self.watches.node_created(path, fire),
+            ChangeKind::Deleted => self.watches.node_deleted(path, fire),
+            ChangeKind::DataChanged => self.watches.node_data_changed(path, fire),
+        }
+    }
+
+    /// The zxid of the next operation: counts up within an epoch and starts anew in the next.
+    fn advance(&mut self, stamp: &Stamp) -> Zxid {
+        let first_of_epoch = Zxid::new(stamp.epoch, 1);
+        self.last_zxid = Zxid(self.last_zxid.0 + 1).max(first_of_epoch);
+        self.last_zxid
+    }
+
+    fn identities(&mut self, encoded: &[u8]) -> Result<Arc<[Id]>, EntryError> {
+        if *self.identities.0 != *encoded {
+            self.identities = (encoded.into(), decode_identities(encoded)?.into());
+        }
+        Ok(Arc::clone(&self.identities.1))
+    }
+}
+
+fn refused(claim: Claim) -> Outcome {
+    match claim {
+        Claim::Granted | Claim::Repeated => Outcome::Repeated,
+        Claim::Gap | Claim::Moved | Claim::Unknown => Outcome::Disowned,
+    }
+}
+
+/// The write that a request asks for, `None` for requests that do not belong into the log.
+pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
+    Some(match request {
+        Request::Create(create) => WriteOp::Create(Create::new(CreateOp::Create, create)),
+        Request::Create2(create) => WriteOp::Create(Create::new(CreateOp::Create2, create)),
+        Request::CreateContainer(create) => {
+            WriteOp::Create(Create::new(CreateOp::Container, create))
+        }
+        Request::CreateTtl(create) => WriteOp::Create(Create::with_ttl(create)),
+        Request::Delete(delete) => WriteOp::Delete { path: &delete.path, version: delete.version },
+        Request::SetData(set) => {
+            WriteOp::SetData { path: &set.path, data: set.data, version: set.version }
+        }
+        Request::SetAcl(set) => {
+            WriteOp::SetAcl { path: &set.path, acl: set.acl.as_deref(), version: set.version }
+        }
+        Request::Multi(multi) => WriteOp::multi(multi),
+        Request::Exists(_)
+        | Request::GetData(_)
+        | Request::GetAcl(_)
+        | Request::GetChildren(_)
+        | Request::GetChildren2(_)
+        | Request::Sync(_)
+        | Request::Ping
+        | Request::Check(_)
+        | Request::Reconfig(_)
+        | Request::CheckWatches(_)
+        | Request::RemoveWatches(_)
+        | Request::DeleteContainer(_)
+        | Request::MultiRead(_)
+        | Request::Auth(_)
+        | Request::SetWatches(_)
+        | Request::Sasl(_)
+        | Request::GetEphemerals(_)
+        | Request::GetAllChildrenNumber(_)
+        | Request::SetWatches2(_)
+        | Request::AddWatch(_)
+        | Request::WhoAmI
+        | Request::CloseSession => return None,
+    })
+}
