@@ -112,7 +112,7 @@ impl Conn {
             out: BytesMut::new(),
             closing: None,
             input_ended: false,
-            tally: Tally { established_us: now_us, ..Tally::default() },
+            tally: Tally::new(now_us),
         }
     }
 
@@ -159,14 +159,7 @@ impl Conn {
         }
     }
 
-    fn write(
-        &mut self,
-        view: View<'_>,
-        log: &mut impl Propose,
-        xid: Xid,
-        op: OpCode,
-        body: &[u8],
-    ) {
+    fn write(&mut self, view: View<'_>, log: &mut impl Propose, xid: Xid, op: OpCode, body: &[u8]) {
         let start_us = view.now_us;
         let command = if op == OpCode::CloseSession {
             self.input_ended = true;

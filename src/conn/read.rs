@@ -5,8 +5,8 @@ use bytes::{BufMut, BytesMut};
 use jute_proto::{
     AddWatchMode, AddWatchRequest, CheckWatchesRequest, ClientInfo, Encode, ErrorCode,
     ExistsRequest, GetChildrenRequest, GetDataRequest, MultiHeader, MultiReadOp, MultiReadRequest,
-    OpCode, Reader, RemoveWatchesRequest, Request, RequestHeader, WatcherType,
-    WhoAmIResponse, Xid, Zxid, begin_vec, end_vec, put_str,
+    OpCode, Reader, RemoveWatchesRequest, Request, RequestHeader, WatcherType, WhoAmIResponse, Xid,
+    Zxid, begin_vec, end_vec, put_str,
 };
 
 use super::close::CloseReason;
@@ -245,7 +245,11 @@ impl Conn {
         self.ok(turn, |out| WhoAmIResponse { clients }.encode(out));
     }
 
-    fn add_watch(&mut self, turn: Turn<'_>, request: &AddWatchRequest<'_>) -> Result<(), ErrorCode> {
+    fn add_watch(
+        &mut self,
+        turn: Turn<'_>,
+        request: &AddWatchRequest<'_>,
+    ) -> Result<(), ErrorCode> {
         let mode = AddWatchMode::try_from(request.mode).map_err(|_| ErrorCode::MarshallingError)?;
         turn.view.replica.watches().add_persistent(&request.path, self.id().number, mode);
         self.ok(turn, |out| out.put_i32(ErrorCode::Ok.into()));

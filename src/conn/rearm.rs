@@ -33,12 +33,7 @@ impl Conn {
         }
     }
 
-    fn rearm_data<'p>(
-        &mut self,
-        view: View<'_>,
-        seen: Zxid,
-        paths: impl Iterator<Item = &'p str>,
-    ) {
+    fn rearm_data<'p>(&mut self, view: View<'_>, seen: Zxid, paths: impl Iterator<Item = &'p str>) {
         for path in paths {
             match view.replica.tree().get(path) {
                 None => self.put_event(view, NO_ZXID, EventType::NodeDeleted, path),

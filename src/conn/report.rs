@@ -40,7 +40,7 @@ pub struct ConnReport {
 /// The counters behind a [`ConnReport`].
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    pub(super) established_us: u64,
+    established_us: u64,
     received: u64,
     sent: u64,
     answered: u64,
@@ -55,6 +55,10 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    pub(super) fn new(established_us: u64) -> Self {
+        Self { established_us, ..Self::default() }
+    }
+
     pub(super) fn received(&mut self) {
         self.received += 1;
     }
@@ -85,7 +89,7 @@ impl Tally {
 
     /// Forgets what `crst` forgets.
     pub(super) fn reset(&mut self) {
-        *self = Self { established_us: self.established_us, ..Self::default() };
+        *self = Self::new(self.established_us);
     }
 
     pub(super) fn report(&self, session: SessionId, queued: usize, timeout_ms: u32) -> ConnReport {

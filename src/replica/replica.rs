@@ -107,10 +107,12 @@ impl Replica {
                 }
             }
             Op::AttachSession { timeout_ms } => self.attach(&origin, *timeout_ms),
-            Op::CloseSession => match self.sessions.claim(origin.session, origin.conn, origin.seq) {
-                Claim::Granted => self.close_session(stamp, origin.session, events),
-                claim => refused(claim).into(),
-            },
+            Op::CloseSession => {
+                match self.sessions.claim(origin.session, origin.conn, origin.seq) {
+                    Claim::Granted => self.close_session(stamp, origin.session, events),
+                    claim => refused(claim).into(),
+                }
+            }
             Op::ExpireSession { owner } => {
                 match self.sessions.get(origin.session).map(|record| record.owner) {
                     Some(found) if found == *owner => {

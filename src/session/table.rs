@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// A client connection, named so that no other connection ever has the same name: not on another
 /// server, not after a restart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
+)]
 pub struct ConnId {
     /// The server (its `myid`) that holds the connection.
     pub server: u64,

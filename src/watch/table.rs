@@ -135,8 +135,7 @@ impl WatchTable {
     /// Registers modes for a path; registering twice is the same as once.
     pub fn add(&self, kind: Kind, path: &str, watcher: WatcherId, modes: Modes) {
         let shared: Arc<str> = Arc::from(path);
-        let before =
-            self.table(kind).entry(Arc::clone(&shared)).or_default().add(watcher, modes);
+        let before = self.table(kind).entry(Arc::clone(&shared)).or_default().add(watcher, modes);
         if before.is_empty() {
             self.pairs(kind).fetch_add(1, Ordering::Relaxed);
             self.by_watcher.entry(watcher).or_default().insert(shared);
