@@ -3,4 +3,5 @@
 //! What a client's suite does is written in the client's own language under `integration/clients/`;
 //! here is only which suites there are and how the server is set up for them.
 
+mod c;
 mod kazoo;
