@@ -92,7 +92,7 @@ impl Tool {
                 command
                     .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
                     .arg(format!("{}:{}", java_classes().display(), java_class_path()))
-                    .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+                    .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
                     .arg(name);
                 command
             }

@@ -4,4 +4,5 @@
 //! here is only which suites there are and how the server is set up for them.
 
 mod c;
+mod java;
 mod kazoo;

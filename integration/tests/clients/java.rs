@@ -1,0 +1,19 @@
+//! The Java client: Curator's recipes, and the plain client for what Curator does not touch.
+
+use integration::{Server, Tool};
+
+fn server() -> Server {
+    Server::options().set("extendedTypesEnabled", "true").start()
+}
+
+#[test]
+fn curator_recipes_coordinate_several_clients() {
+    // Locks, leaders, caches, discovery, persistent nodes, transactions, counters and barriers.
+    Tool::Java.run("CuratorSuite", &server(), &[]);
+}
+
+#[test]
+fn the_plain_java_client_has_every_call_answered() {
+    // Persistent and recursive watches, removal, TTL and container nodes, multi reads, whoAmI.
+    Tool::Java.run("PlainSuite", &server(), &[]);
+}
