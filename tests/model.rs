@@ -409,25 +409,22 @@ impl Subject {
         self.tree.apply(&ctx, &op, changes).map(show)
     }
 
-    fn checkpoint(&mut self) {
+    /// Writes what changed. The disk then holds the whole tree, which is returned.
+    fn checkpoint(&mut self) -> Tree {
         for row in self.tree.take_changed().into_rows() {
             match row.value {
                 Some(value) => self.disk.insert(row.key.to_vec(), value.to_vec()),
                 None => self.disk.remove(&*row.key),
             };
         }
-    }
-
-    fn restart(&mut self) {
-        self.checkpoint();
-        let digest = self.tree.digest();
         let mut loader = TreeLoader::new();
         for (key, value) in self.disk.iter().rev() {
             loader.add(key, value).expect("rows of a checkpoint");
         }
-        self.tree = loader.finish().expect("a whole checkpoint");
-        assert_eq!(self.tree.digest(), digest);
-        assert!(self.tree.take_changed().is_empty());
+        let mut loaded = loader.finish().expect("a whole checkpoint");
+        assert_eq!(loaded.digest(), self.tree.digest());
+        assert!(loaded.take_changed().is_empty());
+        loaded
     }
 
     /// Compares all there is to see.
@@ -533,12 +530,12 @@ proptest! {
                     let told = changes.into_iter().map(|c| (c.kind, (*c.path).to_owned()));
                     prop_assert_eq!(told.collect::<Changes>(), expected);
                 }
-                Step::Checkpoint => subject.checkpoint(),
+                Step::Checkpoint => drop(subject.checkpoint()),
                 Step::FailedCheckpoint => {
                     let unwritten = subject.tree.take_changed();
                     subject.tree.put_back_changed(unwritten);
                 }
-                Step::Restart => subject.restart(),
+                Step::Restart => subject.tree = subject.checkpoint(),
             }
             subject.compare(&model);
         }
