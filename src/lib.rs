@@ -16,5 +16,8 @@ pub mod session;
 pub mod tree;
 pub mod watch;
 
+pub mod consensus;
+pub mod storage;
+
 pub mod cli;
 pub mod telemetry;

@@ -1,0 +1,101 @@
+//! Writes checkpoints on a thread of their own, one at a time.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc as async_mpsc, watch};
+
+use crate::storage::state::CheckpointMark;
+use crate::storage::{RowSource, StateDb, StorageError};
+
+/// A checkpoint to be written.
+pub(super) struct Job {
+    pub(super) source: Box<dyn RowSource>,
+    pub(super) mark: CheckpointMark,
+}
+
+/// The thread that writes checkpoints, seen from outside.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    jobs: mpsc::Sender<Job>,
+    /// Whether one is being written.
+    busy: watch::Sender<bool>,
+    /// Why none can be written any more.
+    failure: Mutex<Option<String>>,
+}
+
+/// The right to submit one checkpoint.
+pub(super) struct Slot<'a>(&'a Checkpoints);
+
+impl Slot<'_> {
+    pub(super) fn submit(self, job: Job) {
+        if self.0.jobs.send(job).is_err() {
+            self.0.fail("the thread that writes checkpoints has ended".to_owned());
+        }
+    }
+}
+
+impl Checkpoints {
+    /// Starts the thread. `written` gets a message after each checkpoint that is on disk.
+    pub(super) fn start(
+        state: StateDb,
+        written: async_mpsc::UnboundedSender<()>,
+    ) -> Result<Arc<Self>, StorageError> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let checkpoints =
+            Arc::new(Self { jobs, busy: watch::Sender::new(false), failure: Mutex::default() });
+        // Weak, so that the thread ends when nobody can submit any more.
+        let weak = Arc::downgrade(&checkpoints);
+        std::thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || {
+                for job in queue {
+                    let result = write(&state, &job);
+                    let Some(checkpoints) = weak.upgrade() else { return };
+                    match result {
+                        // Nobody waits for the message while the server stops.
+                        Ok(()) => drop(written.send(())),
+                        Err(error) => checkpoints.fail(error.to_string()),
+                    }
+                    checkpoints.busy.send_replace(false);
+                }
+            })
+            .map_err(|source| StorageError::Io {
+                action: "start a thread for checkpoints in",
+                path: "state.redb".into(),
+                source,
+            })?;
+        Ok(checkpoints)
+    }
+
+    /// Reserves the thread; `None` while it is busy.
+    pub(super) fn reserve(&self) -> Option<Slot<'_>> {
+        let was_idle = self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
+        was_idle.then_some(Slot(self))
+    }
+
+    /// Waits until no checkpoint is being written.
+    pub(super) async fn wait_until_idle(&self) {
+        // The sender is in self, so this cannot fail.
+        let _ = self.busy.subscribe().wait_for(|busy| !busy).await;
+    }
+
+    /// Why no checkpoint can be written any more.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().clone()
+    }
+
+    fn fail(&self, why: String) {
+        tracing::error!(why, "a checkpoint cannot be written");
+        self.failure.lock().get_or_insert(why);
+        self.busy.send_replace(false);
+    }
+}
+
+fn write(state: &StateDb, job: &Job) -> Result<(), StorageError> {
+    let size = state.write_checkpoint(&*job.source, &job.mark)?;
+    let position = job.mark.position.map_or_else(|| "nothing".to_owned(), |p| p.to_string());
+    tracing::debug!(position, rows = size.rows, bytes = size.bytes, "checkpoint written");
+    Ok(())
+}

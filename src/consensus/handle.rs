@@ -1,0 +1,248 @@
+//! The running consensus.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::impls::ProgressResponder;
+use openraft::{Raft, RaftMetrics, ReadPolicy};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::checkpoints::Checkpoints;
+use super::error::{Fatal, ProposeError, ReadError};
+use super::state_machine::{Machine, StateMachine};
+use super::status::{Role, Status, role};
+use super::typ::{Batch, TypeConfig};
+use crate::storage::DataDir;
+
+type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A started consensus. Cheap to clone.
+#[derive(Clone)]
+pub struct Consensus {
+    raft: Arc<dyn Handle>,
+    dir: DataDir,
+    checkpoints: Arc<Checkpoints>,
+    status: watch::Receiver<Status>,
+}
+
+/// Resolves when an accepted proposal was applied here, or was given up.
+pub(super) type Outcome = oneshot::Receiver<
+    Result<openraft::raft::ClientWriteResponse<TypeConfig>, ClientWriteError<TypeConfig>>,
+>;
+
+impl Consensus {
+    pub(super) fn new<M: StateMachine>(
+        raft: Raft<TypeConfig, Machine<M>>,
+        dir: DataDir,
+        checkpoints: Arc<Checkpoints>,
+        checkpoint_written: mpsc::UnboundedReceiver<()>,
+    ) -> Self {
+        let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
+        tokio::spawn(follow_status(raft.clone(), sender));
+        tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
+        Self { raft: Arc::new(raft), dir, checkpoints, status }
+    }
+
+    /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
+    /// the leadership is lost in between. Returns when the entry is queued, not when it is applied.
+    ///
+    /// # Errors
+    ///
+    /// The entry will not be applied then.
+    pub async fn propose(&self, entry: Bytes) -> Result<(), ProposeError> {
+        if self.disk_full() {
+            return Err(ProposeError::DiskFull);
+        }
+        self.submit(entry).await.map(drop)
+    }
+
+    /// As [`Consensus::propose`], also on a full disk, where it waits; the outcome can be waited
+    /// for.
+    pub(super) async fn submit(&self, entry: Bytes) -> Result<Outcome, ProposeError> {
+        let refused = refusal(&self.status.borrow());
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        self.raft.propose(Batch(entry)).await
+    }
+
+    /// Waits until every write that was acknowledged anywhere before the call is applied here.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: this server cannot know.
+    pub async fn read_barrier(&self) -> Result<(), ReadError> {
+        self.raft.read_barrier().await
+    }
+
+    /// What this server knows at the moment.
+    pub fn status(&self) -> Status {
+        Status::new(&self.raft.metrics())
+    }
+
+    /// Tells of every change of role, term, leader and failure. The positions in it are as of
+    /// that change; [`Consensus::status`] has the current ones.
+    pub fn watch_status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until this server leads.
+    ///
+    /// # Errors
+    ///
+    /// [`Fatal`] when it stops before that.
+    pub async fn wait_until_leader(&self) -> Result<(), Fatal> {
+        let stopped = || Fatal("the consensus has stopped".to_owned());
+        let mut watch = self.watch_status();
+        let ended = |status: &Status| status.is_leader() || status.role == Role::Stopped;
+        let status = watch.wait_for(ended).await.map_err(|_| stopped())?;
+        match &status.failure {
+            Some(failure) => Err(Fatal(failure.clone())),
+            None if status.is_leader() => Ok(()),
+            None => Err(stopped()),
+        }
+    }
+
+    /// Writes a checkpoint of all that is applied, and waits until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Fatal`]: it cannot be written, or the server stops.
+    pub async fn checkpoint_now(&self) -> Result<(), Fatal> {
+        loop {
+            self.checkpoints.wait_until_idle().await;
+            if self.raft.begin_checkpoint().await? {
+                break;
+            }
+        }
+        self.checkpoints.wait_until_idle().await;
+        self.checkpoints.failure().map_or(Ok(()), |failure| Err(Fatal(failure)))
+    }
+
+    /// Whether new writes should be refused because the disk is (nearly) full. What was accepted
+    /// before completes when space returns.
+    pub fn disk_full(&self) -> bool {
+        self.dir.disk_full()
+    }
+
+    /// Stops taking part. Nothing is applied after this returns.
+    pub async fn shutdown(&self) {
+        self.dir.state().close();
+        self.raft.shutdown().await;
+    }
+}
+
+impl std::fmt::Debug for Consensus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consensus").field("dir", &self.dir.path()).finish_non_exhaustive()
+    }
+}
+
+/// Why a server in this state accepts no proposal.
+fn refusal(status: &Status) -> Option<ProposeError> {
+    match status.role {
+        Role::Leader => None,
+        Role::Stopped => Some(ProposeError::Stopped),
+        Role::Learner | Role::Follower | Role::Candidate => {
+            Some(ProposeError::NotLeader { hint: status.leader })
+        }
+    }
+}
+
+/// openraft's handle without the type of the state machine.
+trait Handle: Send + Sync {
+    fn propose(&self, batch: Batch) -> BoxFuture<'_, Result<Outcome, ProposeError>>;
+    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>>;
+    fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+    fn metrics(&self) -> RaftMetrics<TypeConfig>;
+}
+
+impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
+    fn propose(&self, batch: Batch) -> BoxFuture<'_, Result<Outcome, ProposeError>> {
+        Box::pin(async move {
+            let (responder, outcome) = ProgressResponder::complete_only();
+            self.client_write_ff(batch, Some(responder))
+                .await
+                .map_err(|_| ProposeError::Stopped)?;
+            Ok(outcome)
+        })
+    }
+
+    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(async move {
+            let result = self.ensure_linearizable(ReadPolicy::ReadIndex).await;
+            result.map(drop).map_err(|error| match error {
+                RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+                    ReadError::NotLeader { hint: forward.leader_id }
+                }
+                RaftError::APIError(_) => ReadError::NoQuorum,
+                RaftError::Fatal(_) => ReadError::Stopped,
+            })
+        })
+    }
+
+    fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>> {
+        Box::pin(async move {
+            self.with_state_machine(|machine| {
+                let begun = machine.begin_checkpoint();
+                Box::pin(async move { begun })
+            })
+            .await
+            .map_err(|error| Fatal(error.to_string()))
+        })
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = Self::shutdown(self).await {
+                tracing::warn!(%error, "the consensus did not end in order");
+            }
+        })
+    }
+
+    fn metrics(&self) -> RaftMetrics<TypeConfig> {
+        Self::metrics(self).borrow_watched().clone()
+    }
+}
+
+/// Publishes changes of role, term and leader until the consensus ends, and why it ended.
+async fn follow_status<M: StateMachine>(
+    raft: Raft<TypeConfig, Machine<M>>,
+    sender: watch::Sender<Status>,
+) {
+    let mut server = raft.server_metrics();
+    let metrics = raft.metrics();
+    loop {
+        let ended = server.changed().await.is_err();
+        let mut status = Status::new(&metrics.borrow_watched());
+        {
+            // The one that woke us may be ahead of the other.
+            let server = server.borrow_watched();
+            status.leader = server.current_leader;
+            status.term = server.vote.leader_id.term;
+            status.role = role(server.state);
+        }
+        if ended || status.failure.is_some() {
+            status.role = Role::Stopped;
+        }
+        sender.send_replace(status);
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Tells openraft of each checkpoint that is on disk, so that it purges the log.
+async fn follow_checkpoints<M: StateMachine>(
+    raft: Raft<TypeConfig, Machine<M>>,
+    mut written: mpsc::UnboundedReceiver<()>,
+) {
+    while written.recv().await.is_some() {
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Agreement on the order of commands: the only folder that names openraft.
+//!
+//! ```text
+//! Proposer::push ──► batch ──► Consensus::propose ──► openraft ──► log_store ──► storage::log
+//!                                                        │
+//!                                    committed entries   ▼
+//!                             StateMachine::apply ◄── state_machine ──► checkpoints ──► storage::state
+//! ```
+//!
+//! The rest of the server sees the types of this module alone:
+//!
+//! * [`StateMachine`], which it implements: entries in, one at a time, in order, once.
+//! * [`Consensus`]: starts the machinery over a [`DataDir`](crate::storage::DataDir), proposes
+//!   entries, tells who leads, waits for reads, makes checkpoints.
+//! * [`Proposer`]: gathers commands of many connections into one entry.
+//!
+//! Starting a server:
+//!
+//! ```text
+//! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
+//! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
+//! let consensus = Consensus::start(config, &dir, machine).await?;       // applies the log's tail
+//! let proposer = Proposer::start(&consensus, options, seal);
+//! ```
+//!
+//! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
+//! the server with [`Status::failure`]; it never diverges.
+//!
+//! Left out: an ensemble has no transport yet. [`Consensus::start`] refuses more than one member;
+//! the network in `network.rs` says that every peer is unreachable.
+
+mod checkpoints;
+mod error;
+mod handle;
+mod log_store;
+mod membership;
+mod network;
+mod proposer;
+mod start;
+mod state_machine;
+mod status;
+mod typ;
+
+pub use error::{Fatal, ProposeError, ReadError, StartError};
+pub use handle::Consensus;
+pub use proposer::{Proposer, ProposerOptions};
+pub use start::{ConsensusConfig, Timings};
+pub use state_machine::{Committed, StateMachine};
+pub use status::{Role, Status};

@@ -1,0 +1,172 @@
+//! Starting the consensus over a data directory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
+use tokio::sync::mpsc;
+
+use super::checkpoints::Checkpoints;
+use super::error::{Fatal, StartError};
+use super::handle::Consensus;
+use super::log_store::LogStore;
+use super::network::NoNetwork;
+use super::state_machine::{Machine, StateMachine};
+use super::typ::TypeConfig;
+use crate::storage::{DataDir, StorageError};
+
+/// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How often a leader tells that it is there.
+    pub heartbeat: Duration,
+    /// The least time a follower waits for its leader before it asks for votes.
+    pub election_min: Duration,
+    /// The most it waits; the time is drawn anew each time, so that two rarely ask at once.
+    pub election_max: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(60),
+            election_min: Duration::from_millis(250),
+            election_max: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Who takes part, and how.
+#[derive(Clone, Debug)]
+pub struct ConsensusConfig {
+    /// The number of this server (`myid`).
+    pub server: u64,
+    /// All members with their addresses for the consensus; used only to form a new ensemble.
+    pub members: BTreeMap<u64, String>,
+    /// The clocks.
+    pub timings: Timings,
+    /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
+    /// log that a restart replays.
+    pub checkpoint_bytes: u64,
+    /// Entries kept in the log behind a checkpoint, so that a server that is a little behind can
+    /// be brought up with entries instead of the whole state.
+    pub entries_kept: u64,
+}
+
+impl ConsensusConfig {
+    /// An ensemble of one.
+    pub fn standalone(server: u64) -> Self {
+        Self {
+            server,
+            members: BTreeMap::from([(server, String::new())]),
+            timings: Timings::default(),
+            checkpoint_bytes: 64 << 20,
+            entries_kept: 1000,
+        }
+    }
+}
+
+impl Consensus {
+    /// Starts the consensus. The state machine must hold the rows of the directory's checkpoint;
+    /// entries behind it that are known to be committed are applied before this returns, the
+    /// others when a leader is found (an ensemble of one leads at once).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Config`]: more than one member (there is no transport yet), or this server is
+    /// not one of them. [`StartError::Storage`], [`StartError::Restore`]: the stored state and log
+    /// do not fit together or cannot be applied.
+    pub async fn start<M: StateMachine>(
+        config: ConsensusConfig,
+        dir: &DataDir,
+        machine: M,
+    ) -> Result<Self, StartError> {
+        check(&config)?;
+        check_stored(dir)?;
+        let (written, checkpoint_written) = mpsc::unbounded_channel();
+        let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
+        let log_store = LogStore::new(dir.log().clone());
+        let machine = Machine::new(
+            machine,
+            dir.state().clone(),
+            Arc::clone(&checkpoints),
+            config.checkpoint_bytes,
+        )
+        .map_err(|Fatal(what)| StartError::Restore(what))?;
+        let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
+        let raft = Raft::<TypeConfig, Machine<M>>::new(
+            config.server,
+            Arc::new(raft_config(&config)?),
+            NoNetwork,
+            log_store,
+            machine,
+        )
+        .await
+        .map_err(|error| restore(&error))?;
+        if !raft.is_initialized().await.map_err(|error| restore(&error))? {
+            let members: BTreeMap<u64, BasicNode> =
+                config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
+            raft.initialize(members).await.map_err(|error| restore(&error))?;
+        } else if config.members.len() == 1 {
+            // Nobody else could win: there is nothing to wait for.
+            raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
+        }
+        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written))
+    }
+}
+
+fn check(config: &ConsensusConfig) -> Result<(), StartError> {
+    let refuse = |what: &str| Err(StartError::Config(what.to_owned()));
+    if !config.members.contains_key(&config.server) {
+        return refuse(&format!(
+            "server {} is not one of the members of the ensemble: check `myid` and `server.N`",
+            config.server
+        ));
+    }
+    if config.members.len() > 1 {
+        return refuse(
+            "this version runs alone: it has no transport between servers yet. Leave one \
+             `server.N` line, or none",
+        );
+    }
+    Ok(())
+}
+
+/// The checkpoint and the log must meet: a gap means that one of them was replaced or rolled back.
+fn check_stored(dir: &DataDir) -> Result<(), StartError> {
+    let applied = dir.state().mark()?.position;
+    let purged = dir.log().state().purged;
+    if purged <= applied {
+        return Ok(());
+    }
+    let name = |position: Option<crate::storage::LogPosition>| {
+        position.map_or_else(|| "the beginning".to_owned(), |position| position.to_string())
+    };
+    let what = format!(
+        "the checkpoint stands at {}, but the log begins behind {}: entries in between are \
+         missing. The two files are not of one moment",
+        name(applied),
+        name(purged)
+    );
+    Err(StorageError::corrupt(&dir.path().join("state.redb"), 0, what).into())
+}
+
+fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let raft = Config {
+        cluster_name: "grovekeeper".to_owned(),
+        heartbeat_interval: millis(config.timings.heartbeat),
+        election_timeout_min: millis(config.timings.election_min),
+        election_timeout_max: millis(config.timings.election_max),
+        // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.entries_kept,
+        // A server that was cut off must not depose a leader when it returns.
+        enable_pre_vote: Some(true),
+        // A restarted leader might have missed a newer one: it must be elected again.
+        enable_leader_restore: Some(false),
+        ..Config::default()
+    };
+    raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))
+}

@@ -1,0 +1,221 @@
+//! Feeds committed entries to the state machine.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use parking_lot::Mutex;
+
+use super::checkpoints::{Checkpoints, Job};
+use super::error::Fatal;
+use super::membership;
+use super::typ::{
+    LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, log_id, position,
+};
+use crate::storage::state::CheckpointMark;
+use crate::storage::{Row, RowSource, StateDb, StorageError};
+
+/// A committed entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed<'a> {
+    /// The term of the leader that proposed it: the epoch of its zxids.
+    pub term: u64,
+    /// Its index in the log.
+    pub index: u64,
+    /// The proposed bytes; `None` when the entry is of the consensus itself (a new leader's first
+    /// entry, or a configuration), which still moves the term and the index.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// The replicated state. The consensus drives it from one task; every entry comes once, in order.
+///
+/// After a restart the state begins at the checkpoint, loaded by the caller before
+/// [`Consensus::start`](super::Consensus::start), and the entries behind it are applied again.
+pub trait StateMachine: Send + Sync + 'static {
+    /// Applies one entry. Outcomes that a client can see, failures included, are none of the
+    /// consensus' business.
+    ///
+    /// # Errors
+    ///
+    /// When the entry cannot be decoded. The server stops.
+    fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal>;
+
+    /// Called after each run of entries: time to hand over what they produced.
+    fn batch_end(&mut self);
+
+    /// Takes the rows that changed since the previous call (or since the state was loaded), as
+    /// they are now. A short step: pointers are cloned, the rows are encoded later on another
+    /// thread. The consensus stores the position itself.
+    fn begin_checkpoint(&mut self) -> Box<dyn RowSource>;
+
+    /// Replaces the whole state by that of another server. The entries in between are never
+    /// applied here, so whoever waits for one of them must be told to ask again.
+    ///
+    /// # Errors
+    ///
+    /// When a row cannot be read or decoded. The server stops.
+    fn install(
+        &mut self,
+        rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
+    ) -> Result<(), Fatal>;
+}
+
+/// The rows of a checkpoint on their way to, or from, another server.
+pub(super) struct SnapshotRows(
+    pub(super) Box<dyn Iterator<Item = Result<Row, StorageError>> + Send>,
+);
+
+/// openraft's view of the state machine.
+pub(super) struct Machine<M> {
+    machine: M,
+    state: StateDb,
+    checkpoints: Arc<Checkpoints>,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    /// Log bytes applied since the last checkpoint was begun.
+    bytes_since_checkpoint: u64,
+    /// A checkpoint is begun when there are this many.
+    checkpoint_bytes: u64,
+}
+
+/// What an entry costs in the log beside its payload, about.
+const ENTRY_OVERHEAD_BYTES: u64 = 64;
+
+impl<M: StateMachine> Machine<M> {
+    pub(super) fn new(
+        machine: M,
+        state: StateDb,
+        checkpoints: Arc<Checkpoints>,
+        checkpoint_bytes: u64,
+    ) -> Result<Self, Fatal> {
+        let mark = state.mark()?;
+        Ok(Self {
+            machine,
+            state,
+            checkpoints,
+            applied: mark.position.map(log_id),
+            membership: membership::decode_stored(&mark.membership)?,
+            bytes_since_checkpoint: 0,
+            checkpoint_bytes,
+        })
+    }
+
+    /// Begins a checkpoint of all that is applied; false when one is being written.
+    pub(super) fn begin_checkpoint(&mut self) -> bool {
+        let Some(slot) = self.checkpoints.reserve() else { return false };
+        self.bytes_since_checkpoint = 0;
+        let mark = CheckpointMark {
+            position: self.applied.as_ref().map(position),
+            membership: membership::encode_stored(&self.membership),
+        };
+        slot.submit(Job { source: self.machine.begin_checkpoint(), mark });
+        true
+    }
+
+    fn apply_one(&mut self, log_id: LogId, payload: &Payload) -> Result<(), Fatal> {
+        let payload = match payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Normal(batch) => {
+                self.bytes_since_checkpoint += batch.0.len() as u64;
+                Some(batch.0.as_ref())
+            }
+            EntryPayload::Membership(changed) => {
+                self.membership = StoredMembership::new(Some(log_id), changed.clone());
+                None
+            }
+        };
+        self.bytes_since_checkpoint += ENTRY_OVERHEAD_BYTES;
+        let at = position(&log_id);
+        self.machine.apply(Committed { term: at.term, index: at.index, payload })?;
+        self.applied = Some(log_id);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Option<Snapshot<SnapshotRows>>, StorageError> {
+        let reader = self.state.reader()?;
+        let mark = reader.mark()?;
+        let Some(position) = mark.position else { return Ok(None) };
+        let last_membership = membership::decode_stored(&mark.membership)
+            .map_err(|Fatal(what)| StorageError::State { what })?;
+        let meta = SnapshotMeta { last_log_id: Some(log_id(position)), last_membership };
+        Ok(Some(Snapshot { meta, snapshot: SnapshotRows(Box::new(reader.rows())) }))
+    }
+}
+
+impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
+    type SnapshotData = SnapshotRows;
+    type SnapshotBuilder = Latest;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            self.apply_one(entry.log_id, &entry.payload).map_err(|Fatal(what)| {
+                io::Error::other(format!("entry {} cannot be applied: {what}", entry.log_id))
+            })?;
+            if let Some(responder) = responder {
+                responder.send(());
+            }
+        }
+        self.machine.batch_end();
+        if let Some(failure) = self.checkpoints.failure() {
+            return Err(io::Error::other(failure));
+        }
+        if self.bytes_since_checkpoint >= self.checkpoint_bytes {
+            self.begin_checkpoint();
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Latest {
+        // The checkpoint was written before openraft is told to look.
+        Latest(Mutex::new(self.snapshot().map_err(io::Error::from)))
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotRows,
+    ) -> io::Result<()> {
+        // A checkpoint of the state that is replaced must not come after this one.
+        self.checkpoints.wait_until_idle().await;
+        let mark = CheckpointMark {
+            position: meta.last_log_id.as_ref().map(position),
+            membership: membership::encode_stored(&meta.last_membership),
+        };
+        self.state.replace(snapshot.0, &mark)?;
+        let mut rows = self.state.reader()?.rows();
+        self.machine.install(&mut rows).map_err(io::Error::other)?;
+        self.applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.bytes_since_checkpoint = 0;
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<SnapshotRows>>> {
+        Ok(self.snapshot()?)
+    }
+}
+
+/// Hands the checkpoint on disk to openraft. The mutex only makes it `Sync`, which openraft asks for.
+pub(super) struct Latest(Mutex<io::Result<Option<Snapshot<SnapshotRows>>>>);
+
+impl RaftSnapshotBuilder<TypeConfig> for Latest {
+    type SnapshotData = SnapshotRows;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotRows>> {
+        let empty = Snapshot {
+            meta: SnapshotMeta::default(),
+            snapshot: SnapshotRows(Box::new(std::iter::empty())),
+        };
+        std::mem::replace(self.0.get_mut(), Ok(None)).map(|latest| latest.unwrap_or(empty))
+    }
+}

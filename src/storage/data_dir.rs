@@ -1,0 +1,195 @@
+//! The data directory: who may use it, and what is in it.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fs4::fs_std::FileExt as _;
+
+use super::identity::{ClusterId, Identity};
+use super::log::{LogOptions, OsDirectory, RaftLog};
+use super::{StateDb, StorageError};
+use crate::storage::log;
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity";
+const IDENTITY_UNFINISHED: &str = "identity.tmp";
+const STATE: &str = "state.redb";
+const LOG: &str = "log";
+
+/// How a data directory is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The number of this server (`myid`). A directory of another one is refused.
+    pub server: u64,
+    /// The ensemble the directory must belong to; `None` accepts any, and draws a new one for a
+    /// new directory.
+    pub cluster: Option<ClusterId>,
+    /// Sizes of the log.
+    pub log: LogOptions,
+}
+
+impl OpenOptions {
+    /// Any ensemble, and the usual sizes.
+    pub fn new(server: u64) -> Self {
+        Self { server, cluster: None, log: LogOptions::default() }
+    }
+}
+
+/// An opened data directory. It stays locked until the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    identity: Identity,
+    log: RaftLog,
+    state: StateDb,
+    /// Holds the lock; declared last, so that it is released after all else is closed.
+    _lock: Arc<File>,
+}
+
+impl DataDir {
+    /// Opens a data directory, or makes one when the directory is empty or does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the directory, as a message that says what to do; then no file of it
+    /// was changed.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, StorageError> {
+        let known = look(path, options)?;
+        let lock = lock(path)?;
+        let identity = match known {
+            Some(identity) => identity,
+            // Another process may have been first: what counts is what is there under the lock.
+            None => match look(path, options)? {
+                Some(identity) => identity,
+                None => initialize(path, options)?,
+            },
+        };
+        let log_path = path.join(LOG);
+        make_directory(&log_path)?;
+        let log = RaftLog::open(Arc::new(OsDirectory::new(&log_path)), &options.log)?;
+        let state = StateDb::open(&path.join(STATE))?;
+        sync(path)?;
+        Ok(Self { path: path.to_path_buf(), identity, log, state, _lock: Arc::new(lock) })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose data it holds.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The Raft log.
+    pub fn log(&self) -> &RaftLog {
+        &self.log
+    }
+
+    /// The checkpoint of the state.
+    pub fn state(&self) -> &StateDb {
+        &self.state
+    }
+
+    /// Whether new writes should be refused because the disk is (nearly) full.
+    pub fn disk_full(&self) -> bool {
+        self.log.disk_full() || self.state.disk_full()
+    }
+}
+
+/// Judges a directory without touching it: its identity, or `None` when a new one may be made.
+fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageError> {
+    let names = match fs::read_dir(path) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(StorageError::io("list", path))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StorageError::io("open the data directory", path)(error)),
+    };
+    let file = path.join(IDENTITY);
+    if !names.iter().any(|name| name == IDENTITY) {
+        return check_empty(path, &names).map(|()| None);
+    }
+    let text = fs::read(&file).map_err(StorageError::io("read", &file))?;
+    let identity = Identity::decode(&file, &text)?;
+    let cluster = options.cluster.unwrap_or(identity.cluster);
+    let expected = Identity { cluster, server: options.server };
+    if identity != expected {
+        return Err(StorageError::WrongOwner {
+            path: path.to_path_buf(),
+            found: identity.to_string(),
+            expected: expected.to_string(),
+        });
+    }
+    Ok(Some(identity))
+}
+
+/// A directory without identity may hold nothing but what an interrupted first start leaves.
+fn check_empty(path: &Path, names: &[String]) -> Result<(), StorageError> {
+    let ours = [LOCK, IDENTITY_UNFINISHED, "lost+found", "myid"];
+    let Some(other) = names.iter().find(|name| !ours.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let what = if names.iter().any(|name| name == "version-2") {
+        "it holds the data of an Apache ZooKeeper (`version-2`). Choose another, empty directory"
+            .to_owned()
+    } else {
+        format!("it holds `{other}`. Choose an empty directory, or one that does not exist yet")
+    };
+    Err(StorageError::Foreign { path: path.to_path_buf(), what })
+}
+
+fn lock(path: &Path) -> Result<File, StorageError> {
+    make_directory(path)?;
+    let file = path.join(LOCK);
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let lock = options.open(&file).map_err(StorageError::io("open", &file))?;
+    match lock.try_lock_exclusive() {
+        Ok(true) => Ok(lock),
+        Ok(false) => Err(StorageError::InUse { path: path.to_path_buf() }),
+        Err(error) => Err(StorageError::io("lock", &file)(error)),
+    }
+}
+
+/// Writes the identity of a new directory. It comes first: whatever else is in the directory, it
+/// is known to be ours.
+fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
+    let cluster = match options.cluster {
+        Some(cluster) => cluster,
+        None => random_cluster()?,
+    };
+    let identity = Identity { cluster, server: options.server };
+    let unfinished = path.join(IDENTITY_UNFINISHED);
+    let file = path.join(IDENTITY);
+    let write = || -> io::Result<()> {
+        let mut out = File::create(&unfinished)?;
+        out.write_all(identity.encode().as_bytes())?;
+        out.sync_all()?;
+        fs::rename(&unfinished, &file)
+    };
+    write().map_err(StorageError::io("write", &file))?;
+    sync(path)?;
+    Ok(identity)
+}
+
+fn random_cluster() -> Result<ClusterId, StorageError> {
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0; 16];
+    File::open(source)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(StorageError::io("draw a random number from", source))?;
+    Ok(ClusterId(u128::from_le_bytes(bytes)))
+}
+
+fn make_directory(path: &Path) -> Result<(), StorageError> {
+    fs::create_dir_all(path).map_err(StorageError::io("make the directory", path))
+}
+
+fn sync(path: &Path) -> Result<(), StorageError> {
+    log::sync_directory(path).map_err(StorageError::io("flush", path))
+}

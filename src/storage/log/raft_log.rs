@@ -1,0 +1,270 @@
+//! The log as the rest of the server uses it.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::cache::{Cache, Source};
+use super::entry::LogEntry;
+use super::file_system::FileSystem;
+use super::spare::SparePool;
+use super::writer::Writer;
+use super::{frame, recovery, segment};
+use crate::storage::{LogPosition, StorageError, Vote};
+
+/// Called once, on the writer's thread, when an operation is on disk or has failed for good.
+pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// Sizes and intervals of the log.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Bytes of a segment; a batch that is larger gets a segment of its own size.
+    pub segment_bytes: u64,
+    /// Bytes of entries kept in memory for apply and replication.
+    pub cache_bytes_max: usize,
+    /// Below this many free bytes the disk counts as full.
+    pub low_water_bytes: u64,
+    /// How often an idle log looks at the free space and writes the committed position, and how
+    /// long it waits before it tries again on a full disk.
+    pub tick: Duration,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 16 << 20,
+            cache_bytes_max: 32 << 20,
+            low_water_bytes: 32 << 20,
+            tick: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What the log holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// The newest entry that was purged.
+    pub purged: Option<LogPosition>,
+    /// The newest entry, or `purged` when there is none.
+    pub last: Option<LogPosition>,
+}
+
+/// The Raft log. Cheap to clone; the last clone that is dropped closes it.
+#[derive(Clone, Debug)]
+pub struct RaftLog {
+    shared: Arc<Shared>,
+    /// Ends the threads when the last handle goes.
+    _threads: Arc<Threads>,
+}
+
+impl RaftLog {
+    /// Opens the log in a directory, or begins one in an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`] when data that had reached the disk is damaged or missing,
+    /// [`StorageError::NewerFormat`], [`StorageError::Io`]. The files are untouched then.
+    pub fn open(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Self, StorageError> {
+        let recovered = recovery::recover(&*files, options)?;
+        let shared = Arc::new(Shared {
+            files: Arc::clone(&files),
+            cache: Mutex::new(recovered.cache),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            write_blocked: AtomicBool::new(false),
+        });
+        let spares = SparePool::start(files, options);
+        let writer =
+            Writer::new(Arc::clone(&shared), spares.clone(), options.clone(), recovered.tail);
+        let thread = std::thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || writer.run())
+            .map_err(StorageError::io("start a thread for", &shared.files.path("")))?;
+        let threads = Threads { shared: Arc::clone(&shared), spares, writer: Some(thread) };
+        Ok(Self { shared, _threads: Arc::new(threads) })
+    }
+
+    /// Adds entries at the end and returns at once; they can be read from then on. `done` is
+    /// called when they are on disk, in the order of the appends.
+    ///
+    /// # Errors
+    ///
+    /// When the entries would leave a hole in the log; nothing was added then.
+    pub fn append(
+        &self,
+        entries: impl IntoIterator<Item = LogEntry>,
+        done: Completion,
+    ) -> io::Result<()> {
+        let entries: Vec<LogEntry> = entries.into_iter().collect();
+        // The cache stays locked until the entries are queued, so that both have one order.
+        let mut cache = self.shared.cache.lock();
+        let mut next = cache.last().map(|_| cache.next_index());
+        for entry in &entries {
+            let index = entry.position.index;
+            if next.is_some_and(|next| next != index) {
+                return Err(io::Error::other(format!(
+                    "entry {} would leave a hole in the log, which ends before {next:?}",
+                    entry.position
+                )));
+            }
+            next = Some(index + 1);
+        }
+        for entry in &entries {
+            // Checked above.
+            let _ = cache.push(entry.clone(), None);
+        }
+        self.shared.enqueue(Operation::Append { entries, done });
+        drop(cache);
+        Ok(())
+    }
+
+    /// Saves the vote; `done` is called when it is on disk.
+    pub fn save_vote(&self, vote: Vote, done: Completion) {
+        let mut cache = self.shared.cache.lock();
+        cache.vote = Some(vote);
+        self.shared.enqueue(Operation::Vote { vote, done });
+    }
+
+    /// Notes up to where entries are committed. Written along with the next append, or when the
+    /// log is idle; not flushed for its own sake, since it can be learned again.
+    pub fn save_committed(&self, committed: Option<LogPosition>) {
+        self.shared.cache.lock().committed = committed;
+    }
+
+    /// Removes the entries from index `from` on.
+    pub fn truncate(&self, from: u64) {
+        let mut cache = self.shared.cache.lock();
+        cache.truncate(from);
+        self.shared.enqueue(Operation::Truncate { from });
+    }
+
+    /// Removes the entries up to a position, inclusive, and the segments that nobody needs then;
+    /// `done` is called when that is on disk.
+    pub fn purge(&self, upto: LogPosition, done: Completion) {
+        let mut cache = self.shared.cache.lock();
+        cache.purge(upto);
+        self.shared.enqueue(Operation::Purge { upto, done });
+    }
+
+    /// Reads the entries of a range of indexes. Those that the log does not hold (purged, or not
+    /// appended yet) are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`] or [`StorageError::Io`] when an entry cannot be read back.
+    pub fn read(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StorageError> {
+        let sources = self.shared.cache.lock().sources(range);
+        sources.into_iter().map(|source| self.load(source)).collect()
+    }
+
+    /// What the log holds.
+    pub fn state(&self) -> LogState {
+        let cache = self.shared.cache.lock();
+        LogState { purged: cache.purged, last: cache.last() }
+    }
+
+    /// The last saved vote.
+    pub fn vote(&self) -> Option<Vote> {
+        self.shared.cache.lock().vote
+    }
+
+    /// The last saved committed position.
+    pub fn committed(&self) -> Option<LogPosition> {
+        self.shared.cache.lock().committed
+    }
+
+    /// Whether new entries should be refused because the disk is (nearly) full. What was appended
+    /// before completes all the same, at the latest when space returns.
+    pub fn disk_full(&self) -> bool {
+        self.shared.write_blocked.load(Ordering::Relaxed) || self._threads.spares.disk_full()
+    }
+
+    fn load(&self, source: Source) -> Result<LogEntry, StorageError> {
+        let (file, place, position) = match source {
+            Source::Memory(entry) => return Ok(entry),
+            Source::Disk { file, place, position } => (file, place, position),
+        };
+        let path = || self.shared.files.path(&segment::file_name(place.segment));
+        let mut bytes = vec![0; place.length as usize];
+        file.read_at(&mut bytes, place.offset).map_err(|e| StorageError::io("read", &path())(e))?;
+        match frame::decode_entry(&bytes) {
+            Some(entry) if entry.position == position => Ok(entry),
+            Some(_) | None => Err(StorageError::corrupt(
+                &path(),
+                place.offset,
+                format!("entry {position} cannot be read back"),
+            )),
+        }
+    }
+}
+
+/// One change of the log that waits to be written.
+pub(super) enum Operation {
+    Append { entries: Vec<LogEntry>, done: Completion },
+    Vote { vote: Vote, done: Completion },
+    Truncate { from: u64 },
+    Purge { upto: LogPosition, done: Completion },
+}
+
+/// What waits for the writer. Bounded by what the consensus has in flight.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) operations: Vec<Operation>,
+    pub(super) closing: bool,
+}
+
+/// What the handles and the writer share. Lock order: cache, then queue.
+pub(super) struct Shared {
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) cache: Mutex<Cache>,
+    pub(super) queue: Mutex<Queue>,
+    /// Signalled when the queue is no longer empty, or closing.
+    pub(super) wake: Condvar,
+    /// Whether the writer waits for disk space.
+    pub(super) write_blocked: AtomicBool,
+}
+
+impl Shared {
+    fn enqueue(&self, operation: Operation) {
+        let mut queue = self.queue.lock();
+        let was_empty = queue.operations.is_empty();
+        queue.operations.push(operation);
+        drop(queue);
+        if was_empty {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// The log's threads; dropping waits until all that is queued is written.
+#[derive(Debug)]
+struct Threads {
+    shared: Arc<Shared>,
+    spares: SparePool,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.queue.lock().closing = true;
+        self.shared.wake.notify_all();
+        if let Some(writer) = self.writer.take() {
+            // A completion may hold the last handle and drop it on the writer's own thread.
+            if writer.thread().id() != std::thread::current().id() {
+                let _ = writer.join();
+            }
+        }
+        self.spares.stop();
+    }
+}

@@ -1,0 +1,274 @@
+//! Reads the log back when it is opened, and tells a torn end from damage.
+//!
+//! Everything is read and judged before anything is changed, so that a refused log is untouched.
+
+use std::io;
+use std::sync::Arc;
+
+use super::cache::{Cache, Place};
+use super::file_system::{FileSystem, LogFile};
+use super::frame::{FRAME_ALIGNMENT, Frame, Record};
+use super::raft_log::LogOptions;
+use super::segment::{self, HEADER_BYTES, Header};
+use super::spare::{self, Spare};
+use super::writer::{self, Kept, Segment, Tail};
+use crate::storage::StorageError;
+
+/// An opened log.
+pub(super) struct Recovered {
+    pub(super) cache: Cache,
+    pub(super) tail: Tail,
+}
+
+/// Opens the log of a directory; an empty directory gets its first segment.
+pub(super) fn recover(
+    files: &dyn FileSystem,
+    options: &LogOptions,
+) -> Result<Recovered, StorageError> {
+    let names = files.list().map_err(StorageError::io("list", &files.path("")))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    let mut scan = Scan::new(files, options);
+    for (at, &number) in numbers.iter().enumerate() {
+        scan.segment(number, at + 1 == numbers.len())?;
+    }
+    scan.check_entries()?;
+    let spares = names.iter().filter(|name| spare::is_spare(name));
+    scan.finish(spares)
+}
+
+/// State of reading the segments in order.
+struct Scan<'a> {
+    files: &'a dyn FileSystem,
+    options: &'a LogOptions,
+    cache: Cache,
+    segments: Vec<Segment>,
+    kept: Kept,
+    /// The number the next frame must have; `None` before the first segment.
+    sequence: Option<u64>,
+    /// Where the last valid frame ends in the last segment.
+    offset: u64,
+    /// Whether there are bytes other than zero behind it.
+    torn: bool,
+}
+
+impl<'a> Scan<'a> {
+    fn new(files: &'a dyn FileSystem, options: &'a LogOptions) -> Self {
+        Self {
+            files,
+            options,
+            cache: Cache::new(options.cache_bytes_max),
+            segments: Vec::new(),
+            kept: Kept::default(),
+            sequence: None,
+            offset: 0,
+            torn: false,
+        }
+    }
+
+    /// Reads one segment. Only the last one may end in a torn frame.
+    fn segment(&mut self, number: u64, last: bool) -> Result<(), StorageError> {
+        let path = self.files.path(&segment::file_name(number));
+        let read = |file: &Arc<dyn LogFile>| -> io::Result<Vec<u8>> {
+            let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+            let mut bytes = vec![0; len];
+            file.read_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let file = self
+            .files
+            .open(&segment::file_name(number))
+            .map_err(StorageError::io("open", &path))?;
+        let bytes = read(&file).map_err(StorageError::io("read", &path))?;
+        let header = Header::decode(&path, &bytes)?;
+        self.check_header(&header, number, bytes.len() as u64)?;
+        self.cache.files.insert(number, Arc::clone(&file));
+        let capacity = header.capacity;
+        self.segments.push(Segment { number, file, capacity, last_index: None });
+        self.sequence = Some(header.first_sequence);
+        let end = self.frames(number, &bytes)?;
+        self.offset = end as u64;
+        self.torn = bytes[end..].iter().any(|byte| *byte != 0);
+        if !last {
+            // That the next segment exists proves that all of this one had reached the disk; its
+            // first sequence number, checked next, tells whether a frame is missing here.
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    fn check_header(&self, header: &Header, number: u64, len: u64) -> Result<(), StorageError> {
+        let path = self.files.path(&segment::file_name(number));
+        let damaged = |at, what: String| Err(StorageError::corrupt(&path, at, what));
+        if header.number != number {
+            return damaged(16, format!("it is segment {} by its header", header.number));
+        }
+        if header.capacity != len {
+            let what = format!("the file should have {} bytes, it has {len}", header.capacity);
+            return damaged(len, what);
+        }
+        let Some(previous) = self.segments.last() else { return Ok(()) };
+        if previous.number + 1 != number {
+            return damaged(0, format!("segment {} in front of it is missing", number - 1));
+        }
+        let expected = self.sequence.unwrap_or(header.first_sequence);
+        if header.first_sequence != expected {
+            let path = self.files.path(&segment::file_name(previous.number));
+            let what = format!(
+                "frame {expected} cannot be read, but frames up to {} had been written",
+                header.first_sequence.saturating_sub(1)
+            );
+            return Err(StorageError::corrupt(&path, self.offset, what));
+        }
+        Ok(())
+    }
+
+    /// Takes in the frames of a segment; returns where the last valid one ends.
+    fn frames(&mut self, number: u64, bytes: &[u8]) -> Result<usize, StorageError> {
+        let path = self.files.path(&segment::file_name(number));
+        let mut at = HEADER_BYTES;
+        loop {
+            let expected = self.sequence.unwrap_or_default();
+            let frame = bytes.get(at..).and_then(|rest| Frame::parse(rest, number));
+            let Some(frame) = frame.filter(|frame| frame.sequence == expected) else {
+                return match first_durable_after(&bytes[at..], number, expected) {
+                    None => Ok(at),
+                    Some(later) => Err(StorageError::corrupt(
+                        &path,
+                        at as u64,
+                        format!(
+                            "frame {expected} cannot be read, but it had reached the disk: frame \
+                             {later} behind it says so"
+                        ),
+                    )),
+                };
+            };
+            for record in frame.records() {
+                let damaged = |what: &str| StorageError::corrupt(&path, at as u64, what);
+                let (start, length, record) =
+                    record.ok_or_else(|| damaged("a record of a valid frame cannot be decoded"))?;
+                let place = Place {
+                    segment: number,
+                    offset: (at + start) as u64,
+                    length: u32::try_from(length).map_err(|_| damaged("a record is too long"))?,
+                };
+                if !self.record(record, place) {
+                    return Err(damaged("entries are missing in front of the ones here"));
+                }
+            }
+            at += frame.size();
+            self.sequence = Some(expected + 1);
+        }
+    }
+
+    /// Takes in one record; false when it does not follow from those before it.
+    fn record(&mut self, record: Record, place: Place) -> bool {
+        match record {
+            Record::Entry(entry) => {
+                let index = entry.position.index;
+                if let Some(segment) = self.segments.last_mut() {
+                    segment.last_index = segment.last_index.max(Some(index));
+                }
+                return self.cache.push(entry, Some(place));
+            }
+            Record::Vote(vote) => self.kept.vote = Some(vote),
+            Record::Committed(committed) => self.kept.committed = Some(committed),
+            Record::Truncate { from } => self.cache.truncate(from),
+            Record::Purge(upto) => {
+                self.kept.purged = self.kept.purged.max(Some(upto));
+                self.cache.purge(upto);
+            }
+        }
+        true
+    }
+
+    /// The oldest entry must follow the purged one: segments in front may have been deleted by
+    /// someone else.
+    fn check_entries(&self) -> Result<(), StorageError> {
+        let Some(first) = self.cache.first_index() else { return Ok(()) };
+        let expected = self.kept.purged.map_or(0, |purged| purged.index + 1);
+        let oldest = self.segments.first().map_or(0, |segment| segment.number);
+        if first == expected || (oldest == 1 && self.kept.purged.is_none()) {
+            return Ok(());
+        }
+        let path = self.files.path(&segment::file_name(oldest));
+        let what = format!("the log begins with entry {first} in place of {expected}");
+        Err(StorageError::corrupt(&path, 0, what))
+    }
+
+    /// Cuts a torn end and removes leftovers; the only step that changes files.
+    fn finish(
+        mut self,
+        spares: impl Iterator<Item = impl AsRef<str>>,
+    ) -> Result<Recovered, StorageError> {
+        for name in spares {
+            let name = name.as_ref();
+            self.files.remove(name).map_err(StorageError::io("remove", &self.files.path(name)))?;
+        }
+        if self.segments.is_empty() {
+            self.begin()?;
+        }
+        let path = |segment: &Segment| self.files.path(&segment::file_name(segment.number));
+        if let Some(segment) = self.segments.last() {
+            if self.torn {
+                let path = path(segment);
+                tracing::info!(file = %path.display(), offset = self.offset,
+                    "cutting a write that a crash had interrupted");
+                zero(&*segment.file, self.offset, segment.capacity)
+                    .map_err(StorageError::io("write", &path))?;
+            }
+            // What a killed process wrote may still be on its way to the disk.
+            segment.file.sync().map_err(StorageError::io("flush", &path(segment)))?;
+        }
+        self.cache.vote = self.kept.vote;
+        self.cache.committed = self.kept.committed;
+        let tail = Tail {
+            segments: self.segments.into(),
+            offset: self.offset,
+            sequence: self.sequence.unwrap_or(1),
+            kept: self.kept,
+        };
+        Ok(Recovered { cache: self.cache, tail })
+    }
+
+    /// Begins a log in an empty directory.
+    fn begin(&mut self) -> Result<(), StorageError> {
+        let directory = self.files.path("");
+        let failed = StorageError::io("take space for the log in", &directory);
+        let begun = || -> io::Result<Segment> {
+            let Spare { file, name, capacity } =
+                spare::prepare(self.files, spare::FIRST_NAME, self.options.segment_bytes)?;
+            let header = Header { number: 1, first_sequence: 1, capacity };
+            writer::activate(self.files, &*file, &name, &header)?;
+            Ok(Segment { number: header.number, file, capacity, last_index: None })
+        };
+        let segment = begun().map_err(failed)?;
+        self.cache.files.insert(segment.number, Arc::clone(&segment.file));
+        self.segments.push(segment);
+        self.offset = HEADER_BYTES as u64;
+        Ok(())
+    }
+}
+
+/// Looks behind an unreadable place for a frame that says that frame `expected` had reached the
+/// disk; returns that frame's number.
+fn first_durable_after(bytes: &[u8], segment: u64, expected: u64) -> Option<u64> {
+    (0..bytes.len()).step_by(FRAME_ALIGNMENT).find_map(|at| {
+        let frame = Frame::parse(&bytes[at..], segment)?;
+        (frame.durable >= expected).then_some(frame.sequence)
+    })
+}
+
+/// Overwrites the rest of a file with zeros, so that nothing of a torn write can be taken for a
+/// frame later on.
+fn zero(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let zeros = [0; PIECE as usize];
+    let mut at = from;
+    while at < to {
+        let piece = PIECE.min(to - at);
+        file.write_at(zeros.get(..usize::try_from(piece).unwrap_or(0)).unwrap_or(&zeros), at)?;
+        at += piece;
+    }
+    file.sync()
+}

@@ -1,0 +1,196 @@
+//! Prepares the next segment before it is needed, and watches the free space.
+//!
+//! A segment is prepared by writing zeros over its whole length, so that its space is taken from
+//! the disk for good. While no segment is prepared the disk counts as full: the segment in use
+//! still has room for what was accepted, but nothing new is accepted.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::file_system::{FileSystem, LogFile};
+use super::raft_log::LogOptions;
+use crate::storage::error::is_disk_full;
+
+/// Zeros are written in pieces of this size.
+const PIECE_BYTES: usize = 1 << 20;
+
+const PREFIX: &str = "spare-";
+
+/// The name under which the first segment of a log is prepared.
+pub(super) const FIRST_NAME: &str = "spare-0";
+
+/// Whether a file is a segment that was prepared, perhaps not to the end, and never used.
+pub(super) fn is_spare(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// A zeroed file that is ready to become a segment.
+#[derive(Clone, Debug)]
+pub(super) struct Spare {
+    pub(super) file: Arc<dyn LogFile>,
+    /// Its name so far.
+    pub(super) name: String,
+    pub(super) capacity: u64,
+}
+
+/// The prepared segment and the thread that prepares it.
+#[derive(Clone, Debug)]
+pub(super) struct SparePool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    files: Arc<dyn FileSystem>,
+    options: LogOptions,
+    state: Mutex<State>,
+    /// `State::full`, for readers on the hot path.
+    full: AtomicBool,
+    /// Signalled when the spare was taken, or prepared, or the pool stops.
+    changed: Condvar,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spare: Option<Spare>,
+    /// Free space is below the low-water mark, or no segment could be prepared.
+    full: bool,
+    /// An error other than a full disk; reported when the spare is needed.
+    error: Option<io::Error>,
+    stopping: bool,
+    /// How many spares were begun: each has a name of its own, since the previous one may not have
+    /// been renamed yet.
+    begun: u64,
+}
+
+impl SparePool {
+    pub(super) fn start(files: Arc<dyn FileSystem>, options: &LogOptions) -> Self {
+        let shared = Arc::new(Shared {
+            files,
+            options: options.clone(),
+            state: Mutex::default(),
+            full: AtomicBool::new(false),
+            changed: Condvar::new(),
+            thread: Mutex::default(),
+        });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log-spare".into());
+        match thread.spawn(move || worker.run()) {
+            Ok(handle) => *shared.thread.lock() = Some(handle),
+            Err(error) => shared.state.lock().error = Some(error),
+        }
+        Self { shared }
+    }
+
+    /// Whether new entries should be refused.
+    pub(super) fn disk_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
+    /// Takes a prepared segment of at least `needed` bytes. `None` when there is none yet; then
+    /// has waited for one for at most a tick, and the caller asks again.
+    pub(super) fn take(&self, needed: u64) -> io::Result<Option<Spare>> {
+        let mut state = self.shared.state.lock();
+        if needed > self.shared.options.segment_bytes {
+            // A frame larger than a segment gets one of its own size.
+            let name = state.next_name();
+            drop(state);
+            let capacity = needed.next_multiple_of(4096);
+            return prepare(&*self.shared.files, &name, capacity).map(Some);
+        }
+        if state.spare.is_none() && state.error.is_none() {
+            self.shared.changed.wait_for(&mut state, self.shared.options.tick);
+        }
+        if let Some(error) = state.error.take() {
+            return Err(error);
+        }
+        let spare = state.spare.take();
+        self.shared.changed.notify_all();
+        Ok(spare)
+    }
+
+    pub(super) fn stop(&self) {
+        self.shared.state.lock().stopping = true;
+        self.shared.changed.notify_all();
+        let thread = self.shared.thread.lock().take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut state = self.state.lock();
+        while !state.stopping {
+            if state.spare.is_none() && state.error.is_none() {
+                let name = state.next_name();
+                drop(state);
+                let prepared = prepare(&*self.files, &name, self.options.segment_bytes);
+                state = self.state.lock();
+                match prepared {
+                    Ok(spare) => state.spare = Some(spare),
+                    Err(error) if is_disk_full(&error) => state.full = true,
+                    Err(error) => state.error = Some(error),
+                }
+                self.changed.notify_all();
+            }
+            state.full = self.is_full(&state);
+            if self.full.swap(state.full, Ordering::Relaxed) != state.full {
+                tell(state.full);
+            }
+            self.changed.wait_for(&mut state, self.options.tick);
+        }
+    }
+
+    /// Full is left only some way above the mark, so that it does not flap.
+    fn is_full(&self, state: &State) -> bool {
+        let low_water = self.options.low_water_bytes;
+        let mark = if state.full { low_water + low_water / 4 } else { low_water };
+        // A file system that cannot say is judged by its errors alone.
+        let available = self.files.available_bytes().unwrap_or(u64::MAX);
+        state.spare.is_none() && state.full || available < mark
+    }
+}
+
+fn tell(full: bool) {
+    if full {
+        tracing::warn!("the disk is full: new writes are refused until space returns");
+    } else {
+        tracing::info!("disk space has returned: writes are accepted again");
+    }
+}
+
+impl State {
+    fn next_name(&mut self) -> String {
+        self.begun += 1;
+        format!("{PREFIX}{}", self.begun)
+    }
+}
+
+/// Makes a zeroed file of `capacity` bytes. Its name need not be durable: a spare is of use only
+/// to this process.
+pub(super) fn prepare(files: &dyn FileSystem, name: &str, capacity: u64) -> io::Result<Spare> {
+    let file = files.create(name)?;
+    let zeros = vec![0; PIECE_BYTES];
+    let mut written = 0;
+    while written < capacity {
+        let piece = usize::try_from(capacity - written).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        if let Err(error) = file.write_at(&zeros[..piece], written) {
+            // Give the space back: others need it more than half a segment.
+            let _ = files.remove(name);
+            return Err(error);
+        }
+        written += piece as u64;
+    }
+    if let Err(error) = file.sync() {
+        let _ = files.remove(name);
+        return Err(error);
+    }
+    Ok(Spare { file, name: name.to_owned(), capacity })
+}

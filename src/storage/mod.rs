@@ -1,0 +1,38 @@
+//! Everything the server keeps on disk: the data directory, the Raft log and the state's checkpoint.
+//!
+//! ```text
+//! grovekeeper-data/
+//!   lock          held by the running process for as long as it runs
+//!   identity      what this directory is: format, ensemble, server; written once
+//!   state.redb    the latest checkpoint: nodes, sessions, meta, and the position it stands at
+//!   log/          entries, vote and committed position, in segments of preallocated space
+//! ```
+//!
+//! What is promised:
+//!
+//! * An append is reported done after its bytes are on disk; all appends that wait at the same
+//!   moment share one flush ([`RaftLog`]).
+//! * A crash at any moment leaves a log that is a prefix of what was appended and holds all that
+//!   was reported done. A half-written tail is cut; damage in front of data that had reached the
+//!   disk is never cut, it is refused ([`StorageError::Corrupt`]).
+//! * A full disk stops nothing that was accepted: it waits and completes when space returns
+//!   ([`RaftLog::disk_full`]).
+//! * A directory that is refused is not touched ([`DataDir::open`]).
+//!
+//! redb is named in this folder only.
+
+mod data_dir;
+mod error;
+mod identity;
+pub mod log;
+mod position;
+mod row;
+pub mod state;
+
+pub use data_dir::{DataDir, OpenOptions};
+pub use error::StorageError;
+pub use identity::{ClusterId, Identity};
+pub use log::{LogEntry, RaftLog};
+pub use position::{LogPosition, Vote};
+pub use row::{Row, RowRef, RowSource, Table};
+pub use state::StateDb;

@@ -1,0 +1,320 @@
+//! Writing checkpoints.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{
+    Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
+};
+
+use super::backend::{Patience, StateFile};
+use super::reader::StateReader;
+use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
+
+/// The format of the tables that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// Loading and checkpoints pass through the file once, so a small cache does.
+const CACHE_BYTES: usize = 32 << 20;
+
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+const META: Definition = TableDefinition::new("meta");
+const SESSIONS: Definition = TableDefinition::new("sessions");
+const NODES: Definition = TableDefinition::new("nodes");
+const CHECKPOINT: Definition = TableDefinition::new("checkpoint");
+
+const FORMAT_KEY: &[u8] = b"format";
+const POSITION_KEY: &[u8] = b"position";
+const MEMBERSHIP_KEY: &[u8] = b"membership";
+
+/// The definition of a table of rows.
+pub(super) fn definition(table: Table) -> Definition {
+    match table {
+        Table::Meta => META,
+        Table::Sessions => SESSIONS,
+        Table::Nodes => NODES,
+    }
+}
+
+/// Where in the log a checkpoint stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointMark {
+    /// The last entry applied to the rows; `None` when nothing was.
+    pub position: Option<LogPosition>,
+    /// The configuration of the ensemble as of that entry, opaque to the storage.
+    pub membership: Bytes,
+}
+
+/// How much a checkpoint wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointSize {
+    /// Rows written or removed.
+    pub rows: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// The state database. Cheap to clone.
+#[derive(Clone)]
+pub struct StateDb {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    path: PathBuf,
+    patience: Arc<Patience>,
+}
+
+impl StateDb {
+    /// Opens the database file, or makes an empty one. Every page's check sum is verified.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Corrupt`], [`StorageError::NewerFormat`], [`StorageError::Io`],
+    /// [`StorageError::Database`].
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let patience = Arc::new(Patience::default());
+        let file = StateFile::open(path, Arc::clone(&patience))?;
+        Self::with(file, path, patience)
+    }
+
+    /// Uses storage of the caller's in place of a file; `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`StateDb::open`].
+    pub fn with_backend(backend: impl StorageBackend, path: &Path) -> Result<Self, StorageError> {
+        Self::with(backend, path, Arc::default())
+    }
+
+    fn with(
+        backend: impl StorageBackend,
+        path: &Path,
+        patience: Arc<Patience>,
+    ) -> Result<Self, StorageError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .set_check_integrity_on_open(true)
+            .create_with_backend(backend)
+            .map_err(|error| failed(path)(error.into()))?;
+        let shared = Shared { database, path: path.to_path_buf(), patience };
+        let state = Self { shared: Arc::new(shared) };
+        state.check_format()?;
+        Ok(state)
+    }
+
+    /// Where the checkpoint stands; nothing applied when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Database`], [`StorageError::Corrupt`].
+    pub fn mark(&self) -> Result<CheckpointMark, StorageError> {
+        self.reader()?.mark()
+    }
+
+    /// A view of the checkpoint as it is now; later checkpoints do not change it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Database`].
+    pub fn reader(&self) -> Result<StateReader, StorageError> {
+        let transaction = self.wrap(|| Ok(self.shared.database.begin_read()?))?;
+        Ok(StateReader::new(transaction, &self.shared.path))
+    }
+
+    /// Writes the changed rows of a checkpoint and its mark, all or nothing. Waits while the disk
+    /// is full.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Database`], and what the source returns. The previous checkpoint stands
+    /// then.
+    pub fn write_checkpoint(
+        &self,
+        source: &dyn RowSource,
+        mark: &CheckpointMark,
+    ) -> Result<CheckpointSize, StorageError> {
+        let transaction = self.begin_write()?;
+        let mut writer = Writer::open(&transaction, &self.shared.path)?;
+        source.rows(&mut |row| writer.put(row))?;
+        let size = writer.size;
+        drop(writer);
+        self.finish(transaction, mark)?;
+        Ok(size)
+    }
+
+    /// Replaces all rows, as a server does that receives the state of another one.
+    ///
+    /// # Errors
+    ///
+    /// As [`StateDb::write_checkpoint`]; also the first error of the rows.
+    pub fn replace(
+        &self,
+        rows: impl Iterator<Item = Result<Row, StorageError>>,
+        mark: &CheckpointMark,
+    ) -> Result<CheckpointSize, StorageError> {
+        let transaction = self.begin_write()?;
+        for table in Table::ALL {
+            self.wrap(|| Ok(transaction.delete_table(definition(table))?))?;
+        }
+        let mut writer = Writer::open(&transaction, &self.shared.path)?;
+        for row in rows {
+            let row = row?;
+            writer.put(RowRef { table: row.table, key: &row.key, value: row.value.as_deref() })?;
+        }
+        let size = writer.size;
+        drop(writer);
+        self.finish(transaction, mark)?;
+        Ok(size)
+    }
+
+    /// Whether a checkpoint waits for disk space.
+    pub fn disk_full(&self) -> bool {
+        self.shared.patience.is_waiting()
+    }
+
+    /// Lets a checkpoint that waits for disk space fail, so that the server can stop.
+    pub fn close(&self) {
+        self.shared.patience.end();
+    }
+
+    fn check_format(&self) -> Result<(), StorageError> {
+        let path = &self.shared.path;
+        match self.reader()?.single(CHECKPOINT, FORMAT_KEY)? {
+            None => Ok(()),
+            Some(bytes) => match bytes.as_ref().try_into().map(u32::from_le_bytes) {
+                Ok(FORMAT) => Ok(()),
+                Ok(found) => {
+                    Err(StorageError::NewerFormat { path: path.clone(), found, supported: FORMAT })
+                }
+                Err(_) => Err(StorageError::corrupt(path, 0, "its format cannot be read")),
+            },
+        }
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StorageError> {
+        self.wrap(|| {
+            let mut transaction = self.shared.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            // A restart after a crash must not have to rebuild what redb knows of its free space.
+            transaction.set_quick_repair(true);
+            Ok(transaction)
+        })
+    }
+
+    fn finish(
+        &self,
+        transaction: WriteTransaction,
+        mark: &CheckpointMark,
+    ) -> Result<(), StorageError> {
+        self.wrap(|| {
+            let mut table = transaction.open_table(CHECKPOINT)?;
+            table.insert(FORMAT_KEY, FORMAT.to_le_bytes().as_slice())?;
+            table.insert(MEMBERSHIP_KEY, mark.membership.as_ref())?;
+            match mark.position {
+                Some(position) => table.insert(POSITION_KEY, encode(position).as_slice())?,
+                None => table.remove(POSITION_KEY)?,
+            };
+            drop(table);
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
+    fn wrap<T>(
+        &self,
+        operation: impl FnOnce() -> Result<T, redb::Error>,
+    ) -> Result<T, StorageError> {
+        operation().map_err(failed(&self.shared.path))
+    }
+}
+
+impl std::fmt::Debug for StateDb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateDb").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+type OpenTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+
+/// The open tables of one write.
+struct Writer<'t> {
+    tables: [(Table, OpenTable<'t>); Table::ALL.len()],
+    size: CheckpointSize,
+    path: &'t Path,
+}
+
+impl<'t> Writer<'t> {
+    fn open(transaction: &'t WriteTransaction, path: &'t Path) -> Result<Self, StorageError> {
+        let open = |table| {
+            let opened = transaction.open_table(definition(table));
+            opened.map(|opened| (table, opened)).map_err(|error| failed(path)(error.into()))
+        };
+        let [a, b, c] = Table::ALL;
+        Ok(Self { tables: [open(a)?, open(b)?, open(c)?], size: CheckpointSize::default(), path })
+    }
+
+    fn put(&mut self, row: RowRef<'_>) -> Result<(), StorageError> {
+        self.size.rows += 1;
+        self.size.bytes += (row.key.len() + row.value.map_or(0, <[u8]>::len)) as u64;
+        for (table, open) in &mut self.tables {
+            if *table == row.table {
+                let result = match row.value {
+                    Some(value) => open.insert(row.key, value).map(drop),
+                    None => open.remove(row.key).map(drop),
+                };
+                return result.map_err(|error| failed(self.path)(error.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the mark through an open view.
+pub(super) fn read_mark(reader: &StateReader, path: &Path) -> Result<CheckpointMark, StorageError> {
+    let position = match reader.single(CHECKPOINT, POSITION_KEY)? {
+        None => None,
+        Some(bytes) => Some(decode(&bytes).ok_or_else(|| {
+            StorageError::corrupt(path, 0, "the position of the checkpoint cannot be read")
+        })?),
+    };
+    let membership = reader.single(CHECKPOINT, MEMBERSHIP_KEY)?.unwrap_or_default();
+    Ok(CheckpointMark { position, membership })
+}
+
+fn encode(position: LogPosition) -> [u8; 16] {
+    let both = u128::from(position.term) | u128::from(position.index) << 64;
+    both.to_le_bytes()
+}
+
+fn decode(bytes: &[u8]) -> Option<LogPosition> {
+    let (term, index) = bytes.split_first_chunk::<8>()?;
+    let index = index.try_into().ok()?;
+    Some(LogPosition { term: u64::from_le_bytes(*term), index: u64::from_le_bytes(index) })
+}
+
+/// Turns redb's errors into ours.
+pub(super) fn failed(path: &Path) -> impl FnOnce(redb::Error) -> StorageError {
+    move |error| {
+        if let redb::Error::Corrupted(what) = error {
+            StorageError::corrupt(path, 0, what)
+        } else {
+            StorageError::Database { path: path.to_path_buf(), source: Box::new(error) }
+        }
+    }
+}
+
+/// One value of a table that may not exist yet.
+pub(super) fn single(
+    transaction: &redb::ReadTransaction,
+    table: Definition,
+    key: &[u8],
+) -> Result<Option<Bytes>, redb::Error> {
+    let table = match transaction.open_table(table) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(table.get(key)?.map(|value| Bytes::copy_from_slice(value.value())))
+}

@@ -1,0 +1,9 @@
+//! What the storage and the consensus over it promise: nothing acknowledged is lost, everything is
+//! applied once and in order, damage is refused, a full disk only makes waiting.
+
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a failure here fails the test")]
+
+mod storage_suite {
+    mod single_server;
+    mod toy;
+}
