@@ -6,3 +6,4 @@
 mod c;
 mod java;
 mod kazoo;
+mod node;
