@@ -7,3 +7,4 @@ mod c;
 mod java;
 mod kazoo;
 mod node;
+mod zkcli;
