@@ -201,3 +201,7 @@ impl TreeLoader {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "checkpoint_test.rs"]
+mod tests;

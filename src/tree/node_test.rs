@@ -94,3 +94,12 @@ fn a_node_is_small() {
     // A million of them fit in little memory: 128 bytes besides path, data and children.
     assert!(size_of::<Node>() <= 128, "{}", size_of::<Node>());
 }
+
+#[test]
+fn the_count_of_creates_wraps_around() {
+    // After two to the 31 creates numbers go on below zero, as ZooKeeper documents.
+    let mut node = node(NodeKind::Persistent);
+    node.content.creates = i32::MAX;
+    node.content.child_created(Zxid(8));
+    assert_eq!((node.content.creates, node.stat().cversion), (i32::MIN, 0));
+}

@@ -47,7 +47,9 @@ fn run(script: &str, mut runner: impl FnMut(&str) -> String) -> String {
             out.push('\n');
             if !line.starts_with('#') && !line.trim().is_empty() {
                 has_command = true;
-                output.push_str(&runner(line));
+                let shown = runner(line);
+                assert!(!shown.lines().any(str::is_empty), "an empty line would end the block");
+                output.push_str(&shown);
             }
         }
         if has_command {

@@ -154,7 +154,11 @@ impl TreeRunner {
             "expired" => Ok(self.expired(args)),
             other => panic!("no command {other}"),
         };
-        shown.map_or_else(|error| format!("error {error:?}\n"), |shown| shown + "\n")
+        match shown {
+            Ok(shown) if shown.is_empty() => "none\n".to_owned(),
+            Ok(shown) => shown + "\n",
+            Err(error) => format!("error {error:?}\n"),
+        }
     }
 
     fn expired(&self, args: &[&str]) -> String {
