@@ -17,6 +17,8 @@ pub mod tree;
 pub mod watch;
 
 pub mod consensus;
+pub mod net;
+pub mod server;
 pub mod storage;
 
 pub mod cli;

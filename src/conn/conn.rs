@@ -17,17 +17,32 @@ use crate::session::ConnId;
 use crate::session::auth::ip_identity;
 use crate::telemetry::ServerStats;
 
-/// What a connection looks at while it works.
+/// What a connection always needs to know.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// The state, under a lock that the caller holds.
-    pub replica: &'a Replica,
+pub struct Surroundings<'a> {
     /// The configuration.
     pub settings: &'a Settings,
     /// Where to count.
     pub stats: &'a ServerStats,
     /// The time in microseconds of a clock that never goes back.
     pub now_us: u64,
+}
+
+/// What a connection looks at while it answers requests.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The state, under a lock that the caller holds.
+    pub replica: &'a Replica,
+    /// The rest.
+    pub around: Surroundings<'a>,
+}
+
+impl<'a> std::ops::Deref for View<'a> {
+    type Target = Surroundings<'a>;
+
+    fn deref(&self) -> &Surroundings<'a> {
+        &self.around
+    }
 }
 
 /// Why a command cannot be written to the log now.
@@ -257,9 +272,9 @@ impl Conn {
     }
 
     /// Puts a watch event into the output, unless the client may not read what it is about.
-    pub fn notify(&mut self, view: View<'_>, event: &Event<'_>) {
-        if self.closing.is_none() && self.may_read(view, event.acl) {
-            self.put_event(view, event.zxid, event.event_type, event.path);
+    pub fn notify(&mut self, around: Surroundings<'_>, event: &Event<'_>) {
+        if self.closing.is_none() && self.may_read(around, event.acl) {
+            self.put_event(around, event.zxid, event.event_type, event.path);
         }
     }
 

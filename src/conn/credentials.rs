@@ -6,7 +6,7 @@ use jute_proto::{
 };
 
 use super::close::CloseReason;
-use super::conn::{Conn, View};
+use super::conn::{Conn, Surroundings, View};
 use super::settings::Settings;
 use crate::replica::entry::encode_identities;
 use crate::session::auth::{AuthFailure, authenticate};
@@ -46,7 +46,7 @@ impl Conn {
         ReplyHeader { xid, zxid: Zxid(0), err: 0 }.encode(&mut self.out);
         SaslResponse { token: None }.encode(&mut self.out);
         end_frame(&mut self.out, frame);
-        self.sent(view);
+        self.sent(view.around);
     }
 
     pub(super) fn is_authenticated(&self, settings: &Settings) -> bool {
@@ -60,14 +60,14 @@ impl Conn {
         self.close(CloseReason::AuthRequired);
     }
 
-    pub(super) fn may_read(&self, view: View<'_>, list: &AclList) -> bool {
-        acl::check(list, &self.identities, Perms::READ, view.settings.policy).is_ok()
+    pub(super) fn may_read(&self, around: Surroundings<'_>, list: &AclList) -> bool {
+        acl::check(list, &self.identities, Perms::READ, around.settings.policy).is_ok()
     }
 
     fn put_header(&mut self, view: View<'_>, xid: Xid, code: ErrorCode) {
         let frame = begin_frame(&mut self.out);
         ReplyHeader { xid, zxid: Zxid(0), err: code.into() }.encode(&mut self.out);
         end_frame(&mut self.out, frame);
-        self.sent(view);
+        self.sent(view.around);
     }
 }

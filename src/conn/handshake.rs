@@ -78,6 +78,6 @@ impl Conn {
         };
         response.encode(&mut self.out);
         end_frame(&mut self.out, frame);
-        self.sent(view);
+        self.sent(view.around);
     }
 }

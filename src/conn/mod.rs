@@ -27,6 +27,6 @@ mod route;
 mod settings;
 
 pub use close::CloseReason;
-pub use conn::{Conn, Propose, Refusal, View};
+pub use conn::{Conn, Propose, Refusal, Surroundings, View};
 pub use report::ConnReport;
 pub use settings::Settings;

@@ -63,7 +63,7 @@ impl Conn {
             Request::GetChildren2(request) => self.get_children(turn, request, true),
             Request::GetAcl(request) => self.get_acl(turn, &request.path),
             Request::GetAllChildrenNumber(request) => {
-                let View { replica, settings, .. } = turn.view;
+                let (replica, settings) = (turn.view.replica, turn.view.settings);
                 let count = replica.tree().count_descendants(
                     &request.path,
                     &self.identities,
@@ -147,7 +147,7 @@ impl Conn {
 
     /// The watch of `exists` is set whether or not the node exists, but not where reading is denied.
     fn exists(&mut self, turn: Turn<'_>, request: &ExistsRequest<'_>) -> Result<(), ErrorCode> {
-        let View { replica, settings, .. } = turn.view;
+        let (replica, settings) = (turn.view.replica, turn.view.settings);
         let found = replica.tree().exists(&request.path, &self.identities, settings.policy);
         if request.watch && matches!(found, Ok(_) | Err(OpError::NoNode)) {
             self.watch(turn.view, Kind::Data, &request.path);
@@ -177,7 +177,7 @@ impl Conn {
     }
 
     fn get_acl(&mut self, turn: Turn<'_>, path: &str) -> Result<(), ErrorCode> {
-        let View { replica, settings, .. } = turn.view;
+        let (replica, settings) = (turn.view.replica, turn.view.settings);
         let (node, list) = replica.tree().read_acl(path, &self.identities, settings.policy)?;
         self.ok(turn, |out| {
             let mark = begin_vec(out);

@@ -36,9 +36,9 @@ impl Conn {
     fn rearm_data<'p>(&mut self, view: View<'_>, seen: Zxid, paths: impl Iterator<Item = &'p str>) {
         for path in paths {
             match view.replica.tree().get(path) {
-                None => self.put_event(view, NO_ZXID, EventType::NodeDeleted, path),
+                None => self.put_event(view.around, NO_ZXID, EventType::NodeDeleted, path),
                 Some(node) if node.mzxid() > seen => {
-                    self.put_event(view, NO_ZXID, EventType::NodeDataChanged, path);
+                    self.put_event(view.around, NO_ZXID, EventType::NodeDataChanged, path);
                 }
                 Some(_) => self.rearm(view, Kind::Data, path),
             }
@@ -49,7 +49,7 @@ impl Conn {
     fn rearm_exists<'p>(&mut self, view: View<'_>, paths: impl Iterator<Item = &'p str>) {
         for path in paths {
             match view.replica.tree().get(path) {
-                Some(_) => self.put_event(view, NO_ZXID, EventType::NodeCreated, path),
+                Some(_) => self.put_event(view.around, NO_ZXID, EventType::NodeCreated, path),
                 None => self.rearm(view, Kind::Data, path),
             }
         }
@@ -63,9 +63,9 @@ impl Conn {
     ) {
         for path in paths {
             match view.replica.tree().get(path) {
-                None => self.put_event(view, NO_ZXID, EventType::NodeDeleted, path),
+                None => self.put_event(view.around, NO_ZXID, EventType::NodeDeleted, path),
                 Some(node) if node.pzxid() > seen => {
-                    self.put_event(view, NO_ZXID, EventType::NodeChildrenChanged, path);
+                    self.put_event(view.around, NO_ZXID, EventType::NodeChildrenChanged, path);
                 }
                 Some(_) => self.rearm(view, Kind::Child, path),
             }

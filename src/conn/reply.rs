@@ -7,7 +7,7 @@ use jute_proto::{
 };
 
 use super::close::CloseReason;
-use super::conn::{Conn, View};
+use super::conn::{Conn, Surroundings, View};
 use crate::tree::{CreateOp, TxnResult};
 
 impl Conn {
@@ -38,7 +38,7 @@ impl Conn {
                 view.settings.packet_len_max
             );
         }
-        self.sent(view);
+        self.sent(view.around);
     }
 
     pub(super) fn reply_error(
@@ -70,7 +70,7 @@ impl Conn {
 
     pub(super) fn put_event(
         &mut self,
-        view: View<'_>,
+        around: Surroundings<'_>,
         zxid: Zxid,
         event_type: EventType,
         path: &str,
@@ -79,16 +79,16 @@ impl Conn {
         ReplyHeader { xid: Xid::NOTIFICATION, zxid, err: 0 }.encode(&mut self.out);
         WatcherEvent::new(event_type, path).encode(&mut self.out);
         end_frame(&mut self.out, frame);
-        self.sent(view);
+        self.sent(around);
     }
 
     /// Counts a packet; a client that lets too many wait is given up.
-    pub(super) fn sent(&mut self, view: View<'_>) {
+    pub(super) fn sent(&mut self, around: Surroundings<'_>) {
         self.tally.sent();
-        view.stats.packets_sent.increment();
+        around.stats.packets_sent.increment();
         let waiting = self.out.len();
-        if waiting > view.settings.output_len_max && self.close_reason().is_none() {
-            view.stats.slow_readers_closed.increment();
+        if waiting > around.settings.output_len_max && self.close_reason().is_none() {
+            around.stats.slow_readers_closed.increment();
             self.out.clear();
             self.close(CloseReason::SlowReader { waiting });
         }

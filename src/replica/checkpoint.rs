@@ -19,6 +19,7 @@ pub const META_KEY: &[u8] = b"replica";
 struct Meta {
     format: u8,
     last_zxid: i64,
+    last_time_ms: i64,
     digest: u64,
 }
 
@@ -68,7 +69,7 @@ impl Replica {
     /// Takes what changed since the last call: a short step, a few pointers a change.
     pub fn take_checkpoint(&mut self) -> Checkpoint {
         let meta =
-            Meta { format: FORMAT, last_zxid: self.last_zxid().0, digest: self.tree().digest() };
+            Meta { format: FORMAT, last_zxid: self.last_zxid().0, last_time_ms: self.last_time_ms(), digest: self.tree().digest() };
         let nodes = self.tree_mut().take_changed();
         Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
     }
@@ -163,6 +164,6 @@ impl Restore {
             let (found, expected) = (tree.digest(), meta.digest);
             return Err(RestoreError::Digest { found, expected });
         }
-        Ok(Replica::restored(tree, self.sessions, Zxid(meta.last_zxid)))
+        Ok(Replica::restored(tree, self.sessions, Zxid(meta.last_zxid), meta.last_time_ms))
     }
 }

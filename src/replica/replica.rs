@@ -45,6 +45,7 @@ pub struct Replica {
     sessions: SessionTable,
     watches: WatchTable,
     last_zxid: Zxid,
+    last_time_ms: i64,
     /// The identities of the last command: neighbours in a batch mostly have the same.
     identities: (Box<[u8]>, Arc<[Id]>),
     changes: Vec<Change>,
@@ -52,8 +53,13 @@ pub struct Replica {
 
 impl Replica {
     /// A state as a checkpoint kept it; no connection watches anything yet.
-    pub fn restored(tree: Tree, sessions: SessionTable, last_zxid: Zxid) -> Self {
-        Self { tree, sessions, last_zxid, ..Self::default() }
+    pub fn restored(
+        tree: Tree,
+        sessions: SessionTable,
+        last_zxid: Zxid,
+        last_time_ms: i64,
+    ) -> Self {
+        Self { tree, sessions, last_zxid, last_time_ms, ..Self::default() }
     }
 
     /// The znodes.
@@ -85,6 +91,11 @@ impl Replica {
         self.last_zxid
     }
 
+    /// The stamp of the last command, in milliseconds: no later one may be before it.
+    pub fn last_time_ms(&self) -> i64 {
+        self.last_time_ms
+    }
+
     /// Applies one command.
     ///
     /// # Errors
@@ -97,6 +108,7 @@ impl Replica {
         events: &mut impl EventSink,
     ) -> Result<Applied, EntryError> {
         let origin = command.origin;
+        self.last_time_ms = stamp.time_ms;
         Ok(match &command.op {
             Op::CreateSession { timeout_ms } => {
                 self.advance(stamp);

@@ -1,0 +1,7 @@
+//! Sockets: accepting clients, and the loop of each connection.
+
+mod client_task;
+mod four_letter;
+mod listener;
+
+pub use listener::Listener;

@@ -1,0 +1,141 @@
+//! The open connections of this server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::conn::Conn;
+
+/// One open connection, as the rest of the server sees it.
+#[derive(Debug)]
+pub struct Client {
+    /// Its state. Short sections only.
+    pub conn: Mutex<Conn>,
+    /// Wakes the task that owns the socket: there is output, or the connection is to be closed.
+    pub wake: Notify,
+    /// When something was last received, in microseconds of the server's clock.
+    pub heard_us: AtomicU64,
+    /// Whether it is on the list of connections to be woken after the current batch.
+    touched: AtomicBool,
+}
+
+/// All open connections.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_number: DashMap<u64, Arc<Client>>,
+    per_ip: DashMap<IpAddr, usize>,
+    count: AtomicUsize,
+    last_number: AtomicU64,
+}
+
+impl Clients {
+    /// A number that no connection of this process had.
+    pub fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Takes a connection in, unless its address or all together have too many already.
+    pub fn admit(&self, address: IpAddr, per_ip_max: Option<u32>, total_max: Option<u32>) -> bool {
+        let is_full = |count: usize, max: Option<u32>| max.is_some_and(|max| count >= max as usize);
+        let mut of_address = self.per_ip.entry(address).or_insert(0);
+        if is_full(self.count.load(Ordering::Relaxed), total_max) || is_full(*of_address, per_ip_max)
+        {
+            return false;
+        }
+        *of_address += 1;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// A connection that was admitted is gone.
+    pub fn release(&self, address: IpAddr) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut count) = self.per_ip.get_mut(&address) {
+            *count -= 1;
+        }
+        self.per_ip.remove_if(&address, |_, count| *count == 0);
+    }
+
+    /// Makes the connection known by its number.
+    pub fn insert(&self, conn: Conn, now_us: u64) -> Arc<Client> {
+        let number = conn.id().number;
+        let client = Arc::new(Client {
+            conn: Mutex::new(conn),
+            wake: Notify::new(),
+            heard_us: AtomicU64::new(now_us),
+            touched: AtomicBool::new(false),
+        });
+        self.by_number.insert(number, Arc::clone(&client));
+        client
+    }
+
+    /// Forgets the connection of this number.
+    pub fn remove(&self, number: u64) {
+        self.by_number.remove(&number);
+    }
+
+    /// The connection of this number, while it is open.
+    pub fn get(&self, number: u64) -> Option<Arc<Client>> {
+        self.by_number.get(&number).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// All open connections, in the order of their numbers.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        let mut all: Vec<_> =
+            self.by_number.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, client)| client).collect()
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Connections that got something during a batch, to be woken once at its end.
+#[derive(Debug, Default)]
+pub(super) struct Touched(Vec<Arc<Client>>);
+
+impl Touched {
+    pub(super) fn add(&mut self, client: &Arc<Client>) {
+        if !client.touched.swap(true, Ordering::Relaxed) {
+            self.0.push(Arc::clone(client));
+        }
+    }
+
+    pub(super) fn wake_all(&mut self) {
+        for client in self.0.drain(..) {
+            client.touched.store(false, Ordering::Relaxed);
+            client.wake.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_their_share() {
+        // The limits per address and in total hold, and a released place is free again.
+        let clients = Clients::default();
+        let (one, two): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        assert!(clients.admit(one, Some(1), Some(2)));
+        assert!(!clients.admit(one, Some(1), Some(2)));
+        assert!(clients.admit(two, Some(1), Some(2)));
+        assert!(!clients.admit([127, 0, 0, 3].into(), Some(1), Some(2)));
+        clients.release(one);
+        assert!(clients.admit(one, Some(1), Some(2)));
+        assert_eq!(clients.len(), 2);
+    }
+}

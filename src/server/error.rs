@@ -1,0 +1,41 @@
+//! Why a server does not start, or stopped by itself.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::consensus::{Fatal, ReadError, StartError};
+use crate::replica::checkpoint::RestoreError;
+use crate::storage::StorageError;
+
+/// Why a server does not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The checkpoint does not make a state.
+    #[error("{path}: {reason}", path = .path.display())]
+    Restore {
+        /// The data directory.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: RestoreError,
+    },
+    /// The consensus does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The server cannot go on.
+    #[error("the server cannot go on: {0}")]
+    Fatal(#[from] Fatal),
+    /// The state could not be brought up to date.
+    #[error("the state could not be brought up to date: {0}")]
+    Recovery(#[from] ReadError),
+    /// The client port cannot be listened on.
+    #[error("cannot listen on {addr}: {source} (another server may be running there)")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,215 @@
+//! Applies committed entries and hands outcomes and events to the connections.
+
+use std::sync::Arc;
+
+use super::clients::Touched;
+use super::shared::Shared;
+use crate::conn::{CloseReason, Surroundings};
+use crate::consensus::{Committed, Fatal, StateMachine};
+use crate::replica::checkpoint::{
+    Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError,
+};
+use crate::replica::entry::{next_command, open_entry};
+use crate::replica::{
+    Applied, Command, EntryError, Event, EventSink, Op, Outcome, Replica, Stamp,
+};
+use crate::session::ConnId;
+use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
+
+/// Commands applied before readers get their turn.
+const COMMANDS_PER_LOCK: u32 = 64;
+
+/// The state machine of a server.
+#[derive(Debug)]
+pub(super) struct Machine {
+    shared: Arc<Shared>,
+    touched: Touched,
+}
+
+impl Machine {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, touched: Touched::default() }
+    }
+
+    fn apply_batch(&mut self, term: u64, payload: &[u8]) -> Result<(), EntryError> {
+        let shared = Arc::clone(&self.shared);
+        let (header, mut rest) = open_entry(payload)?;
+        // ZooKeeper's epoch has 32 bits; terms grow by elections and never get near.
+        let epoch = u32::try_from(term).unwrap_or(u32::MAX);
+        let stamp = Stamp { epoch, time_ms: header.time_ms, policy: header.policy };
+        let mut number = 0;
+        while number < header.count {
+            let mut replica = shared.replica.write();
+            let until = header.count.min(number + COMMANDS_PER_LOCK);
+            while number < until {
+                let command = next_command(&mut rest, number)?;
+                self.apply_command(&shared, &mut replica, &stamp, &command)?;
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_command(
+        &mut self,
+        shared: &Shared,
+        replica: &mut Replica,
+        stamp: &Stamp,
+        command: &Command<'_>,
+    ) -> Result<(), EntryError> {
+        let around = shared.around();
+        let mut delivery = Delivery { shared, around, touched: &mut self.touched };
+        let Applied { outcome, displaced } = replica.apply(stamp, command, &mut delivery)?;
+        track_session(shared, command, &outcome);
+        let expired = matches!(command.op, Op::ExpireSession { .. });
+        self.answer(shared, replica, command, outcome);
+        if let Some(conn) = displaced {
+            let reason =
+                if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
+            self.close(shared, conn, reason);
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        shared: &Shared,
+        replica: &Replica,
+        command: &Command<'_>,
+        outcome: Outcome,
+    ) {
+        let origin = command.origin;
+        if !shared.is_local(origin.conn) {
+            return;
+        }
+        let Some(client) = shared.clients.get(origin.conn.number) else {
+            return shared.stats.writes_finished.increment();
+        };
+        let view = shared.view(replica);
+        client.conn.lock().complete(view, origin.seq, replica.last_zxid(), outcome);
+        self.touched.add(&client);
+    }
+
+    fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {
+        if !shared.is_local(conn) {
+            return;
+        }
+        if let Some(client) = shared.clients.get(conn.number) {
+            client.conn.lock().close(reason);
+            self.touched.add(&client);
+        }
+    }
+}
+
+/// Keeps the deadlines in step with the sessions.
+fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
+    match outcome {
+        Outcome::SessionOpened { timeout_ms } => {
+            let now_ms = shared.clock.now_us() / 1000;
+            shared.expiry.lock().track(now_ms, command.origin.session, *timeout_ms);
+        }
+        Outcome::SessionClosed => {
+            shared.expiry.lock().forget(command.origin.session);
+            if matches!(command.op, Op::ExpireSession { .. }) {
+                shared.stats.sessions_expired.increment();
+            }
+        }
+        Outcome::Request(_)
+        | Outcome::SessionRefused
+        | Outcome::Disowned
+        | Outcome::Repeated => {}
+    }
+}
+
+/// Puts events into the output of the connections that watch.
+struct Delivery<'a> {
+    shared: &'a Shared,
+    around: Surroundings<'a>,
+    touched: &'a mut Touched,
+}
+
+impl EventSink for Delivery<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        if let Some(client) = self.shared.clients.get(event.watcher) {
+            client.conn.lock().notify(self.around, &event);
+            self.touched.add(&client);
+        }
+    }
+}
+
+impl StateMachine for Machine {
+    fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
+        let Some(payload) = entry.payload else { return Ok(()) };
+        self.apply_batch(entry.term, payload)
+            .map_err(|error| Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term)))
+    }
+
+    fn batch_end(&mut self) {
+        self.touched.wake_all();
+    }
+
+    fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
+        Box::new(Rows(self.shared.replica.write().take_checkpoint()))
+    }
+
+    fn install(
+        &mut self,
+        rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
+    ) -> Result<(), Fatal> {
+        let replica = restore(rows)?.map_err(|error| Fatal(error.to_string()))?;
+        *self.shared.replica.write() = replica;
+        // The outcomes and events in between are lost to this server's clients: they have to come
+        // back and say what they have seen.
+        for client in self.shared.clients.all() {
+            client.conn.lock().close(CloseReason::ServerStops);
+            self.touched.add(&client);
+        }
+        self.touched.wake_all();
+        Ok(())
+    }
+}
+
+/// Builds a replica from stored rows.
+pub(super) fn restore(
+    rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
+) -> Result<Result<Replica, RestoreError>, StorageError> {
+    let mut restore = Restore::default();
+    for row in rows {
+        let row = row?;
+        let Some(value) = row.value else { continue };
+        let added = match row.table {
+            Table::Nodes => restore.node(&row.key, &value),
+            Table::Sessions => restore.session(&row.key, &value),
+            Table::Meta => restore.meta(&row.key, &value),
+        };
+        if let Err(error) = added {
+            return Ok(Err(error));
+        }
+    }
+    Ok(restore.finish())
+}
+
+/// A checkpoint as the storage wants it.
+struct Rows(Checkpoint);
+
+impl RowSource for Rows {
+    fn rows(
+        &self,
+        each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        for row in self.0.rows() {
+            match &row {
+                CheckpointRow::Node(key, value) => {
+                    each(RowRef { table: Table::Nodes, key, value: value.as_deref() })?;
+                }
+                CheckpointRow::Session(key, value) => {
+                    each(RowRef { table: Table::Sessions, key, value: value.as_deref() })?;
+                }
+                CheckpointRow::Meta(value) => {
+                    each(RowRef { table: Table::Meta, key: META_KEY, value: Some(value) })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! A running server: what holds the pure parts together.
+//!
+//! * [`Server`]: starts everything in order and stops it.
+//! * [`shared`]: what all tasks of a server look at.
+//! * [`clients`]: the open connections, by number.
+//! * [`machine`]: applies committed entries and hands outcomes and events to the connections.
+//! * [`expiry_task`] and [`container_task`]: what the leader proposes by itself.
+//!
+//! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
+//! None is held across an await.
+
+mod clients;
+mod clock;
+mod container_task;
+mod error;
+mod expiry_task;
+mod machine;
+#[expect(clippy::module_inception, reason = "the folder is named after its central type")]
+mod server;
+mod settings;
+mod shared;
+
+pub use clients::{Client, Clients};
+pub use clock::Clock;
+pub use error::ServeError;
+pub use server::Server;
+pub use shared::Shared;

@@ -1,0 +1,119 @@
+//! Starting and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::ServeError;
+use super::machine::{Machine, restore};
+use super::settings::{policy, settings};
+use super::shared::Shared;
+use super::{container_task, expiry_task};
+use crate::config::Config;
+use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role};
+use crate::net::Listener;
+use crate::replica::EntryHeader;
+use crate::replica::entry::{HEADER_LEN, seal_batch};
+use crate::storage::{DataDir, OpenOptions};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    consensus: Consensus,
+    client_addr: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Opens the data directory, brings the state up to date, and serves clients.
+    ///
+    /// # Errors
+    /// [`ServeError`] says what is in the way; the data directory is as it was.
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let server = config.ensemble.my_id.max(1);
+        let data_dir = config.data.dir.clone();
+        let dir = DataDir::open(&data_dir, &OpenOptions::new(server))?;
+        let replica = restore(&mut dir.state().reader()?.rows())?
+            .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
+        let listener = Listener::bind(&config.clients)?;
+        let client_addr = listener.local_addr();
+        let boot = boot_number();
+        let settings = settings(&config);
+        let shared = Arc::new(Shared::new(config, settings, replica, boot));
+        let machine = Machine::new(Arc::clone(&shared));
+        let consensus =
+            Consensus::start(ConsensusConfig::standalone(server), &dir, machine).await?;
+        consensus.wait_until_leader().await?;
+        consensus.read_barrier().await?;
+        let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
+        let proposer = Proposer::start(&consensus, options, seal(Arc::clone(&shared)));
+        shared.start_with(consensus.clone(), proposer);
+        give_sessions_time(&shared);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));
+        Ok(Self { shared, consensus, client_addr, stop, tasks })
+    }
+
+    /// Where clients connect.
+    pub fn client_addr(&self) -> SocketAddr {
+        self.client_addr
+    }
+
+    /// What the server's tasks look at.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Waits until the server stops by itself, which it does only where it cannot go on.
+    pub async fn failed(&self) -> ServeError {
+        let mut status = self.consensus.watch_status();
+        let stopped = status.wait_for(|status| status.role == Role::Stopped).await;
+        let reason = match stopped {
+            Ok(status) => status.failure.clone(),
+            Err(_) => None,
+        };
+        ServeError::Fatal(Fatal(reason.unwrap_or_else(|| "the consensus ended".to_owned())))
+    }
+
+    /// Closes all connections and stops. Sessions stay; their clients find them after a restart.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.consensus.shutdown().await;
+    }
+}
+
+/// After a start every session gets its full timeout.
+fn give_sessions_time(shared: &Shared) {
+    let now_ms = shared.clock.now_us() / 1000;
+    let replica = shared.replica.read();
+    let mut expiry = shared.expiry.lock();
+    for (session, record) in replica.sessions().iter() {
+        expiry.track(now_ms, session, record.timeout_ms);
+    }
+}
+
+/// Stamps batches: wall time that never goes back, and the settings that decide outcomes.
+fn seal(shared: Arc<Shared>) -> impl FnMut(u32, BytesMut) -> Bytes + Send + 'static {
+    let policy = policy(&shared.config);
+    let mut last_ms = shared.replica.read().last_time_ms();
+    move |count, buffer| {
+        last_ms = last_ms.max(shared.clock.wall_ms());
+        seal_batch(buffer, &EntryHeader { time_ms: last_ms, policy, count })
+    }
+}
+
+/// A number that tells this process from all others, from the randomness that the standard library
+/// seeds its hash tables with.
+fn boot_number() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
