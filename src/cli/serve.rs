@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
 use crate::config::Config;
+use crate::server::{ServeError, Server};
 
 /// Runs a server until SIGINT or SIGTERM.
 pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
@@ -17,17 +18,20 @@ pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
         let signal = signals.next().await;
         tracing::info!("{signal}: stopping");
     };
-    say(start_line(config.clients.addr, &config.data.dir));
-    run(config, stopped).await.map_err(CliError::Serve)
+    run(config, stopped).await.map_err(|error| CliError::Serve(error.into()))
 }
 
 /// Runs a server until `stopped` is ready.
-#[expect(clippy::unused_async, reason = "the server that it will run is asynchronous")]
-async fn run(
-    _config: Config,
-    _stopped: impl Future<Output = ()>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Err("this build has no server".into())
+async fn run(config: Config, stopped: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let data_dir = config.data.dir.clone();
+    let server = Server::start(config).await?;
+    say(start_line(server.client_addr(), &data_dir));
+    let failed = tokio::select! {
+        () = stopped => None,
+        error = server.failed() => Some(error),
+    };
+    server.stop().await;
+    failed.map_or(Ok(()), Err)
 }
 
 /// Reads the configuration and logs the lines that change nothing.

@@ -68,8 +68,12 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 impl Replica {
     /// Takes what changed since the last call: a short step, a few pointers a change.
     pub fn take_checkpoint(&mut self) -> Checkpoint {
-        let meta =
-            Meta { format: FORMAT, last_zxid: self.last_zxid().0, last_time_ms: self.last_time_ms(), digest: self.tree().digest() };
+        let meta = Meta {
+            format: FORMAT,
+            last_zxid: self.last_zxid().0,
+            last_time_ms: self.last_time_ms(),
+            digest: self.tree().digest(),
+        };
         let nodes = self.tree_mut().take_changed();
         Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
     }

@@ -42,7 +42,8 @@ impl Clients {
     pub fn admit(&self, address: IpAddr, per_ip_max: Option<u32>, total_max: Option<u32>) -> bool {
         let is_full = |count: usize, max: Option<u32>| max.is_some_and(|max| count >= max as usize);
         let mut of_address = self.per_ip.entry(address).or_insert(0);
-        if is_full(self.count.load(Ordering::Relaxed), total_max) || is_full(*of_address, per_ip_max)
+        if is_full(self.count.load(Ordering::Relaxed), total_max)
+            || is_full(*of_address, per_ip_max)
         {
             return false;
         }

@@ -6,13 +6,9 @@ use super::clients::Touched;
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings};
 use crate::consensus::{Committed, Fatal, StateMachine};
-use crate::replica::checkpoint::{
-    Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError,
-};
+use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
 use crate::replica::entry::{next_command, open_entry};
-use crate::replica::{
-    Applied, Command, EntryError, Event, EventSink, Op, Outcome, Replica, Stamp,
-};
+use crate::replica::{Applied, Command, EntryError, Event, EventSink, Op, Outcome, Replica, Stamp};
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
 
@@ -114,10 +110,7 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
                 shared.stats.sessions_expired.increment();
             }
         }
-        Outcome::Request(_)
-        | Outcome::SessionRefused
-        | Outcome::Disowned
-        | Outcome::Repeated => {}
+        Outcome::Request(_) | Outcome::SessionRefused | Outcome::Disowned | Outcome::Repeated => {}
     }
 }
 
@@ -140,8 +133,9 @@ impl EventSink for Delivery<'_> {
 impl StateMachine for Machine {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
         let Some(payload) = entry.payload else { return Ok(()) };
-        self.apply_batch(entry.term, payload)
-            .map_err(|error| Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term)))
+        self.apply_batch(entry.term, payload).map_err(|error| {
+            Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term))
+        })
     }
 
     fn batch_end(&mut self) {
