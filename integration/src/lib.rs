@@ -18,6 +18,7 @@
 //! Nothing here sleeps except [`eventually`](mod@eventually).
 
 mod client_tools;
+pub mod differential;
 pub mod eventually;
 pub mod four_letter;
 mod grovekeeper;

@@ -6,10 +6,13 @@ use std::process::Command;
 /// Where Debian's packages put their jars.
 const JARS: &str = "/usr/share/java";
 
+/// The environment variable that names the Java class path of another version to run as server.
+const CLASS_PATH: &str = "ZOOKEEPER_CLASS_PATH";
+
 /// Whether Apache ZooKeeper's server is installed on this machine.
 #[must_use]
 pub(crate) fn installed() -> bool {
-    jar("zookeeper").exists()
+    std::env::var_os(CLASS_PATH).is_some() || jar("zookeeper").exists()
 }
 
 /// The command that serves with the configuration file `config`. `properties` are those of its
@@ -22,7 +25,7 @@ pub(crate) fn serve_command(config: &Path, properties: &[(String, String)]) -> C
     }
     command
         .arg("-cp")
-        .arg(class_path(&["zookeeper"]))
+        .arg(std::env::var(CLASS_PATH).unwrap_or_else(|_| class_path(&["zookeeper"])))
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
         .arg(config);
     command

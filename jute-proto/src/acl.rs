@@ -70,7 +70,8 @@ impl fmt::Display for Perms {
 
 /// An identity: an authentication scheme and a name within it.
 ///
-/// A null scheme or name is read as an empty one; no scheme accepts either.
+/// A null scheme is read as an empty one, which no server knows. A null name cannot be decoded, except in the scheme
+/// `auth`, which ignores the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Id {
@@ -102,7 +103,8 @@ impl fmt::Display for Id {
 impl Decode<'_> for Id {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let scheme = r.opt_str()?.unwrap_or_default().into_owned();
-        let id = r.opt_str()?.unwrap_or_default().into_owned();
+        let id = if scheme == "auth" { r.opt_str()?.unwrap_or_default() } else { r.str()? };
+        let id = id.into_owned();
         Ok(Self { scheme, id })
     }
 }
