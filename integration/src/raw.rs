@@ -248,7 +248,7 @@ impl RawClient {
         let event: WatcherEvent<'_> = Reader::new(&packet.body).record()?;
         self.events.push_back(Event {
             zxid: packet.header.zxid,
-            kind: event.event_type.into(),
+            kind: event.event_type,
             path: event.path.into_owned(),
         });
         Ok(())
