@@ -120,9 +120,10 @@ impl Replica {
             }
             Op::AttachSession { timeout_ms } => self.attach(&origin, *timeout_ms),
             Op::CloseSession => {
-                match self.sessions.claim(origin.session, origin.conn, origin.seq) {
-                    Claim::Granted => self.close_session(stamp, origin.session, events),
-                    claim => refused(claim).into(),
+                let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
+                match refusal(claim) {
+                    None => self.close_session(stamp, origin.session, events),
+                    Some(outcome) => outcome.into(),
                 }
             }
             Op::ExpireSession { owner } => {
@@ -183,9 +184,9 @@ impl Replica {
             .map_err(|error| undecodable(error.to_string()))?;
         let op = write_op(&request).ok_or_else(|| undecodable("it is no write".to_owned()))?;
         let identities = self.identities(command.identities)?;
-        match self.sessions.claim(origin.session, origin.conn, origin.seq) {
-            Claim::Granted => {}
-            claim => return Ok(refused(claim)),
+        let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
+        if let Some(outcome) = refusal(claim) {
+            return Ok(outcome);
         }
         let zxid = self.advance(stamp);
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
@@ -242,10 +243,12 @@ impl Replica {
     }
 }
 
-fn refused(claim: Claim) -> Outcome {
+/// What the sender of a command that is not to be applied is told.
+fn refusal(claim: Claim) -> Option<Outcome> {
     match claim {
-        Claim::Granted | Claim::Repeated => Outcome::Repeated,
-        Claim::Gap | Claim::Moved | Claim::Unknown => Outcome::Disowned,
+        Claim::Granted => None,
+        Claim::Repeated => Some(Outcome::Repeated),
+        Claim::Gap | Claim::Moved | Claim::Unknown => Some(Outcome::Disowned),
     }
 }
 
