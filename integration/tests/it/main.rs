@@ -1,7 +1,10 @@
 //! End-to-end tests that need only Rust: one module a promise.
 
+mod bad_input;
 mod chance;
 mod crash;
+mod four_letter_words;
+mod limits;
 mod restart;
 mod rust_client;
 mod sessions;
