@@ -181,7 +181,8 @@ impl Model {
         let open = ["/", "/zookeeper", "/zookeeper/quota"];
         let mut nodes: BTreeMap<_, _> =
             open.map(|path| (path.to_owned(), node(Access::Open))).into();
-        nodes.insert("/zookeeper/config".to_owned(), node(Access::ReadOnly));
+        let config = ModelNode { aversion: -1, ..node(Access::ReadOnly) };
+        nodes.insert("/zookeeper/config".to_owned(), config);
         Self(nodes)
     }
 

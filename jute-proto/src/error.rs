@@ -35,6 +35,12 @@ pub enum DecodeError {
         /// The operation code found.
         op: i32,
     },
+    /// A create inside a multi has a null ACL.
+    #[error("null ACL in the create at offset {offset}")]
+    NullAclInMulti {
+        /// Where in the input the create stands.
+        offset: usize,
+    },
     /// The code of the operation is never sent by a client (or, for a response, has none).
     #[error("operation {op} has no such record")]
     NoSuchRecord {

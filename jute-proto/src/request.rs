@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn create(flags: i32) -> CreateRequest<'static> {
-        CreateRequest { path: "/a".into(), data: None, acl: None, flags }
+        CreateRequest { path: "/a".into(), data: None, acl: Some(vec![]), flags }
     }
 
     #[test]

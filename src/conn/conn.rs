@@ -158,7 +158,7 @@ impl Conn {
         }
         match way {
             Route::Auth => self.authenticate(view, header.xid, reader.rest()),
-            Route::Sasl => self.answer_sasl(view, header.xid),
+            Route::Sasl => self.answer_sasl(view, header.xid, reader.rest()),
             Route::Write | Route::CloseSession => {
                 let body = frame.slice(reader.position()..);
                 self.write(view, log, header.xid, op, &body);

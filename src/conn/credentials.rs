@@ -1,8 +1,8 @@
 //! Who the client proves to be. Auth packets are answered at once, outside of the request order.
 
 use jute_proto::{
-    AuthRequest, Encode, ErrorCode, Perms, Reader, ReplyHeader, SaslResponse, Xid, Zxid,
-    begin_frame, end_frame,
+    AuthRequest, Encode, ErrorCode, Perms, Reader, ReplyHeader, SaslRequest, SaslResponse, Xid,
+    Zxid, begin_frame, end_frame,
 };
 
 use super::close::CloseReason;
@@ -18,9 +18,8 @@ impl Conn {
             Ok(request) => request,
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
-        let credentials = request.auth.unwrap_or_default();
         let address = self.peer().ip();
-        match authenticate(&view.settings.auth, address, &request.scheme, credentials) {
+        match authenticate(&view.settings.auth, address, &request.scheme, request.auth) {
             Ok(identities) => {
                 for identity in identities {
                     if !self.identities.contains(&identity) {
@@ -41,7 +40,10 @@ impl Conn {
     }
 
     /// Without a SASL configuration every token is answered with none, as ZooKeeper does.
-    pub(super) fn answer_sasl(&mut self, view: View<'_>, xid: Xid) {
+    pub(super) fn answer_sasl(&mut self, view: View<'_>, xid: Xid, body: &[u8]) {
+        if let Err(error) = Reader::new(body).record::<SaslRequest<'_>>() {
+            return self.close(CloseReason::BadHeader(error));
+        }
         let frame = begin_frame(&mut self.out);
         ReplyHeader { xid, zxid: Zxid(0), err: 0 }.encode(&mut self.out);
         SaslResponse { token: None }.encode(&mut self.out);

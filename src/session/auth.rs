@@ -81,8 +81,12 @@ pub fn authenticate(
     settings: &AuthSettings,
     address: IpAddr,
     scheme: &str,
-    credentials: &[u8],
+    credentials: Option<&[u8]>,
 ) -> Result<Vec<Id>, AuthFailure> {
+    if credentials.is_none() && scheme == "digest" {
+        return Err(AuthFailure::Refused(scheme.to_owned()));
+    }
+    let credentials = credentials.unwrap_or_default();
     match scheme {
         "ip" => Ok(vec![ip_identity(address)]),
         "digest" if settings.digest_enabled => Ok(digest_identities(settings, credentials)),
@@ -139,7 +143,8 @@ mod tests {
             ..AuthSettings::default()
         };
         let schemes = |credentials: &[u8]| -> Vec<String> {
-            let ids = authenticate(&settings, ADDRESS, "digest", credentials).expect("accepted");
+            let ids =
+                authenticate(&settings, ADDRESS, "digest", Some(credentials)).expect("accepted");
             ids.into_iter().map(|id| id.scheme).collect()
         };
         assert_eq!(schemes(b"super:test"), ["super", "digest"]);
@@ -150,7 +155,7 @@ mod tests {
     fn unknown_schemes_fail() {
         // A scheme without a provider is AUTHFAILED; `world` and `auth` are no providers.
         for scheme in ["world", "auth", "nosuch", "sasl", ""] {
-            let result = authenticate(&AuthSettings::default(), ADDRESS, scheme, b"x");
+            let result = authenticate(&AuthSettings::default(), ADDRESS, scheme, Some(b"x"));
             assert_eq!(result, Err(AuthFailure::UnknownScheme(scheme.to_owned())));
         }
     }

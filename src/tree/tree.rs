@@ -53,7 +53,12 @@ impl Tree {
         for path in path::BUILT_IN {
             let perms = if path == path::CONFIG { Perms::READ } else { Perms::ALL };
             let acl = tree.acls.intern(&[Acl::world(perms)]);
-            let content = Content::new(path, Some(b""), acl, NodeKind::Persistent, (Zxid(0), 0));
+            let mut content =
+                Content::new(path, Some(b""), acl, NodeKind::Persistent, (Zxid(0), 0));
+            if path == path::CONFIG {
+                // ZooKeeper sets the ACL of this node, expecting any version, and keeps that.
+                content.aversion = -1;
+            }
             let parent = tree.find(path::parent(path).unwrap_or(path::ROOT));
             tree.attach(parent, Node::new(path.into(), content));
         }

@@ -131,12 +131,16 @@ impl<'a> MultiOp<'a> {
     }
 }
 
-/// Reads a create without a TTL. Flags that mean nothing, and those of a TTL, make the whole multi undecodable;
-/// outside of a multi they are a bad argument.
+/// Reads a create without a TTL. Flags that mean nothing, those of a TTL, and a null ACL make the whole multi
+/// undecodable; outside of a multi the server judges them.
 fn create<'a>(r: &mut Reader<'a>) -> Result<CreateRequest<'a>, DecodeError> {
+    let offset = r.position();
     let create: CreateRequest<'_> = r.record()?;
     if CreateMode::try_from(create.flags)?.is_ttl() {
         return Err(DecodeError::OpNotAllowedInMulti { op: OpCode::CreateTtl.into() });
+    }
+    if create.acl.is_none() {
+        return Err(DecodeError::NullAclInMulti { offset });
     }
     Ok(create)
 }

@@ -59,7 +59,8 @@ impl Tree {
 }
 
 /// What the operation and its flags make of the node. Where the two disagree the operation decides,
-/// as in ZooKeeper: `create` with the container flag makes a plain persistent node.
+/// as in ZooKeeper: `create` with the container flag makes a plain persistent node, and
+/// `createContainer` makes a container whatever its flag.
 fn judge_mode(ctx: &OpContext<'_>, create: &Create<'_>) -> Result<(CreateMode, NodeKind), OpError> {
     let mode = CreateMode::try_from(create.flags).map_err(|_| OpError::BadArguments)?;
     if mode.is_ttl() {
@@ -77,8 +78,8 @@ fn judge_mode(ctx: &OpContext<'_>, create: &Create<'_>) -> Result<(CreateMode, N
             CreateOp::Ttl,
             CreateMode::PersistentWithTtl | CreateMode::PersistentSequentialWithTtl,
         ) => NodeKind::Ttl(create.ttl_ms),
-        (CreateOp::Container, CreateMode::Container) => NodeKind::Container,
-        (CreateOp::Ttl | CreateOp::Container, _) => return Err(OpError::BadArguments),
+        (CreateOp::Container, _) => NodeKind::Container,
+        (CreateOp::Ttl, _) => return Err(OpError::BadArguments),
         (_, CreateMode::Ephemeral | CreateMode::EphemeralSequential) => {
             NodeKind::Ephemeral(ctx.session)
         }
