@@ -150,7 +150,8 @@ impl<'a> Task<'a> {
                 sent.map_or(Input::Failed, Input::Sent)
             }
             () = self.client.wake.notified() => Input::Woken,
-            () = tokio::time::sleep(left) => Input::Silent(idle_limit_us / 1000),
+            // A client that is not listened to cannot be blamed for silence.
+            () = tokio::time::sleep(left), if wants_input => Input::Silent(idle_limit_us / 1000),
             () = stop.cancelled() => Input::Stopped,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clients::Touched;
 use super::shared::Shared;
-use crate::conn::{CloseReason, Surroundings};
+use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine};
 use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
 use crate::replica::entry::{next_command, open_entry};
@@ -36,10 +36,11 @@ impl Machine {
         let mut number = 0;
         while number < header.count {
             let mut replica = shared.replica.write();
+            let around = shared.around();
             let until = header.count.min(number + COMMANDS_PER_LOCK);
             while number < until {
                 let command = next_command(&mut rest, number)?;
-                self.apply_command(&shared, &mut replica, &stamp, &command)?;
+                self.apply_command(&shared, around, &mut replica, &stamp, &command)?;
                 number += 1;
             }
         }
@@ -49,16 +50,16 @@ impl Machine {
     fn apply_command(
         &mut self,
         shared: &Shared,
+        around: Surroundings<'_>,
         replica: &mut Replica,
         stamp: &Stamp,
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
-        let around = shared.around();
         let mut delivery = Delivery { shared, around, touched: &mut self.touched };
         let Applied { outcome, displaced } = replica.apply(stamp, command, &mut delivery)?;
         track_session(shared, command, &outcome);
         let expired = matches!(command.op, Op::ExpireSession { .. });
-        self.answer(shared, replica, command, outcome);
+        self.answer(shared, View { replica, around }, command, outcome);
         if let Some(conn) = displaced {
             let reason =
                 if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
@@ -67,13 +68,7 @@ impl Machine {
         Ok(())
     }
 
-    fn answer(
-        &mut self,
-        shared: &Shared,
-        replica: &Replica,
-        command: &Command<'_>,
-        outcome: Outcome,
-    ) {
+    fn answer(&mut self, shared: &Shared, view: View<'_>, command: &Command<'_>, outcome: Outcome) {
         let origin = command.origin;
         if !shared.is_local(origin.conn) {
             return;
@@ -81,8 +76,8 @@ impl Machine {
         let Some(client) = shared.clients.get(origin.conn.number) else {
             return shared.stats.writes_finished.increment();
         };
-        let view = shared.view(replica);
-        client.conn.lock().complete(view, origin.seq, replica.last_zxid(), outcome);
+        let zxid = view.replica.last_zxid();
+        client.conn.lock().complete(view, origin.seq, zxid, outcome);
         self.touched.add(&client);
     }
 
