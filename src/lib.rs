@@ -21,5 +21,6 @@ pub mod net;
 pub mod server;
 pub mod storage;
 
+pub mod bench;
 pub mod cli;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::bench::BenchArgs;
 use crate::config::Overrides;
 
 /// A coordination service for clients of Apache ZooKeeper.
@@ -25,6 +26,11 @@ pub(super) enum Command {
     /// Without a configuration file it listens on 127.0.0.1:2181 and keeps its data in
     /// ./grovekeeper-data.
     Serve(ServeArgs),
+    /// Measure a ZooKeeper-compatible server
+    ///
+    /// Runs each workload in turn: first a warm-up, then the measurement. Every reply is checked.
+    /// The nodes that it makes lie below /grovekeeper-bench-<run> and are removed at the end.
+    Bench(BenchArgs),
     /// Print the version
     Version,
 }

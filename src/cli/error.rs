@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use crate::bench::BenchError;
 use crate::config::ConfigError;
 
 /// A failed command; its message is one line.
@@ -18,6 +19,9 @@ pub(super) enum CliError {
     /// The system refused threads or signal handlers.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
+    /// The load generator found a fault, or had one.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// The server could not start or had to stop.
     #[error("{}", chain(.0.as_ref()))]
     Serve(Box<dyn Error + Send + Sync>),
@@ -28,7 +32,7 @@ impl CliError {
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::LogFilter(_) => ExitCode::from(2),
-            Self::Start(_) | Self::Serve(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Bench(_) | Self::Serve(_) => ExitCode::FAILURE,
         }
     }
 }

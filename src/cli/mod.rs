@@ -4,6 +4,7 @@
 //! be used. A failure is one line on standard error.
 
 mod args;
+mod bench;
 mod error;
 mod log;
 mod output;

@@ -25,7 +25,7 @@ pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
 async fn run(config: Config, stopped: impl Future<Output = ()>) -> Result<(), ServeError> {
     let data_dir = config.data.dir.clone();
     let server = Server::start(config).await?;
-    say(start_line(server.client_addr(), &data_dir));
+    say(start_line(&program(), server.client_addr(), &data_dir));
     let failed = tokio::select! {
         () = stopped => None,
         error = server.failed() => Some(error),
@@ -47,18 +47,23 @@ fn load(args: &ServeArgs) -> Result<Config, CliError> {
 }
 
 /// The one line that a started server prints: where it listens, where its data is, what to try.
-fn start_line(client_addr: SocketAddr, data_dir: &Path) -> String {
+fn start_line(program: &str, client_addr: SocketAddr, data_dir: &Path) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
-    let reachable = if client_addr.ip().is_unspecified() {
-        format!("localhost {}", client_addr.port())
-    } else {
-        format!("{} {}", client_addr.ip(), client_addr.port())
+    let reachable = match client_addr.ip() {
+        ip if ip.is_unspecified() => format!("localhost:{}", client_addr.port()),
+        _ => client_addr.to_string(),
     };
     format!(
-        "Grovekeeper {version} listens on {client_addr}, data in {}; try: echo srvr | nc {reachable}",
+        "Grovekeeper {version} listens on {client_addr}, data in {}; \
+         try: {program} bench --server {reachable}",
         data_dir.display()
     )
+}
+
+/// How this program was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "grovekeeper".to_owned())
 }
 
 #[cfg(test)]
@@ -68,14 +73,14 @@ mod tests {
     #[test]
     fn the_start_line_says_where_and_what_next() {
         // One line holds the address, the directory and a command that works as it stands.
-        let line = start_line(([127, 0, 0, 1], 2181).into(), Path::new("/data"));
+        let line = start_line("gk", ([127, 0, 0, 1], 2181).into(), Path::new("/data"));
         let version = env!("CARGO_PKG_VERSION");
         let expected = format!(
             "Grovekeeper {version} listens on 127.0.0.1:2181, data in /data; \
-             try: echo srvr | nc 127.0.0.1 2181"
+             try: gk bench --server 127.0.0.1:2181"
         );
         assert_eq!(line, expected);
-        let line = start_line(([0, 0, 0, 0], 4000).into(), Path::new("/data"));
-        assert!(line.ends_with("nc localhost 4000"), "{line}");
+        let line = start_line("gk", ([0, 0, 0, 0], 4000).into(), Path::new("/data"));
+        assert!(line.ends_with("gk bench --server localhost:4000"), "{line}");
     }
 }
