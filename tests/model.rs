@@ -461,7 +461,10 @@ impl Subject {
             .map(|(session, paths)| (session, paths.map(|path| &**path).collect()))
             .collect();
         assert_eq!(found, sessions);
-        assert_eq!(self.tree.ephemeral_count(), sessions.values().map(BTreeSet::len).sum());
+        assert_eq!(
+            self.tree.ephemeral_count(),
+            sessions.values().map(BTreeSet::len).sum::<usize>()
+        );
         let size = |(path, node): (&String, &ModelNode)| {
             (path.len() + node.data.as_ref().map_or(0, Vec::len)) as u64
         };
