@@ -10,6 +10,7 @@ pub(crate) struct Chance(u64);
 
 impl Chance {
     /// Seeded by `GROVEKEEPER_TEST_SEED`, else differently each time; says which.
+    #[expect(clippy::print_stdout, reason = "shown when the test fails, to repeat it")]
     pub(crate) fn new() -> Self {
         let given = std::env::var("GROVEKEEPER_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());

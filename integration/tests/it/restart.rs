@@ -10,8 +10,10 @@ use jute_proto::{ErrorCode, GetAclRequest, GetAclResponse, OpCode, SetAclRequest
 const EPHEMERAL: i32 = 1;
 const SEQUENTIAL: i32 = 2;
 
-/// Every way to end the process and start it again.
-const RESTARTS: [(&str, fn(&mut Server)); 2] = [
+/// A way to end the process and start it again.
+type Restart = fn(&mut Server);
+
+const RESTARTS: [(&str, Restart); 2] = [
     ("kill -9", |server| {
         server.kill();
         server.start_again();

@@ -1,0 +1,275 @@
+//! The rules of the code base that neither the compiler nor clippy checks.
+//!
+//! Each test reads the sources and names every place that breaks its rule.
+
+use std::path::{Path, PathBuf};
+
+/// Folders whose code is a function of its arguments: no IO, no clock, no chance, no tasks.
+const PURE: [&str; 6] =
+    ["jute-proto/src", "src/tree", "src/session", "src/watch", "src/replica", "src/conn"];
+
+/// What a pure folder does not mention.
+const IMPURE: [&str; 18] = [
+    "tokio",
+    "openraft",
+    "redb",
+    "raft_engine",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
+    "std::fs",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "std::io",
+    "rand::",
+    "RandomState",
+    "Instant",
+    "SystemTime",
+    "async ",
+];
+
+/// Lines of a file, tests included, above which it must be divided.
+const LINES_MAX: usize = 800;
+
+/// Lines above which a file is named as one to divide soon.
+const LINES_LONG: usize = 600;
+
+#[test]
+fn pure_folders_touch_nothing_outside() {
+    // The kernel reads no clock, no socket and no disk: every behaviour of it is a unit test.
+    let mut broken = Vec::new();
+    for folder in PURE {
+        for file in rust_files(folder) {
+            for (number, line) in code_lines(&file) {
+                for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+                    broken.push(format!("{}:{number}: {word:?} in {folder}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn foreign_types_stop_at_their_folder() {
+    // Only src/consensus names openraft, only src/storage names redb.
+    let mut broken = Vec::new();
+    for (word, home) in [("openraft", "src/consensus"), ("redb", "src/storage")] {
+        for file in
+            rust_files("src").into_iter().filter(|file| !file.starts_with(root().join(home)))
+        {
+            for (number, line) in code_lines(&file) {
+                if line.contains(&format!("{word}::")) {
+                    broken.push(format!("{}:{number}: {word} outside of {home}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn files_are_short() {
+    // A reader takes in one file at a time: none is over 800 lines, and few are over 600.
+    let mut broken = Vec::new();
+    for file in all_rust_files() {
+        let lines = read(&file).lines().count();
+        if lines > LINES_MAX {
+            broken.push(format!("{}: {lines} lines", file.display()));
+        } else if lines > LINES_LONG {
+            println!("to divide soon: {} has {lines} lines", file.display());
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn each_module_says_what_it_is() {
+    // A folder's mod.rs begins with its documentation and holds no functions.
+    let mut broken = Vec::new();
+    for file in all_rust_files() {
+        let text = read(&file);
+        if !text.starts_with("//!") {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name == "mod.rs" || name == "lib.rs" || name == "main.rs" {
+                broken.push(format!("{}: does not begin with //!", file.display()));
+            }
+        }
+        if file.ends_with("mod.rs") {
+            let code = code_lines(&file);
+            let body = code.iter().find(|(_, line)| is_function(line));
+            if let Some((number, _)) = body {
+                broken.push(format!("{}:{number}: a function in mod.rs", file.display()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+fn is_function(line: &str) -> bool {
+    let line = line.trim_start();
+    ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn "].iter().any(|head| line.starts_with(head))
+}
+
+#[test]
+fn tests_wait_for_conditions_and_none_is_left_out() {
+    // No test sleeps outside the harness's one place, and none is ignored.
+    let mut broken = Vec::new();
+    for file in all_rust_files().into_iter().filter(|file| !file.ends_with("tests/tidy.rs")) {
+        let tests = is_test_file(&file);
+        let may_sleep = file.ends_with("integration/src/eventually.rs");
+        let mut in_tests = tests;
+        for (number, line) in code_lines(&file) {
+            in_tests |= line.contains("#[cfg(test)]");
+            if in_tests && !may_sleep && line.contains("sleep(") {
+                broken.push(format!("{}:{number}: a test sleeps", file.display()));
+            }
+            if line.contains("#[ignore") || line.contains("#[should_panic") {
+                broken.push(format!("{}:{number}: {}", file.display(), line.trim()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+fn is_test_file(file: &Path) -> bool {
+    let path = file.to_string_lossy();
+    path.contains("/tests/") || path.contains("/integration/") || path.ends_with("_test.rs")
+}
+
+#[test]
+fn every_operation_is_in_the_compatibility_table() {
+    // docs/compatibility.md says of each operation code how far it is the same.
+    let table = read(&root().join("docs/compatibility.md"));
+    let codes = read(&root().join("jute-proto/src/op_code.rs"));
+    let definition = codes.split("pub enum OpCode {").nth(1).expect("the enum OpCode");
+    let definition = definition.split("\n}").next().expect("its end");
+    let mut broken = Vec::new();
+    for line in definition.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        let Some((_, number)) = line.trim_end_matches(',').split_once(" = ") else { continue };
+        // Rows are `| name | number | ...`, with or without code marks.
+        let has_row = table.lines().any(|row| {
+            let mut cells = row.split('|').map(|cell| cell.trim().trim_matches('`'));
+            cells.any(|cell| cell == number)
+        });
+        if !has_row {
+            broken.push(format!("docs/compatibility.md: no row of operation {line}"));
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn links_in_documents_lead_somewhere() {
+    // A relative link in a document names a file that exists.
+    let mut broken = Vec::new();
+    for file in files(&root(), "md") {
+        let folder = file.parent().expect("a file lies in a folder").to_owned();
+        for target in links(&read(&file)) {
+            let path = target.split('#').next().unwrap_or_default();
+            let elsewhere = path.contains("://") || path.starts_with("mailto:");
+            if !path.is_empty() && !elsewhere && !folder.join(path).exists() {
+                broken.push(format!("{}: {target} does not exist", file.display()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The targets of `[text](target)`, those in code blocks left out.
+fn links(text: &str) -> Vec<String> {
+    let mut targets = Vec::new();
+    let mut in_code = false;
+    for line in text.lines() {
+        in_code ^= line.trim_start().starts_with("```");
+        if in_code || line.starts_with("    ") {
+            continue;
+        }
+        for rest in line.split("](").skip(1) {
+            if let Some((target, _)) = rest.split_once(')') {
+                targets.push(target.split(' ').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    targets
+}
+
+#[test]
+fn decisions_are_numbered_without_gaps() {
+    // docs/decisions holds 0001-title.md, 0002-title.md and so on, each number once.
+    let mut numbers: Vec<usize> = files(&root().join("docs/decisions"), "md")
+        .iter()
+        .filter_map(|file| file.file_name()?.to_str()?.get(..4)?.parse().ok())
+        .filter(|number| *number != 0)
+        .collect();
+    numbers.sort_unstable();
+    let expected: Vec<usize> = (1..=numbers.len()).collect();
+    assert_eq!(numbers, expected, "docs/decisions");
+}
+
+#[test]
+fn every_crate_keeps_the_lints_of_the_workspace() {
+    // Each Cargo.toml of the workspace opts in to the shared lints.
+    let mut broken = Vec::new();
+    for manifest in files(&root(), "toml").iter().filter(|file| file.ends_with("Cargo.toml")) {
+        // A fuzz crate is a workspace of its own.
+        let text = read(manifest);
+        let member = !manifest.to_string_lossy().contains("/fuzz/");
+        if member && !text.contains("[lints]\nworkspace = true") {
+            broken.push(format!("{}: no [lints] workspace = true", manifest.display()));
+        }
+    }
+    assert_none(&broken);
+}
+
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "{} place(s):\n{}", broken.len(), broken.join("\n"));
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
+    files(&root().join(folder), "rs")
+}
+
+fn all_rust_files() -> Vec<PathBuf> {
+    ["src", "tests", "jute-proto", "client", "integration"]
+        .into_iter()
+        .flat_map(rust_files)
+        .collect()
+}
+
+/// The files below `folder` whose names end in `.extension`, in order; what tools made is left out.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&path, extension));
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The numbered lines of a file, comments cut off.
+fn code_lines(file: &Path) -> Vec<(usize, String)> {
+    let text = read(file);
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default().to_owned()))
+        .collect()
+}
