@@ -47,6 +47,17 @@ public final class PlainSuite {
         }
     }
 
+    /** A client that can end without a farewell. */
+    private static final class Mortal extends ZooKeeper {
+        Mortal(Watcher watcher) throws Exception {
+            super(hosts, 8000, watcher);
+        }
+
+        void die() {
+            cnxn.disconnect();
+        }
+    }
+
     private static ZooKeeper open() throws Exception {
         CountDownLatch connected = new CountDownLatch(1);
         ZooKeeper zk = new ZooKeeper(hosts, 8000, event -> {
@@ -297,18 +308,20 @@ public final class PlainSuite {
     }
 
     private static void takeOver(String path) throws Exception {
-        ZooKeeper first = open();
-        first.create(path, NONE, OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
-        CountDownLatch connected = new CountDownLatch(1);
-        ZooKeeper second = new ZooKeeper(hosts, 8000, event -> connected.countDown(),
-            first.getSessionId(), first.getSessionPasswd());
-        Scenarios.check(connected.await(Scenarios.PATIENCE_S, TimeUnit.SECONDS), "connected");
-        Scenarios.check(second.exists(path, false).getEphemeralOwner() == first.getSessionId(), "kept");
-        second.close();
+        CountDownLatch first = new CountDownLatch(1);
+        Mortal dying = new Mortal(event -> first.countDown());
+        Scenarios.check(first.await(Scenarios.PATIENCE_S, TimeUnit.SECONDS), "connected");
+        dying.create(path, NONE, OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
+        dying.die();
+        CountDownLatch second = new CountDownLatch(1);
+        ZooKeeper heir = new ZooKeeper(hosts, 8000, event -> second.countDown(),
+            dying.getSessionId(), dying.getSessionPasswd());
+        Scenarios.check(second.await(Scenarios.PATIENCE_S, TimeUnit.SECONDS), "connected");
+        Scenarios.check(heir.exists(path, false).getEphemeralOwner() == dying.getSessionId(), "kept");
+        heir.close();
         ZooKeeper witness = open();
         Scenarios.check(witness.exists(path, false) == null, "gone with the session");
         witness.close();
-        first.close();
     }
 
     private static void sync(String path) throws Exception {

@@ -95,10 +95,20 @@ impl Transcript {
 
     fn text(self) -> String {
         let mut lines = self.answers;
+        sort_identities(&mut lines);
         lines.push("--- events ---".to_owned());
         lines.extend(self.events);
         lines.join("\n") + "\n"
     }
+}
+
+/// The identities below the heading of `whoami`, which come in any order.
+fn sort_identities(lines: &mut [String]) {
+    let Some(heading) = lines.iter().position(|line| line == "Auth scheme: User") else { return };
+    let below = &mut lines[heading + 1..];
+    let is_identity = |line: &String| line.starts_with("digest: ") || line.starts_with("ip: ");
+    let count = below.iter().take_while(|line| is_identity(line)).count();
+    below[..count].sort();
 }
 
 /// A printed list of names in one order, as servers answer them in any.
