@@ -78,7 +78,7 @@ impl Tree {
         for id in slots {
             self.store.set_changed(id, false);
             if let Some(node) = self.store.live_mut(id) {
-                node.stored = true;
+                node.content.stored = true;
                 nodes.push((Arc::clone(&node.path), node.content.clone()));
             }
         }
@@ -163,7 +163,7 @@ impl TreeLoader {
         let content = row::decode(&path, value, &mut self.tree.acls)
             .map_err(|reason| LoadError::Row { path: (*path).to_owned(), reason })?;
         let mut node = Node::new(path, content);
-        node.stored = true;
+        node.content.stored = true;
         self.tree.insert(node);
         Ok(())
     }

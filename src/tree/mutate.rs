@@ -48,7 +48,7 @@ impl Tree {
     /// Removes a node without children. The caller has the last of it.
     pub(super) fn detach(&mut self, parent: NodeId, id: NodeId) -> Detached {
         let node = self.unlink(parent, id);
-        if node.stored {
+        if node.content.stored {
             self.changed.removed.push(Arc::clone(&node.path));
         }
         let detached = Detached { path: Arc::clone(&node.path), content: node.content.clone() };
@@ -111,8 +111,8 @@ impl Tree {
     /// Puts a node on the list of changes.
     pub(super) fn note_change(&mut self, id: NodeId) {
         let node = self.store.get_mut(id);
-        if !node.changed {
-            node.changed = true;
+        if !node.content.changed {
+            node.content.changed = true;
             self.changed.slots.push(id);
         }
     }

@@ -119,6 +119,11 @@ pub(super) struct Content {
     pub(super) creates: i32,
     /// How often the ACL was set.
     pub(super) aversion: i32,
+    /// Whether the next checkpoint is to look at this node; it is on the list of changes. These two
+    /// belong to [`Node`]; here they fit into what alignment leaves free.
+    pub(super) changed: bool,
+    /// Whether the last checkpoint has a row for this path.
+    pub(super) stored: bool,
     /// Hash of path and data, so that a change of the stat need not hash the data again.
     hash: u64,
 }
@@ -160,6 +165,8 @@ impl Content {
             version: persisted.version,
             creates: persisted.creates,
             aversion: persisted.aversion,
+            changed: false,
+            stored: false,
             hash: digest::hash_content(path, data),
         }
     }
@@ -255,15 +262,11 @@ pub struct Node {
     pub(super) content: Content,
     /// Boxed, for most nodes have none.
     pub(super) children: Option<Box<Children>>,
-    /// Whether the next checkpoint is to look at this node; it is on the list of changes.
-    pub(super) changed: bool,
-    /// Whether the last checkpoint has a row for this path.
-    pub(super) stored: bool,
 }
 
 impl Node {
     pub(super) fn new(path: Arc<str>, content: Content) -> Self {
-        Self { path, content, children: None, changed: false, stored: false }
+        Self { path, content, children: None }
     }
 
     /// Its path.

@@ -10,6 +10,10 @@ fn node(kind: NodeKind) -> Node {
     Node::new("/a".into(), content(kind))
 }
 
+fn children(paths: &[&str]) -> Option<Box<Children>> {
+    Some(Box::new(paths.iter().map(|path| Arc::from(*path)).collect()))
+}
+
 #[test]
 fn item_13_the_data_version_leaves_out_minus_one() {
     // A version of -1 could not be asked for, because -1 means any.
@@ -29,7 +33,7 @@ fn item_10_the_reported_cversion_counts_creates_and_deletes() {
         node.content.child_created(Zxid(zxid));
     }
     node.content.child_deleted(Zxid(10));
-    node.children = Some(Box::new(Children::from(["/a/b".into()])));
+    node.children = children(&["/a/b"]);
     let stat = node.stat();
     assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (3, 1, Zxid(10)));
     assert_eq!((stat.version, stat.mzxid, stat.mtime), (0, Zxid(7), 1000));
@@ -81,18 +85,19 @@ fn null_data_and_empty_data_differ() {
 fn children_are_names_in_order() {
     // The names are cut out of the children's paths, also below the root.
     let mut top = node(NodeKind::Persistent);
-    top.children = Some(Box::new(["/a/z", "/a/b", "/a/é"].map(Arc::from).into()));
+    top.children = children(&["/a/z", "/a/b", "/a/é"]);
     assert_eq!(top.children().collect::<Vec<_>>(), ["b", "z", "é"]);
     let mut root = Node::new("/".into(), content(NodeKind::Persistent));
     assert_eq!(root.children().len(), 0);
-    root.children = Some(Box::new(["/a"].map(Arc::from).into()));
+    root.children = children(&["/a"]);
     assert_eq!(root.children().collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]
 fn a_node_is_small() {
-    // A million of them fit in little memory: 128 bytes besides path, data and children.
-    assert!(size_of::<Node>() <= 128, "{}", size_of::<Node>());
+    // A million of them fit in little memory: 120 bytes besides path, data and children.
+    assert!(size_of::<Node>() <= 120, "{}", size_of::<Node>());
+    assert_eq!(super::super::store::SLOT_SIZE, size_of::<Node>());
 }
 
 #[test]

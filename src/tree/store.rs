@@ -26,6 +26,10 @@ enum Slot {
     },
 }
 
+/// What a node takes in the slab: no more than itself.
+#[cfg(test)]
+pub(super) const SLOT_SIZE: usize = size_of::<Slot>();
+
 /// All nodes of a tree.
 pub(super) struct Store {
     chunks: Vec<Vec<Slot>>,
@@ -78,7 +82,7 @@ impl Store {
         let hash = self.hasher.hash_one(&*node.path);
         let slot = self.slot_mut(id);
         if let Slot::Free { changed } = slot {
-            node.changed = *changed;
+            node.content.changed = *changed;
         }
         *slot = Slot::Live(node);
         let Self { chunks, shards, hasher, .. } = self;
@@ -97,7 +101,7 @@ impl Store {
         if let Ok(entry) = self.shards[shard(hash)].find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        let changed = self.get(id).changed;
+        let changed = self.get(id).content.changed;
         self.free.push(id);
         self.len -= 1;
         match std::mem::replace(self.slot_mut(id), Slot::Free { changed }) {
@@ -117,7 +121,7 @@ impl Store {
     /// Notes whether a slot, live or free, is on the list of changes.
     pub(super) fn set_changed(&mut self, id: NodeId, now_changed: bool) {
         match self.slot_mut(id) {
-            Slot::Live(node) => node.changed = now_changed,
+            Slot::Live(node) => node.content.changed = now_changed,
             Slot::Free { changed } => *changed = now_changed,
         }
     }
