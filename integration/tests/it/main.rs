@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod chance;
+mod config_file;
 mod crash;
+mod data_dir;
+mod disk_full;
 mod four_letter_words;
 mod limits;
 mod restart;
