@@ -121,13 +121,15 @@ impl<'a> MultiOp<'a> {
         }
     }
 
-    /// Without the flags of a TTL the operation is an ordinary create.
+    /// With the flags of a create without a TTL the operation is one.
     fn create_ttl(create: CreateTtlRequest<'a>) -> Self {
-        if CreateMode::try_from(create.flags).is_ok_and(CreateMode::is_ttl) {
-            return Self::CreateTtl(create);
+        match CreateMode::try_from(create.flags) {
+            Ok(mode) if !mode.is_ttl() && create.acl.is_some() => {
+                let CreateTtlRequest { path, data, acl, flags, ttl_ms: _ } = create;
+                Self::create(CreateRequest { path, data, acl, flags }, Self::Create)
+            }
+            Ok(_) | Err(_) => Self::CreateTtl(create),
         }
-        let CreateTtlRequest { path, data, acl, flags, ttl_ms: _ } = create;
-        Self::create(CreateRequest { path, data, acl, flags }, Self::Create)
     }
 }
 

@@ -11,7 +11,7 @@ use jute_proto::{
 };
 use proptest::prelude::*;
 
-use arbitrary::{OwnedRequest, OwnedResponse, opt_bytes, request, response};
+use arbitrary::{opt_bytes, request, response};
 
 fn encoded(value: &impl Encode) -> BytesMut {
     let mut out = BytesMut::new();
