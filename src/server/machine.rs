@@ -11,6 +11,7 @@ use crate::replica::entry::{next_command, open_entry};
 use crate::replica::{Applied, Command, EntryError, Event, EventSink, Op, Outcome, Replica, Stamp};
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
+use crate::tree::{QuotaEvent, QuotaUnit};
 
 /// Commands applied before readers get their turn.
 const COMMANDS_PER_LOCK: u32 = 64;
@@ -92,6 +93,28 @@ impl Machine {
     }
 }
 
+/// Says which quotas were exceeded. Without enforcement, and for soft limits, that is all that comes
+/// of it.
+fn report_quotas(shared: &Shared) {
+    if !shared.replica.read().tree().has_quota_events() {
+        return;
+    }
+    let events = shared.replica.write().tree_mut().take_quota_events();
+    shared.stats.quotas_exceeded.add(events.len() as u64);
+    for event in events {
+        let QuotaEvent { path, unit, usage, limit, hard, refused } = event;
+        let kind = if hard { "hard" } else { "soft" };
+        let what = if refused { "refused" } else { "allowed" };
+        tracing::warn!(
+            "{path} would have {usage} {unit}, its {kind} quota is {limit}: {what}",
+            unit = match unit {
+                QuotaUnit::Nodes => "nodes",
+                QuotaUnit::Bytes => "bytes",
+            }
+        );
+    }
+}
+
 /// Keeps the deadlines in step with the sessions.
 fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
     match outcome {
@@ -135,6 +158,7 @@ impl StateMachine for Machine {
 
     fn batch_end(&mut self) {
         self.touched.wake_all();
+        report_quotas(&self.shared);
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {

@@ -156,6 +156,8 @@ pub struct ServerStats {
     pub auth_failures: Counter,
     /// Writes that were refused because the disk is full.
     pub refused_disk_full: Counter,
+    /// Operations that went over a quota, whether or not they were refused.
+    pub quotas_exceeded: Counter,
     ops: [Counter; OPS],
 }
 
@@ -182,6 +184,7 @@ impl Default for ServerStats {
             malformed_closed: Counter::default(),
             auth_failures: Counter::default(),
             refused_disk_full: Counter::default(),
+            quotas_exceeded: Counter::default(),
             ops: std::array::from_fn(|_| Counter::default()),
         }
     }

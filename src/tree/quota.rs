@@ -100,6 +100,11 @@ pub(super) struct Usage {
 }
 
 impl Tree {
+    /// Whether [`take_quota_events`](Self::take_quota_events) has something to tell.
+    pub fn has_quota_events(&self) -> bool {
+        !self.quota_events.0.is_empty()
+    }
+
     /// The quotas that were exceeded since the last call, the first 64 of them, for logs and
     /// metrics. A soft limit, and a hard one while quotas are not enforced, has no other effect.
     pub fn take_quota_events(&mut self) -> Vec<QuotaEvent> {
