@@ -25,6 +25,9 @@ mod tally;
 mod window;
 mod workload;
 
+#[cfg(test)]
+mod drive_test;
+
 pub use error::BenchError;
 pub use options::BenchOptions;
 pub use report::{Latencies, Report, WorkloadReport};

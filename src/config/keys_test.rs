@@ -88,3 +88,47 @@ fn no_key_is_listed_twice() {
     }
     assert!(seen.len() > 200, "{} keys", seen.len());
 }
+
+/// The row of a key in docs/compatibility.md.
+fn row(dir: &Path, row: &keys::Key) -> String {
+    let name = row.name;
+    match row.effect {
+        Effect::Set(_) => {
+            let noticed = instance(name) != "dynamicConfigFile"
+                && load(dir, &format!("{}={}", instance(name), row.sample))
+                    .is_ok_and(|config| config.notices.iter().any(|n| n.key == instance(name)));
+            if noticed {
+                format!("| `{name}` | no meaning yet | no TLS port is open that would use it |")
+            } else {
+                format!("| `{name}` | honoured | |")
+            }
+        }
+        Effect::Ignore(reason) => format!("| `{name}` | no meaning | {reason} |"),
+        Effect::IgnoreUnless(only, reason) => {
+            format!("| `{name}` | no meaning, always `{only}` | {reason} |")
+        }
+        Effect::Refuse(reason) => format!("| `{name}` | refused | {reason} |"),
+        Effect::RefuseUnless(only, reason) => {
+            format!("| `{name}` | refused unless `{only}` | {reason} |")
+        }
+    }
+}
+
+#[test]
+fn the_document_has_a_true_row_for_each_key() {
+    // docs/compatibility.md says of each key what the server does with it.
+    let dir = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compatibility.md");
+    let document = std::fs::read_to_string(file).unwrap_or_default();
+    let rows: Vec<_> = keys::all().map(|key| row(dir.path(), key)).collect();
+    let missing: Vec<_> = rows
+        .iter()
+        .filter(|row| {
+            // A longer explanation may stand in the last cell.
+            let start = row.trim_end_matches(" |").trim_end();
+            !document.lines().any(|line| line.starts_with(start))
+        })
+        .map(String::as_str)
+        .collect();
+    assert!(missing.is_empty(), "missing rows:\n{}", missing.join("\n"));
+}
