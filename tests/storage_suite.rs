@@ -4,6 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a failure here fails the test")]
 
 mod storage_suite {
+    mod data_dir;
+    mod disk_full;
+    mod fake_disk;
+    mod log_crash;
+    mod log_damage;
     mod single_server;
+    mod state_crash;
     mod toy;
 }

@@ -41,6 +41,9 @@ mod state_machine;
 mod status;
 mod typ;
 
+#[cfg(test)]
+mod log_suite_test;
+
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
 pub use proposer::{Proposer, ProposerOptions};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use parking_lot::Mutex;
 
 use super::checkpoints::{Checkpoints, Job};
 use super::error::Fatal;
@@ -132,21 +131,11 @@ impl<M: StateMachine> Machine<M> {
         self.applied = Some(log_id);
         Ok(())
     }
-
-    fn snapshot(&self) -> Result<Option<Snapshot<SnapshotRows>>, StorageError> {
-        let reader = self.state.reader()?;
-        let mark = reader.mark()?;
-        let Some(position) = mark.position else { return Ok(None) };
-        let last_membership = membership::decode_stored(&mark.membership)
-            .map_err(|Fatal(what)| StorageError::State { what })?;
-        let meta = SnapshotMeta { last_log_id: Some(log_id(position)), last_membership };
-        Ok(Some(Snapshot { meta, snapshot: SnapshotRows(Box::new(reader.rows())) }))
-    }
 }
 
 impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
     type SnapshotData = SnapshotRows;
-    type SnapshotBuilder = Latest;
+    type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         Ok((self.applied, self.membership.clone()))
@@ -175,9 +164,19 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         Ok(())
     }
 
-    async fn get_snapshot_builder(&mut self) -> Latest {
-        // The checkpoint was written before openraft is told to look.
-        Latest(Mutex::new(self.snapshot().map_err(io::Error::from)))
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        if force {
+            return Some(self.get_snapshot_builder().await);
+        }
+        // Asked for because a checkpoint was written: hand over that one.
+        Some(Builder { state: self.state.clone(), checkpoints: None })
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        self.checkpoints.wait_until_idle().await;
+        self.begin_checkpoint();
+        let checkpoints = Some(Arc::clone(&self.checkpoints));
+        Builder { state: self.state.clone(), checkpoints }
     }
 
     async fn install_snapshot(
@@ -201,21 +200,42 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<SnapshotRows>>> {
-        Ok(self.snapshot()?)
+        Ok(latest(&self.state)?)
     }
 }
 
-/// Hands the checkpoint on disk to openraft. The mutex only makes it `Sync`, which openraft asks for.
-pub(super) struct Latest(Mutex<io::Result<Option<Snapshot<SnapshotRows>>>>);
+/// Hands the newest checkpoint to openraft.
+pub(super) struct Builder {
+    state: StateDb,
+    /// Where a checkpoint is being written that must be waited for.
+    checkpoints: Option<Arc<Checkpoints>>,
+}
 
-impl RaftSnapshotBuilder<TypeConfig> for Latest {
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = SnapshotRows;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotRows>> {
-        let empty = Snapshot {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.wait_until_idle().await;
+            if let Some(failure) = checkpoints.failure() {
+                return Err(io::Error::other(failure));
+            }
+        }
+        let nothing = || Snapshot {
             meta: SnapshotMeta::default(),
             snapshot: SnapshotRows(Box::new(std::iter::empty())),
         };
-        std::mem::replace(self.0.get_mut(), Ok(None)).map(|latest| latest.unwrap_or(empty))
+        Ok(latest(&self.state)?.unwrap_or_else(nothing))
     }
+}
+
+/// The checkpoint on disk.
+fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageError> {
+    let reader = state.reader()?;
+    let mark = reader.mark()?;
+    let Some(position) = mark.position else { return Ok(None) };
+    let last_membership = membership::decode_stored(&mark.membership)
+        .map_err(|Fatal(what)| StorageError::State { what })?;
+    let meta = SnapshotMeta { last_log_id: Some(log_id(position)), last_membership };
+    Ok(Some(Snapshot { meta, snapshot: SnapshotRows(Box::new(reader.rows())) }))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fs4::fs_std::FileExt as _;
 
 use super::identity::{ClusterId, Identity};
-use super::log::{LogOptions, OsDirectory, RaftLog};
+use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::{StateDb, StorageError};
 use crate::storage::log;
 
@@ -68,8 +68,10 @@ impl DataDir {
         };
         let log_path = path.join(LOG);
         make_directory(&log_path)?;
-        let log = RaftLog::open(Arc::new(OsDirectory::new(&log_path)), &options.log)?;
+        // Both are judged before either is changed.
+        let log = ReadLog::read(Arc::new(OsDirectory::new(&log_path)), &options.log)?;
         let state = StateDb::open(&path.join(STATE))?;
+        let log = log.open()?;
         sync(path)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, _lock: Arc::new(lock) })
     }

@@ -1,9 +1,12 @@
 //! An ensemble of one, through the code that runs larger ones.
 
-use grovekeeper::consensus::ConsensusConfig;
-use grovekeeper::storage::OpenOptions;
+use std::fs;
 
-use super::toy::Server;
+use bytes::Bytes;
+use grovekeeper::consensus::{Consensus, ConsensusConfig, ProposeError, Role, StartError};
+use grovekeeper::storage::{DataDir, OpenOptions};
+
+use super::toy::{Server, Toy};
 
 /// Runs an async test body on a runtime of its own; dropping the runtime is the crash: tasks end
 /// wherever they are, without a shutdown.
@@ -54,5 +57,81 @@ fn a_restart_replays_only_what_came_after_the_checkpoint() {
         assert_eq!(server.toy.applied_since_start(), 101);
         server.consensus.read_barrier().await.unwrap();
         server.consensus.shutdown().await;
+    });
+}
+
+/// An entry that cannot be decoded stops the server with a message, at once and at every restart.
+#[test]
+fn an_entry_that_cannot_be_decoded_stops_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let server = Server::start(dir.path()).await;
+        server.push(1);
+        server.consensus.propose(Bytes::from_static(b"half")).await.unwrap();
+        let mut status = server.consensus.watch_status();
+        let stopped = status.wait_for(|status| status.role == Role::Stopped).await.unwrap().clone();
+        let failure = stopped.failure.unwrap();
+        assert!(failure.contains("half a number"), "{failure}");
+        let refused = server.consensus.propose(Bytes::new()).await;
+        assert_eq!(refused, Err(ProposeError::Stopped));
+        // The task that proposes ends as well.
+        let queue = || server.proposer.push(|_| ());
+        while queue() != Err(ProposeError::Stopped) {
+            tokio::task::yield_now().await;
+        }
+    });
+    run(async {
+        let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
+        let config = ConsensusConfig::standalone(1);
+        match Consensus::start(config, &dir, Toy::load(&dir)).await {
+            // The entry was known to be committed, or is found to be when the server leads.
+            Err(error) => assert!(error.to_string().contains("half a number"), "{error}"),
+            Ok(consensus) => {
+                let mut status = consensus.watch_status();
+                let stopped = |status: &grovekeeper::consensus::Status| status.failure.is_some();
+                status.wait_for(stopped).await.unwrap();
+            }
+        }
+    });
+}
+
+/// A checkpoint without its log, or a log without its checkpoint, is refused.
+#[test]
+fn a_state_and_a_log_that_do_not_meet_are_refused() {
+    for lost in ["log", "state.redb"] {
+        let dir = tempfile::tempdir().unwrap();
+        run(async {
+            let config = ConsensusConfig { entries_kept: 0, ..ConsensusConfig::standalone(1) };
+            let server = Server::start_with(dir.path(), &OpenOptions::new(1), config).await;
+            server.push(1);
+            server.toy.wait_for(1);
+            server.consensus.checkpoint_now().await.unwrap();
+            let purged = || server.consensus.status().purged.is_some();
+            while !purged() {
+                tokio::task::yield_now().await;
+            }
+            server.consensus.shutdown().await;
+        });
+        let path = dir.path().join(lost);
+        fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path)).unwrap();
+        run(async {
+            let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
+            let config = ConsensusConfig::standalone(1);
+            let started = Consensus::start(config, &dir, Toy::load(&dir)).await;
+            assert!(matches!(started, Err(StartError::Storage(_))), "without {lost}: {started:?}");
+        });
+    }
+}
+
+/// More than one member is refused as long as there is no transport.
+#[test]
+fn an_ensemble_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
+        let mut config = ConsensusConfig::standalone(1);
+        config.members.insert(2, "localhost:2888".to_owned());
+        let started = Consensus::start(config, &dir, Toy::default()).await;
+        assert!(matches!(started, Err(StartError::Config(_))), "{started:?}");
     });
 }

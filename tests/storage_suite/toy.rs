@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use grovekeeper::consensus::{
     Committed, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, StateMachine,
 };
@@ -150,10 +150,5 @@ impl Server {
 
     pub(crate) fn push(&self, number: u64) {
         self.proposer.push(|buffer: &mut BytesMut| buffer.put_u64(number)).unwrap();
-    }
-
-    #[expect(dead_code, reason = "used by some tests only")]
-    pub(crate) async fn propose(&self, number: u64) {
-        self.consensus.propose(Bytes::copy_from_slice(&number.to_be_bytes())).await.unwrap();
     }
 }

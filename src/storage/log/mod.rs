@@ -38,4 +38,4 @@ mod writer;
 pub use entry::{EntryKind, LogEntry};
 pub(crate) use file_system::sync_directory;
 pub use file_system::{FileSystem, LogFile, OsDirectory};
-pub use raft_log::{Completion, LogOptions, LogState, RaftLog};
+pub use raft_log::{Completion, LogOptions, LogState, RaftLog, ReadLog};

@@ -25,6 +25,8 @@ pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
 pub struct LogOptions {
     /// Bytes of a segment; a batch that is larger gets a segment of its own size.
     pub segment_bytes: u64,
+    /// A frame is closed when it is at least this long.
+    pub frame_bytes_soft_max: usize,
     /// Bytes of entries kept in memory for apply and replication.
     pub cache_bytes_max: usize,
     /// Below this many free bytes the disk counts as full.
@@ -38,10 +40,45 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 16 << 20,
+            frame_bytes_soft_max: 1 << 20,
             cache_bytes_max: 32 << 20,
             low_water_bytes: 32 << 20,
             tick: Duration::from_millis(200),
         }
+    }
+}
+
+/// A log that was read and found good, while nothing on disk was changed yet.
+pub struct ReadLog {
+    files: Arc<dyn FileSystem>,
+    options: LogOptions,
+    scan: recovery::Scan,
+}
+
+impl ReadLog {
+    /// Reads the log of a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`RaftLog::open`].
+    pub fn read(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Self, StorageError> {
+        let scan = recovery::scan(Arc::clone(&files), options)?;
+        Ok(Self { files, options: options.clone(), scan })
+    }
+
+    /// Goes to work: cuts a torn end, begins a new log where there is none, starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`].
+    pub fn open(self) -> Result<RaftLog, StorageError> {
+        RaftLog::start(self.files, &self.options, self.scan.finish()?)
+    }
+}
+
+impl std::fmt::Debug for ReadLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadLog").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -70,7 +107,13 @@ impl RaftLog {
     /// [`StorageError::Corrupt`] when data that had reached the disk is damaged or missing,
     /// [`StorageError::NewerFormat`], [`StorageError::Io`]. The files are untouched then.
     pub fn open(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Self, StorageError> {
-        let recovered = recovery::recover(&*files, options)?;
+        ReadLog::read(files, options)?.open()
+    }
+    fn start(
+        files: Arc<dyn FileSystem>,
+        options: &LogOptions,
+        recovered: recovery::Recovered,
+    ) -> Result<Self, StorageError> {
         let shared = Arc::new(Shared {
             files: Arc::clone(&files),
             cache: Mutex::new(recovered.cache),

@@ -20,27 +20,26 @@ pub(super) struct Recovered {
     pub(super) tail: Tail,
 }
 
-/// Opens the log of a directory; an empty directory gets its first segment.
-pub(super) fn recover(
-    files: &dyn FileSystem,
-    options: &LogOptions,
-) -> Result<Recovered, StorageError> {
+/// Reads the log of a directory.
+pub(super) fn scan(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Scan, StorageError> {
     let names = files.list().map_err(StorageError::io("list", &files.path("")))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
     numbers.sort_unstable();
     let mut scan = Scan::new(files, options);
+    scan.spares = names.into_iter().filter(|name| spare::is_spare(name)).collect();
     for (at, &number) in numbers.iter().enumerate() {
         scan.segment(number, at + 1 == numbers.len())?;
     }
     scan.check_entries()?;
-    let spares = names.iter().filter(|name| spare::is_spare(name));
-    scan.finish(spares)
+    Ok(scan)
 }
 
 /// State of reading the segments in order.
-struct Scan<'a> {
-    files: &'a dyn FileSystem,
-    options: &'a LogOptions,
+pub(super) struct Scan {
+    files: Arc<dyn FileSystem>,
+    segment_bytes: u64,
+    /// Files that were prepared for an earlier process.
+    spares: Vec<String>,
     cache: Cache,
     segments: Vec<Segment>,
     kept: Kept,
@@ -52,11 +51,12 @@ struct Scan<'a> {
     torn: bool,
 }
 
-impl<'a> Scan<'a> {
-    fn new(files: &'a dyn FileSystem, options: &'a LogOptions) -> Self {
+impl Scan {
+    fn new(files: Arc<dyn FileSystem>, options: &LogOptions) -> Self {
         Self {
             files,
-            options,
+            segment_bytes: options.segment_bytes,
+            spares: Vec::new(),
             cache: Cache::new(options.cache_bytes_max),
             segments: Vec::new(),
             kept: Kept::default(),
@@ -197,13 +197,10 @@ impl<'a> Scan<'a> {
     }
 
     /// Cuts a torn end and removes leftovers; the only step that changes files.
-    fn finish(
-        mut self,
-        spares: impl Iterator<Item = impl AsRef<str>>,
-    ) -> Result<Recovered, StorageError> {
-        for name in spares {
-            let name = name.as_ref();
-            self.files.remove(name).map_err(StorageError::io("remove", &self.files.path(name)))?;
+    pub(super) fn finish(mut self) -> Result<Recovered, StorageError> {
+        for name in &self.spares {
+            let path = self.files.path(name);
+            self.files.remove(name).map_err(StorageError::io("remove", &path))?;
         }
         if self.segments.is_empty() {
             self.begin()?;
@@ -237,9 +234,9 @@ impl<'a> Scan<'a> {
         let failed = StorageError::io("take space for the log in", &directory);
         let begun = || -> io::Result<Segment> {
             let Spare { file, name, capacity } =
-                spare::prepare(self.files, spare::FIRST_NAME, self.options.segment_bytes)?;
+                spare::prepare(&*self.files, spare::FIRST_NAME, self.segment_bytes)?;
             let header = Header { number: 1, first_sequence: 1, capacity };
-            writer::activate(self.files, &*file, &name, &header)?;
+            writer::activate(&*self.files, &*file, &name, &header)?;
             Ok(Segment { number: header.number, file, capacity, last_index: None })
         };
         let segment = begun().map_err(failed)?;

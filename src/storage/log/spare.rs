@@ -151,7 +151,7 @@ impl Shared {
     /// Full is left only some way above the mark, so that it does not flap.
     fn is_full(&self, state: &State) -> bool {
         let low_water = self.options.low_water_bytes;
-        let mark = if state.full { low_water + low_water / 4 } else { low_water };
+        let mark = if state.full { low_water.saturating_add(low_water / 4) } else { low_water };
         // A file system that cannot say is judged by its errors alone.
         let available = self.files.available_bytes().unwrap_or(u64::MAX);
         state.spare.is_none() && state.full || available < mark

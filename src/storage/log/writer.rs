@@ -14,9 +14,6 @@ use super::spare::{Spare, SparePool};
 use crate::storage::error::is_disk_full;
 use crate::storage::{LogPosition, Vote};
 
-/// A frame is closed when it is at least this long.
-const FRAME_BYTES_SOFT_MAX: usize = 1 << 20;
-
 /// A segment that still holds needed entries.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -185,7 +182,7 @@ impl Writer {
             let length = u32::try_from(self.frame.len() - start).map_err(io::Error::other)?;
             self.frame_entries.push((entry.position, start, length));
         }
-        if self.frame.len() < FRAME_BYTES_SOFT_MAX {
+        if self.frame.len() < self.options.frame_bytes_soft_max {
             return Ok(());
         }
         self.write_frame()?;

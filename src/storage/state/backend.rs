@@ -4,6 +4,7 @@
 //! is taken when the file grows, and growing waits until there is some. The data directory is
 //! locked as a whole, so the file needs no lock of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -113,5 +114,134 @@ impl StorageBackend for StateFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.patience.retry(|| self.file.write_all_at(data, offset))
+    }
+}
+
+/// Storage that is shared with an [`Overlay`], which came before it.
+#[derive(Debug)]
+pub(super) struct Direct(pub(super) Arc<dyn StorageBackend>);
+
+impl StorageBackend for Direct {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+}
+
+/// Keeps all changes in memory, and leaves the storage below as it is.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    below: Arc<dyn StorageBackend>,
+    changes: Mutex<Changes>,
+}
+
+#[derive(Debug)]
+struct Changes {
+    len: u64,
+    /// Up to where the storage below shows through.
+    below_len: u64,
+    /// Changed pieces of [`PIECE`] bytes, by their number.
+    pieces: BTreeMap<u64, Box<[u8; PIECE]>>,
+}
+
+const PIECE: usize = 4096;
+
+impl Overlay {
+    pub(super) fn over(below: &Arc<dyn StorageBackend>) -> io::Result<Self> {
+        let len = below.len()?;
+        let changes = Changes { len, below_len: len, pieces: BTreeMap::new() };
+        Ok(Self { below: Arc::clone(below), changes: Mutex::new(changes) })
+    }
+
+    /// Reads a piece as it is with the changes.
+    fn piece(&self, changes: &Changes, number: u64) -> io::Result<Box<[u8; PIECE]>> {
+        if let Some(piece) = changes.pieces.get(&number) {
+            return Ok(piece.clone());
+        }
+        let mut piece = Box::new([0; PIECE]);
+        let start = number * PIECE as u64;
+        let shown = changes.below_len.saturating_sub(start).min(PIECE as u64);
+        if let Some(shown) = usize::try_from(shown).ok().filter(|shown| *shown > 0) {
+            self.below.read(start, &mut piece[..shown])?;
+        }
+        Ok(piece)
+    }
+}
+
+/// The pieces that a range touches: number, range in the piece, range in the buffer.
+fn touched(
+    offset: u64,
+    len: usize,
+) -> impl Iterator<Item = (u64, std::ops::Range<usize>, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = offset + done as u64;
+        let start = usize::try_from(at % PIECE as u64).unwrap_or(0);
+        let count = (PIECE - start).min(len - done);
+        let touched = (at / PIECE as u64, start..start + count, done..done + count);
+        done += count;
+        (count > 0).then_some(touched)
+    })
+}
+
+impl StorageBackend for Overlay {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.changes.lock().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let changes = self.changes.lock();
+        if offset + out.len() as u64 > changes.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for (number, inside, outside) in touched(offset, out.len()) {
+            out[outside].copy_from_slice(&self.piece(&changes, number)?[inside]);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut changes = self.changes.lock();
+        changes.len = len;
+        changes.below_len = changes.below_len.min(len);
+        changes.pieces.split_off(&len.div_ceil(PIECE as u64));
+        let end = usize::try_from(len % PIECE as u64).unwrap_or(0);
+        if let Some(last) = changes.pieces.get_mut(&(len / PIECE as u64)) {
+            last[end..].fill(0);
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut changes = self.changes.lock();
+        for (number, inside, outside) in touched(offset, data.len()) {
+            let mut piece = self.piece(&changes, number)?;
+            piece[inside].copy_from_slice(&data[outside]);
+            changes.pieces.insert(number, piece);
+        }
+        Ok(())
     }
 }

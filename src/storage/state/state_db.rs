@@ -8,7 +8,7 @@ use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use super::backend::{Patience, StateFile};
+use super::backend::{Direct, Overlay, Patience, StateFile};
 use super::reader::StateReader;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 
@@ -74,9 +74,12 @@ impl StateDb {
     /// [`StorageError::Corrupt`], [`StorageError::NewerFormat`], [`StorageError::Io`],
     /// [`StorageError::Database`].
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        if !path.try_exists().map_err(StorageError::io("look for", path))? {
+            create(path)?;
+        }
         let patience = Arc::new(Patience::default());
         let file = StateFile::open(path, Arc::clone(&patience))?;
-        Self::with(file, path, patience)
+        Self::with(Arc::new(file), path, patience)
     }
 
     /// Uses storage of the caller's in place of a file; `path` is for messages.
@@ -85,18 +88,17 @@ impl StateDb {
     ///
     /// As [`StateDb::open`].
     pub fn with_backend(backend: impl StorageBackend, path: &Path) -> Result<Self, StorageError> {
-        Self::with(backend, path, Arc::default())
+        Self::with(Arc::new(backend), path, Arc::default())
     }
 
     fn with(
-        backend: impl StorageBackend,
+        backend: Arc<dyn StorageBackend>,
         path: &Path,
         patience: Arc<Patience>,
     ) -> Result<Self, StorageError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create_with_backend(backend)
+        verify(&backend, path)?;
+        let database = builder()
+            .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
         let shared = Shared { database, path: path.to_path_buf(), patience };
         let state = Self { shared: Arc::new(shared) };
@@ -228,6 +230,40 @@ impl StateDb {
     ) -> Result<T, StorageError> {
         operation().map_err(failed(&self.shared.path))
     }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Makes an empty database under another name first, so that there never is half a one.
+fn create(path: &Path) -> Result<(), StorageError> {
+    let unfinished = path.with_extension("redb.tmp");
+    let clean = match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    clean.map_err(StorageError::io("remove", &unfinished))?;
+    let file = StateFile::open(&unfinished, Arc::default())?;
+    let database =
+        builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
+    drop(database);
+    let flushed = std::fs::File::open(&unfinished).and_then(|file| file.sync_all());
+    flushed.map_err(StorageError::io("flush", &unfinished))?;
+    std::fs::rename(&unfinished, path).map_err(StorageError::io("make", path))
+}
+
+/// Lets redb check, and where a crash calls for it repair, the whole file in memory: the file
+/// itself is written only when it is known to be good.
+fn verify(backend: &Arc<dyn StorageBackend>, path: &Path) -> Result<(), StorageError> {
+    let overlay = Overlay::over(backend).map_err(StorageError::io("read", path))?;
+    builder()
+        .set_check_integrity_on_open(true)
+        .create_with_backend(overlay)
+        .map(drop)
+        .map_err(|error| failed(path)(error.into()))
 }
 
 impl std::fmt::Debug for StateDb {

@@ -1,0 +1,62 @@
+//! openraft's own suite for log stores and state machines, against ours on a real directory.
+
+use openraft::StorageError as RaftStorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::checkpoints::Checkpoints;
+use super::error::Fatal;
+use super::log_store::LogStore;
+use super::state_machine::{Committed, Machine, StateMachine};
+use super::typ::TypeConfig;
+use crate::storage::{DataDir, OpenOptions, Row, RowSource, StorageError};
+
+/// A state machine whose state is empty.
+struct Nothing;
+
+impl StateMachine for Nothing {
+    fn apply(&mut self, _entry: Committed<'_>) -> Result<(), Fatal> {
+        Ok(())
+    }
+
+    fn batch_end(&mut self) {}
+
+    fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
+        Box::new(Vec::<Row>::new())
+    }
+
+    fn install(
+        &mut self,
+        _rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
+    ) -> Result<(), Fatal> {
+        Ok(())
+    }
+}
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, Machine<Nothing>, TempDir> for Builder {
+    async fn build(
+        &self,
+    ) -> Result<(TempDir, LogStore, Machine<Nothing>), RaftStorageError<TypeConfig>> {
+        let temp = tempfile::tempdir().unwrap();
+        let mut options = OpenOptions::new(0);
+        // Every case of the suite gets a new log: a small one is prepared faster.
+        options.log.segment_bytes = 1 << 16;
+        let dir = DataDir::open(temp.path(), &options).unwrap();
+        let (written, _) = mpsc::unbounded_channel();
+        let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
+        let machine = Machine::new(Nothing, dir.state().clone(), checkpoints, u64::MAX).unwrap();
+        Ok((temp, LogStore::new(dir.log().clone()), machine))
+    }
+}
+
+/// The log store and the state machine keep openraft's contract.
+#[test]
+fn the_log_store_passes_the_suite_of_openraft() {
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(Suite::<TypeConfig, _, _, _, _>::test_all(Builder))
+        .unwrap();
+}
