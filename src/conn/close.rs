@@ -32,6 +32,9 @@ pub enum CloseReason {
     /// An operation code without a meaning.
     #[error("an operation that clients cannot ask for: {0}")]
     UnknownOperation(i32),
+    /// More connection requests came than the connection throttle lets in.
+    #[error("too many connection requests at once (connection_throttle_tokens)")]
+    Throttled,
     /// Credentials were refused.
     #[error("authentication failed: {0}")]
     AuthFailed(crate::session::auth::AuthFailure),
@@ -50,6 +53,22 @@ pub enum CloseReason {
     /// A frame is negative or over the limit.
     #[error("{0}")]
     BadFrame(String),
+    /// Large requests take more memory together than they may.
+    #[error(
+        "a request of {len} bytes, while large requests take {in_flight} bytes already, is over \
+         largeRequestMaxBytes ({max})"
+    )]
+    LargeRequests {
+        /// The length of this one in bytes.
+        len: u64,
+        /// Bytes of the others that are not answered.
+        in_flight: u64,
+        /// What all may take together.
+        max: u64,
+    },
+    /// Its requests waited for longer than its session lasts without a word.
+    #[error("requests waited for {0} ms, longer than the session timeout, and were dropped")]
+    Stale(u64),
     /// Nothing came for too long.
     #[error("the client was silent for {0} ms")]
     Idle(u64),
@@ -62,6 +81,17 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether the client sent bytes that are no request.
+    pub fn is_malformed(&self) -> bool {
+        matches!(
+            self,
+            Self::BadHandshake(_)
+                | Self::BadHeader(_)
+                | Self::UnknownOperation(_)
+                | Self::BadFrame(_)
+        )
+    }
+
     /// Whether an operator should read of it at the default log level: something is wrong with the
     /// client, or was tried that must not be.
     pub fn is_suspicious(&self) -> bool {
@@ -73,12 +103,15 @@ impl CloseReason {
             | Self::AuthRequired
             | Self::Unavailable
             | Self::SlowReader { .. }
+            | Self::LargeRequests { .. }
             | Self::BadFrame(_) => true,
             Self::SessionClosed
             | Self::SessionEnded
             | Self::SessionMoved
             | Self::SessionRefused
             | Self::ClientAhead { .. }
+            | Self::Throttled
+            | Self::Stale(_)
             | Self::Idle(_)
             | Self::Disconnected
             | Self::ServerStops => false,

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
-    DecodeError, ErrorCode, Id, OpCode, Reader, Request, RequestHeader, SessionId, Xid, Zxid,
+    DecodeError, ErrorCode, Id, MultiHeader, OpCode, Reader, Request, RequestHeader, SessionId,
+    Xid, Zxid,
 };
 
 use super::close::CloseReason;
@@ -64,6 +65,9 @@ pub trait Propose {
 
     /// An id for a new session.
     fn next_session_id(&mut self) -> SessionId;
+
+    /// Whether one more connection request is served; it takes this many tokens of the throttle.
+    fn may_connect(&mut self, tokens: u32) -> bool;
 }
 
 /// How far the connection is.
@@ -88,6 +92,9 @@ enum Slot {
     Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
 }
 
+/// The zxid of replies that no state stands behind.
+const NO_STATE: Zxid = Zxid(0);
+
 /// One client connection.
 #[derive(Debug)]
 pub struct Conn {
@@ -101,11 +108,15 @@ pub struct Conn {
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
     order: VecDeque<Slot>,
+    /// Bytes of the frames in `order`.
+    waiting_len: usize,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
     closing: Option<CloseReason>,
     /// No request after this point is looked at.
     input_ended: bool,
+    /// The length of the reply just made, where it is over the limit.
+    pub(super) oversized: Option<usize>,
     pub(super) tally: Tally,
 }
 
@@ -123,15 +134,18 @@ impl Conn {
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,
             order: VecDeque::new(),
+            waiting_len: 0,
             next_seq: 0,
             out: BytesMut::new(),
             closing: None,
             input_ended: false,
+            oversized: None,
             tally: Tally::new(now_us),
         }
     }
 
-    /// Takes one frame from the socket, its length prefix already removed.
+    /// Takes one frame from the socket, its length prefix already removed; to be called only while
+    /// the connection [wants input](Self::wants_input).
     pub fn receive(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         if self.closing.is_some() || self.input_ended {
             return;
@@ -141,6 +155,23 @@ impl Conn {
         match self.phase {
             Phase::Fresh => self.handshake(view, log, &frame),
             Phase::Opening | Phase::Open => self.request(view, log, frame),
+        }
+    }
+
+    /// Takes one frame that had to wait in front of the server for too long: it is answered
+    /// `THROTTLEDOP` in its turn (`throttled_op_wait_time`). What keeps the session, ends it or says
+    /// who the client is is served all the same.
+    pub fn receive_throttled(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+        let header: Option<RequestHeader> = Reader::new(&frame).record().ok();
+        let op = header.and_then(|header| Some((header.xid, OpCode::try_from(header.op).ok()?)));
+        match op {
+            Some((xid, op)) if self.phase != Phase::Fresh && is_throttlable(op) => {
+                self.tally.received();
+                view.stats.packets_received.increment();
+                view.stats.throttled_ops.increment();
+                self.refuse(view, (xid, op), ErrorCode::ThrottledOp);
+            }
+            Some(_) | None => self.receive(view, log, frame),
         }
     }
 
@@ -168,6 +199,7 @@ impl Conn {
                 if self.order.is_empty() {
                     self.answer(view, &frame, view.now_us);
                 } else {
+                    self.waiting_len += frame.len();
                     self.order.push_back(Slot::Waiting { frame, start_us: view.now_us });
                 }
             }
@@ -176,8 +208,13 @@ impl Conn {
 
     fn write(&mut self, view: View<'_>, log: &mut impl Propose, xid: Xid, op: OpCode, body: &[u8]) {
         let start_us = view.now_us;
+        if view.settings.eager_acl_check
+            && self.order.is_empty()
+            && let Err(code) = self.check_early(view, op, body)
+        {
+            return self.reply_error(view, (xid, op), NO_STATE, code, start_us);
+        }
         let command = if op == OpCode::CloseSession {
-            self.input_ended = true;
             Ok(Op::CloseSession)
         } else {
             check_write(op, body).map(|()| Op::Request { op_code: op.into(), body })
@@ -188,11 +225,21 @@ impl Conn {
         };
         match refused {
             None => {
+                self.input_ended = op == OpCode::CloseSession;
                 let seq = self.next_seq - 1;
                 self.order.push_back(Slot::Write { xid, op, seq, start_us });
             }
-            Some(code) if self.order.is_empty() => self.fail(view, xid, op, code, start_us),
-            Some(code) => self.order.push_back(Slot::Failed { xid, op, code, start_us }),
+            Some(code) => self.refuse(view, (xid, op), code),
+        }
+    }
+
+    /// Answers a request with an error when its turn comes.
+    fn refuse(&mut self, view: View<'_>, (xid, op): (Xid, OpCode), code: ErrorCode) {
+        let start_us = view.now_us;
+        if self.order.is_empty() {
+            self.fail(view, xid, op, code, start_us);
+        } else {
+            self.order.push_back(Slot::Failed { xid, op, code, start_us });
         }
     }
 
@@ -221,7 +268,6 @@ impl Conn {
             Outcome::SessionRefused => self.refuse_session(view),
             Outcome::SessionClosed => {
                 self.finish_write(view, seq, zxid, Ok(None));
-                self.order.clear();
                 self.close(CloseReason::SessionClosed);
             }
             Outcome::Request(Ok(result)) => self.finish_write(view, seq, zxid, Ok(Some(&result))),
@@ -247,6 +293,7 @@ impl Conn {
                         self.reply_error(view, (xid, op), zxid, code, start_us);
                     }
                 }
+                self.report_oversized(view, op, None);
             }
             // An outcome out of order would put every later reply in the wrong place.
             Some(_) | None => self.close(CloseReason::SessionMoved),
@@ -258,7 +305,10 @@ impl Conn {
             match self.order.pop_front() {
                 None => return,
                 Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
-                Some(Slot::Waiting { frame, start_us }) => self.answer(view, &frame, start_us),
+                Some(Slot::Waiting { frame, start_us }) => {
+                    self.waiting_len -= frame.len();
+                    self.answer(view, &frame, start_us);
+                }
                 Some(Slot::Failed { xid, op, code, start_us }) => {
                     self.fail(view, xid, op, code, start_us);
                 }
@@ -283,6 +333,7 @@ impl Conn {
     pub fn close(&mut self, reason: CloseReason) {
         if self.closing.is_none() {
             self.order.clear();
+            self.waiting_len = 0;
             self.closing = Some(reason);
         }
     }
@@ -309,6 +360,7 @@ impl Conn {
             && self.closing.is_none()
             && !self.input_ended
             && self.order.len() < settings.waiting_requests_max
+            && self.waiting_len < settings.waiting_len_max
             && self.out.len() < settings.output_len_high
     }
 
@@ -335,6 +387,11 @@ impl Conn {
         self.session
     }
 
+    /// The session's timeout in milliseconds, once it is negotiated; 0 before.
+    pub fn timeout_ms(&self) -> u32 {
+        self.timeout_ms
+    }
+
     /// Whether the session is open.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
@@ -351,6 +408,10 @@ impl Conn {
         let mut reader = Reader::new(frame_start);
         let header: Result<RequestHeader, DecodeError> = reader.record();
         let op = header.ok().and_then(|header| OpCode::try_from(header.op).ok());
+        if matches!(op, Some(OpCode::Multi | OpCode::MultiRead)) {
+            // The first operation stands for all.
+            let _ = reader.record::<MultiHeader>();
+        }
         let path = reader.str().ok().filter(|path| path.starts_with('/')).map(|path| path.into());
         (op, path)
     }
@@ -369,6 +430,12 @@ impl Conn {
 /// Whether a write's record can be decoded, so that applying it cannot fail on that.
 fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
     Request::decode(op, &mut Reader::new(body)).map(|_| ())
+}
+
+/// Whether a request may be answered `THROTTLEDOP` (`Request.isThrottlable`).
+fn is_throttlable(op: OpCode) -> bool {
+    let way = route(op);
+    op != OpCode::Ping && matches!(way, Route::Write | Route::Read)
 }
 
 fn code_of(refusal: Refusal) -> ErrorCode {

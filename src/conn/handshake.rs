@@ -12,13 +12,21 @@ use crate::replica::Op;
 const PROTOCOL_VERSION: i32 = 0;
 
 impl Conn {
-    /// Judges a connect request in ZooKeeper's order: a client that is ahead is cut off without an
-    /// answer, then the timeout is negotiated, then the session is made or looked for.
+    /// Judges a connect request in ZooKeeper's order: one too many, and a client that is ahead, are
+    /// cut off without an answer, then the timeout is negotiated, then the session is made or looked for.
     pub(super) fn handshake(&mut self, view: View<'_>, log: &mut impl Propose, frame: &[u8]) {
         let request: ConnectRequest<'_> = match Reader::new(frame).record() {
             Ok(request) => request,
             Err(error) => return self.close(CloseReason::BadHandshake(error)),
         };
+        let tokens = view.settings.connect_weights.map_or(1, |weights| match request.session_id {
+            SessionId(0) => weights.global,
+            _ => weights.renew,
+        });
+        if !log.may_connect(tokens) {
+            view.stats.connections_rejected.increment();
+            return self.close(CloseReason::Throttled);
+        }
         view.stats.connection_requests.increment();
         self.speaks_read_only = request.read_only.is_some();
         let (seen, last) = (request.last_zxid_seen, view.replica.last_zxid());

@@ -18,6 +18,7 @@ mod close;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod conn;
 mod credentials;
+mod eager;
 mod handshake;
 mod read;
 mod rearm;
@@ -29,4 +30,4 @@ mod settings;
 pub use close::CloseReason;
 pub use conn::{Conn, Propose, Refusal, Surroundings, View};
 pub use report::ConnReport;
-pub use settings::Settings;
+pub use settings::{ConnectWeights, Settings};

@@ -53,6 +53,9 @@ impl Conn {
             let zxid = view.replica.last_zxid();
             self.reply_error(view, (xid, op), zxid, code, start_us);
         }
+        if self.oversized.is_some() {
+            self.report_oversized(view, op, Self::describe(frame).1.as_deref());
+        }
     }
 
     fn read(&mut self, turn: Turn<'_>, request: &Request<'_>) -> Result<(), ErrorCode> {
@@ -85,7 +88,8 @@ impl Conn {
                 Ok(())
             }
             Request::Ping => {
-                self.ok(turn, |_| {});
+                // Whatever the client numbered it with.
+                self.ok(Turn { xid: Xid::PING, ..turn }, |_| {});
                 Ok(())
             }
             Request::WhoAmI => {

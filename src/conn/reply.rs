@@ -30,15 +30,22 @@ impl Conn {
         view.stats.latency_us.record(latency_us);
         view.stats.response_bytes.record(len as u64);
         if len > view.settings.packet_len_max {
-            view.stats.replies_too_large.increment();
-            let (session, peer) = (self.session(), self.peer());
-            tracing::warn!(
-                "a reply of {len} bytes to {op} of session {session} at {peer} is over \
-                 jute.maxbuffer ({}): a client with that limit will drop the connection",
-                view.settings.packet_len_max
-            );
+            self.oversized = Some(len);
         }
         self.sent(view.around);
+    }
+
+    /// Says whose reply was over the limit, if the last one was. It is sent all the same: the limit
+    /// is the client's, and may be higher than this server's.
+    pub(super) fn report_oversized(&mut self, view: View<'_>, op: OpCode, path: Option<&str>) {
+        let Some(len) = self.oversized.take() else { return };
+        view.stats.replies_too_large.increment();
+        let (session, peer, path) = (self.session(), self.peer(), path.unwrap_or("several paths"));
+        tracing::warn!(
+            "a reply of {len} bytes to {op} of {path} for session {session} at {peer} is over \
+             jute.maxbuffer ({}): a client with that limit will drop the connection",
+            view.settings.packet_len_max
+        );
     }
 
     pub(super) fn reply_error(

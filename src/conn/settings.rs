@@ -3,6 +3,15 @@
 use crate::session::auth::AuthSettings;
 use crate::tree::Policy;
 
+/// Tokens that connection requests take from the connection throttle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectWeights {
+    /// To resume a session (`connection_throttle_renew_session_weight`).
+    pub renew: u32,
+    /// To make one (`connection_throttle_global_session_weight`).
+    pub global: u32,
+}
+
 /// The part of the configuration that connections live by.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,10 +28,17 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether `reconfig` is allowed at all.
     pub reconfig_enabled: bool,
+    /// Whether access is checked before a write goes into the log (`enableEagerACLCheck`).
+    pub eager_acl_check: bool,
+    /// What connection requests take from the connection throttle where they are weighed; each
+    /// takes 1 where they are not (`connection_throttle_weight_enabled`).
+    pub connect_weights: Option<ConnectWeights>,
     /// Longest packet in bytes, either way (`jute.maxbuffer`).
     pub packet_len_max: usize,
     /// How many requests of one connection may wait before its socket is not read any more.
     pub waiting_requests_max: usize,
+    /// How many bytes of requests of one connection may wait, likewise.
+    pub waiting_len_max: usize,
     /// How many bytes of replies may wait before the socket is not read any more.
     pub output_len_high: usize,
     /// How many bytes of replies and events may wait before the connection is closed.
@@ -40,8 +56,11 @@ impl Default for Settings {
             enforced_schemes: None,
             policy: Policy::default(),
             reconfig_enabled: false,
+            eager_acl_check: false,
+            connect_weights: None,
             packet_len_max: 0xf_ffff,
             waiting_requests_max: 1_000,
+            waiting_len_max: 1 << 20,
             output_len_high: 1 << 20,
             output_len_max: 64 << 20,
             handshake_timeout_ms: 10_000,

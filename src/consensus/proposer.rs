@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -59,6 +60,7 @@ impl Proposer {
         let queue = Queue { open: Batch::new(&options, 0), ..Queue::default() };
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
+            waiting_bytes: AtomicUsize::new(0),
             filled: Notify::new(),
             consensus: consensus.clone(),
             options,
@@ -76,7 +78,7 @@ impl Proposer {
     /// [`ProposeError::DiskFull`], [`ProposeError::Unavailable`] when too much waits,
     /// [`ProposeError::Stopped`]; `encode` was not called then.
     pub fn push(&self, encode: impl FnOnce(&mut BytesMut)) -> Result<(), ProposeError> {
-        let Shared { queue, filled, consensus, options } = &*self.shared;
+        let Shared { queue, waiting_bytes, filled, consensus, options } = &*self.shared;
         if consensus.disk_full() {
             return Err(ProposeError::DiskFull);
         }
@@ -93,6 +95,7 @@ impl Proposer {
         queue.open.commands += 1;
         let length = queue.open.buffer.len();
         queue.waiting_bytes += length - before;
+        waiting_bytes.store(queue.waiting_bytes, Ordering::Relaxed);
         if length >= options.batch_bytes_soft_max {
             let closed = std::mem::replace(&mut queue.open, Batch::new(options, length));
             queue.closed.push_back(closed);
@@ -106,13 +109,15 @@ impl Proposer {
 
     /// Bytes that wait to be proposed.
     pub fn waiting_bytes(&self) -> usize {
-        self.shared.queue.lock().waiting_bytes
+        self.shared.waiting_bytes.load(Ordering::Relaxed)
     }
 }
 
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
+    /// As in the queue, to be read without its lock.
+    waiting_bytes: AtomicUsize,
     /// Signalled when the queue is no longer empty.
     filled: Notify,
     consensus: Consensus,
@@ -213,7 +218,13 @@ async fn next_batch(shared: &Shared, in_flight: &mut VecDeque<Outcome>) -> Batch
             }
         }
         let filled = shared.filled.notified();
-        if let Some(batch) = shared.queue.lock().take(&shared.options) {
+        let batch = {
+            let mut queue = shared.queue.lock();
+            let batch = queue.take(&shared.options);
+            shared.waiting_bytes.store(queue.waiting_bytes, Ordering::Relaxed);
+            batch
+        };
+        if let Some(batch) = batch {
             return batch;
         }
         filled.await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use jute_proto::{FrameError, next_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,12 +13,16 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
-use crate::conn::{CloseReason, Conn};
-use crate::server::{Client, Shared};
+use crate::conn::{CloseReason, Conn, View};
+use crate::server::{Client, Shared, TooMuch};
 
 /// How much is read at once: little from a quiet client, more from a busy one.
 const READ_LEN_MIN: usize = 2 << 10;
 const READ_LEN_MAX: usize = 64 << 10;
+
+/// How much of a frame over the limit is read to say what it asked for, and for how long.
+const DESCRIBED_LEN_MAX: usize = 4 << 10;
+const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a closing connection may take for its last bytes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -75,6 +79,18 @@ struct Task<'a> {
     input: BytesMut,
     output: BytesMut,
     read_len: usize,
+    /// Whether the session is open, as far as this task has seen.
+    open: bool,
+    /// Since when requests wait in `input` because the server has too many, and when to look again.
+    held: Option<Held>,
+    /// Bytes of large requests that this connection has to give back.
+    large_bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    since_us: u64,
+    stall: Option<Duration>,
 }
 
 impl<'a> Task<'a> {
@@ -83,8 +99,17 @@ impl<'a> Task<'a> {
         shared.stats.bytes_received.add(input.len() as u64);
         let conn = Conn::new(shared.next_conn_id(), peer, now_us);
         let client = shared.clients.insert(conn, now_us);
-        let read_len = READ_LEN_MIN;
-        Self { shared, client, stream, input, output: BytesMut::new(), read_len }
+        Self {
+            shared,
+            client,
+            stream,
+            input,
+            output: BytesMut::new(),
+            read_len: READ_LEN_MIN,
+            open: false,
+            held: None,
+            large_bytes: 0,
+        }
     }
 
     async fn run(mut self, stop: &CancellationToken) {
@@ -94,6 +119,7 @@ impl<'a> Task<'a> {
             let _ = self.stream.shutdown().await;
         };
         let _ = tokio::time::timeout(LINGER, last_bytes).await;
+        self.shared.large_requests.release(self.large_bytes);
         self.report(&reason);
         self.shared.disconnect(&self.client, reason);
     }
@@ -101,7 +127,10 @@ impl<'a> Task<'a> {
     /// One await a round; all that follows is done before the next.
     async fn serve(&mut self, stop: &CancellationToken) -> CloseReason {
         loop {
-            self.take_frames();
+            if let Some(error) = self.take_frames() {
+                let reason = self.refuse_frame(error).await;
+                self.client.conn.lock().close(reason);
+            }
             let (wants_input, idle_limit_us) = {
                 let mut conn = self.client.conn.lock();
                 let output = conn.take_output();
@@ -113,10 +142,19 @@ impl<'a> Task<'a> {
                 if let Some(reason) = conn.close_reason() {
                     return reason.clone();
                 }
+                if !self.open && conn.is_open() {
+                    self.open = true;
+                    self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+                }
+                if self.large_bytes > 0 && !conn.has_outstanding() {
+                    self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
+                }
                 let settings = &self.shared.settings;
                 let room = self.output.len() < settings.output_len_high;
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
-                (conn.wants_input(settings) && room && !crowded, conn.idle_limit_us(settings))
+                let held = self.held.is_some_and(|held| held.stall.is_some());
+                let wants_input = conn.wants_input(settings) && room && !crowded && !held;
+                (wants_input, conn.idle_limit_us(settings))
             };
             match self.wait(wants_input, idle_limit_us, stop).await {
                 Input::Received(0) | Input::Failed => return CloseReason::Disconnected,
@@ -138,26 +176,35 @@ impl<'a> Task<'a> {
         let heard_us = self.client.heard_us.load(Ordering::Relaxed);
         let now_us = self.shared.clock.now_us();
         let left = Duration::from_micros((heard_us + idle_limit_us).saturating_sub(now_us));
+        let stall = self.held.and_then(|held| held.stall);
         let (mut reader, mut writer): (ReadHalf<'_>, WriteHalf<'_>) = self.stream.split();
         if wants_input {
             self.input.reserve(self.read_len);
         }
         tokio::select! {
-            received = reader.read_buf(&mut self.input), if wants_input => {
-                received.map_or(Input::Failed, Input::Received)
-            }
-            sent = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                sent.map_or(Input::Failed, Input::Sent)
-            }
-            () = self.client.wake.notified() => Input::Woken,
+                    received = reader.read_buf(&mut self.input), if wants_input => {
+                        received.map_or(Input::Failed, Input::Received)
+                    }
+                    sent = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
+                        sent.map_or(Input::Failed, Input::Sent)
+                    }
+                    () = self.client.wake.notified() => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
-            () = tokio::time::sleep(left), if wants_input => Input::Silent(idle_limit_us / 1000),
+            () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
+                match stall {
+                    Some(_) => Input::Woken,
+                    None => Input::Silent(idle_limit_us / 1000),
+                }
+            }
             () = stop.cancelled() => Input::Stopped,
         }
     }
 
     fn received(&mut self, len: usize) {
-        self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+        // Who has no session yet does not get more time for it by sending a little.
+        if self.open {
+            self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+        }
         self.shared.stats.bytes_received.add(len as u64);
         self.read_len = if len >= self.read_len {
             (self.read_len * 2).min(READ_LEN_MAX)
@@ -166,32 +213,92 @@ impl<'a> Task<'a> {
         };
     }
 
-    /// Hands over every whole frame, as far as the connection takes them.
-    fn take_frames(&mut self) {
+    /// Hands over every whole frame, as far as the connection takes them. Returns what is wrong
+    /// with the next one.
+    fn take_frames(&mut self) -> Option<FrameError> {
         let max = self.shared.settings.packet_len_max;
-        if !matches!(jute_proto::frame_len(&self.input, max), Ok(Some(_)) | Err(_)) {
-            return;
+        match jute_proto::frame_len(&self.input, max) {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(error) => {
+                let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
+                return wanted.then_some(error);
+            }
         }
-        let replica = self.shared.replica.read();
-        let mut conn = self.client.conn.lock();
-        let view = self.shared.view(&replica);
-        let mut log = &**self.shared;
-        while conn.wants_input(&self.shared.settings) {
+        let shared = self.shared;
+        let replica = shared.replica.read();
+        let client = Arc::clone(&self.client);
+        let mut conn = client.conn.lock();
+        let view = shared.view(&replica);
+        while conn.wants_input(&shared.settings) {
+            if let Some(stall) = shared.stall() {
+                let since_us = self.held.map_or(view.now_us, |held| held.since_us);
+                self.held = Some(Held { since_us, stall: Some(stall) });
+                return None;
+            }
             match next_frame(&mut self.input, max) {
-                Ok(Some(frame)) => conn.receive(view, &mut log, frame),
-                Ok(None) => return,
-                Err(error) => {
-                    self.shared.stats.requests_too_large.increment();
-                    let what = describe(&error, &self.input);
-                    return conn.close(CloseReason::BadFrame(what));
+                Ok(Some(frame)) => self.hand_over(&mut conn, view, frame),
+                Ok(None) => {
+                    self.held = None;
+                    return None;
+                }
+                Err(error) => return Some(error),
+            }
+        }
+        if let Some(held) = &mut self.held {
+            held.stall = None;
+        }
+        None
+    }
+
+    fn hand_over(&mut self, conn: &mut Conn, view: View<'_>, frame: Bytes) {
+        let len = frame.len() as u64;
+        if self.shared.large_requests.is_large(len) {
+            match self.shared.large_requests.reserve(len) {
+                Ok(()) => self.large_bytes += len,
+                Err(TooMuch { in_flight, max }) => {
+                    self.shared.stats.large_requests_rejected.increment();
+                    return conn.close(CloseReason::LargeRequests { len, in_flight, max });
                 }
             }
         }
+        let mut log = &**self.shared;
+        let Some(held) = self.held else { return conn.receive(view, &mut log, frame) };
+        let waited_us = view.now_us.saturating_sub(held.since_us);
+        if self.shared.is_stale(waited_us, conn.timeout_ms()) {
+            conn.close(CloseReason::Stale(waited_us / 1000));
+        } else if self.shared.waited_too_long(waited_us) {
+            conn.receive_throttled(view, &mut log, frame);
+        } else {
+            conn.receive(view, &mut log, frame);
+        }
+    }
+
+    /// Reads on for a moment, so that the log can say what a frame over the limit asked for.
+    async fn refuse_frame(&mut self, error: FrameError) -> CloseReason {
+        if matches!(error, FrameError::TooLong { .. }) {
+            self.shared.stats.requests_too_large.increment();
+            if self.open {
+                let described = async {
+                    while self.input.len() < DESCRIBED_LEN_MAX && path_of(&self.input).is_none() {
+                        self.input.reserve(READ_LEN_MIN);
+                        if !matches!(self.stream.read_buf(&mut self.input).await, Ok(1..)) {
+                            return;
+                        }
+                    }
+                };
+                let _ = tokio::time::timeout(DESCRIBED_WITHIN, described).await;
+            }
+        }
+        CloseReason::BadFrame(describe(&error, &self.input))
     }
 
     fn report(&self, reason: &CloseReason) {
         let conn = self.client.conn.lock();
         let (peer, session) = (conn.peer(), conn.session());
+        if reason.is_malformed() {
+            self.shared.stats.malformed_closed.increment();
+        }
         if reason.is_suspicious() {
             tracing::warn!("{peer}, session {session}: closed: {reason}");
         } else {
@@ -200,12 +307,19 @@ impl<'a> Task<'a> {
     }
 }
 
-/// What is wrong with a frame, and whose it is as far as its beginning tells.
+/// What is wrong with a frame, and what it asks for as far as its beginning tells.
 fn describe(error: &FrameError, input: &[u8]) -> String {
+    if matches!(error, FrameError::Negative { .. }) {
+        return error.to_string();
+    }
     let (op, path) = Conn::describe(&input[4.min(input.len())..]);
     let op = op.map_or_else(|| "an unknown operation".to_owned(), |op| op.to_string());
     match path {
         Some(path) => format!("{error} (jute.maxbuffer); it asks for {op} of {path}"),
         None => format!("{error} (jute.maxbuffer); it asks for {op}"),
     }
+}
+
+fn path_of(input: &[u8]) -> Option<String> {
+    Conn::describe(&input[4.min(input.len())..]).1
 }

@@ -45,6 +45,8 @@ impl Clients {
         if is_full(self.count.load(Ordering::Relaxed), total_max)
             || is_full(*of_address, per_ip_max)
         {
+            drop(of_address);
+            self.per_ip.remove_if(&address, |_, count| *count == 0);
             return false;
         }
         *of_address += 1;
@@ -135,6 +137,7 @@ mod tests {
         assert!(!clients.admit(one, Some(1), Some(2)));
         assert!(clients.admit(two, Some(1), Some(2)));
         assert!(!clients.admit([127, 0, 0, 3].into(), Some(1), Some(2)));
+        assert_eq!(clients.per_ip.len(), 2, "an address without a connection is forgotten");
         clients.release(one);
         assert!(clients.admit(one, Some(1), Some(2)));
         assert_eq!(clients.len(), 2);

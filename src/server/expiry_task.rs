@@ -39,7 +39,15 @@ fn hear(shared: &Shared) {
 }
 
 fn expire(shared: &Shared, session: SessionId) {
-    let Some(record) = shared.replica.read().sessions().get(session).cloned() else { return };
+    let record = {
+        let replica = shared.replica.read();
+        // A client that came back meanwhile has a new deadline, set under the lock held here.
+        if shared.expiry.lock().contains(session) {
+            return;
+        }
+        replica.sessions().get(session).cloned()
+    };
+    let Some(record) = record else { return };
     let command = Command {
         origin: Origin { session, conn: ConnId::NONE, seq: 0 },
         identities: &[],

@@ -14,6 +14,7 @@ mod clock;
 mod container_task;
 mod error;
 mod expiry_task;
+mod large_requests;
 mod machine;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
@@ -23,5 +24,6 @@ mod shared;
 pub use clients::{Client, Clients};
 pub use clock::Clock;
 pub use error::ServeError;
+pub use large_requests::{LargeRequests, TooMuch};
 pub use server::Server;
 pub use shared::Shared;

@@ -1,7 +1,8 @@
 //! From the configuration to what connections live by.
 
 use crate::config::Config;
-use crate::conn::Settings;
+use crate::conn::{ConnectWeights, Settings};
+use crate::session::ThrottleSettings;
 use crate::session::auth::AuthSettings;
 use crate::tree::Policy;
 
@@ -20,6 +21,8 @@ pub(super) fn settings(config: &Config) -> Settings {
         enforced_schemes: config.auth.enforced_schemes.clone(),
         policy: policy(config),
         reconfig_enabled: config.features.reconfig,
+        eager_acl_check: config.features.eager_acl_check && !is_standalone(config),
+        connect_weights: connect_weights(config),
         packet_len_max: config.limits.jute_max_buffer,
         handshake_timeout_ms: config.clients.handshake_timeout_ms,
         ..Settings::default()
@@ -35,4 +38,32 @@ pub(super) fn policy(config: &Config) -> Policy {
         no_digest_scheme: !config.auth.digest_enabled,
         ..Policy::default()
     }
+}
+
+/// Whether the server orders requests by itself. Then there is nothing that an early check of
+/// access could save, and ZooKeeper makes none.
+fn is_standalone(config: &Config) -> bool {
+    let ensemble = &config.ensemble;
+    ensemble.servers.is_empty() || (ensemble.servers.len() == 1 && ensemble.standalone_enabled)
+}
+
+fn connect_weights(config: &Config) -> Option<ConnectWeights> {
+    let throttle = &config.throttle.connections;
+    throttle
+        .weighted
+        .then_some(ConnectWeights { renew: throttle.renew_weight, global: throttle.global_weight })
+}
+
+/// How fast connections may come; `None` for as fast as they like.
+pub(super) fn connection_throttle(config: &Config) -> Option<ThrottleSettings> {
+    let throttle = &config.throttle.connections;
+    Some(ThrottleSettings {
+        tokens: throttle.tokens?,
+        fill_time_ms: throttle.fill_time_ms,
+        fill_count: throttle.fill_count,
+        freeze_time_ms: u64::try_from(throttle.freeze_time_ms).ok(),
+        drop_increase: throttle.drop_increase,
+        drop_decrease: throttle.drop_decrease,
+        decrease_ratio: throttle.decrease_ratio,
+    })
 }

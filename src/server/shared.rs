@@ -2,19 +2,29 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jute_proto::SessionId;
 use parking_lot::{Mutex, RwLock};
 
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::large_requests::LargeRequests;
+use super::settings::connection_throttle;
 use crate::config::Config;
 use crate::conn::{CloseReason, Propose, Refusal, Settings, Surroundings, View};
 use crate::consensus::{Consensus, ProposeError, Proposer};
 use crate::replica::entry::push_command;
 use crate::replica::{Command, Replica};
-use crate::session::{ConnId, Expiry, SessionIds};
+use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::telemetry::ServerStats;
+
+/// How many bytes of commands may wait for the log before requests wait in front of the server;
+/// well below what the proposer refuses.
+const WAITING_BYTES_HIGH: usize = 16 << 20;
+
+/// How long they wait before they look again.
+const BYTES_STALL: Duration = Duration::from_millis(5);
 
 /// What all tasks of a server look at.
 #[derive(Debug)]
@@ -34,6 +44,10 @@ pub struct Shared {
     /// The deadlines of the sessions, kept by the leader.
     pub expiry: Mutex<Expiry>,
     session_ids: Mutex<SessionIds>,
+    /// How fast connections may come, where that is limited.
+    throttle: Option<Mutex<ConnectionThrottle>>,
+    /// Bytes of large requests that are not answered yet.
+    pub large_requests: LargeRequests,
     engine: OnceLock<Engine>,
     server: u64,
     boot: u64,
@@ -53,8 +67,12 @@ impl Shared {
         let server = config.ensemble.my_id.max(1);
         let session_ids = Mutex::new(SessionIds::new(server, clock.wall_ms()));
         let expiry = Mutex::new(Expiry::new(u64::from(config.sessions.tick_time_ms)));
+        let throttle = connection_throttle(&config)
+            .map(|throttle| Mutex::new(ConnectionThrottle::new(throttle, clock.now_us() / 1000)));
         Self {
             settings,
+            throttle,
+            large_requests: LargeRequests::new(&config.limits),
             replica: RwLock::new(replica),
             clients: Clients::default(),
             stats: ServerStats::default(),
@@ -111,6 +129,38 @@ impl Shared {
         limit.is_some_and(|limit| self.stats.outstanding() > u64::from(limit))
     }
 
+    /// Whether requests have to wait in front of the server, and when to look again: while as many
+    /// writes are on their way as `request_throttle_max_requests` allows, or while their bytes are
+    /// many.
+    pub fn stall(&self) -> Option<Duration> {
+        let throttle = &self.config.throttle;
+        let full = |limit: u32| self.stats.outstanding() >= u64::from(limit);
+        if throttle.max_requests.is_some_and(full) {
+            return Some(Duration::from_millis(throttle.stall_ms));
+        }
+        let engine = self.engine.get()?;
+        (engine.proposer.waiting_bytes() >= WAITING_BYTES_HIGH).then_some(BYTES_STALL)
+    }
+
+    /// Whether a request that waited this long is dropped with its connection, whose session lasts
+    /// `timeout_ms` without a word (`request_stale_latency_check`).
+    pub fn is_stale(&self, waited_us: u64, timeout_ms: u32) -> bool {
+        let throttle = &self.config.throttle;
+        throttle.drop_stale && throttle.stale_by_latency && waited_us / 1000 > u64::from(timeout_ms)
+    }
+
+    /// How likely it is that a connection request is turned away by chance, 0 to 1.
+    pub fn connection_drop_chance(&self) -> f64 {
+        self.throttle.as_ref().map_or(0.0, |throttle| throttle.lock().drop_chance())
+    }
+
+    /// Whether a request that waited this long in front of the server is refused
+    /// (`throttled_op_wait_time`).
+    pub fn waited_too_long(&self, waited_us: u64) -> bool {
+        let limit = self.config.throttle.throttled_op_wait_ms;
+        limit.is_some_and(|limit_ms| waited_us / 1000 > limit_ms)
+    }
+
     /// Proposes a command that no connection sent.
     ///
     /// # Errors
@@ -156,4 +206,17 @@ impl Propose for &Shared {
     fn next_session_id(&mut self) -> SessionId {
         self.session_ids.lock().next_id()
     }
+
+    fn may_connect(&mut self, tokens: u32) -> bool {
+        self.throttle.as_ref().is_none_or(|throttle| {
+            throttle.lock().admits(self.clock.now_us() / 1000, tokens, random_fraction())
+        })
+    }
+}
+
+/// A random number from 0 up to, and without, 1.
+fn random_fraction() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1_u64 << 53) as f64
 }

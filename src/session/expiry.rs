@@ -51,6 +51,11 @@ impl Expiry {
         }
     }
 
+    /// Whether the session has a deadline.
+    pub fn contains(&self, session: SessionId) -> bool {
+        self.deadlines.contains_key(&session)
+    }
+
     /// Takes out the sessions whose deadline has passed, in the order of deadline and id.
     pub fn expired(&mut self, now_ms: u64) -> Vec<SessionId> {
         let later = self.buckets.split_off(&(now_ms + 1));

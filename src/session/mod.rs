@@ -14,7 +14,9 @@ pub mod auth;
 pub mod expiry;
 pub mod id;
 pub mod table;
+pub mod throttle;
 
 pub use expiry::Expiry;
 pub use id::SessionIds;
 pub use table::{Claim, ConnId, SessionRecord, SessionTable};
+pub use throttle::{ConnectionThrottle, ThrottleSettings};

@@ -154,6 +154,10 @@ pub struct ServerStats {
     pub malformed_closed: Counter,
     /// Credentials that were refused.
     pub auth_failures: Counter,
+    /// Requests answered `THROTTLEDOP`.
+    pub throttled_ops: Counter,
+    /// Large requests over what all may take together, each of which ended its connection.
+    pub large_requests_rejected: Counter,
     /// Writes that were refused because the disk is full.
     pub refused_disk_full: Counter,
     /// Operations that went over a quota, whether or not they were refused.
@@ -183,6 +187,8 @@ impl Default for ServerStats {
             slow_readers_closed: Counter::default(),
             malformed_closed: Counter::default(),
             auth_failures: Counter::default(),
+            throttled_ops: Counter::default(),
+            large_requests_rejected: Counter::default(),
             refused_disk_full: Counter::default(),
             quotas_exceeded: Counter::default(),
             ops: std::array::from_fn(|_| Counter::default()),

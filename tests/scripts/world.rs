@@ -1,0 +1,173 @@
+//! A server without sockets, disk and clock: a replica, connections, and a log that is a queue.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use grovekeeper::conn::{CloseReason, Conn, Propose, Refusal, Settings, Surroundings, View};
+use grovekeeper::replica::entry::{next_command, push_command};
+use grovekeeper::replica::{
+    Applied, Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
+};
+use grovekeeper::session::{ConnId, ConnectionThrottle};
+use grovekeeper::telemetry::ServerStats;
+use jute_proto::SessionId;
+
+/// The way into the log: a queue of encoded commands.
+#[derive(Debug, Default)]
+pub(crate) struct LogStub {
+    pub(crate) queue: VecDeque<Bytes>,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) throttle: Option<ConnectionThrottle>,
+    pub(crate) now_ms: u64,
+    last_session: i64,
+}
+
+impl Propose for LogStub {
+    fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal> {
+        match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => {
+                let mut buffer = BytesMut::new();
+                push_command(&mut buffer, command);
+                self.queue.push_back(buffer.freeze());
+                Ok(())
+            }
+        }
+    }
+
+    fn next_session_id(&mut self) -> SessionId {
+        self.last_session += 1;
+        SessionId(self.last_session)
+    }
+
+    fn may_connect(&mut self, tokens: u32) -> bool {
+        self.throttle.as_mut().is_none_or(|throttle| throttle.admits(self.now_ms, tokens, 0.5))
+    }
+}
+
+/// One server.
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) stats: ServerStats,
+    pub(crate) replica: Replica,
+    pub(crate) conns: BTreeMap<String, Conn>,
+    pub(crate) log: LogStub,
+    pub(crate) stamp: Stamp,
+    pub(crate) now_us: u64,
+    last_number: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let settings = Settings::default();
+        let stamp = Stamp { epoch: 0, time_ms: 1000, policy: settings.policy };
+        Self {
+            settings,
+            stats: ServerStats::default(),
+            replica: Replica::default(),
+            conns: BTreeMap::new(),
+            log: LogStub::default(),
+            stamp,
+            now_us: 0,
+            last_number: 0,
+        }
+    }
+}
+
+impl World {
+    /// A new connection under this name, from this address.
+    pub(crate) fn connect(&mut self, name: &str, address: [u8; 4]) {
+        self.disconnect(name);
+        self.last_number += 1;
+        let id = ConnId { server: 1, boot: 1, number: self.last_number };
+        let peer = (address, 40_000).into();
+        self.conns.insert(name.to_owned(), Conn::new(id, peer, self.now_us));
+    }
+
+    /// The connection ends as it does when its socket does.
+    pub(crate) fn disconnect(&mut self, name: &str) {
+        if let Some(conn) = self.conns.remove(name) {
+            self.replica.watches().remove_watcher(conn.id().number);
+        }
+    }
+
+    /// Gives a frame to a connection.
+    pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
+        let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
+        let around =
+            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        conn.receive(View { replica: &self.replica, around }, &mut self.log, frame);
+    }
+
+    /// Gives a frame that waited too long to a connection.
+    pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
+        let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
+        let around =
+            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let view = View { replica: &self.replica, around };
+        conn.receive_throttled(view, &mut self.log, frame);
+    }
+
+    /// Proposes what a server, or a connection that repeats itself, would.
+    pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
+        let proposed = self.log.propose(&Command { origin, identities: &[], op });
+        assert_eq!(proposed, Ok(()), "the log is there");
+    }
+
+    /// Applies the oldest command and hands out what comes of it, as the server does.
+    pub(crate) fn apply_next(&mut self) -> Option<Outcome> {
+        let entry = self.log.queue.pop_front()?;
+        let command = next_command(&mut &entry[..], 0).expect("its own encoding");
+        let around =
+            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let mut delivery = Delivery { conns: &mut self.conns, around };
+        let applied = self.replica.apply(&self.stamp, &command, &mut delivery);
+        let Applied { outcome, displaced } = applied.expect("conn has decoded it before");
+        let view = View { replica: &self.replica, around };
+        let (conn, zxid) = (command.origin.conn, self.replica.last_zxid());
+        if let Some(conn) = by_id(&mut self.conns, conn) {
+            conn.complete(view, command.origin.seq, zxid, outcome.clone());
+        }
+        if let Some(conn) = displaced.and_then(|id| by_id(&mut self.conns, id)) {
+            let expired = matches!(command.op, Op::ExpireSession { .. });
+            let reason =
+                if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
+            conn.close(reason);
+        }
+        Some(outcome)
+    }
+}
+
+struct Delivery<'a> {
+    conns: &'a mut BTreeMap<String, Conn>,
+    around: Surroundings<'a>,
+}
+
+impl EventSink for Delivery<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        let mut conns = self.conns.values_mut();
+        if let Some(conn) = conns.find(|conn| conn.id().number == event.watcher) {
+            conn.notify(self.around, &event);
+        }
+    }
+}
+
+fn by_id(conns: &mut BTreeMap<String, Conn>, id: ConnId) -> Option<&mut Conn> {
+    conns.values_mut().find(|conn| conn.id() == id)
+}
+
+/// The frame of a handshake, without its length.
+pub(crate) fn handshake(request: &jute_proto::ConnectRequest<'_>) -> Bytes {
+    let mut frame = BytesMut::new();
+    jute_proto::Encode::encode(request, &mut frame);
+    frame.freeze()
+}
+
+/// The frame of a request, without its length.
+pub(crate) fn frame(xid: i32, op: i32, body: &[u8]) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i32(xid);
+    frame.put_i32(op);
+    frame.put_slice(body);
+    frame.freeze()
+}
