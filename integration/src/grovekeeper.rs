@@ -17,7 +17,8 @@ pub(crate) fn serve_command(config: &Path, extra: &[String]) -> Command {
 /// # Panics
 ///
 /// When there is none, or when it is older than its sources: a test of a stale server shows nothing.
-pub(crate) fn binary() -> PathBuf {
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(named) = std::env::var_os("GROVEKEEPER_BIN") {
         return PathBuf::from(named);
     }

@@ -30,6 +30,7 @@ mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};
 pub use eventually::{eventually, within};
+pub use grovekeeper::binary;
 pub use ports::free_port;
 pub use process::Process;
 pub use raw::RawClient;

@@ -1,6 +1,7 @@
 //! End-to-end tests that need only Rust: one module a promise.
 
 mod bad_input;
+mod bench;
 mod chance;
 mod config_file;
 mod crash;

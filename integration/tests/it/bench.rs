@@ -1,0 +1,63 @@
+//! `grovekeeper bench` against a real server.
+
+use std::process::{Command, Output};
+
+use integration::{RawClient, Server, binary};
+
+const WORKLOADS: [&str; 11] = [
+    "create",
+    "set",
+    "get",
+    "list",
+    "exists",
+    "delete",
+    "mixed",
+    "ephemeral",
+    "multi",
+    "connect",
+    "watch",
+];
+
+fn bench(server: &str, options: &[&str]) -> Output {
+    let command = ["bench", "--server", server, "--seconds", "0.2", "--warmup", "0.05"];
+    Command::new(binary()).args(command).args(options).output().expect("bench runs")
+}
+
+#[test]
+fn every_workload_runs_without_errors_and_leaves_nothing_behind() {
+    // The load generator gets right replies to everything that it asks, says how many, writes the
+    // same as JSON and removes its nodes.
+    let server = Server::start();
+    let json = server.folder().join("report.json");
+    let json_path = json.display().to_string();
+    let options = ["--connections", "3", "--depth", "4", "--keys", "50", "--json", &json_path];
+    let done = bench(&server.connect_string(), &options);
+    let (out, err) = (text(&done.stdout), text(&done.stderr));
+    assert!(done.status.success(), "{out}\n{err}");
+    let report = std::fs::read_to_string(json).expect("the report is written");
+    for workload in WORKLOADS {
+        let row = out.lines().find(|line| line.split(' ').next() == Some(workload));
+        let row = row.unwrap_or_else(|| panic!("no row of {workload} in\n{out}"));
+        let cells: Vec<f64> = row.split_whitespace().skip(1).flat_map(str::parse).collect();
+        let [rate, p50, p90, p99, p999, max, errors] = cells[..] else { panic!("{row}") };
+        assert!(rate > 0.0 && errors == 0.0, "{row}");
+        assert!(p50 <= p90 && p90 <= p99 && p99 <= p999 && p999 <= max, "{row}");
+        assert!(report.contains(&format!("\"workload\": \"{workload}\"")), "{report}");
+    }
+    let mut client = RawClient::connect(server.addr());
+    assert_eq!(client.children("/", false).expect("listed"), ["zookeeper"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_one_clear_line() {
+    // A wrong address is said in one line, with exit code 1.
+    let done = bench("127.0.0.1:1", &["--workload", "get"]);
+    assert_eq!(done.status.code(), Some(1));
+    let expected = "grovekeeper: cannot connect to 127.0.0.1:1: ";
+    assert!(text(&done.stderr).starts_with(expected), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stderr).lines().count(), 1);
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
