@@ -182,13 +182,13 @@ impl<'a> Task<'a> {
             self.input.reserve(self.read_len);
         }
         tokio::select! {
-                    received = reader.read_buf(&mut self.input), if wants_input => {
-                        received.map_or(Input::Failed, Input::Received)
-                    }
-                    sent = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                        sent.map_or(Input::Failed, Input::Sent)
-                    }
-                    () = self.client.wake.notified() => Input::Woken,
+            received = reader.read_buf(&mut self.input), if wants_input => {
+                received.map_or(Input::Failed, Input::Received)
+            }
+            sent = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
+                sent.map_or(Input::Failed, Input::Sent)
+            }
+            () = self.client.wake.notified() => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
             () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
                 match stall {

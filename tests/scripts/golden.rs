@@ -53,7 +53,10 @@ fn run(script: &str, mut runner: impl FnMut(&str) -> String) -> String {
             }
         }
         if has_command {
-            writeln!(out, "---\n{}", output.trim_end()).expect("memory takes it");
+            out.push_str("---\n");
+            if !output.is_empty() {
+                writeln!(out, "{}", output.trim_end()).expect("memory takes it");
+            }
         }
         out.push('\n');
     }
