@@ -1,0 +1,417 @@
+//! The same log on several replicas, each with checkpoints and restarts of its own.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use grovekeeper::replica::checkpoint::{CheckpointRow, META_KEY, Restore, RestoreError};
+use grovekeeper::replica::entry::{
+    HEADER_LEN, encode_identities, next_command, open_entry, push_command, seal_batch,
+};
+use grovekeeper::replica::{
+    Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
+};
+use grovekeeper::session::ConnId;
+use grovekeeper::tree::Policy;
+use jute_proto::{
+    Acl, CreateRequest, DeleteRequest, Encode, Id, MultiOp, MultiRequest, Perms, Request,
+    SessionId, SetAclRequest, SetDataRequest,
+};
+use proptest::prelude::*;
+
+/// What a command of the test log does.
+#[derive(Clone, Debug)]
+enum Act {
+    Create { path: String, flags: i32, private: bool },
+    Delete { path: String },
+    SetData { path: String, len: usize },
+    SetAcl { path: String },
+    Multi(Vec<(bool, String)>),
+    NewSession,
+    Attach,
+    Close,
+    Expire,
+    DeleteContainer { path: String },
+}
+
+/// A command, from one of a few sessions and connections.
+#[derive(Clone, Debug)]
+struct Step {
+    act: Act,
+    session: i64,
+    conn: u64,
+    /// How far the number of the command is from the one that is due.
+    skew: i64,
+    /// Whether the entry ends here, and whether a new term begins then.
+    ends: bool,
+    new_term: bool,
+    /// What each replica does behind the entry.
+    pauses: [Pause; 3],
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Pause {
+    None,
+    Checkpoint,
+    Restart,
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let names = prop_oneof![Just("a"), Just("b"), Just("c")];
+    prop::collection::vec(names, 1..4)
+        .prop_map(|names| names.iter().map(|name| format!("/{name}")).collect())
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let flags = prop_oneof![Just(0), Just(0), Just(1), Just(2), Just(3), Just(9)];
+    prop_oneof![
+        6 => (path(), flags, any::<bool>())
+            .prop_map(|(path, flags, private)| Act::Create { path, flags, private }),
+        3 => path().prop_map(|path| Act::Delete { path }),
+        3 => (path(), 0..50_usize).prop_map(|(path, len)| Act::SetData { path, len }),
+        1 => path().prop_map(|path| Act::SetAcl { path }),
+        2 => prop::collection::vec((any::<bool>(), path()), 0..5).prop_map(Act::Multi),
+        3 => Just(Act::NewSession),
+        2 => Just(Act::Attach),
+        1 => Just(Act::Close),
+        1 => Just(Act::Expire),
+        1 => path().prop_map(|path| Act::DeleteContainer { path }),
+    ]
+}
+
+fn pause() -> impl Strategy<Value = Pause> {
+    prop_oneof![
+        6 => Just(Pause::None),
+        1 => Just(Pause::Checkpoint),
+        1 => Just(Pause::Restart),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let skew = prop_oneof![8 => Just(0), 1 => Just(-1), 1 => Just(1)];
+    let rest = (skew, any::<bool>(), prop::bool::weighted(0.05), [pause(), pause(), pause()]);
+    (act(), 1..4_i64, 1..4_u64, rest).prop_map(
+        |(act, session, conn, (skew, ends, new_term, pauses))| Step {
+            act,
+            session,
+            conn,
+            skew,
+            ends,
+            new_term,
+            pauses,
+        },
+    )
+}
+
+/// One entry of the log.
+struct Entry {
+    epoch: u32,
+    payload: Bytes,
+    pauses: [Pause; 3],
+}
+
+/// Writes the log down, and follows the sessions so that most commands are the ones that are due.
+fn write_log(steps: &[Step]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut due: BTreeMap<i64, (u64, i64)> = BTreeMap::new();
+    let mut epoch = 1;
+    let mut buffer = BytesMut::zeroed(HEADER_LEN);
+    let mut count = 0;
+    for (at, step) in steps.iter().enumerate() {
+        push_step(&mut buffer, step, &mut due);
+        count += 1;
+        if step.ends || at + 1 == steps.len() {
+            let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
+            let header = EntryHeader { time_ms: at as i64 * 10, policy, count };
+            let batch = std::mem::replace(&mut buffer, BytesMut::zeroed(HEADER_LEN));
+            entries.push(Entry { epoch, payload: seal_batch(batch, &header), pauses: step.pauses });
+            count = 0;
+            epoch += u32::from(step.new_term);
+        }
+    }
+    entries
+}
+
+fn push_step(buffer: &mut BytesMut, step: &Step, due: &mut BTreeMap<i64, (u64, i64)>) {
+    let mut body = BytesMut::new();
+    let conn = ConnId { server: 1, boot: 2, number: step.conn };
+    let (owner, next) = due.get(&step.session).copied().unwrap_or((step.conn, 1));
+    let mut origin = Origin { session: SessionId(step.session), conn, seq: 0 };
+    let op = match &step.act {
+        Act::NewSession => {
+            due.entry(step.session).or_insert((step.conn, 1));
+            Op::CreateSession { timeout_ms: 4000 }
+        }
+        Act::Attach => {
+            due.entry(step.session).and_modify(|owner| *owner = (step.conn, 1));
+            Op::AttachSession { timeout_ms: 5000 }
+        }
+        Act::Expire => {
+            due.remove(&step.session);
+            Op::ExpireSession { owner: ConnId { number: owner, ..conn } }
+        }
+        Act::DeleteContainer { path } => Op::DeleteContainer { path },
+        Act::Close => {
+            origin.seq = (next + step.skew) as u64;
+            if step.conn == owner && step.skew == 0 {
+                due.remove(&step.session);
+            }
+            Op::CloseSession
+        }
+        act => {
+            origin.seq = (next + step.skew) as u64;
+            if step.conn == owner && step.skew == 0 {
+                due.entry(step.session).and_modify(|(_, next)| *next += 1);
+            }
+            let request = request(act);
+            request.encode(&mut body);
+            Op::Request { op_code: request.op_code().into(), body: &body }
+        }
+    };
+    let identities = encode_identities(&[user(step.conn)]);
+    push_command(buffer, &Command { origin, identities: &identities, op });
+}
+
+fn user(number: u64) -> Id {
+    Id::new("digest", format!("user{number}:hash="))
+}
+
+fn request(act: &Act) -> Request<'_> {
+    static DATA: [u8; 64] = [b'x'; 64];
+    let create = |path: &'_ str, flags, acl| CreateRequest {
+        path: path.to_owned().into(),
+        data: None,
+        acl: Some(acl),
+        flags,
+    };
+    match act {
+        Act::Create { path, flags, private } => {
+            let acl =
+                if *private { vec![Acl { perms: Perms::ALL, id: user(1) }] } else { Acl::open() };
+            Request::Create2(create(path, *flags, acl))
+        }
+        Act::Delete { path } => Request::Delete(DeleteRequest { path: path.into(), version: -1 }),
+        Act::SetData { path, len } => Request::SetData(SetDataRequest {
+            path: path.into(),
+            data: Some(&DATA[..*len]),
+            version: -1,
+        }),
+        Act::SetAcl { path } => Request::SetAcl(SetAclRequest {
+            path: path.into(),
+            acl: Some(vec![Acl { perms: Perms::ALL, id: user(2) }]),
+            version: -1,
+        }),
+        Act::Multi(ops) => {
+            let op = |(creates, path): &(bool, String)| {
+                if *creates {
+                    MultiOp::Create(create(path, 2, Acl::open()))
+                } else {
+                    MultiOp::Delete(DeleteRequest { path: path.clone().into(), version: -1 })
+                }
+            };
+            Request::Multi(MultiRequest { ops: ops.iter().map(op).collect() })
+        }
+        Act::NewSession | Act::Attach | Act::Close | Act::Expire | Act::DeleteContainer { .. } => {
+            Request::Ping
+        }
+    }
+}
+
+/// Takes events that nobody waits for.
+struct Nobody;
+
+impl EventSink for Nobody {
+    fn event(&mut self, _: Event<'_>) {}
+}
+
+/// The rows that a disk holds, by table and key.
+type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
+
+/// A replica with its disk.
+#[derive(Default)]
+struct Server {
+    replica: Replica,
+    rows: Rows,
+    /// The first entry that the rows do not hold.
+    next: usize,
+}
+
+impl Server {
+    fn apply(&mut self, entry: &Entry) -> Vec<Outcome> {
+        let (header, mut rest) = open_entry(&entry.payload).expect("its own encoding");
+        let EntryHeader { time_ms, policy, count } = header;
+        let stamp = Stamp { epoch: entry.epoch, time_ms, policy };
+        let apply = |number| {
+            let command = next_command(&mut rest, number).expect("its own encoding");
+            self.replica.apply(&stamp, &command, &mut Nobody).expect("it decodes").outcome
+        };
+        (0..count).map(apply).collect()
+    }
+
+    fn checkpoint(&mut self, next: usize) {
+        for row in self.replica.take_checkpoint().rows() {
+            let (table, key, value) = match row {
+                CheckpointRow::Node(key, value) => (0, key.to_vec(), value.map(|v| v.to_vec())),
+                CheckpointRow::Session(key, value) => (1, key.to_vec(), value),
+                CheckpointRow::Meta(value) => (2, META_KEY.to_vec(), Some(value)),
+            };
+            match value {
+                Some(value) => self.rows.insert((table, key), value),
+                None => self.rows.remove(&(table, key)),
+            };
+        }
+        self.next = next;
+    }
+
+    /// Loses what is in memory, loads the rows, and applies the log behind them again.
+    fn restart(&mut self, log: &[Entry]) {
+        self.replica = restore(&self.rows).expect("its own rows");
+        for entry in &log[self.next..] {
+            self.apply(entry);
+        }
+    }
+}
+
+fn restore(rows: &Rows) -> Result<Replica, RestoreError> {
+    let mut restore = Restore::default();
+    for ((table, key), value) in rows {
+        match table {
+            0 => restore.node(key, value)?,
+            1 => restore.session(key, value)?,
+            _ => restore.meta(key, value)?,
+        }
+    }
+    restore.finish()
+}
+
+fn assert_same(one: &Replica, other: &Replica) {
+    assert_eq!(one.last_zxid(), other.last_zxid());
+    assert_eq!(one.last_time_ms(), other.last_time_ms());
+    assert_eq!(one.tree().digest(), other.tree().digest());
+    assert_eq!(one.tree().digest(), one.tree().recomputed_digest());
+    let sessions = |replica: &Replica| -> Vec<_> {
+        replica.sessions().iter().map(|(id, record)| (id, record.clone())).collect()
+    };
+    assert_eq!(sessions(one), sessions(other));
+}
+
+proptest! {
+    #[test]
+    fn one_log_makes_one_state(steps in prop::collection::vec(step(), 1..150)) {
+        // Whatever checkpoints and restarts the replicas have, after each entry they have the same
+        // nodes, sessions, zxid and time, and gave each command the same outcome.
+        let log = write_log(&steps);
+        let mut servers: [Server; 3] = Default::default();
+        for (at, entry) in log.iter().enumerate() {
+            let outcomes = servers.each_mut().map(|server| server.apply(entry));
+            assert_eq!(outcomes[0], outcomes[1]);
+            assert_eq!(outcomes[0], outcomes[2]);
+            for (server, pause) in servers.iter_mut().zip(entry.pauses) {
+                match pause {
+                    Pause::None => {}
+                    Pause::Checkpoint => server.checkpoint(at + 1),
+                    Pause::Restart => server.restart(&log[..=at]),
+                }
+            }
+            assert_same(&servers[0].replica, &servers[1].replica);
+            assert_same(&servers[0].replica, &servers[2].replica);
+        }
+    }
+}
+
+/// A server with nodes of several kinds and a session, and all of it on disk.
+fn server_on_disk() -> Server {
+    let step = |act| Step {
+        act,
+        session: 1,
+        conn: 1,
+        skew: 0,
+        ends: true,
+        new_term: false,
+        pauses: [Pause::None; 3],
+    };
+    let create =
+        |path: &str, flags| step(Act::Create { path: path.to_owned(), flags, private: false });
+    let log = write_log(&[
+        step(Act::NewSession),
+        create("/a", 0),
+        create("/a/b", 1),
+        step(Act::SetData { path: "/a".to_owned(), len: 40 }),
+        step(Act::SetAcl { path: "/a/b".to_owned() }),
+    ]);
+    let mut server = Server::default();
+    for entry in &log {
+        server.apply(entry);
+    }
+    server.checkpoint(log.len());
+    assert_same(&restore(&server.rows).expect("its own rows"), &server.replica);
+    server
+}
+
+#[test]
+fn rows_cut_anywhere_are_refused() {
+    // A row that ends too early is an error that says which table it is of, never a panic.
+    let server = server_on_disk();
+    for ((table, key), value) in &server.rows {
+        for len in 0..value.len() {
+            let mut rows = server.rows.clone();
+            rows.insert((*table, key.clone()), value[..len].to_vec());
+            let error = restore(&rows).expect_err("a cut row");
+            let of_table = match error {
+                RestoreError::Tree(_) | RestoreError::Digest { .. } => 0,
+                RestoreError::Session(_) => 1,
+                RestoreError::Meta => 2,
+                RestoreError::Format(_) => 3,
+            };
+            assert_eq!(of_table, *table, "{} bytes of {}", len, key.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn changed_bytes_of_nodes_are_noticed() {
+    // No byte of a node can change without the digest, or the row itself, showing it.
+    let server = server_on_disk();
+    let nodes = server.rows.iter().filter(|((table, _), _)| *table == 0);
+    for ((table, key), value) in nodes {
+        for at in 0..value.len() {
+            let mut rows = server.rows.clone();
+            let mut damaged = value.clone();
+            damaged[at] ^= 0x41;
+            rows.insert((*table, key.clone()), damaged);
+            assert!(restore(&rows).is_err(), "byte {at} of {}", key.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn missing_and_foreign_rows_are_refused() {
+    // Without a node, without the row about the whole, or with rows of a newer server, nothing is
+    // restored; the error says which it is.
+    let server = server_on_disk();
+    let without = |table: u8, key: &[u8]| {
+        let mut rows = server.rows.clone();
+        assert!(rows.remove(&(table, key.to_vec())).is_some());
+        restore(&rows).map(drop)
+    };
+    let missing_leaf = without(0, b"/a/b");
+    assert!(matches!(missing_leaf, Err(RestoreError::Digest { .. })), "{missing_leaf:?}");
+    let missing_parent = without(0, b"/a");
+    assert!(matches!(missing_parent, Err(RestoreError::Tree(_))), "{missing_parent:?}");
+    assert_eq!(without(2, META_KEY), Err(RestoreError::Meta));
+    for table in [1, 2] {
+        let mut rows = server.rows.clone();
+        for ((_, _), value) in rows.iter_mut().filter(|((of, _), _)| *of == table) {
+            value[0] = 200;
+        }
+        assert_eq!(restore(&rows).map(drop), Err(RestoreError::Format(200)));
+    }
+    let mut restore = Restore::default();
+    assert_eq!(restore.meta(b"other", &[1]), Err(RestoreError::Meta));
+    assert_eq!(restore.session(b"short", &[1]), Err(RestoreError::Session(b"short".to_vec())));
+}
+
+#[test]
+fn nothing_makes_a_fresh_replica() {
+    // A new server has no rows: its state is the fresh one.
+    assert_same(&restore(&Rows::new()).expect("no rows"), &Replica::default());
+}
