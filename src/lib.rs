@@ -21,6 +21,7 @@ pub mod net;
 pub mod server;
 pub mod storage;
 
+pub mod admin;
 pub mod bench;
 pub mod cli;
 pub mod telemetry;

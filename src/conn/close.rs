@@ -1,5 +1,7 @@
 //! Why a connection ends.
 
+use crate::telemetry::CloseKind;
+
 /// Why a connection ends; said once in the log, where it is the client's or the operator's business.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CloseReason {
@@ -75,23 +77,15 @@ pub enum CloseReason {
     /// The socket ended or failed.
     #[error("the client went away")]
     Disconnected,
+    /// An operator had this server let some of its clients go.
+    #[error("an operator shed the connection")]
+    Shed,
     /// The server stops, or lost contact to the ensemble.
     #[error("the server stops")]
     ServerStops,
 }
 
 impl CloseReason {
-    /// Whether the client sent bytes that are no request.
-    pub fn is_malformed(&self) -> bool {
-        matches!(
-            self,
-            Self::BadHandshake(_)
-                | Self::BadHeader(_)
-                | Self::UnknownOperation(_)
-                | Self::BadFrame(_)
-        )
-    }
-
     /// Whether an operator should read of it at the default log level: something is wrong with the
     /// client, or was tried that must not be.
     pub fn is_suspicious(&self) -> bool {
@@ -114,7 +108,33 @@ impl CloseReason {
             | Self::Stale(_)
             | Self::Idle(_)
             | Self::Disconnected
+            | Self::Shed
             | Self::ServerStops => false,
+        }
+    }
+
+    /// The kind under which it is counted.
+    pub fn kind(&self) -> CloseKind {
+        match self {
+            Self::SessionClosed => CloseKind::SessionClosed,
+            Self::SessionEnded => CloseKind::SessionEnded,
+            Self::SessionMoved => CloseKind::SessionMoved,
+            Self::SessionRefused => CloseKind::SessionRefused,
+            Self::ClientAhead { .. } => CloseKind::ClientAhead,
+            Self::BadHandshake(_)
+            | Self::BadHeader(_)
+            | Self::UnknownOperation(_)
+            | Self::BadFrame(_) => CloseKind::Malformed,
+            Self::Throttled => CloseKind::Throttled,
+            Self::LargeRequests { .. } => CloseKind::LargeRequests,
+            Self::Stale(_) => CloseKind::Stale,
+            Self::AuthFailed(_) | Self::AuthRequired => CloseKind::NotAuthenticated,
+            Self::Unavailable => CloseKind::Unavailable,
+            Self::SlowReader { .. } => CloseKind::SlowReader,
+            Self::Idle(_) => CloseKind::Idle,
+            Self::Disconnected => CloseKind::Disconnected,
+            Self::Shed => CloseKind::Shed,
+            Self::ServerStops => CloseKind::ServerStops,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The first packet: a new session, a session resumed, or no session.
 
 use jute_proto::{
-    ConnectRequest, ConnectResponse, Encode, Reader, SessionId, begin_frame, end_frame,
+    ConnectRequest, ConnectResponse, Encode, OpCode, Reader, SessionId, begin_frame, end_frame,
     session_password,
 };
 
@@ -39,6 +39,7 @@ impl Conn {
         let timeout_ms = self.timeout_ms;
         let op = if request.session_id == SessionId(0) {
             self.session = log.next_session_id();
+            view.stats.count_op(OpCode::CreateSession);
             Op::CreateSession { timeout_ms }
         } else {
             let known = view.replica.sessions().get(request.session_id).is_some();

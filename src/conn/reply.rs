@@ -85,7 +85,8 @@ impl Conn {
         let frame = begin_frame(&mut self.out);
         ReplyHeader { xid: Xid::NOTIFICATION, zxid, err: 0 }.encode(&mut self.out);
         WatcherEvent::new(event_type, path).encode(&mut self.out);
-        end_frame(&mut self.out, frame);
+        let len = end_frame(&mut self.out, frame);
+        around.stats.watch_bytes.add(len as u64);
         self.sent(around);
     }
 
@@ -95,7 +96,6 @@ impl Conn {
         around.stats.packets_sent.increment();
         let waiting = self.out.len();
         if waiting > around.settings.output_len_max && self.close_reason().is_none() {
-            around.stats.slow_readers_closed.increment();
             self.out.clear();
             self.close(CloseReason::SlowReader { waiting });
         }

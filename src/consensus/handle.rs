@@ -127,6 +127,11 @@ impl Consensus {
         self.dir.disk_full()
     }
 
+    /// The data directory that it writes.
+    pub fn data_dir(&self) -> &DataDir {
+        &self.dir
+    }
+
     /// Stops taking part. Nothing is applied after this returns.
     pub async fn shutdown(&self) {
         self.dir.state().close();

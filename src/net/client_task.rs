@@ -41,11 +41,14 @@ pub(super) async fn run(
         () = stop.cancelled() => return,
     };
     match first {
-        Err(_) => tracing::debug!("{peer}: sent nothing for {patience:?}: closed"),
+        Err(_) => {
+            shared.stats.sessionless_expired.increment();
+            tracing::debug!("{peer}: sent nothing for {patience:?}: closed");
+        }
         Ok(Err(error)) => tracing::debug!("{peer}: {error}"),
         Ok(Ok(false)) => {}
         Ok(Ok(true)) => match Word::parse(&input[..4]) {
-            Some(word) => four_letter::serve(shared, word, &mut stream, &mut input).await,
+            Some(word) => four_letter::serve(shared, word, &mut stream, peer, &mut input).await,
             None => Task::new(shared, stream, peer, input).run(stop).await,
         },
     }
@@ -296,8 +299,11 @@ impl<'a> Task<'a> {
     fn report(&self, reason: &CloseReason) {
         let conn = self.client.conn.lock();
         let (peer, session) = (conn.peer(), conn.session());
-        if reason.is_malformed() {
-            self.shared.stats.malformed_closed.increment();
+        if matches!(reason, CloseReason::Idle(_)) && !conn.is_open() {
+            self.shared.stats.sessionless_expired.increment();
+        }
+        if matches!(reason, CloseReason::Stale(_)) {
+            self.shared.stats.stale_requests.increment();
         }
         if reason.is_suspicious() {
             tracing::warn!("{peer}, session {session}: closed: {reason}");

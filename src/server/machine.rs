@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use jute_proto::EventType;
+
 use super::clients::Touched;
+use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine};
@@ -21,11 +24,13 @@ const COMMANDS_PER_LOCK: u32 = 64;
 pub(super) struct Machine {
     shared: Arc<Shared>,
     touched: Touched,
+    /// The last entry applied.
+    index: u64,
 }
 
 impl Machine {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, touched: Touched::default() }
+        Self { shared, touched: Touched::default(), index: 0 }
     }
 
     fn apply_batch(&mut self, term: u64, payload: &[u8]) -> Result<(), EntryError> {
@@ -34,6 +39,8 @@ impl Machine {
         // ZooKeeper's epoch has 32 bits; terms grow by elections and never get near.
         let epoch = u32::try_from(term).unwrap_or(u32::MAX);
         let stamp = Stamp { epoch, time_ms: header.time_ms, policy: header.policy };
+        shared.stats.batch_commands.record(u64::from(header.count));
+        shared.stats.commands_applied.add(u64::from(header.count));
         let mut number = 0;
         while number < header.count {
             let mut replica = shared.replica.write();
@@ -56,8 +63,11 @@ impl Machine {
         stamp: &Stamp,
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
-        let mut delivery = Delivery { shared, around, touched: &mut self.touched };
+        let touched = &mut self.touched;
+        let mut delivery = Delivery { shared, around, touched, told: Told::default() };
         let Applied { outcome, displaced } = replica.apply(stamp, command, &mut delivery)?;
+        delivery.told.count(shared);
+        keep_digest(shared, replica);
         track_session(shared, command, &outcome);
         let expired = matches!(command.op, Op::ExpireSession { .. });
         self.answer(shared, View { replica, around }, command, outcome);
@@ -115,6 +125,14 @@ fn report_quotas(shared: &Shared) {
     }
 }
 
+/// Keeps the digest of the tree now and then.
+fn keep_digest(shared: &Shared, replica: &Replica) {
+    let zxid = replica.last_zxid();
+    if DigestLog::wants(zxid) {
+        shared.digests.lock().add(DigestRecord { zxid, digest: replica.tree().digest() });
+    }
+}
+
 /// Keeps the deadlines in step with the sessions.
 fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
     match outcome {
@@ -137,10 +155,12 @@ struct Delivery<'a> {
     shared: &'a Shared,
     around: Surroundings<'a>,
     touched: &'a mut Touched,
+    told: Told,
 }
 
 impl EventSink for Delivery<'_> {
     fn event(&mut self, event: Event<'_>) {
+        self.told.add(self.shared, &event);
         if let Some(client) = self.shared.clients.get(event.watcher) {
             client.conn.lock().notify(self.around, &event);
             self.touched.add(&client);
@@ -148,8 +168,34 @@ impl EventSink for Delivery<'_> {
     }
 }
 
+/// How many watchers were told of the change at hand.
+#[derive(Default)]
+struct Told {
+    change: Option<(EventType, String)>,
+    watchers: u64,
+}
+
+impl Told {
+    fn add(&mut self, shared: &Shared, event: &Event<'_>) {
+        let same =
+            |(kind, path): &(EventType, String)| *kind == event.event_type && path == event.path;
+        if !self.change.as_ref().is_some_and(same) {
+            self.count(shared);
+            self.change = Some((event.event_type, event.path.to_owned()));
+        }
+        self.watchers += 1;
+    }
+
+    fn count(&mut self, shared: &Shared) {
+        if let Some((event_type, _)) = self.change.take() {
+            shared.stats.count_watchers(event_type, std::mem::take(&mut self.watchers));
+        }
+    }
+}
+
 impl StateMachine for Machine {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
+        self.index = entry.index;
         let Some(payload) = entry.payload else { return Ok(()) };
         self.apply_batch(entry.term, payload).map_err(|error| {
             Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term))
@@ -162,7 +208,13 @@ impl StateMachine for Machine {
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
-        Box::new(Rows(self.shared.replica.write().take_checkpoint()))
+        let mut replica = self.shared.replica.write();
+        self.shared.checkpoints.lock().add(CheckpointNote {
+            index: self.index,
+            zxid: replica.last_zxid(),
+            time_ms: self.shared.clock.wall_ms(),
+        });
+        Box::new(Rows(replica.take_checkpoint()))
     }
 
     fn install(

@@ -4,6 +4,7 @@
 //! * [`shared`]: what all tasks of a server look at.
 //! * [`clients`]: the open connections, by number.
 //! * [`machine`]: applies committed entries and hands outcomes and events to the connections.
+//! * [`history`]: what the server remembers for operators.
 //! * [`expiry_task`] and [`container_task`]: what the leader proposes by itself.
 //!
 //! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
@@ -14,6 +15,7 @@ mod clock;
 mod container_task;
 mod error;
 mod expiry_task;
+mod history;
 mod large_requests;
 mod machine;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
@@ -24,6 +26,7 @@ mod shared;
 pub use clients::{Client, Clients};
 pub use clock::Clock;
 pub use error::ServeError;
+pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
 pub use server::Server;
 pub use shared::Shared;

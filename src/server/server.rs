@@ -12,6 +12,7 @@ use super::machine::{Machine, restore};
 use super::settings::{policy, settings};
 use super::shared::Shared;
 use super::{container_task, expiry_task};
+use crate::admin;
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role};
 use crate::net::Listener;
@@ -42,6 +43,9 @@ impl Server {
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
         let listener = Listener::bind(&config.clients)?;
         let client_addr = listener.local_addr();
+        // From here on the address in use counts, which has a port where the file says 0.
+        let mut config = config;
+        config.clients.addr = client_addr;
         let boot = boot_number();
         let settings = settings(&config);
         let shared = Arc::new(Shared::new(config, settings, replica, boot));
@@ -53,6 +57,8 @@ impl Server {
         let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
         let proposer = Proposer::start(&consensus, options, seal(Arc::clone(&shared)));
         shared.start_with(consensus.clone(), proposer);
+        // What was counted while the log was read again happened before.
+        admin::reading::reset(&shared);
         give_sessions_time(&shared);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));

@@ -1,7 +1,7 @@
 //! What all tasks of a server look at.
 
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jute_proto::SessionId;
@@ -9,11 +9,12 @@ use parking_lot::{Mutex, RwLock};
 
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
 use super::settings::connection_throttle;
 use crate::config::Config;
 use crate::conn::{CloseReason, Propose, Refusal, Settings, Surroundings, View};
-use crate::consensus::{Consensus, ProposeError, Proposer};
+use crate::consensus::{Consensus, ProposeError, Proposer, Role};
 use crate::replica::entry::push_command;
 use crate::replica::{Command, Replica};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
@@ -25,6 +26,8 @@ const WAITING_BYTES_HIGH: usize = 16 << 20;
 
 /// How long they wait before they look again.
 const BYTES_STALL: Duration = Duration::from_millis(5);
+/// ZooKeeper's default of what `gtmk` answers.
+const TRACE_MASK_DEFAULT: i64 = 306;
 
 /// What all tasks of a server look at.
 #[derive(Debug)]
@@ -43,6 +46,13 @@ pub struct Shared {
     pub clock: Clock,
     /// The deadlines of the sessions, kept by the leader.
     pub expiry: Mutex<Expiry>,
+    /// Digests of the tree at some of the last writes (`hash`).
+    pub digests: Mutex<DigestLog>,
+    /// The last checkpoints (`last_snapshot`).
+    pub checkpoints: Mutex<CheckpointNotes>,
+    /// The number that `gtmk` and `stmk` exchange. It selects nothing: what is logged is chosen with
+    /// `--log`.
+    pub trace_mask: AtomicI64,
     session_ids: Mutex<SessionIds>,
     /// How fast connections may come, where that is limited.
     throttle: Option<Mutex<ConnectionThrottle>>,
@@ -78,6 +88,9 @@ impl Shared {
             stats: ServerStats::default(),
             clock,
             expiry,
+            digests: Mutex::default(),
+            checkpoints: Mutex::default(),
+            trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
             session_ids,
             engine: OnceLock::new(),
             server,
@@ -94,6 +107,15 @@ impl Shared {
     /// The consensus, once the server has started.
     pub fn consensus(&self) -> Option<&Consensus> {
         self.engine.get().map(|engine| &engine.consensus)
+    }
+
+    /// Whether clients are served: the server has started and has not stopped.
+    pub fn is_serving(&self) -> bool {
+        self.consensus().is_some_and(|consensus| match consensus.status().role {
+            Role::Leader => true,
+            Role::Follower | Role::Learner => consensus.status().leader.is_some(),
+            Role::Candidate | Role::Stopped => false,
+        })
     }
 
     /// What connections always need to know.
@@ -180,6 +202,7 @@ impl Shared {
 
     /// A connection is gone: its watches go, its session stays.
     pub fn disconnect(&self, client: &Client, reason: CloseReason) {
+        self.stats.count_close(reason.kind());
         let id = {
             let mut conn = client.conn.lock();
             conn.close(reason);

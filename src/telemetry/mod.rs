@@ -1,5 +1,23 @@
 //! What the server counts of itself, for the four-letter words, the admin pages and Prometheus.
+//!
+//! * [`ServerStats`]: what is counted while the server works, by [`Counter`]s and [`Spread`]s.
+//! * [`catalogue`]: every number with its name and meaning; the one source of the surfaces.
+//! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.
 
+mod catalogue;
+mod close_kind;
+mod counter;
+mod flat;
+pub mod prometheus;
+mod spread;
 mod stats;
 
-pub use stats::{Counter, Extremes, ServerStats, Spread};
+pub use catalogue::{
+    Gauges, Metric, ProcessGauges, QUANTILES, RaftGauges, StorageSpreads, Summary, Value,
+    catalogue, to_ms,
+};
+pub use close_kind::CloseKind;
+pub use counter::Counter;
+pub use flat::{Number, flatten, rounded};
+pub use spread::{Extremes, Spread};
+pub use stats::ServerStats;

@@ -1,114 +1,10 @@
-//! Counters that any thread may add to at any time.
+//! What a server counts while it works.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use jute_proto::{EventType, OpCode};
 
-use jute_proto::OpCode;
-
-/// A number that only grows, until someone resets it.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one.
-    pub fn increment(&self) {
-        self.add(1);
-    }
-
-    /// Counts several.
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
-    }
-
-    /// The count.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
-    /// Starts anew at 0.
-    pub fn reset(&self) {
-        self.0.store(0, Relaxed);
-    }
-}
-
-/// How a measured value is spread: how often, the sum, the least, the greatest, the last.
-#[derive(Debug)]
-pub struct Spread {
-    count: AtomicU64,
-    sum: AtomicU64,
-    min: AtomicU64,
-    max: AtomicU64,
-    last: AtomicU64,
-}
-
-impl Default for Spread {
-    fn default() -> Self {
-        Self {
-            count: AtomicU64::new(0),
-            sum: AtomicU64::new(0),
-            min: AtomicU64::new(u64::MAX),
-            max: AtomicU64::new(0),
-            last: AtomicU64::new(0),
-        }
-    }
-}
-
-/// A reading of a [`Spread`].
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Extremes {
-    /// How many values there were.
-    pub count: u64,
-    /// Their sum.
-    pub sum: u64,
-    /// The least, 0 without any.
-    pub min: u64,
-    /// The greatest, 0 without any.
-    pub max: u64,
-    /// The last one, 0 without any.
-    pub last: u64,
-}
-
-impl Extremes {
-    /// The mean, 0 without any value.
-    pub fn mean(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
-    }
-}
-
-impl Spread {
-    /// Adds a value.
-    pub fn record(&self, value: u64) {
-        self.count.fetch_add(1, Relaxed);
-        self.sum.fetch_add(value, Relaxed);
-        self.last.store(value, Relaxed);
-        if value < self.min.load(Relaxed) {
-            self.min.fetch_min(value, Relaxed);
-        }
-        if value > self.max.load(Relaxed) {
-            self.max.fetch_max(value, Relaxed);
-        }
-    }
-
-    /// Reads it. Values that come in at the same time may be counted in part.
-    pub fn read(&self) -> Extremes {
-        let count = self.count.load(Relaxed);
-        Extremes {
-            count,
-            sum: self.sum.load(Relaxed),
-            min: if count == 0 { 0 } else { self.min.load(Relaxed) },
-            max: self.max.load(Relaxed),
-            last: self.last.load(Relaxed),
-        }
-    }
-
-    /// Starts anew.
-    pub fn reset(&self) {
-        self.count.store(0, Relaxed);
-        self.sum.store(0, Relaxed);
-        self.min.store(u64::MAX, Relaxed);
-        self.max.store(0, Relaxed);
-        self.last.store(0, Relaxed);
-    }
-}
+use super::close_kind::CloseKind;
+use super::counter::Counter;
+use super::spread::Spread;
 
 /// How many operation codes are counted: one for each, by place in [`OpCode::ALL`].
 const OPS: usize = OpCode::ALL.len();
@@ -124,6 +20,8 @@ pub struct ServerStats {
     pub bytes_received: Counter,
     /// Bytes to clients.
     pub bytes_sent: Counter,
+    /// Bytes of watch events.
+    pub watch_bytes: Counter,
     /// Time from the arrival of a request to its reply, in microseconds.
     pub latency_us: Spread,
     /// The same for reads alone.
@@ -132,6 +30,10 @@ pub struct ServerStats {
     pub write_latency_us: Spread,
     /// Sizes of replies in bytes.
     pub response_bytes: Spread,
+    /// Commands of an entry of the log.
+    pub batch_commands: Spread,
+    /// Commands applied.
+    pub commands_applied: Counter,
     /// Requests that wait for their place in the log: in now, minus out.
     pub writes_proposed: Counter,
     /// Writes that were answered, whose connection ended, or that were refused.
@@ -140,6 +42,8 @@ pub struct ServerStats {
     pub connection_requests: Counter,
     /// Connections that were turned away at the door.
     pub connections_rejected: Counter,
+    /// Connections that ended before they had sent a handshake.
+    pub sessionless_expired: Counter,
     /// Sessions resumed.
     pub sessions_resumed: Counter,
     /// Sessions that ended for silence.
@@ -148,10 +52,6 @@ pub struct ServerStats {
     pub requests_too_large: Counter,
     /// Replies over the limit that most clients have.
     pub replies_too_large: Counter,
-    /// Connections that ended because their client did not read.
-    pub slow_readers_closed: Counter,
-    /// Connections that ended because of bytes that are no request.
-    pub malformed_closed: Counter,
     /// Credentials that were refused.
     pub auth_failures: Counter,
     /// Requests answered `THROTTLEDOP`.
@@ -162,6 +62,18 @@ pub struct ServerStats {
     pub refused_disk_full: Counter,
     /// Operations that went over a quota, whether or not they were refused.
     pub quotas_exceeded: Counter,
+    /// Requests that became stale while they waited (`request_stale_latency_check`), each of which
+    /// ended its connection.
+    pub stale_requests: Counter,
+    /// Watchers told of each creation that anyone watched.
+    pub created_watchers: Spread,
+    /// Watchers told of each deletion that anyone watched.
+    pub deleted_watchers: Spread,
+    /// Watchers told of each change of data that anyone watched.
+    pub changed_watchers: Spread,
+    /// Watchers told of each change of a node's children that anyone watched.
+    pub children_watchers: Spread,
+    closed: [Counter; CloseKind::ALL.len()],
     ops: [Counter; OPS],
 }
 
@@ -172,25 +84,33 @@ impl Default for ServerStats {
             packets_sent: Counter::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
+            watch_bytes: Counter::default(),
             latency_us: Spread::default(),
             read_latency_us: Spread::default(),
             write_latency_us: Spread::default(),
             response_bytes: Spread::default(),
+            batch_commands: Spread::default(),
+            commands_applied: Counter::default(),
             writes_proposed: Counter::default(),
             writes_finished: Counter::default(),
             connection_requests: Counter::default(),
             connections_rejected: Counter::default(),
+            sessionless_expired: Counter::default(),
             sessions_resumed: Counter::default(),
             sessions_expired: Counter::default(),
             requests_too_large: Counter::default(),
             replies_too_large: Counter::default(),
-            slow_readers_closed: Counter::default(),
-            malformed_closed: Counter::default(),
             auth_failures: Counter::default(),
             throttled_ops: Counter::default(),
             large_requests_rejected: Counter::default(),
             refused_disk_full: Counter::default(),
             quotas_exceeded: Counter::default(),
+            stale_requests: Counter::default(),
+            created_watchers: Spread::default(),
+            deleted_watchers: Spread::default(),
+            changed_watchers: Spread::default(),
+            children_watchers: Spread::default(),
+            closed: std::array::from_fn(|_| Counter::default()),
             ops: std::array::from_fn(|_| Counter::default()),
         }
     }
@@ -209,19 +129,84 @@ impl ServerStats {
         OpCode::ALL.iter().zip(&self.ops).map(|(op, counter)| (*op, counter.get()))
     }
 
+    /// Counts the end of a connection.
+    pub fn count_close(&self, kind: CloseKind) {
+        if let Some(at) = CloseKind::ALL.iter().position(|known| *known == kind) {
+            self.closed[at].increment();
+        }
+    }
+
+    /// How often connections ended in each way.
+    pub fn closed(&self) -> impl Iterator<Item = (CloseKind, u64)> {
+        CloseKind::ALL.into_iter().zip(&self.closed).map(|(kind, counter)| (kind, counter.get()))
+    }
+
+    /// Counts how many watchers one change told.
+    pub fn count_watchers(&self, event: EventType, watchers: u64) {
+        match event {
+            EventType::NodeCreated => self.created_watchers.record(watchers),
+            EventType::NodeDeleted => self.deleted_watchers.record(watchers),
+            EventType::NodeDataChanged => self.changed_watchers.record(watchers),
+            EventType::NodeChildrenChanged => self.children_watchers.record(watchers),
+            EventType::None
+            | EventType::DataWatchRemoved
+            | EventType::ChildWatchRemoved
+            | EventType::PersistentWatchRemoved => {}
+        }
+    }
+
     /// Writes that wait for their place in the log.
     pub fn outstanding(&self) -> u64 {
         self.writes_proposed.get().saturating_sub(self.writes_finished.get())
     }
 
-    /// Forgets what `srst` forgets: packets and latencies.
+    /// Forgets what `srst` forgets: everything but the writes that are under way.
     pub fn reset(&self) {
-        self.packets_received.reset();
-        self.packets_sent.reset();
-        self.latency_us.reset();
-        self.read_latency_us.reset();
-        self.write_latency_us.reset();
-        self.response_bytes.reset();
+        for counter in self.counters() {
+            counter.reset();
+        }
+        for spread in self.spreads() {
+            spread.reset();
+        }
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Counter> {
+        let counters = [
+            &self.packets_received,
+            &self.packets_sent,
+            &self.bytes_received,
+            &self.bytes_sent,
+            &self.watch_bytes,
+            &self.commands_applied,
+            &self.connection_requests,
+            &self.connections_rejected,
+            &self.sessionless_expired,
+            &self.sessions_resumed,
+            &self.sessions_expired,
+            &self.requests_too_large,
+            &self.replies_too_large,
+            &self.auth_failures,
+            &self.refused_disk_full,
+            &self.stale_requests,
+            &self.quotas_exceeded,
+            &self.throttled_ops,
+            &self.large_requests_rejected,
+        ];
+        counters.into_iter().chain(&self.closed).chain(&self.ops)
+    }
+
+    fn spreads(&self) -> [&Spread; 9] {
+        [
+            &self.latency_us,
+            &self.read_latency_us,
+            &self.write_latency_us,
+            &self.response_bytes,
+            &self.batch_commands,
+            &self.created_watchers,
+            &self.deleted_watchers,
+            &self.changed_watchers,
+            &self.children_watchers,
+        ]
     }
 }
 
@@ -230,25 +215,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_knows_its_extremes() {
-        // Mean, least, greatest and last of what was recorded; nothing before and after a reset.
-        let spread = Spread::default();
-        assert_eq!(spread.read(), Extremes::default());
-        for value in [5, 1, 3] {
-            spread.record(value);
-        }
-        assert_eq!(spread.read(), Extremes { count: 3, sum: 9, min: 1, max: 5, last: 3 });
-        assert!((spread.read().mean() - 3.0).abs() < f64::EPSILON);
-        spread.reset();
-        assert_eq!(spread.read(), Extremes::default());
-    }
-
-    #[test]
     fn each_operation_is_counted_for_itself() {
         // The counter of one operation does not move another's.
         let stats = ServerStats::default();
         stats.count_op(OpCode::GetData);
         assert_eq!(stats.ops().map(|(_, count)| count).sum::<u64>(), 1);
         assert!(stats.ops().any(|(op, count)| op == OpCode::GetData && count == 1));
+    }
+
+    #[test]
+    fn a_reset_spares_the_writes_under_way() {
+        // After `srst` the counts start anew, but a write that waits still counts as waiting.
+        let stats = ServerStats::default();
+        stats.writes_proposed.add(3);
+        stats.writes_finished.increment();
+        stats.packets_received.increment();
+        stats.count_close(CloseKind::Idle);
+        stats.count_watchers(EventType::NodeDeleted, 2);
+        stats.reset();
+        assert_eq!(stats.outstanding(), 2);
+        assert_eq!(stats.packets_received.get(), 0);
+        assert_eq!(stats.closed().map(|(_, count)| count).sum::<u64>(), 0);
+        assert_eq!(stats.deleted_watchers.read().count, 0);
     }
 }

@@ -16,6 +16,7 @@ use super::spare::SparePool;
 use super::writer::Writer;
 use super::{frame, recovery, segment};
 use crate::storage::{LogPosition, StorageError, Vote};
+use crate::telemetry::Spread;
 
 /// Called once, on the writer's thread, when an operation is on disk or has failed for good.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -120,6 +121,7 @@ impl RaftLog {
             queue: Mutex::default(),
             wake: Condvar::new(),
             write_blocked: AtomicBool::new(false),
+            flush_us: Spread::default(),
         });
         let spares = SparePool::start(files, options);
         let writer =
@@ -227,6 +229,11 @@ impl RaftLog {
         self.shared.write_blocked.load(Ordering::Relaxed) || self._threads.spares.disk_full()
     }
 
+    /// How long flushes took, in microseconds.
+    pub fn flush_us(&self) -> &Spread {
+        &self.shared.flush_us
+    }
+
     fn load(&self, source: Source) -> Result<LogEntry, StorageError> {
         let (file, place, position) = match source {
             Source::Memory(entry) => return Ok(entry),
@@ -270,6 +277,8 @@ pub(super) struct Shared {
     pub(super) wake: Condvar,
     /// Whether the writer waits for disk space.
     pub(super) write_blocked: AtomicBool,
+    /// How long flushes took, in microseconds.
+    pub(super) flush_us: Spread,
 }
 
 impl Shared {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::cache::Place;
 use super::file_system::LogFile;
@@ -253,7 +254,9 @@ impl Writer {
     }
 
     /// Makes all written frames durable.
+    #[expect(clippy::disallowed_methods, reason = "flushes are measured, nothing depends on it")]
     fn flush(&mut self) -> io::Result<()> {
+        let start = Instant::now();
         while let Err(error) = self.current().file.sync() {
             self.wait_for_space(error)?;
             // A failed flush may have dropped the pages: hand them to the system again.
@@ -261,6 +264,7 @@ impl Writer {
                 self.current().file.write_at(frame, *offset)?;
             }
         }
+        self.shared.flush_us.record_elapsed(start.elapsed());
         self.shared.write_blocked.store(false, Ordering::Relaxed);
         self.durable = self.tail.sequence - 1;
         if let Some((_, frame)) = self.unflushed.pop() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use redb::{
@@ -11,6 +12,7 @@ use redb::{
 use super::backend::{Direct, Overlay, Patience, StateFile};
 use super::reader::StateReader;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
+use crate::telemetry::Spread;
 
 /// The format of the tables that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
@@ -64,6 +66,8 @@ struct Shared {
     database: Database,
     path: PathBuf,
     patience: Arc<Patience>,
+    /// How long checkpoints took, in microseconds.
+    checkpoint_us: Spread,
 }
 
 impl StateDb {
@@ -100,7 +104,8 @@ impl StateDb {
         let database = builder()
             .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
-        let shared = Shared { database, path: path.to_path_buf(), patience };
+        let checkpoint_us = Spread::default();
+        let shared = Shared { database, path: path.to_path_buf(), patience, checkpoint_us };
         let state = Self { shared: Arc::new(shared) };
         state.check_format()?;
         Ok(state)
@@ -132,17 +137,20 @@ impl StateDb {
     ///
     /// [`StorageError::Database`], and what the source returns. The previous checkpoint stands
     /// then.
+    #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
         source: &dyn RowSource,
         mark: &CheckpointMark,
     ) -> Result<CheckpointSize, StorageError> {
+        let start = Instant::now();
         let transaction = self.begin_write()?;
         let mut writer = Writer::open(&transaction, &self.shared.path)?;
         source.rows(&mut |row| writer.put(row))?;
         let size = writer.size;
         drop(writer);
         self.finish(transaction, mark)?;
+        self.shared.checkpoint_us.record_elapsed(start.elapsed());
         Ok(size)
     }
 
@@ -174,6 +182,11 @@ impl StateDb {
     /// Whether a checkpoint waits for disk space.
     pub fn disk_full(&self) -> bool {
         self.shared.patience.is_waiting()
+    }
+
+    /// How long checkpoints took, in microseconds.
+    pub fn checkpoint_us(&self) -> &Spread {
+        &self.shared.checkpoint_us
     }
 
     /// Lets a checkpoint that waits for disk space fail, so that the server can stop.

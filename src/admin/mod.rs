@@ -1,0 +1,12 @@
+//! The operator's view of a running server.
+//!
+//! * [`reading`]: what a server shows of itself, read at one moment into plain values. The
+//!   four-letter words and the pages format these and look at nothing else.
+//! * [`environment`] and [`process`]: what the machine says.
+
+pub mod environment;
+pub mod process;
+pub mod reading;
+mod version;
+
+pub use version::VERSION;

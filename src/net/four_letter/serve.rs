@@ -1,0 +1,103 @@
+//! Which words are answered, and with what.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::dump::{Dump, by_end};
+use super::text;
+use super::word::Word;
+use crate::admin::{environment, reading};
+use crate::server::Shared;
+
+/// How long a client may take to read the answer.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Answers a word and closes the connection. `input` begins with the word.
+pub(in crate::net) async fn serve(
+    shared: &Shared,
+    word: Word,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    input: &mut BytesMut,
+) {
+    shared.stats.packets_received.increment();
+    input.advance(4);
+    let exchange = async {
+        let mask = if word == Word::Stmk { read_mask(stream, input).await? } else { 0 };
+        stream.write_all(answer(shared, word, peer, mask).as_bytes()).await?;
+        stream.shutdown().await
+    };
+    // The client may be gone; there is nobody to tell.
+    let _ = tokio::time::timeout(LINGER, exchange).await;
+}
+
+/// The eight bytes behind `stmk`.
+async fn read_mask(stream: &mut TcpStream, input: &mut BytesMut) -> std::io::Result<i64> {
+    while input.len() < 8 {
+        if stream.read_buf(input).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(input.get_i64())
+}
+
+fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
+    if !shared.config.words.allows(word.name()) {
+        return text::refusal(word.name());
+    }
+    let serving = shared.is_serving();
+    if !serving && !word.needs_no_service() {
+        return text::NOT_SERVING.to_owned();
+    }
+    match word {
+        Word::Ruok => "imok".to_owned(),
+        Word::Isro if !serving => "null".to_owned(),
+        Word::Isro => if reading::is_read_only(shared) { "ro" } else { "rw" }.to_owned(),
+        Word::Srvr => text::srvr(&reading::server(shared)),
+        Word::Stat => text::stat(&reading::server(shared), &reading::connections(shared), asking),
+        Word::Cons => text::cons(&reading::connections(shared), asking),
+        Word::Mntr => text::mntr(reading::mode(shared), &reading::metrics(shared)),
+        Word::Conf => text::properties(&reading::settings(shared)),
+        Word::Envi => format!("Environment:\n{}", text::properties(&environment::list())),
+        Word::Dirs => {
+            let sizes = reading::sizes(shared);
+            let (data, log) = (sizes.data_dir_bytes, sizes.log_dir_bytes);
+            format!("datadir_size: {data}\nlogdir_size: {log}\n")
+        }
+        Word::Dump => dump(shared).text(),
+        Word::Wchs => text::wchs(reading::watch_summary(shared)),
+        Word::Wchc => text::watches(&reading::watches_by_session(shared)),
+        Word::Wchp => text::watches(&reading::watches_by_path(shared)),
+        Word::Hash => text::hash(&reading::digests(shared)),
+        Word::Crst => {
+            reading::reset_connections(shared);
+            "Connection stats reset.\n".to_owned()
+        }
+        Word::Srst => {
+            reading::reset(shared);
+            "Server stats reset.\n".to_owned()
+        }
+        Word::Gtmk => shared.trace_mask.load(Ordering::Relaxed).to_string(),
+        Word::Stmk => {
+            shared.trace_mask.store(mask, Ordering::Relaxed);
+            mask.to_string()
+        }
+    }
+}
+
+fn dump(shared: &Shared) -> Dump {
+    let (now_ms, wall_ms) = (shared.clock.now_us() / 1000, shared.clock.wall_ms());
+    let to_wall_ms = |at_ms: u64| wall_ms + at_ms.cast_signed() - now_ms.cast_signed();
+    let tick_ms = u64::from(shared.config.sessions.tick_time_ms.max(1));
+    let sessions = reading::expiring_sessions(shared).into_iter();
+    Dump {
+        sessions: sessions.map(|(at_ms, ids)| (to_wall_ms(at_ms), ids)).collect(),
+        ephemerals: reading::ephemerals(shared),
+        connections: by_end(reading::connections(shared), tick_ms, to_wall_ms),
+    }
+}
