@@ -53,31 +53,44 @@ pub struct Report {
 }
 
 impl Tool {
-    /// Runs the suite `name` against `server`, with further arguments.
+    /// Runs the suite `name` against `server`.
     ///
     /// # Panics
     ///
     /// When the client is not installed, a scenario fails, or the suite does not end well.
-    pub fn run(self, name: &str, server: &Server, arguments: &[&str]) -> Report {
+    pub fn run(self, name: &str, server: &Server) -> Report {
+        let process = self.start(name, server);
+        finish(process, name)
+    }
+
+    /// Runs the suite `name`, and `fault` when the suite says `ready`; it is told the end of the
+    /// fault by a file `over` in its current folder.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_through(
+        self,
+        name: &str,
+        server: &mut Server,
+        fault: impl FnOnce(&mut Server),
+    ) -> Report {
+        let mut process = self.start(name, server);
+        within(SUITE_PATIENCE, "the suite is ready", || {
+            let log = process.log();
+            assert!(process.exited().is_none(), "{name} ended before it was ready:\n{log}");
+            log.lines().any(|line| line == "ready").then_some(())
+        });
+        fault(server);
+        std::fs::write(server.folder().join("over"), "").expect("the end is told");
+        finish(process, name)
+    }
+
+    fn start(self, name: &str, server: &Server) -> Process {
         let log = server.folder().join(format!("{name}.log"));
         let mut command = self.command(name);
-        command.arg(server.connect_string()).args(arguments).current_dir(server.folder());
-        let mut process = Process::start(&mut command, &log);
-        let status = within_suite(&mut process, name);
-        let output = process.log();
-        let failed: Vec<&str> = output.lines().filter(|line| line.starts_with("FAIL ")).collect();
-        let passed: Vec<String> = output
-            .lines()
-            .filter_map(|line| line.strip_prefix("ok "))
-            .map(ToOwned::to_owned)
-            .collect();
-        assert!(
-            status && failed.is_empty() && !passed.is_empty(),
-            "{name}: {} passed, {} failed: {failed:#?}\n{output}",
-            passed.len(),
-            failed.len(),
-        );
-        Report { passed, output }
+        command.arg(server.connect_string()).current_dir(server.folder());
+        Process::start(&mut command, &log)
     }
 
     fn command(self, name: &str) -> Command {
@@ -106,6 +119,21 @@ impl Tool {
             }
         }
     }
+}
+
+fn finish(mut process: Process, name: &str) -> Report {
+    let ended_well = within_suite(&mut process, name);
+    let output = process.log();
+    let failed: Vec<&str> = output.lines().filter(|line| line.starts_with("FAIL ")).collect();
+    let passed: Vec<String> =
+        output.lines().filter_map(|line| line.strip_prefix("ok ")).map(ToOwned::to_owned).collect();
+    assert!(
+        ended_well && failed.is_empty() && !passed.is_empty(),
+        "{name}: {} passed, {} failed: {failed:#?}\n{output}",
+        passed.len(),
+        failed.len(),
+    );
+    Report { passed, output }
 }
 
 /// Runs `zkCli.sh` on `server` with one command a line from `script`, and returns what it printed.

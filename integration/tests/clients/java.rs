@@ -9,11 +9,20 @@ fn server() -> Server {
 #[test]
 fn curator_recipes_coordinate_several_clients() {
     // Locks, leaders, caches, discovery, persistent nodes, transactions, counters and barriers.
-    Tool::Java.run("CuratorSuite", &server(), &[]);
+    Tool::Java.run("CuratorSuite", &server());
 }
 
 #[test]
 fn the_plain_java_client_has_every_call_answered() {
     // Persistent and recursive watches, removal, TTL and container nodes, multi reads, whoAmI.
-    Tool::Java.run("PlainSuite", &server(), &[]);
+    Tool::Java.run("PlainSuite", &server());
+}
+
+#[test]
+fn curator_goes_on_when_the_server_is_killed_and_comes_back() {
+    // Leadership, locks, caches and re-armed watches of a client outlive kill -9 of its server.
+    Tool::Java.run_through("RestartSuite", &mut server(), |server| {
+        server.kill();
+        server.start_again();
+    });
 }
