@@ -27,6 +27,7 @@
 pub mod client;
 pub mod command;
 pub mod compare;
+pub mod random;
 pub mod request;
 pub mod runner;
 pub mod script;

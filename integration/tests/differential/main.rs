@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use integration::differential::compare::UNEXPLAINED;
+use integration::differential::random::{self, Avoid};
 use integration::differential::{Script, compare, record};
 use integration::{Kind, Server, ServerOptions};
 
@@ -103,6 +104,34 @@ fn apache_zookeeper_answers_as_recorded() {
         return;
     }
     play_all(Kind::ZooKeeper, std::env::var("RECORD").is_ok_and(|what| what == "1"));
+}
+
+#[test]
+fn random_requests_are_answered_alike() {
+    // What nobody thought of is answered as Apache ZooKeeper answers it, where that is installed.
+    if !Kind::ZooKeeper.installed() {
+        println!("Apache ZooKeeper is not installed: nothing to compare random requests with");
+        return;
+    }
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+    };
+    let (seed, cases) = (number("SEED", 2026), number("RANDOM_CASES", 60));
+    let apache = start(Kind::ZooKeeper, &random::script(seed, 0, Avoid::Nothing));
+    let avoid = match variant(Kind::ZooKeeper, &apache) {
+        None => Avoid::Nothing,
+        Some(_) => Avoid::NewerThan38,
+    };
+    let script = random::script(seed, cases, avoid);
+    let grovekeeper = start(Kind::Grovekeeper, &script);
+    let (theirs, ours) = (script.run(apache.addr()), script.run(grovekeeper.addr()));
+    let found = random::disagreements(&script, (&theirs, &ours), avoid);
+    assert!(
+        found.is_empty(),
+        "{} of {cases} cases differ (- Apache, + Grovekeeper):\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 #[test]
