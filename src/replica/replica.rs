@@ -110,6 +110,9 @@ impl Replica {
         let origin = command.origin;
         self.last_time_ms = stamp.time_ms;
         Ok(match &command.op {
+            Op::CreateSession { .. } | Op::AttachSession { .. } if self.owns(&origin) => {
+                Outcome::Repeated.into()
+            }
             Op::CreateSession { timeout_ms } => {
                 self.advance(stamp);
                 if self.sessions.create(origin.session, *timeout_ms, origin.conn) {
@@ -146,12 +149,17 @@ impl Replica {
         })
     }
 
+    /// Whether the connection has the session already: it asked before, and what it sent since may
+    /// have been applied.
+    fn owns(&self, origin: &Origin) -> bool {
+        self.sessions.get(origin.session).is_some_and(|record| record.owner == origin.conn)
+    }
+
     fn attach(&mut self, origin: &Origin, timeout_ms: u32) -> Applied {
         match self.sessions.attach(origin.session, timeout_ms, origin.conn) {
-            Some(before) => Applied {
-                outcome: Outcome::SessionOpened { timeout_ms },
-                displaced: (before != origin.conn).then_some(before),
-            },
+            Some(before) => {
+                Applied { outcome: Outcome::SessionOpened { timeout_ms }, displaced: Some(before) }
+            }
             None => Outcome::SessionRefused.into(),
         }
     }

@@ -195,6 +195,7 @@ impl ConnRunner {
         match op {
             "close-session" => self.world.forge(origin, Op::CloseSession),
             "attach" => self.world.forge(origin, Op::AttachSession { timeout_ms: 6000 }),
+            "create-session" => self.world.forge(origin, Op::CreateSession { timeout_ms: 6000 }),
             op => {
                 let request = requests::parse(op, rest);
                 request.encode(&mut body);
