@@ -39,6 +39,8 @@ struct Step {
     act: Act,
     session: i64,
     conn: u64,
+    /// Whether it is the connection above that sends it, and not the one that has the session.
+    stranger: bool,
     /// How far the number of the command is from the one that is due.
     skew: i64,
     /// Whether the entry ends here, and whether a new term begins then.
@@ -57,19 +59,21 @@ enum Pause {
 
 fn path() -> impl Strategy<Value = String> {
     let names = prop_oneof![Just("a"), Just("b"), Just("c")];
-    prop::collection::vec(names, 1..4)
+    let depth = prop_oneof![4 => 1..2_usize, 2 => 2..3_usize, 1 => 3..4_usize];
+    depth
+        .prop_flat_map(move |depth| prop::collection::vec(names.clone(), depth))
         .prop_map(|names| names.iter().map(|name| format!("/{name}")).collect())
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let flags = prop_oneof![Just(0), Just(0), Just(1), Just(2), Just(3), Just(9)];
     prop_oneof![
-        6 => (path(), flags, any::<bool>())
+        12 => (path(), flags, prop::bool::weighted(0.1))
             .prop_map(|(path, flags, private)| Act::Create { path, flags, private }),
-        3 => path().prop_map(|path| Act::Delete { path }),
-        3 => (path(), 0..50_usize).prop_map(|(path, len)| Act::SetData { path, len }),
+        4 => path().prop_map(|path| Act::Delete { path }),
+        6 => (path(), 0..50_usize).prop_map(|(path, len)| Act::SetData { path, len }),
         1 => path().prop_map(|path| Act::SetAcl { path }),
-        2 => prop::collection::vec((any::<bool>(), path()), 0..5).prop_map(Act::Multi),
+        6 => prop::collection::vec((any::<bool>(), path()), 0..5).prop_map(Act::Multi),
         3 => Just(Act::NewSession),
         2 => Just(Act::Attach),
         1 => Just(Act::Close),
@@ -87,13 +91,16 @@ fn pause() -> impl Strategy<Value = Pause> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let skew = prop_oneof![8 => Just(0), 1 => Just(-1), 1 => Just(1)];
-    let rest = (skew, any::<bool>(), prop::bool::weighted(0.05), [pause(), pause(), pause()]);
+    let skew = prop_oneof![16 => Just(0), 1 => Just(-1), 1 => Just(1)];
+    let stranger = prop::bool::weighted(0.1);
+    let rest =
+        ((stranger, skew), any::<bool>(), prop::bool::weighted(0.05), [pause(), pause(), pause()]);
     (act(), 1..4_i64, 1..4_u64, rest).prop_map(
-        |(act, session, conn, (skew, ends, new_term, pauses))| Step {
+        |(act, session, conn, ((stranger, skew), ends, new_term, pauses))| Step {
             act,
             session,
             conn,
+            stranger,
             skew,
             ends,
             new_term,
@@ -133,42 +140,74 @@ fn write_log(steps: &[Step]) -> Vec<Entry> {
 
 fn push_step(buffer: &mut BytesMut, step: &Step, due: &mut BTreeMap<i64, (u64, i64)>) {
     let mut body = BytesMut::new();
-    let conn = ConnId { server: 1, boot: 2, number: step.conn };
     let (owner, next) = due.get(&step.session).copied().unwrap_or((step.conn, 1));
-    let mut origin = Origin { session: SessionId(step.session), conn, seq: 0 };
+    let claims = matches!(
+        step.act,
+        Act::Create { .. }
+            | Act::Delete { .. }
+            | Act::SetData { .. }
+            | Act::SetAcl { .. }
+            | Act::Multi(_)
+            | Act::Close
+    );
+    let number = if claims && !step.stranger { owner } else { step.conn };
+    let conn = ConnId { server: 1, boot: 2, number };
+    let seq = if claims { (next + step.skew) as u64 } else { 0 };
+    let origin = Origin { session: SessionId(step.session), conn, seq };
     let op = match &step.act {
-        Act::NewSession => {
-            due.entry(step.session).or_insert((step.conn, 1));
-            Op::CreateSession { timeout_ms: 4000 }
-        }
-        Act::Attach => {
-            due.entry(step.session).and_modify(|owner| *owner = (step.conn, 1));
-            Op::AttachSession { timeout_ms: 5000 }
-        }
-        Act::Expire => {
-            due.remove(&step.session);
-            Op::ExpireSession { owner: ConnId { number: owner, ..conn } }
-        }
+        Act::NewSession => Op::CreateSession { timeout_ms: 4000 },
+        Act::Attach => Op::AttachSession { timeout_ms: 5000 },
+        Act::Expire => Op::ExpireSession { owner: ConnId { number: owner, ..conn } },
         Act::DeleteContainer { path } => Op::DeleteContainer { path },
-        Act::Close => {
-            origin.seq = (next + step.skew) as u64;
-            if step.conn == owner && step.skew == 0 {
-                due.remove(&step.session);
-            }
-            Op::CloseSession
-        }
-        act => {
-            origin.seq = (next + step.skew) as u64;
-            if step.conn == owner && step.skew == 0 {
-                due.entry(step.session).and_modify(|(_, next)| *next += 1);
-            }
-            let request = request(act);
+        Act::Close => Op::CloseSession,
+        Act::Create { .. }
+        | Act::Delete { .. }
+        | Act::SetData { .. }
+        | Act::SetAcl { .. }
+        | Act::Multi(_) => {
+            let request = request(&step.act);
             request.encode(&mut body);
             Op::Request { op_code: request.op_code().into(), body: &body }
         }
     };
     let identities = encode_identities(&[user(step.conn)]);
     push_command(buffer, &Command { origin, identities: &identities, op });
+    follow(step, number, due);
+}
+
+/// What the command does to the sessions, as far as the log's writer needs to know.
+fn follow(step: &Step, conn: u64, due: &mut BTreeMap<i64, (u64, i64)>) {
+    let granted = due.get(&step.session).is_some_and(|(owner, _)| *owner == conn) && step.skew == 0;
+    match &step.act {
+        Act::NewSession => {
+            due.entry(step.session).or_insert((conn, 1));
+        }
+        Act::Attach => {
+            due.entry(step.session).and_modify(|owner| *owner = (conn, 1));
+        }
+        Act::Expire => {
+            due.remove(&step.session);
+        }
+        Act::Close if granted => {
+            due.remove(&step.session);
+        }
+        Act::Create { .. }
+        | Act::Delete { .. }
+        | Act::SetData { .. }
+        | Act::SetAcl { .. }
+        | Act::Multi(_)
+            if granted =>
+        {
+            due.entry(step.session).and_modify(|(_, next)| *next += 1);
+        }
+        Act::Create { .. }
+        | Act::Delete { .. }
+        | Act::SetData { .. }
+        | Act::SetAcl { .. }
+        | Act::Multi(_)
+        | Act::Close
+        | Act::DeleteContainer { .. } => {}
+    }
 }
 
 fn user(number: u64) -> Id {
@@ -324,6 +363,7 @@ fn server_on_disk() -> Server {
         act,
         session: 1,
         conn: 1,
+        stranger: false,
         skew: 0,
         ends: true,
         new_term: false,
