@@ -213,10 +213,7 @@ pub fn sizes(shared: &Shared) -> DataSizes {
     let Some(dir) = shared.consensus().map(Consensus::data_dir) else {
         return DataSizes::default();
     };
-    DataSizes {
-        data_dir_bytes: file_bytes(dir.path()),
-        log_dir_bytes: file_bytes(&dir.path().join("log")),
-    }
+    DataSizes { data_dir_bytes: file_bytes(dir.path()), log_dir_bytes: file_bytes(dir.log_path()) }
 }
 
 /// The length of the files right in a folder; 0 where it cannot be read.

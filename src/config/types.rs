@@ -100,11 +100,6 @@ pub struct SessionsConfig {
     pub min_timeout_ms: i32,
     /// The longest timeout a client gets (`maxSessionTimeout`, else twenty ticks).
     pub max_timeout_ms: i32,
-    /// Whether sessions that never enter the log are offered (`localSessionsEnabled`).
-    pub local_enabled: bool,
-    /// Whether a local session that creates an ephemeral node becomes a global one
-    /// (`localSessionsUpgradingEnabled`).
-    pub local_upgrading: bool,
 }
 
 /// Sizes and counts that requests may not exceed.
@@ -139,8 +134,6 @@ pub struct ThrottleConfig {
     /// Whether a request older than its session's timeout is stale
     /// (`request_stale_latency_check`).
     pub stale_by_latency: bool,
-    /// Whether a request of a closed connection is stale (`request_stale_connection_check`).
-    pub stale_by_connection: bool,
     /// A request that waited longer is answered `THROTTLEDOP` (`throttled_op_wait_time`).
     /// `None` is off.
     pub throttled_op_wait_ms: Option<u64>,
@@ -169,8 +162,6 @@ pub struct ConnectionThrottle {
     pub decrease_ratio: f64,
     /// Whether connections take tokens by kind of session (`connection_throttle_weight_enabled`).
     pub weighted: bool,
-    /// Tokens of a new local session (`connection_throttle_local_session_weight`).
-    pub local_weight: u32,
     /// Tokens of a resumed session (`connection_throttle_renew_session_weight`).
     pub renew_weight: u32,
     /// Tokens of a new global session (`connection_throttle_global_session_weight`).
@@ -396,8 +387,6 @@ impl SessionsConfig {
             tick_time_ms,
             min_timeout_ms: ticks_ms(tick_time_ms, 2),
             max_timeout_ms: ticks_ms(tick_time_ms, 20),
-            local_enabled: false,
-            local_upgrading: false,
         }
     }
 }
@@ -426,7 +415,6 @@ impl Default for ThrottleConfig {
             stall_ms: 100,
             drop_stale: true,
             stale_by_latency: false,
-            stale_by_connection: true,
             throttled_op_wait_ms: None,
             connections: ConnectionThrottle::default(),
         }
@@ -444,7 +432,6 @@ impl Default for ConnectionThrottle {
             drop_decrease: 0.002,
             decrease_ratio: 0.0,
             weighted: false,
-            local_weight: 1,
             renew_weight: 2,
             global_weight: 3,
         }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::checkpoints::Checkpoints;
 use super::error::Fatal;
 use super::log_store::LogStore;
-use super::state_machine::{Committed, Machine, StateMachine};
+use super::state_machine::{CheckpointLimits, Committed, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, OpenOptions, Row, RowSource, StorageError};
 
@@ -47,7 +47,8 @@ impl StoreBuilder<TypeConfig, LogStore, Machine<Nothing>, TempDir> for Builder {
         let dir = DataDir::open(temp.path(), &options).unwrap();
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
-        let machine = Machine::new(Nothing, dir.state().clone(), checkpoints, u64::MAX).unwrap();
+        let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
+        let machine = Machine::new(Nothing, dir.state().clone(), checkpoints, limits).unwrap();
         Ok((temp, LogStore::new(dir.log().clone()), machine))
     }
 }

@@ -12,7 +12,7 @@ use super::error::{Fatal, StartError};
 use super::handle::Consensus;
 use super::log_store::LogStore;
 use super::network::NoNetwork;
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
 
@@ -49,6 +49,8 @@ pub struct ConsensusConfig {
     /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
     /// log that a restart replays.
     pub checkpoint_bytes: u64,
+    /// Likewise when this many entries were applied (`snapCount`).
+    pub checkpoint_entries: u64,
     /// Entries kept in the log behind a checkpoint, so that a server that is a little behind can
     /// be brought up with entries instead of the whole state.
     pub entries_kept: u64,
@@ -62,6 +64,7 @@ impl ConsensusConfig {
             members: BTreeMap::from([(server, String::new())]),
             timings: Timings::default(),
             checkpoint_bytes: 64 << 20,
+            checkpoint_entries: 100_000,
             entries_kept: 1000,
         }
     }
@@ -91,7 +94,7 @@ impl Consensus {
             machine,
             dir.state().clone(),
             Arc::clone(&checkpoints),
-            config.checkpoint_bytes,
+            CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
         )
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());

@@ -75,8 +75,17 @@ pub(super) struct Machine<M> {
     membership: StoredMembership,
     /// Log bytes applied since the last checkpoint was begun.
     bytes_since_checkpoint: u64,
-    /// A checkpoint is begun when there are this many.
-    checkpoint_bytes: u64,
+    /// Entries applied since then.
+    entries_since_checkpoint: u64,
+    /// A checkpoint is begun when there are this many of either.
+    limits: CheckpointLimits,
+}
+
+/// How much may be applied before a checkpoint is begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CheckpointLimits {
+    pub(super) bytes: u64,
+    pub(super) entries: u64,
 }
 
 /// What an entry costs in the log beside its payload, about.
@@ -87,7 +96,7 @@ impl<M: StateMachine> Machine<M> {
         machine: M,
         state: StateDb,
         checkpoints: Arc<Checkpoints>,
-        checkpoint_bytes: u64,
+        limits: CheckpointLimits,
     ) -> Result<Self, Fatal> {
         let mark = state.mark()?;
         Ok(Self {
@@ -97,7 +106,8 @@ impl<M: StateMachine> Machine<M> {
             applied: mark.position.map(log_id),
             membership: membership::decode_stored(&mark.membership)?,
             bytes_since_checkpoint: 0,
-            checkpoint_bytes,
+            entries_since_checkpoint: 0,
+            limits,
         })
     }
 
@@ -105,6 +115,7 @@ impl<M: StateMachine> Machine<M> {
     pub(super) fn begin_checkpoint(&mut self) -> bool {
         let Some(slot) = self.checkpoints.reserve() else { return false };
         self.bytes_since_checkpoint = 0;
+        self.entries_since_checkpoint = 0;
         let mark = CheckpointMark {
             position: self.applied.as_ref().map(position),
             membership: membership::encode_stored(&self.membership),
@@ -126,6 +137,7 @@ impl<M: StateMachine> Machine<M> {
             }
         };
         self.bytes_since_checkpoint += ENTRY_OVERHEAD_BYTES;
+        self.entries_since_checkpoint += 1;
         let at = position(&log_id);
         self.machine.apply(Committed { term: at.term, index: at.index, payload })?;
         self.applied = Some(log_id);
@@ -158,7 +170,9 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         if let Some(failure) = self.checkpoints.failure() {
             return Err(io::Error::other(failure));
         }
-        if self.bytes_since_checkpoint >= self.checkpoint_bytes {
+        if self.bytes_since_checkpoint >= self.limits.bytes
+            || self.entries_since_checkpoint >= self.limits.entries
+        {
             self.begin_checkpoint();
         }
         Ok(())
@@ -196,6 +210,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.bytes_since_checkpoint = 0;
+        self.entries_since_checkpoint = 0;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOpti
 use crate::net::Listener;
 use crate::replica::EntryHeader;
 use crate::replica::entry::{HEADER_LEN, seal_batch};
-use crate::storage::{DataDir, OpenOptions};
+use crate::storage::{DataDir, OpenOptions, StorageError};
 
 /// A running server.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let server = config.ensemble.my_id.max(1);
         let data_dir = config.data.dir.clone();
-        let dir = DataDir::open(&data_dir, &OpenOptions::new(server))?;
+        let dir = open_data_dir(&config, server)?;
         let replica = restore(&mut dir.state().reader()?.rows())?
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
         let listener = Listener::bind(&config.clients)?;
@@ -47,11 +48,14 @@ impl Server {
         let mut config = config;
         config.clients.addr = client_addr;
         let boot = boot_number();
+        let consensus_config = ConsensusConfig {
+            checkpoint_entries: config.data.checkpoint_after_entries,
+            ..ConsensusConfig::standalone(server)
+        };
         let settings = settings(&config);
         let shared = Arc::new(Shared::new(config, settings, replica, boot));
         let machine = Machine::new(Arc::clone(&shared));
-        let consensus =
-            Consensus::start(ConsensusConfig::standalone(server), &dir, machine).await?;
+        let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         consensus.wait_until_leader().await?;
         consensus.read_barrier().await?;
         let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
@@ -95,6 +99,20 @@ impl Server {
         self.tasks.wait().await;
         self.consensus.shutdown().await;
     }
+}
+
+fn open_data_dir(config: &Config, server: u64) -> Result<DataDir, StorageError> {
+    let data = &config.data;
+    if !data.create_dirs {
+        for dir in [&data.dir, &data.log_dir] {
+            let action = "find, while datadir.autocreate is false, the directory";
+            std::fs::metadata(dir).map_err(StorageError::io(action, dir))?;
+        }
+    }
+    let mut options = OpenOptions::new(server);
+    options.log_dir = Some(data.log_dir.clone());
+    options.log.slow_flush = Duration::from_millis(data.slow_fsync_warning_ms);
+    DataDir::open(&data.dir, &options)
 }
 
 /// After a start every session gets its full timeout.

@@ -9,6 +9,7 @@ use fs4::fs_std::FileExt as _;
 
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
+use super::log_place::{ELSEWHERE, LogPlace};
 use super::{StateDb, StorageError};
 use crate::storage::log;
 
@@ -16,7 +17,6 @@ const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
 const IDENTITY_UNFINISHED: &str = "identity.tmp";
 const STATE: &str = "state.redb";
-const LOG: &str = "log";
 
 /// How a data directory is opened.
 #[derive(Clone, Debug)]
@@ -28,12 +28,15 @@ pub struct OpenOptions {
     pub cluster: Option<ClusterId>,
     /// Sizes of the log.
     pub log: LogOptions,
+    /// A directory of its own for the log (`dataLogDir`); `None`, or the data directory itself, for
+    /// a folder in the data directory. Chosen when the data directory is made.
+    pub log_dir: Option<PathBuf>,
 }
 
 impl OpenOptions {
     /// Any ensemble, and the usual sizes.
     pub fn new(server: u64) -> Self {
-        Self { server, cluster: None, log: LogOptions::default() }
+        Self { server, cluster: None, log: LogOptions::default(), log_dir: None }
     }
 }
 
@@ -44,8 +47,9 @@ pub struct DataDir {
     identity: Identity,
     log: RaftLog,
     state: StateDb,
-    /// Holds the lock; declared last, so that it is released after all else is closed.
-    _lock: Arc<File>,
+    log_path: PathBuf,
+    /// Hold the locks; declared last, so that they are released after all else is closed.
+    _locks: Arc<(File, Option<File>)>,
 }
 
 impl DataDir {
@@ -57,7 +61,11 @@ impl DataDir {
     /// was changed.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, StorageError> {
         let known = look(path, options)?;
-        let lock = lock(path)?;
+        let place = LogPlace::look(path, known, options)?;
+        let own_lock = lock(path)?;
+        let (log_lock, of_log) = place.open(options)?;
+        let cluster = of_log.map(|identity| identity.cluster).or(options.cluster);
+        let options = &OpenOptions { cluster, ..options.clone() };
         let identity = match known {
             Some(identity) => identity,
             // Another process may have been first: what counts is what is there under the lock.
@@ -66,14 +74,20 @@ impl DataDir {
                 None => initialize(path, options)?,
             },
         };
-        let log_path = path.join(LOG);
+        let log_path = place.path();
         make_directory(&log_path)?;
         // Both are judged before either is changed.
         let log = ReadLog::read(Arc::new(OsDirectory::new(&log_path)), &options.log)?;
         let state = StateDb::open(&path.join(STATE))?;
         let log = log.open()?;
         sync(path)?;
-        Ok(Self { path: path.to_path_buf(), identity, log, state, _lock: Arc::new(lock) })
+        let locks = Arc::new((own_lock, log_lock));
+        Ok(Self { path: path.to_path_buf(), identity, log, state, log_path, _locks: locks })
+    }
+
+    /// The folder of the log.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
     }
 
     /// Where it is.
@@ -103,7 +117,7 @@ impl DataDir {
 }
 
 /// Judges a directory without touching it: its identity, or `None` when a new one may be made.
-fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageError> {
+pub(super) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageError> {
     let names = match fs::read_dir(path) {
         Ok(entries) => entries
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -132,7 +146,7 @@ fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageE
 
 /// A directory without identity may hold nothing but what an interrupted first start leaves.
 fn check_empty(path: &Path, names: &[String]) -> Result<(), StorageError> {
-    let ours = [LOCK, IDENTITY_UNFINISHED, "lost+found", "myid"];
+    let ours = [LOCK, IDENTITY_UNFINISHED, ELSEWHERE, "lost+found", "myid"];
     let Some(other) = names.iter().find(|name| !ours.contains(&name.as_str())) else {
         return Ok(());
     };
@@ -145,7 +159,7 @@ fn check_empty(path: &Path, names: &[String]) -> Result<(), StorageError> {
     Err(StorageError::Foreign { path: path.to_path_buf(), what })
 }
 
-fn lock(path: &Path) -> Result<File, StorageError> {
+pub(super) fn lock(path: &Path) -> Result<File, StorageError> {
     make_directory(path)?;
     let file = path.join(LOCK);
     let mut options = File::options();
@@ -160,7 +174,7 @@ fn lock(path: &Path) -> Result<File, StorageError> {
 
 /// Writes the identity of a new directory. It comes first: whatever else is in the directory, it
 /// is known to be ours.
-fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
+pub(super) fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
     let cluster = match options.cluster {
         Some(cluster) => cluster,
         None => random_cluster()?,

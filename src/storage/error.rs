@@ -64,6 +64,14 @@ pub enum StorageError {
         /// What was found, and what to do.
         what: String,
     },
+    /// The log is not where the configuration says.
+    #[error("the data directory {}: {what}. Nothing was changed", path.display())]
+    LogPlace {
+        /// The data directory.
+        path: PathBuf,
+        /// Where the log is, and what to do.
+        what: String,
+    },
     /// The directory belongs to another server or ensemble.
     #[error(
         "{} belongs to {found}, but this is {expected}. Nothing was changed. Check the data \

@@ -25,6 +25,7 @@ mod data_dir;
 mod error;
 mod identity;
 pub mod log;
+mod log_place;
 mod position;
 mod row;
 pub mod state;

@@ -130,3 +130,64 @@ fn a_damaged_state_is_refused() {
     let error = refused(temp.path(), &options());
     assert!(error.to_string().contains("state.redb"), "{error}");
 }
+
+/// A log directory of its own is made with the data directory, and belongs to it from then on.
+#[test]
+fn a_log_directory_belongs_to_its_data_directory() {
+    let temp = tempfile::tempdir().unwrap();
+    let (data, log) = (temp.path().join("data"), temp.path().join("disk2/log"));
+    let apart = OpenOptions { log_dir: Some(log.clone()), ..options() };
+    let opened = DataDir::open(&data, &apart).unwrap();
+    let identity = opened.identity();
+    assert_eq!(opened.log_path(), log.join("log"));
+    assert!(!data.join("log").exists());
+    let in_use = DataDir::open(&temp.path().join("other"), &apart).expect_err("it is locked");
+    assert!(matches!(in_use, StorageError::InUse { .. }), "{in_use}");
+    drop(opened);
+    assert_eq!(DataDir::open(&data, &apart).unwrap().identity(), identity);
+    // Found again where it was moved to.
+    let moved = temp.path().join("disk3");
+    fs::rename(&log, &moved).unwrap();
+    let lost = refused(&data, &apart).to_string();
+    assert!(lost.contains("disk2/log") && lost.contains("dataLogDir"), "{lost}");
+    let apart = OpenOptions { log_dir: Some(moved), ..options() };
+    assert_eq!(DataDir::open(&data, &apart).unwrap().identity(), identity);
+    // Without the setting an empty log would be begun.
+    let forgotten = refused(&data, &options()).to_string();
+    assert!(forgotten.contains("disk3") && forgotten.contains("dataLogDir"), "{forgotten}");
+    // The log of another data directory is not taken.
+    let other = temp.path().join("log-of-another");
+    DataDir::open(
+        &temp.path().join("another"),
+        &OpenOptions { log_dir: Some(other.clone()), ..options() },
+    )
+    .unwrap();
+    let foreign = refused(&data, &OpenOptions { log_dir: Some(other), ..options() });
+    assert!(matches!(foreign, StorageError::WrongOwner { .. }), "{foreign}");
+}
+
+/// A data directory that has its log inside keeps it there.
+#[test]
+fn a_log_stays_where_it_was_made() {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    let same = OpenOptions { log_dir: Some(temp.path().join("./data")), ..options() };
+    let identity = DataDir::open(&data, &options()).unwrap().identity();
+    assert_eq!(DataDir::open(&data, &same).unwrap().identity(), identity);
+    let apart = OpenOptions { log_dir: Some(temp.path().join("log")), ..options() };
+    let message = refused(&data, &apart).to_string();
+    assert!(message.contains("dataLogDir") && message.contains("stays there"), "{message}");
+    assert!(!temp.path().join("log").exists());
+}
+
+/// A first start that was interrupted between the two directories goes on.
+#[test]
+fn an_interrupted_first_start_with_a_log_directory_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let (data, log) = (temp.path().join("data"), temp.path().join("log"));
+    let apart = OpenOptions { log_dir: Some(log), ..options() };
+    DataDir::open(&data, &apart).unwrap();
+    fs::remove_file(data.join("identity")).unwrap();
+    fs::remove_file(data.join("state.redb")).unwrap();
+    assert!(DataDir::open(&data, &apart).is_ok());
+}

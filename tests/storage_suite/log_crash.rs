@@ -20,6 +20,7 @@ fn options() -> LogOptions {
         frame_bytes_soft_max: 400,
         low_water_bytes: 0,
         tick: Duration::from_millis(5),
+        ..LogOptions::default()
     }
 }
 

@@ -49,12 +49,6 @@ pub(super) static KEYS: &[Key] = &[
     set("maxSessionTimeout", "60000", |d, s| {
         put(&mut d.max_session_timeout_ms, session_timeout(s))
     }),
-    set("localSessionsEnabled", "false", |d, s| {
-        put(&mut d.config.sessions.local_enabled, s.value.bool())
-    }),
-    set("localSessionsUpgradingEnabled", "false", |d, s| {
-        put(&mut d.config.sessions.local_upgrading, s.value.bool())
-    }),
     // Limits.
     set("jute.maxbuffer", "1048575", |d, s| {
         put(&mut d.config.limits.jute_max_buffer, s.value.int(POSITIVE))
@@ -87,9 +81,6 @@ pub(super) static KEYS: &[Key] = &[
     set("request_stale_latency_check", "false", |d, s| {
         put(&mut d.config.throttle.stale_by_latency, s.value.bool())
     }),
-    set("request_stale_connection_check", "true", |d, s| {
-        put(&mut d.config.throttle.stale_by_connection, s.value.bool())
-    }),
     set("throttled_op_wait_time", "0", |d, s| {
         let wait_ms = s.value.limit()?;
         d.config.throttle.throttled_op_wait_ms = wait_ms.map(u64::from);
@@ -119,9 +110,6 @@ pub(super) static KEYS: &[Key] = &[
     }),
     set("connection_throttle_weight_enabled", "false", |d, s| {
         put(&mut d.config.throttle.connections.weighted, s.value.bool())
-    }),
-    set("connection_throttle_local_session_weight", "1", |d, s| {
-        put(&mut d.config.throttle.connections.local_weight, s.value.int(POSITIVE))
     }),
     set("connection_throttle_renew_session_weight", "2", |d, s| {
         put(&mut d.config.throttle.connections.renew_weight, s.value.int(POSITIVE))

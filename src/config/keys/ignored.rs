@@ -17,6 +17,8 @@ const OBSERVER: &str = "there are no observers yet that could use it";
 const QUORUM_SASL: &str = "SASL between servers is off";
 const DIGEST: &str = "a digest of the tree is always kept";
 const METRICS: &str = "metrics are served by the same threads as everything else";
+const LOCAL_SESSIONS: &str = "there are no sessions of one server alone";
+const CLOSED: &str = "what a connection sent last and nobody looked at goes with it";
 const SHUTDOWN: &str = "shutting down does not wait for worker threads";
 const PATH_STATS: &str = "statistics by path are not kept";
 const MESSAGES: &str = "the last messages between servers are not kept in a buffer";
@@ -114,4 +116,7 @@ pub(super) static KEYS: &[Key] = &[
     ignore("pathStats.topPathMax", "20", PATH_STATS),
     ignore("messageTracker.Enabled", "false", MESSAGES),
     ignore("messageTracker.BufferSize", "10", MESSAGES),
+    ignore("localSessionsUpgradingEnabled", "false", LOCAL_SESSIONS),
+    ignore("connection_throttle_local_session_weight", "1", LOCAL_SESSIONS),
+    ignore("request_stale_connection_check", "true", CLOSED),
 ];

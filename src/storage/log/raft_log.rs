@@ -35,6 +35,8 @@ pub struct LogOptions {
     /// How often an idle log looks at the free space and writes the committed position, and how
     /// long it waits before it tries again on a full disk.
     pub tick: Duration,
+    /// A flush that takes longer is worth a warning (`fsync.warningthresholdms`).
+    pub slow_flush: Duration,
 }
 
 impl Default for LogOptions {
@@ -45,6 +47,7 @@ impl Default for LogOptions {
             cache_bytes_max: 32 << 20,
             low_water_bytes: 32 << 20,
             tick: Duration::from_millis(200),
+            slow_flush: Duration::from_secs(1),
         }
     }
 }

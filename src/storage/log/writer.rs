@@ -264,7 +264,16 @@ impl Writer {
                 self.current().file.write_at(frame, *offset)?;
             }
         }
-        self.shared.flush_us.record_elapsed(start.elapsed());
+        let took = start.elapsed();
+        self.shared.flush_us.record_elapsed(took);
+        if took > self.options.slow_flush {
+            tracing::warn!(
+                "flushing the log took {} ms (fsync.warningthresholdms is {}): writes wait for the \
+                 disk",
+                took.as_millis(),
+                self.options.slow_flush.as_millis()
+            );
+        }
         self.shared.write_blocked.store(false, Ordering::Relaxed);
         self.durable = self.tail.sequence - 1;
         if let Some((_, frame)) = self.unflushed.pop() {
