@@ -180,7 +180,7 @@ impl Shared {
     /// (`throttled_op_wait_time`).
     pub fn waited_too_long(&self, waited_us: u64) -> bool {
         let limit = self.config.throttle.throttled_op_wait_ms;
-        limit.is_some_and(|limit_ms| waited_us / 1000 > limit_ms)
+        limit.is_some_and(|limit_ms| waited_us > limit_ms.saturating_mul(1000))
     }
 
     /// Proposes a command that no connection sent.
