@@ -43,8 +43,6 @@ pub(super) struct Draft {
     pub(super) min_session_timeout_ms: Option<Located<i32>>,
     /// `maxSessionTimeout`
     pub(super) max_session_timeout_ms: Option<Located<i32>>,
-    /// `jute.maxbuffer.extrasize`
-    pub(super) jute_extra_size: Option<usize>,
     /// `admin.serverAddress`
     pub(super) admin_host: Option<Located<String>>,
     /// Whether `metricsProvider.className` is the Prometheus one.
@@ -87,7 +85,6 @@ impl Draft {
             client_host: None,
             min_session_timeout_ms: None,
             max_session_timeout_ms: None,
-            jute_extra_size: None,
             admin_host: None,
             prometheus: false,
             metrics_host: None,

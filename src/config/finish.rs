@@ -9,9 +9,6 @@ use super::keys::SERVER_IDS;
 use super::servers::{HostPort, ServerRole, ServerSpec};
 use super::types::{Config, ticks_ms};
 
-/// The least value of `jute.maxbuffer.extrasize`, in bytes; smaller ones are raised to it.
-const JUTE_EXTRA_SIZE_MIN: usize = 1024;
-
 /// Schemes that a connection can authenticate with.
 const AUTH_SCHEMES: [&str; 2] = ["digest", "ip"];
 
@@ -19,7 +16,6 @@ const AUTH_SCHEMES: [&str; 2] = ["digest", "ip"];
 pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigError> {
     data(&mut draft, file)?;
     sessions(&mut draft, file)?;
-    limits(&mut draft);
     ensemble(&mut draft, file)?;
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
@@ -70,12 +66,6 @@ fn sessions(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     }
     (sessions.min_timeout_ms, sessions.max_timeout_ms) = (min_ms, max_ms);
     Ok(())
-}
-
-fn limits(draft: &mut Draft) {
-    let limits = &mut draft.config.limits;
-    let extra = draft.jute_extra_size.unwrap_or(limits.jute_max_buffer);
-    limits.jute_extra_size = extra.max(JUTE_EXTRA_SIZE_MIN);
 }
 
 fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {

@@ -107,9 +107,6 @@ pub struct SessionsConfig {
 pub struct LimitsConfig {
     /// The largest packet body, in bytes (`jute.maxbuffer`).
     pub jute_max_buffer: usize,
-    /// How far beyond `jute_max_buffer` a string inside a record may go, in bytes
-    /// (`jute.maxbuffer.extrasize`, at least 1024).
-    pub jute_extra_size: usize,
     /// Requests in flight on the whole server before it stops reading from connections that
     /// already wait for a reply (`globalOutstandingLimit`). `None` is no limit.
     pub global_outstanding: Option<u32>,
@@ -400,7 +397,6 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             jute_max_buffer: JUTE_MAX_BUFFER_DEFAULT,
-            jute_extra_size: JUTE_MAX_BUFFER_DEFAULT,
             global_outstanding: Some(1000),
             large_request_threshold_bytes: None,
             large_request_max_bytes: 100 * 1024 * 1024,

@@ -71,7 +71,6 @@ fn values_reach_the_settings_that_they_name() {
     assert!(config.features.enforce_quota && config.features.extended_types);
     assert!(config.features.skip_acl);
     assert_eq!(config.limits.jute_max_buffer, 0x40_0000);
-    assert_eq!(config.limits.jute_extra_size, 0x40_0000);
     assert_eq!(config.auth.digest_algorithm, DigestAlgorithm::Sha3_256);
     let names = ["blue".to_owned(), "green".to_owned()];
     assert_eq!(config.auth.ensemble_names.as_deref(), Some(&names[..]));

@@ -53,9 +53,6 @@ pub(super) static KEYS: &[Key] = &[
     set("jute.maxbuffer", "1048575", |d, s| {
         put(&mut d.config.limits.jute_max_buffer, s.value.int(POSITIVE))
     }),
-    set("jute.maxbuffer.extrasize", "1048575", |d, s| {
-        put(&mut d.jute_extra_size, s.value.int::<usize>(COUNT).map(Some))
-    }),
     set("globalOutstandingLimit", "1000", |d, s| {
         put(&mut d.config.limits.global_outstanding, s.value.limit())
     }),

@@ -17,11 +17,11 @@ const OBSERVER: &str = "there are no observers yet that could use it";
 const QUORUM_SASL: &str = "SASL between servers is off";
 const DIGEST: &str = "a digest of the tree is always kept";
 const METRICS: &str = "metrics are served by the same threads as everything else";
-const LOCAL_SESSIONS: &str = "there are no sessions of one server alone";
-const CLOSED: &str = "what a connection sent last and nobody looked at goes with it";
 const SHUTDOWN: &str = "shutting down does not wait for worker threads";
 const PATH_STATS: &str = "statistics by path are not kept";
 const MESSAGES: &str = "the last messages between servers are not kept in a buffer";
+
+const LOCAL_SESSIONS: &str = "a server on its own has only global sessions, as in ZooKeeper";
 
 pub(super) static KEYS: &[Key] = &[
     ignore("preAllocSize", "65536", LOG),
@@ -42,6 +42,19 @@ pub(super) static KEYS: &[Key] = &[
     ignore_unless("forceSync", "yes", "a write is always on disk before it is acknowledged"),
     ignore_unless("digest.enabled", "true", DIGEST),
     ignore_unless("closeSessionTxn.enabled", "true", "ending a session is always one transaction"),
+    ignore_unless("localSessionsEnabled", "false", LOCAL_SESSIONS),
+    ignore_unless("localSessionsUpgradingEnabled", "false", LOCAL_SESSIONS),
+    ignore("connection_throttle_local_session_weight", "1", LOCAL_SESSIONS),
+    ignore_unless(
+        "request_stale_connection_check",
+        "true",
+        "waiting requests always go with their connection",
+    ),
+    ignore(
+        "jute.maxbuffer.extrasize",
+        "1048575",
+        "a string is part of a packet, and jute.maxbuffer bounds packets",
+    ),
     ignore("emulate353TTLNodes", "false", "no data of ZooKeeper 3.5.3 is read"),
     ignore("watchManagerName", "org.apache.zookeeper.server.watch.WatchManagerOptimized", WATCHES),
     ignore("watcherCleanThreadsNum", "2", WATCHES),
@@ -116,7 +129,4 @@ pub(super) static KEYS: &[Key] = &[
     ignore("pathStats.topPathMax", "20", PATH_STATS),
     ignore("messageTracker.Enabled", "false", MESSAGES),
     ignore("messageTracker.BufferSize", "10", MESSAGES),
-    ignore("localSessionsUpgradingEnabled", "false", LOCAL_SESSIONS),
-    ignore("connection_throttle_local_session_weight", "1", LOCAL_SESSIONS),
-    ignore("request_stale_connection_check", "true", CLOSED),
 ];

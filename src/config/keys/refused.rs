@@ -61,10 +61,5 @@ pub(super) static KEYS: &[Key] = &[
         "false",
         "forwarded addresses are not trusted here; set it to false",
     ),
-    refuse_unless(
-        "localSessionsEnabled",
-        "false",
-        "sessions of one server alone are not supported yet; set it to false",
-    ),
     refuse_unless("audit.enable", "false", AUDIT),
 ];
