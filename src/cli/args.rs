@@ -29,7 +29,7 @@ pub(super) enum Command {
     /// Measure a ZooKeeper-compatible server
     ///
     /// Runs each workload in turn: first a warm-up, then the measurement. Every reply is checked.
-    /// The nodes that it makes lie below /grovekeeper-bench-<run> and are removed at the end.
+    /// The nodes that it makes lie below `/grovekeeper-bench-RUN` and are removed at the end.
     Bench(BenchArgs),
     /// Print the version
     Version,

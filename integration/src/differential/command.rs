@@ -3,7 +3,7 @@
 //! | step | sends |
 //! |---|---|
 //! | `a connect [timeout=] [session=] [password=] [lastzxid=] [ro=yes/no/none]` | the handshake; else it is sent with defaults |
-//! | `a OPERATION …` | a request, see [`request`](super::request) |
+//! | `a OPERATION …` | a request, see [`mod@super::request`] |
 //! | `a & OPERATION …` | the same, but together with the next step of the connection |
 //! | `a ? OPERATION …` | the same, but its answers are not looked at, because they depend on who is faster |
 //! | `a raw OP FIELD…` | a request with any body: fields `s:string b:bool i:int l:long x:hex null` |

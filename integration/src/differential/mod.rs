@@ -20,7 +20,7 @@
 //! write the same: a zxid is its rank among those of the case (`z0` is the one before the first step), a
 //! session its order of appearance (`s1`), a time its relation to others.
 //!
-//! [`Script::run`] plays a script against a server; [`compare`] tells where the answers differ from the recorded
+//! [`Script::run`] plays a script against a server; [`compare()`] tells where the answers differ from the recorded
 //! ones. The recorded answers are those of the target version, 3.9; where another server is known to answer
 //! otherwise, a block behind the case says which (`zookeeper 3.8`, `grovekeeper`), why, and how.
 
