@@ -10,28 +10,36 @@ use super::signals::StopSignals;
 use crate::config::Config;
 use crate::server::{ServeError, Server};
 
-/// Runs a server until SIGINT or SIGTERM.
+/// Runs a server until SIGINT or SIGTERM. A second signal does not wait for a clean end.
 pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = load(args)?;
-    let mut signals = StopSignals::catch()?;
-    let stopped = async {
-        let signal = signals.next().await;
-        tracing::info!("{signal}: stopping");
-    };
-    run(config, stopped).await.map_err(|error| CliError::Serve(error.into()))
-}
-
-/// Runs a server until `stopped` is ready.
-async fn run(config: Config, stopped: impl Future<Output = ()>) -> Result<(), ServeError> {
     let data_dir = config.data.dir.clone();
-    let server = Server::start(config).await?;
+    let mut signals = StopSignals::catch()?;
+    let server = tokio::select! {
+        started = Server::start(config) => started.map_err(failure)?,
+        signal = signals.next() => return given_up(signal),
+    };
     say(start_line(&program(), server.client_addr(), &data_dir));
     let failed = tokio::select! {
-        () = stopped => None,
+        signal = signals.next() => {
+            tracing::info!("{signal}: stopping");
+            None
+        }
         error = server.failed() => Some(error),
     };
-    server.stop().await;
-    failed.map_or(Ok(()), Err)
+    tokio::select! {
+        () = server.stop() => failed.map_or(Ok(()), |error| Err(failure(error))),
+        signal = signals.next() => given_up(signal),
+    }
+}
+
+fn failure(error: ServeError) -> CliError {
+    CliError::Serve(error.into())
+}
+
+/// The server was told to end before it was ready to; nothing acknowledged is lost by that.
+fn given_up(signal: &str) -> Result<(), CliError> {
+    Err(CliError::Serve(format!("{signal}: ended without waiting").into()))
 }
 
 /// Reads the configuration and logs the lines that change nothing.
