@@ -22,6 +22,7 @@ pub mod differential;
 pub mod eventually;
 pub mod four_letter;
 mod grovekeeper;
+pub mod http;
 mod ports;
 mod process;
 pub mod raw;

@@ -3,8 +3,11 @@
 //! * [`reading`]: what a server shows of itself, read at one moment into plain values. The
 //!   four-letter words and the pages format these and look at nothing else.
 //! * [`environment`] and [`process`]: what the machine says.
+//! * [`http`]: the administration server (`admin.*`) and the Prometheus endpoint
+//!   (`metricsProvider.*`).
 
 pub mod environment;
+pub mod http;
 pub mod process;
 pub mod reading;
 mod version;

@@ -132,6 +132,8 @@ pub fn reset(shared: &Shared) {
 pub struct ConnReading {
     /// The client's address.
     pub peer: SocketAddr,
+    /// Whether its socket is read at the moment.
+    pub reading: bool,
     /// What the connection counted.
     pub report: ConnReport,
     /// When it was made, in milliseconds since 1970.
@@ -151,6 +153,7 @@ pub fn connections(shared: &Shared) -> Vec<ConnReading> {
         let age_ms = now_us.saturating_sub(report.established_us) / 1000;
         readings.push(ConnReading {
             peer: conn.peer(),
+            reading: conn.wants_input(&shared.settings),
             established_ms: wall_ms.saturating_sub_unsigned(age_ms),
             expires_ms: (heard_us + conn.idle_limit_us(&shared.settings)) / 1000,
             report,

@@ -21,7 +21,7 @@ pub struct ConnReport {
     pub established_us: u64,
     /// The session timeout in milliseconds.
     pub timeout_ms: u32,
-    /// The xid of the last answered request.
+    /// The xid of the last answered request that was not a ping or the like; -1 before any.
     pub last_xid: Xid,
     /// The zxid of the last reply.
     pub last_zxid: Zxid,
@@ -56,7 +56,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(established_us: u64) -> Self {
-        Self { established_us, ..Self::default() }
+        Self { established_us, last_xid: Xid(-1), ..Self::default() }
     }
 
     pub(super) fn received(&mut self) {
@@ -76,7 +76,10 @@ impl Tally {
         latency_us: u64,
     ) {
         self.last_op = Some(op);
-        self.last_xid = xid;
+        // What operators look for is the client's last own request, not one with a reserved xid.
+        if xid.0 >= 0 {
+            self.last_xid = xid;
+        }
         self.last_zxid = zxid;
         self.last_response_us = now_us;
         self.last_latency_us = latency_us;

@@ -62,11 +62,13 @@ pub struct CheckpointNote {
 pub struct CheckpointNotes(VecDeque<CheckpointNote>);
 
 impl CheckpointNotes {
-    pub(super) fn add(&mut self, note: CheckpointNote) {
-        if self.0.len() == 2 {
-            self.0.pop_front();
+    pub(super) fn extend(&mut self, notes: impl IntoIterator<Item = CheckpointNote>) {
+        for note in notes {
+            if self.0.len() == 2 {
+                self.0.pop_front();
+            }
+            self.0.push_back(note);
         }
-        self.0.push_back(note);
     }
 
     /// The newest one up to this index, which is where consensus says that the checkpoint stands.
@@ -101,7 +103,7 @@ mod tests {
         let note = |index| CheckpointNote { index, zxid: Zxid(1), time_ms: 5 };
         let mut notes = CheckpointNotes::default();
         assert_eq!(notes.up_to(9), None);
-        [note(3), note(6), note(9)].into_iter().for_each(|note| notes.add(note));
+        notes.extend([note(3), note(6), note(9)]);
         assert_eq!(notes.up_to(8), Some(note(6)));
         assert_eq!(notes.up_to(9), Some(note(9)));
     }

@@ -209,11 +209,11 @@ impl StateMachine for Machine {
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
         let mut replica = self.shared.replica.write();
-        self.shared.checkpoints.lock().add(CheckpointNote {
+        self.shared.checkpoints.lock().extend([CheckpointNote {
             index: self.index,
             zxid: replica.last_zxid(),
             time_ms: self.shared.clock.wall_ms(),
-        });
+        }]);
         Box::new(Rows(replica.take_checkpoint()))
     }
 

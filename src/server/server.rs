@@ -9,11 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::ServeError;
+use super::history::CheckpointNote;
 use super::machine::{Machine, restore};
 use super::settings::{policy, settings};
 use super::shared::Shared;
 use super::{container_task, expiry_task};
 use crate::admin;
+use crate::admin::http::Surfaces;
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role};
 use crate::net::Listener;
@@ -27,6 +29,8 @@ pub struct Server {
     shared: Arc<Shared>,
     consensus: Consensus,
     client_addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
+    prometheus_addr: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -44,6 +48,8 @@ impl Server {
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
         let listener = Listener::bind(&config.clients)?;
         let client_addr = listener.local_addr();
+        let surfaces = Surfaces::bind(&config).await?;
+        let (admin_addr, prometheus_addr) = (surfaces.admin_addr(), surfaces.prometheus_addr());
         // From here on the address in use counts, which has a port where the file says 0.
         let mut config = config;
         config.clients.addr = client_addr;
@@ -53,7 +59,14 @@ impl Server {
             ..ConsensusConfig::standalone(server)
         };
         let settings = settings(&config);
+        let stored = dir.state().mark()?.position.map(|position| CheckpointNote {
+            index: position.index,
+            zxid: replica.last_zxid(),
+            // When it was written is not kept; its last write is the nearest there is.
+            time_ms: replica.last_time_ms(),
+        });
         let shared = Arc::new(Shared::new(config, settings, replica, boot));
+        shared.checkpoints.lock().extend(stored);
         let machine = Machine::new(Arc::clone(&shared));
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         consensus.wait_until_leader().await?;
@@ -67,13 +80,24 @@ impl Server {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
+        surfaces.run(&shared, &stop, &tasks);
         tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));
-        Ok(Self { shared, consensus, client_addr, stop, tasks })
+        Ok(Self { shared, consensus, client_addr, admin_addr, prometheus_addr, stop, tasks })
     }
 
     /// Where clients connect.
     pub fn client_addr(&self) -> SocketAddr {
         self.client_addr
+    }
+
+    /// Where the administration server listens, if it does.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
+    }
+
+    /// Where Prometheus finds `/metrics`, if anywhere.
+    pub fn prometheus_addr(&self) -> Option<SocketAddr> {
+        self.prometheus_addr
     }
 
     /// What the server's tasks look at.

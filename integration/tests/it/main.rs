@@ -1,5 +1,6 @@
 //! End-to-end tests that need only Rust: one module a promise.
 
+mod admin;
 mod bad_input;
 mod bench;
 mod chance;

@@ -62,8 +62,9 @@ pub(super) fn cons(conns: &[ConnReading], asking: SocketAddr) -> String {
 fn brief(conn: &ConnReading) -> String {
     let report = &conn.report;
     format!(
-        " {}[1](queued={},recved={},sent={}",
+        " {}[{}](queued={},recved={},sent={}",
         java_address(conn.peer),
+        u8::from(conn.reading),
         report.queued,
         report.received,
         report.sent
@@ -84,7 +85,6 @@ fn details(conn: &ConnReading) -> String {
         ",sid={},lop={},est={},to={}",
         report.session, report.last_op, conn.established_ms, report.timeout_ms
     );
-    // Pings and the like have no number of their own.
     if report.last_xid.0 >= 0 {
         let _ = write!(out, ",lcxid={:#x}", report.last_xid.0);
     }
@@ -115,9 +115,12 @@ pub(super) fn mntr(mode: &str, metrics: &[Metric]) -> String {
     out
 }
 
-/// `hash`: lines of zxid and digest.
+/// `hash`: lines of zxid and digest, a number that a Java `long` can hold.
 pub(super) fn hash(records: &[DigestRecord]) -> String {
-    records.iter().map(|record| format!("{:x}: {}\n", record.zxid.0, record.digest)).collect()
+    let line = |DigestRecord { zxid, digest }: &DigestRecord| {
+        format!("{:x}: {}\n", zxid.0, digest.cast_signed())
+    };
+    records.iter().map(line).collect()
 }
 
 /// `wchs`.
@@ -192,7 +195,13 @@ mod tests {
             ..ConnReport::default()
         };
         let peer = ([127, 0, 0, 1], 43_344).into();
-        ConnReading { peer, report, established_ms: 1_795_465_513_529, expires_ms: 0 }
+        ConnReading {
+            peer,
+            reading: true,
+            report,
+            established_ms: 1_795_465_513_529,
+            expires_ms: 0,
+        }
     }
 
     #[test]
@@ -222,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_has_no_number_to_show() {
-        // As in ZooKeeper, lcxid is left out while the last request had a reserved xid.
+    fn without_a_request_there_is_no_number() {
+        // As in ZooKeeper, lcxid is left out while nothing but pings came.
         let mut pinged = conn();
-        pinged.report.last_xid = Xid::PING;
+        pinged.report.last_xid = Xid(-1);
         assert!(!cons(&[pinged], ASKING).contains("lcxid"));
     }
 

@@ -1,0 +1,250 @@
+//! What the commands answer.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::command::Command;
+use super::connections;
+use crate::admin::{VERSION, environment, reading};
+use crate::consensus::Role;
+use crate::server::Shared;
+use crate::telemetry::{flatten, rounded, to_ms};
+use crate::tree::digest;
+
+/// Arguments of a request.
+pub(super) type Arguments = BTreeMap<String, String>;
+
+/// Runs a command that is asked with `GET`.
+pub(super) fn run(
+    shared: &Shared,
+    initial_config: &str,
+    command: Command,
+    arguments: &Arguments,
+) -> Answer {
+    let answer = Answer::new(command.name());
+    match command {
+        Command::Configuration => answer.with_all(configuration(shared)),
+        Command::InitialConfiguration => answer.with("initial_configuration", initial_config),
+        Command::Environment => answer.with_all(environment::list()),
+        Command::Dirs => {
+            let sizes = reading::sizes(shared);
+            answer
+                .with("datadir_size", sizes.data_dir_bytes)
+                .with("logdir_size", sizes.log_dir_bytes)
+        }
+        Command::Monitor => monitor(answer, shared),
+        Command::ServerStats => server_stats(answer, shared),
+        Command::Stats => with_connections(server_stats(answer, shared), shared, true),
+        Command::Connections => with_connections(answer, shared, false),
+        Command::Dump => dump(answer, shared),
+        Command::Hash => answer.with("digests", digests(shared)),
+        Command::LastSnapshot => last_snapshot(answer, shared),
+        Command::IsReadOnly => answer.with("read_only", reading::is_read_only(shared)),
+        Command::WatchSummary => watch_summary(answer, shared),
+        Command::Watches => watches(answer, shared),
+        Command::WatchesByPath => watches_by_path(answer, shared),
+        Command::StatReset => {
+            reading::reset(shared);
+            answer
+        }
+        Command::ConnectionStatReset => {
+            reading::reset_connections(shared);
+            answer
+        }
+        Command::GetTraceMask => {
+            answer.with("tracemask", shared.trace_mask.load(Ordering::Relaxed))
+        }
+        Command::SetTraceMask => set_trace_mask(answer, shared, arguments),
+        // A server with nothing wrong, and no observers, has nothing to say here.
+        Command::Ruok | Command::ObserverConnectionStatReset => answer,
+        Command::Observers => answer.with("synced_observers", 0).with("observers", json!([])),
+        Command::Leader => leader(answer, shared),
+        Command::VotingView => answer.with("current_config", json!({})),
+        Command::ZabState => answer.with("voting", false).with("zabstate", ""),
+        Command::Snapshot | Command::Restore => not_yet(command),
+        Command::ShedConnections => wrong_method(command),
+    }
+}
+
+/// The answer of commands that are planned.
+fn not_yet(command: Command) -> Answer {
+    let text = format!("{} is not available in this version", command.name());
+    Answer::error(command.name(), StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+/// The answer to `GET` where `POST` is meant, or the other way round.
+pub(super) fn wrong_method(command: Command) -> Answer {
+    let method = if command.is_post() { "POST" } else { "GET" };
+    let text = format!("{} is asked with {method}", command.name());
+    Answer::error(command.name(), StatusCode::METHOD_NOT_ALLOWED, text)
+}
+
+/// The settings of `conf` under ZooKeeper's names for JSON, which leave out some.
+fn configuration(shared: &Shared) -> impl Iterator<Item = (String, Value)> {
+    let absent = ["secureClientPort", "dataDirSize", "dataLogSize"];
+    let settings = reading::settings(shared).into_iter();
+    settings.filter(move |(key, _)| !absent.contains(key)).map(|(key, value)| {
+        let value = value.parse::<i64>().map_or(Value::String(value), Value::from);
+        (snake_case(key), value)
+    })
+}
+
+fn snake_case(key: &str) -> String {
+    let mut out = String::new();
+    for letter in key.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+fn monitor(answer: Answer, shared: &Shared) -> Answer {
+    let numbers = flatten(&reading::metrics(shared)).into_iter();
+    let numbers = numbers.map(|(name, number)| (name, json!(number)));
+    answer.with("version", VERSION).with("server_state", reading::mode(shared)).with_all(numbers)
+}
+
+fn server_stats(answer: Answer, shared: &Shared) -> Answer {
+    let server = reading::server(shared);
+    let sizes = reading::sizes(shared);
+    let response = shared.stats.response_bytes.read();
+    let size = |bytes: u64| if response.count == 0 { -1 } else { bytes.cast_signed() };
+    let response = json!({
+        "last_buffer_size": size(response.last),
+        "min_buffer_size": size(response.min),
+        "max_buffer_size": size(response.max),
+    });
+    let stats = json!({
+        "packets_sent": server.sent,
+        "packets_received": server.received,
+        "client_response_stats": &response,
+        "data_dir_size": sizes.data_dir_bytes,
+        "log_dir_size": sizes.log_dir_bytes,
+        "last_processed_zxid": server.zxid.0,
+        "server_state": server.mode,
+        "outstanding_requests": server.outstanding,
+        "avg_latency": rounded(server.latency_us.mean() / 1000.0),
+        "max_latency": to_ms(server.latency_us.max),
+        "min_latency": to_ms(server.latency_us.min),
+        "num_alive_client_connections": server.connections,
+        "uptime": shared.clock.now_us() / 1000,
+        "auth_failed_count": shared.stats.auth_failures.get(),
+    });
+    answer
+        .with("version", VERSION)
+        .with("read_only", reading::is_read_only(shared))
+        .with("server_stats", stats)
+        .with("client_response", response)
+        .with("node_count", server.node_count)
+}
+
+fn with_connections(answer: Answer, shared: &Shared, brief: bool) -> Answer {
+    let list = connections::list(&reading::connections(shared), brief);
+    answer.with("connections", list).with("secure_connections", json!([]))
+}
+
+fn dump(answer: Answer, shared: &Shared) -> Answer {
+    let ends = reading::expiring_sessions(shared).into_iter().map(|(at_ms, sessions)| {
+        let ids: Value = sessions.iter().map(|session| session.0).collect();
+        (at_ms.to_string(), ids)
+    });
+    let ephemerals = reading::ephemerals(shared).into_iter().map(|(session, paths)| {
+        let paths: Value = paths.iter().map(|path| &**path).collect();
+        (session.0.to_string(), paths)
+    });
+    answer
+        .with("expiry_time_to_session_ids", ends.collect::<Map<_, _>>())
+        .with("session_id_to_ephemeral_paths", ephemerals.collect::<Map<_, _>>())
+}
+
+fn digests(shared: &Shared) -> Value {
+    let records = reading::digests(shared).into_iter();
+    records
+        .map(|record| {
+            json!({
+                "zxid": record.zxid.0,
+                "digest": record.digest.cast_signed(),
+                "digest_version": digest::VERSION,
+            })
+        })
+        .collect()
+}
+
+/// The newest checkpoint on disk; -1 stands for none, as in ZooKeeper.
+fn last_snapshot(answer: Answer, shared: &Shared) -> Answer {
+    let last = reading::last_checkpoint(shared);
+    let (zxid, seconds) = last.map_or((-1, -1), |note| (note.zxid.0, note.time_ms / 1000));
+    answer.with("zxid", format!("{zxid:x}")).with("timestamp", seconds)
+}
+
+fn watch_summary(answer: Answer, shared: &Shared) -> Answer {
+    let (connections, paths, watches) = reading::watch_summary(shared);
+    answer
+        .with("num_connections", connections)
+        .with("num_paths", paths)
+        .with("num_total_watches", watches)
+}
+
+fn watches(answer: Answer, shared: &Shared) -> Answer {
+    let sessions = reading::watches_by_session(shared).into_iter().map(|(session, paths)| {
+        (session.0.to_string(), paths.iter().map(|path| &**path).collect::<Value>())
+    });
+    answer.with("session_id_to_watched_paths", sessions.collect::<Map<_, _>>())
+}
+
+fn watches_by_path(answer: Answer, shared: &Shared) -> Answer {
+    let paths = reading::watches_by_path(shared).into_iter().map(|(path, sessions)| {
+        (path.to_string(), sessions.iter().map(|session| session.0).collect::<Value>())
+    });
+    answer.with("path_to_session_ids", paths.collect::<Map<_, _>>())
+}
+
+fn set_trace_mask(answer: Answer, shared: &Shared, arguments: &Arguments) -> Answer {
+    let name = Command::SetTraceMask.name();
+    let refuse = |text: String| Answer::error(name, StatusCode::OK, text);
+    let Some(text) = arguments.get("traceMask") else {
+        return refuse("setTraceMask requires long traceMask argument".to_owned());
+    };
+    let Ok(mask) = text.parse::<i64>() else {
+        return refuse(format!("setTraceMask requires long traceMask argument, got {text}"));
+    };
+    shared.trace_mask.store(mask, Ordering::Relaxed);
+    answer.with("tracemask", mask)
+}
+
+fn leader(answer: Answer, shared: &Shared) -> Answer {
+    let status = shared.consensus().map(|consensus| consensus.status());
+    match status {
+        Some(status) if reading::mode(shared) != "standalone" => answer
+            .with("is_leader", status.role == Role::Leader)
+            .with("leader_id", status.leader.map_or(-1, u64::cast_signed)),
+        Some(_) | None => {
+            Answer::error(Command::Leader.name(), StatusCode::OK, "server is not initialized")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_become_snake_case() {
+        // The names of `configuration` are those of `conf`, spelled for JSON.
+        assert_eq!(snake_case("clientPortListenBacklog"), "client_port_listen_backlog");
+        assert_eq!(snake_case("dataDir"), "data_dir");
+    }
+
+    #[test]
+    fn what_is_not_there_yet_says_so() {
+        // 503 with a plain text, and 405 for the wrong method.
+        assert_eq!(not_yet(Command::Snapshot).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(wrong_method(Command::Ruok).status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
