@@ -74,6 +74,14 @@ pub enum CloseReason {
     /// Nothing came for too long.
     #[error("the client was silent for {0} ms")]
     Idle(u64),
+    /// A packet was begun and not finished in time.
+    #[error("after {received} bytes of a packet the client was silent for {silent_ms} ms")]
+    HalfPacket {
+        /// Bytes of the packet that came.
+        received: usize,
+        /// For how long the rest was waited for.
+        silent_ms: u64,
+    },
     /// The socket ended or failed.
     #[error("the client went away")]
     Disconnected,
@@ -98,6 +106,7 @@ impl CloseReason {
             | Self::Unavailable
             | Self::SlowReader { .. }
             | Self::LargeRequests { .. }
+            | Self::HalfPacket { .. }
             | Self::BadFrame(_) => true,
             Self::SessionClosed
             | Self::SessionEnded
@@ -131,7 +140,7 @@ impl CloseReason {
             Self::AuthFailed(_) | Self::AuthRequired => CloseKind::NotAuthenticated,
             Self::Unavailable => CloseKind::Unavailable,
             Self::SlowReader { .. } => CloseKind::SlowReader,
-            Self::Idle(_) => CloseKind::Idle,
+            Self::Idle(_) | Self::HalfPacket { .. } => CloseKind::Idle,
             Self::Disconnected => CloseKind::Disconnected,
             Self::Shed => CloseKind::Shed,
             Self::ServerStops => CloseKind::ServerStops,

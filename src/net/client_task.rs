@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::four_letter::{self, Word};
 use crate::conn::{CloseReason, Conn, View};
 use crate::server::{Client, Shared, TooMuch};
+use crate::telemetry::CloseKind;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
 const READ_LEN_MIN: usize = 2 << 10;
@@ -164,7 +165,7 @@ impl<'a> Task<'a> {
                 Input::Received(len) => self.received(len),
                 Input::Sent(len) => self.shared.stats.bytes_sent.add(len as u64),
                 Input::Woken => {}
-                Input::Silent(limit_ms) => return CloseReason::Idle(limit_ms),
+                Input::Silent(silent_ms) => return self.silent(silent_ms),
                 Input::Stopped => return CloseReason::ServerStops,
             }
         }
@@ -200,6 +201,13 @@ impl<'a> Task<'a> {
                 }
             }
             () = stop.cancelled() => Input::Stopped,
+        }
+    }
+
+    fn silent(&self, silent_ms: u64) -> CloseReason {
+        match self.input.len() {
+            0 => CloseReason::Idle(silent_ms),
+            received => CloseReason::HalfPacket { received, silent_ms },
         }
     }
 
@@ -299,7 +307,7 @@ impl<'a> Task<'a> {
     fn report(&self, reason: &CloseReason) {
         let conn = self.client.conn.lock();
         let (peer, session) = (conn.peer(), conn.session());
-        if matches!(reason, CloseReason::Idle(_)) && !conn.is_open() {
+        if matches!(reason.kind(), CloseKind::Idle) && !conn.is_open() {
             self.shared.stats.sessionless_expired.increment();
         }
         if matches!(reason, CloseReason::Stale(_)) {
