@@ -60,7 +60,8 @@ impl Chance {
 pub fn script(seed: u64, cases: u64, avoid: Avoid) -> Script {
     let cases = (0..cases).map(|number| {
         let seed = seed.wrapping_add(number.wrapping_mul(0x1000_0000_01b3));
-        Maker { chance: Chance(seed), avoid, closed: [0; 3] }.case(&format!("seed {seed}"))
+        Maker { chance: Chance(seed), avoid, closed: [0; 3], used: [false; 3], waiting: [false; 3] }
+            .case(&format!("seed {seed}"))
     });
     // Containers that go by themselves would use zxids at any moment.
     let head = vec!["config znode.container.checkIntervalMs=3600000".to_owned()];
@@ -112,6 +113,10 @@ struct Maker {
     avoid: Avoid,
     /// How often each connection was closed; a new one gets a new name.
     closed: [usize; 3],
+    /// Whether each connection was opened.
+    used: [bool; 3],
+    /// Whether each connection has requests that are not sent yet.
+    waiting: [bool; 3],
 }
 
 impl Maker {
@@ -134,16 +139,42 @@ impl Maker {
         let what = match self.chance.below(100) {
             0..60 => self.write(),
             60..85 => self.read(),
-            85..95 => self.watch(),
-            95..97 => "auth digest bob:secret".to_owned(),
-            97 => "ping".to_owned(),
-            98 => "getEphemerals ~/p".to_owned(),
+            85..94 => self.watch(),
+            94..96 => "auth digest bob:secret".to_owned(),
+            96 => "ping".to_owned(),
+            97 => "getEphemerals ~/p".to_owned(),
+            98 if self.used[index] => return self.leave(index),
+            98 => "sync ~".to_owned(),
             _ => {
                 self.closed[index] += 1;
-                "closeSession".to_owned()
+                (self.used[index], self.waiting[index]) = (false, false);
+                return Step { input: format!("{name} closeSession"), ..Step::default() };
             }
         };
-        Step { input: format!("{name} {what}"), ..Step::default() }
+        self.used[index] = true;
+        // Auth packets are answered outside of the order, so nothing may be under way beside them.
+        let auth = what.starts_with("auth");
+        let what = if auth && self.waiting[index] { "ping".to_owned() } else { what };
+        // Apache ZooKeeper judges what is already under way by the ACL as it was before.
+        let alone = auth || what.starts_with("setACL");
+        self.waiting[index] = !alone && self.chance.percent(20);
+        let pipelined = if self.waiting[index] { "& " } else { "" };
+        Step { input: format!("{name} {pipelined}{what}"), ..Step::default() }
+    }
+
+    /// Breaks the connection, or moves its session to a new one.
+    fn leave(&mut self, index: usize) -> Step {
+        let old = self.name(index);
+        self.waiting[index] = false;
+        self.closed[index] += 1;
+        let new = self.name(index);
+        let input = if self.chance.percent(50) {
+            self.used[index] = false;
+            format!("{old} drop")
+        } else {
+            format!("{new} connect session={old}")
+        };
+        Step { input, ..Step::default() }
     }
 
     fn path(&mut self) -> &'static str {
