@@ -259,13 +259,13 @@ fn first_durable_after(bytes: &[u8], segment: u64, expected: u64) -> Option<u64>
 /// Overwrites the rest of a file with zeros, so that nothing of a torn write can be taken for a
 /// frame later on.
 fn zero(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
-    const PIECE: u64 = 1 << 20;
-    let zeros = [0; PIECE as usize];
+    const PIECE: usize = 4096;
+    let zeros = [0; PIECE];
     let mut at = from;
     while at < to {
-        let piece = PIECE.min(to - at);
-        file.write_at(zeros.get(..usize::try_from(piece).unwrap_or(0)).unwrap_or(&zeros), at)?;
-        at += piece;
+        let piece = usize::try_from(to - at).map_or(PIECE, |left| left.min(PIECE));
+        file.write_at(&zeros[..piece], at)?;
+        at += piece as u64;
     }
     file.sync()
 }

@@ -15,8 +15,9 @@ use super::file_system::{FileSystem, LogFile};
 use super::raft_log::LogOptions;
 use crate::storage::error::is_disk_full;
 
-/// Zeros are written in pieces of this size.
-const PIECE_BYTES: usize = 1 << 20;
+/// Zeros are written page by page: what is written in large pieces is cached in large pieces, and
+/// then the system takes each small append for a large dirty piece.
+const PIECE_BYTES: usize = 4096;
 
 const PREFIX: &str = "spare-";
 
