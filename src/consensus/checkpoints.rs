@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc as async_mpsc, watch};
@@ -18,7 +19,10 @@ pub(super) struct Job {
 /// The thread that writes checkpoints, seen from outside.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    jobs: mpsc::Sender<Job>,
+    /// `None` while it is dropped, which ends the thread.
+    jobs: Option<mpsc::Sender<Job>>,
+    state: StateDb,
+    thread: Mutex<Option<JoinHandle<()>>>,
     /// Whether one is being written.
     busy: watch::Sender<bool>,
     /// Why none can be written any more.
@@ -30,7 +34,7 @@ pub(super) struct Slot<'a>(&'a Checkpoints);
 
 impl Slot<'_> {
     pub(super) fn submit(self, job: Job) {
-        if self.0.jobs.send(job).is_err() {
+        if self.0.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             self.0.fail("the thread that writes checkpoints has ended".to_owned());
         }
     }
@@ -43,11 +47,16 @@ impl Checkpoints {
         written: async_mpsc::UnboundedSender<()>,
     ) -> Result<Arc<Self>, StorageError> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        let checkpoints =
-            Arc::new(Self { jobs, busy: watch::Sender::new(false), failure: Mutex::default() });
+        let checkpoints = Arc::new(Self {
+            jobs: Some(jobs),
+            state: state.clone(),
+            thread: Mutex::default(),
+            busy: watch::Sender::new(false),
+            failure: Mutex::default(),
+        });
         // Weak, so that the thread ends when nobody can submit any more.
         let weak = Arc::downgrade(&checkpoints);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
                 for job in queue {
@@ -66,6 +75,7 @@ impl Checkpoints {
                 path: "state.redb".into(),
                 source,
             })?;
+        *checkpoints.thread.lock() = Some(thread);
         Ok(checkpoints)
     }
 
@@ -90,6 +100,20 @@ impl Checkpoints {
         tracing::error!(why, "a checkpoint cannot be written");
         self.failure.lock().get_or_insert(why);
         self.busy.send_replace(false);
+    }
+}
+
+impl Drop for Checkpoints {
+    /// Waits for the thread, so that nobody writes to the data directory afterwards.
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.state.close();
+        if let Some(thread) = self.thread.lock().take() {
+            // The thread itself may have been the last to hold a reference.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
     }
 }
 

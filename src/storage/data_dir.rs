@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs4::fs_std::FileExt as _;
 
@@ -17,6 +18,10 @@ const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
 const IDENTITY_UNFINISHED: &str = "identity.tmp";
 const STATE: &str = "state.redb";
+
+/// A server that is just ending gets a second to do so before its directory counts as in use.
+const LOCK_TRIES: u32 = 50;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// How a data directory is opened.
 #[derive(Clone, Debug)]
@@ -40,7 +45,8 @@ impl OpenOptions {
     }
 }
 
-/// An opened data directory. It stays locked until the last clone is dropped.
+/// An opened data directory. It stays locked for as long as anything writes to it: the log and the
+/// state database hold the locks, and so do their threads until they have ended.
 #[derive(Clone, Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -48,8 +54,6 @@ pub struct DataDir {
     log: RaftLog,
     state: StateDb,
     log_path: PathBuf,
-    /// Hold the locks; declared last, so that they are released after all else is closed.
-    _locks: Arc<(File, Option<File>)>,
 }
 
 impl DataDir {
@@ -77,12 +81,13 @@ impl DataDir {
         let log_path = place.path();
         make_directory(&log_path)?;
         // Both are judged before either is changed.
-        let log = ReadLog::read(Arc::new(OsDirectory::new(&log_path)), &options.log)?;
-        let state = StateDb::open(&path.join(STATE))?;
+        let locks = Arc::new((own_lock, log_lock));
+        let directory = OsDirectory::new(&log_path).holding(locks.clone());
+        let log = ReadLog::read(Arc::new(directory), &options.log)?;
+        let state = StateDb::open_holding(&path.join(STATE), locks)?;
         let log = log.open()?;
         sync(path)?;
-        let locks = Arc::new((own_lock, log_lock));
-        Ok(Self { path: path.to_path_buf(), identity, log, state, log_path, _locks: locks })
+        Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
     }
 
     /// The folder of the log.
@@ -165,11 +170,18 @@ pub(super) fn lock(path: &Path) -> Result<File, StorageError> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     let lock = options.open(&file).map_err(StorageError::io("open", &file))?;
-    match lock.try_lock_exclusive() {
-        Ok(true) => Ok(lock),
-        Ok(false) => Err(StorageError::InUse { path: path.to_path_buf() }),
-        Err(error) => Err(StorageError::io("lock", &file)(error)),
+    for _ in 0..LOCK_TRIES {
+        if lock.try_lock_exclusive().map_err(StorageError::io("lock", &file))? {
+            return Ok(lock);
+        }
+        wait(LOCK_WAIT);
     }
+    Err(StorageError::InUse { path: path.to_path_buf() })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the holder of the lock cannot be asked")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Writes the identity of a new directory. It comes first: whatever else is in the directory, it

@@ -47,12 +47,21 @@ pub trait LogFile: Debug + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct OsDirectory {
     path: PathBuf,
+    /// Kept open for as long as anyone uses the directory: the files whose locks protect it.
+    _locks: Option<Arc<dyn Debug + Send + Sync>>,
 }
 
 impl OsDirectory {
     /// Uses an existing directory.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), _locks: None }
+    }
+
+    /// Keeps the owner of some locks alive for as long as the directory is used, by threads that
+    /// finish their work included.
+    #[must_use]
+    pub fn holding(self, locks: Arc<dyn Debug + Send + Sync>) -> Self {
+        Self { _locks: Some(locks), ..self }
     }
 }
 

@@ -5,6 +5,7 @@
 //! locked as a whole, so the file needs no lock of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -67,14 +68,23 @@ pub struct StateFile {
     file: File,
     path: PathBuf,
     patience: Arc<Patience>,
+    /// Kept alive for as long as redb uses the file: the locks of the data directory.
+    _locks: Locks,
 }
 
+/// The owner of the locks that protect a data directory.
+pub(super) type Locks = Arc<dyn Debug + Send + Sync>;
+
 impl StateFile {
-    pub(super) fn open(path: &Path, patience: Arc<Patience>) -> Result<Self, StorageError> {
+    pub(super) fn open(
+        path: &Path,
+        patience: Arc<Patience>,
+        locks: Locks,
+    ) -> Result<Self, StorageError> {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(path).map_err(StorageError::io("open", path))?;
-        Ok(Self { file, path: path.to_path_buf(), patience })
+        Ok(Self { file, path: path.to_path_buf(), patience, _locks: locks })
     }
 
     /// Changes the length; growing takes the space from the disk at once, where the file system

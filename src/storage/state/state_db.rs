@@ -9,7 +9,7 @@ use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use super::backend::{Direct, Overlay, Patience, StateFile};
+use super::backend::{Direct, Locks, Overlay, Patience, StateFile};
 use super::reader::StateReader;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 use crate::telemetry::Spread;
@@ -78,11 +78,16 @@ impl StateDb {
     /// [`StorageError::Corrupt`], [`StorageError::NewerFormat`], [`StorageError::Io`],
     /// [`StorageError::Database`].
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        Self::open_holding(path, Arc::new(()))
+    }
+
+    /// As [`StateDb::open`]; keeps the owner of some locks alive for as long as the file is used.
+    pub(crate) fn open_holding(path: &Path, locks: Locks) -> Result<Self, StorageError> {
         if !path.try_exists().map_err(StorageError::io("look for", path))? {
             create(path)?;
         }
         let patience = Arc::new(Patience::default());
-        let file = StateFile::open(path, Arc::clone(&patience))?;
+        let file = StateFile::open(path, Arc::clone(&patience), locks)?;
         Self::with(Arc::new(file), path, patience)
     }
 
@@ -259,7 +264,7 @@ fn create(path: &Path) -> Result<(), StorageError> {
         Ok(()) | Err(_) => Ok(()),
     };
     clean.map_err(StorageError::io("remove", &unfinished))?;
-    let file = StateFile::open(&unfinished, Arc::default())?;
+    let file = StateFile::open(&unfinished, Arc::default(), Arc::new(()))?;
     let database =
         builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
     drop(database);
