@@ -242,12 +242,6 @@ pub struct AdminConfig {
     pub command_url: String,
     /// A silent connection is closed after this time (`admin.idleTimeout`).
     pub idle_timeout_ms: u64,
-    /// Least time between two snapshots or restores (`admin.rateLimiterIntervalInMS`).
-    pub rate_limiter_interval_ms: u64,
-    /// Whether the command `snapshot` is answered (`admin.snapshot.enabled`).
-    pub snapshot_enabled: bool,
-    /// Whether the command `restore` is answered (`admin.restore.enabled`).
-    pub restore_enabled: bool,
 }
 
 /// The Prometheus endpoint (`metricsProvider.*`).
@@ -460,9 +454,6 @@ impl AdminConfig {
             required: false,
             command_url: "/commands".to_owned(),
             idle_timeout_ms: 30_000,
-            rate_limiter_interval_ms: 300_000,
-            snapshot_enabled: true,
-            restore_enabled: true,
         }
     }
 }

@@ -185,15 +185,6 @@ pub(super) static KEYS: &[Key] = &[
     set("admin.idleTimeout", "30000", |d, s| {
         put(&mut d.config.admin.idle_timeout_ms, s.value.int(POSITIVE))
     }),
-    set("admin.rateLimiterIntervalInMS", "300000", |d, s| {
-        put(&mut d.config.admin.rate_limiter_interval_ms, s.value.int(COUNT))
-    }),
-    set("admin.snapshot.enabled", "true", |d, s| {
-        put(&mut d.config.admin.snapshot_enabled, s.value.bool())
-    }),
-    set("admin.restore.enabled", "true", |d, s| {
-        put(&mut d.config.admin.restore_enabled, s.value.bool())
-    }),
     set(
         "metricsProvider.className",
         "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider",

@@ -22,6 +22,7 @@ const PATH_STATS: &str = "statistics by path are not kept";
 const MESSAGES: &str = "the last messages between servers are not kept in a buffer";
 
 const LOCAL_SESSIONS: &str = "a server on its own has only global sessions, as in ZooKeeper";
+const NO_SNAPSHOT: &str = "the commands snapshot and restore are not there yet and answer 503";
 
 pub(super) static KEYS: &[Key] = &[
     ignore("preAllocSize", "65536", LOG),
@@ -113,6 +114,9 @@ pub(super) static KEYS: &[Key] = &[
     ignore("kinit", "/usr/bin/kinit", "no Kerberos ticket is ever needed"),
     ignore("fips-mode", "true", "it chooses among Java's TLS providers"),
     ignore("audit.impl.class", "com.example.Audit", "the audit log is off"),
+    ignore("admin.snapshot.enabled", "true", NO_SNAPSHOT),
+    ignore("admin.restore.enabled", "true", NO_SNAPSHOT),
+    ignore("admin.rateLimiterIntervalInMS", "300000", NO_SNAPSHOT),
     ignore("admin.httpVersion", "11", "the administration server speaks HTTP/1.1"),
     ignore("metricsProvider.exportJvmInfo", "true", "there is no Java virtual machine to report"),
     ignore("metricsProvider.numWorkerThreads", "1", METRICS),
