@@ -4,6 +4,7 @@ mod admin;
 mod bad_input;
 mod bench;
 mod chance;
+mod config_effects;
 mod config_file;
 mod crash;
 mod data_dir;
