@@ -92,6 +92,9 @@ enum Slot {
     Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
 }
 
+/// A larger output buffer goes with its bytes, so that a quiet connection keeps little memory.
+const OUTPUT_KEPT_MAX: usize = 128 << 10;
+
 /// The zxid of replies that no state stands behind.
 const NO_STATE: Zxid = Zxid(0);
 
@@ -345,6 +348,9 @@ impl Conn {
 
     /// Takes the bytes that are ready for the socket.
     pub fn take_output(&mut self) -> BytesMut {
+        if self.out.capacity() > OUTPUT_KEPT_MAX {
+            return std::mem::take(&mut self.out);
+        }
         self.out.split()
     }
 

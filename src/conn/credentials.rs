@@ -12,6 +12,9 @@ use crate::replica::entry::encode_identities;
 use crate::session::auth::{AuthFailure, authenticate};
 use crate::tree::{AclList, acl};
 
+/// How many identities a connection may prove: each of its writes carries all of them.
+const IDENTITIES_MAX: usize = 100;
+
 impl Conn {
     pub(super) fn authenticate(&mut self, view: View<'_>, xid: Xid, body: &[u8]) {
         let request: AuthRequest<'_> = match Reader::new(body).record() {
@@ -26,17 +29,22 @@ impl Conn {
                         self.identities.push(identity);
                     }
                 }
+                if self.identities.len() > IDENTITIES_MAX {
+                    return self.refuse_credentials(view, xid, AuthFailure::TooMany);
+                }
                 self.encoded_identities = encode_identities(&self.identities);
                 self.put_header(view, xid, ErrorCode::Ok);
             }
-            Err(failure) => {
-                view.stats.auth_failures.increment();
-                if !matches!(failure, AuthFailure::OtherEnsemble(_)) {
-                    self.put_header(view, xid, ErrorCode::AuthFailed);
-                }
-                self.close(CloseReason::AuthFailed(failure));
-            }
+            Err(failure) => self.refuse_credentials(view, xid, failure),
         }
+    }
+
+    fn refuse_credentials(&mut self, view: View<'_>, xid: Xid, failure: AuthFailure) {
+        view.stats.auth_failures.increment();
+        if !matches!(failure, AuthFailure::OtherEnsemble(_)) {
+            self.put_header(view, xid, ErrorCode::AuthFailed);
+        }
+        self.close(CloseReason::AuthFailed(failure));
     }
 
     /// Without a SASL configuration every token is answered with none, as ZooKeeper does.

@@ -21,6 +21,9 @@ use crate::telemetry::CloseKind;
 const READ_LEN_MIN: usize = 2 << 10;
 const READ_LEN_MAX: usize = 64 << 10;
 
+/// A larger input buffer goes once it is empty, so that a quiet connection keeps little memory.
+const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
+
 /// How much of a frame over the limit is read to say what it asked for, and for how long.
 const DESCRIBED_LEN_MAX: usize = 4 << 10;
 const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
@@ -163,7 +166,13 @@ impl<'a> Task<'a> {
             match self.wait(wants_input, idle_limit_us, stop).await {
                 Input::Received(0) | Input::Failed => return CloseReason::Disconnected,
                 Input::Received(len) => self.received(len),
-                Input::Sent(len) => self.shared.stats.bytes_sent.add(len as u64),
+                Input::Sent(len) => {
+                    self.shared.stats.bytes_sent.add(len as u64);
+                    if self.output.is_empty() {
+                        // Lets the connection have the whole buffer again.
+                        self.output = BytesMut::new();
+                    }
+                }
                 Input::Woken => {}
                 Input::Silent(silent_ms) => return self.silent(silent_ms),
                 Input::Stopped => return CloseReason::ServerStops,
@@ -227,6 +236,12 @@ impl<'a> Task<'a> {
     /// Hands over every whole frame, as far as the connection takes them. Returns what is wrong
     /// with the next one.
     fn take_frames(&mut self) -> Option<FrameError> {
+        if self.input.is_empty() {
+            if self.input.capacity() > INPUT_KEPT_MAX {
+                self.input = BytesMut::new();
+            }
+            return None;
+        }
         let max = self.shared.settings.packet_len_max;
         match jute_proto::frame_len(&self.input, max) {
             Ok(Some(_)) => {}

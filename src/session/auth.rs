@@ -45,6 +45,9 @@ pub enum AuthFailure {
     /// The provider did not take the credentials; answered likewise.
     #[error("scheme {0:?} refused the credentials")]
     Refused(String),
+    /// More identities than a connection may have; answered likewise.
+    #[error("a connection cannot have that many identities")]
+    TooMany,
     /// The client meant another ensemble; the connection is closed without an answer.
     #[error("the client expected another ensemble: {0:?}")]
     OtherEnsemble(String),

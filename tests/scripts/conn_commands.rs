@@ -1,6 +1,7 @@
 //! The commands of the scripts about connections, sessions and the replica.
 //!
-//! `NAME connect` shakes hands, `NAME OP ARGS..` sends a request with the connection's next xid, and
+//! `repeat TIMES NAME OP ARGS..` sends a request several times, numbering its last word, and shows the
+//! last answer alone. `NAME connect` shakes hands, `NAME OP ARGS..` sends a request with the connection's next xid, and
 //! ` ; ` sends several in one burst. What was proposed is applied at the end of each line, unless
 //! `hold` was said: then `apply [COUNT]` does it. After each line the packets that went out are
 //! shown, connection by connection, and which connections ended and why.
@@ -56,6 +57,13 @@ impl ConnRunner {
             ["clock", ms] => {
                 self.world.now_us = number(ms) as u64 * 1000;
                 self.world.log.now_ms = number(ms) as u64;
+            }
+            ["repeat", times, rest @ ..] => {
+                for time in 0..number(times) {
+                    let last = format!("{}{time}", rest[rest.len() - 1]);
+                    self.send(rest[0], &[&rest[1..rest.len() - 1], &[last.as_str()]].concat());
+                    out = self.show();
+                }
             }
             ["log", state] => self.world.log.refusal = refusal(state),
             ["sessions"] => out = self.sessions(),
