@@ -24,6 +24,14 @@ pub enum StartError {
     /// The stored state and log do not fit together, or cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// Peers cannot be listened for.
+    #[error("cannot listen for peers on {addr}: {source} (another server may be running there)")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The stored entries cannot be applied.
     #[error("cannot restore the state: {0}")]
     Restore(String),

@@ -8,6 +8,7 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::{Raft, RaftMetrics, ReadPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, ProposeError, ReadError};
@@ -25,6 +26,8 @@ pub struct Consensus {
     dir: DataDir,
     checkpoints: Arc<Checkpoints>,
     status: watch::Receiver<Status>,
+    /// Ends the connections with peers.
+    stop: CancellationToken,
 }
 
 /// Resolves when an accepted proposal was applied here, or was given up.
@@ -38,11 +41,12 @@ impl Consensus {
         dir: DataDir,
         checkpoints: Arc<Checkpoints>,
         checkpoint_written: mpsc::UnboundedReceiver<()>,
+        stop: CancellationToken,
     ) -> Self {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        Self { raft: Arc::new(raft), dir, checkpoints, status }
+        Self { raft: Arc::new(raft), dir, checkpoints, status, stop }
     }
 
     /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
@@ -134,6 +138,7 @@ impl Consensus {
 
     /// Stops taking part. Nothing is applied after this returns.
     pub async fn shutdown(&self) {
+        self.stop.cancel();
         self.dir.state().close();
         self.raft.shutdown().await;
     }

@@ -26,10 +26,12 @@
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! Left out: an ensemble has no transport yet. [`Consensus::start`] refuses more than one member;
-//! the network in `network.rs` says that every peer is unreachable.
+//! Servers of an ensemble talk through [`network`]. Left out: a follower does not forward proposals
+//! yet, so the server as a whole runs alone.
 
 mod checkpoints;
+#[cfg(test)]
+mod ensemble_test;
 mod error;
 mod handle;
 mod log_store;

@@ -1,17 +1,19 @@
 //! Starting the consensus over a data directory.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, StartError};
 use super::handle::Consensus;
 use super::log_store::LogStore;
-use super::network::NoNetwork;
+use super::network::{Membership, PeerListener, Peers};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
@@ -42,8 +44,11 @@ impl Default for Timings {
 pub struct ConsensusConfig {
     /// The number of this server (`myid`).
     pub server: u64,
-    /// All members with their addresses for the consensus; used only to form a new ensemble.
+    /// All members with their addresses for the consensus (host and port); used only to form a new
+    /// ensemble.
     pub members: BTreeMap<u64, String>,
+    /// Where peers connect to this server; not needed by an ensemble of one.
+    pub listen: Option<SocketAddr>,
     /// The clocks.
     pub timings: Timings,
     /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
@@ -62,6 +67,7 @@ impl ConsensusConfig {
         Self {
             server,
             members: BTreeMap::from([(server, String::new())]),
+            listen: None,
             timings: Timings::default(),
             checkpoint_bytes: 64 << 20,
             checkpoint_entries: 100_000,
@@ -78,8 +84,8 @@ impl Consensus {
     ///
     /// # Errors
     ///
-    /// [`StartError::Config`]: more than one member (there is no transport yet), or this server is
-    /// not one of them. [`StartError::Storage`], [`StartError::Restore`]: the stored state and log
+    /// [`StartError::Config`]: this server is not one of the members, or peers have nowhere to
+    /// connect. [`StartError::Listen`]: the address for them is taken. [`StartError::Storage`], [`StartError::Restore`]: the stored state and log
     /// do not fit together or cannot be applied.
     pub async fn start<M: StateMachine>(
         config: ConsensusConfig,
@@ -88,6 +94,15 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_stored(dir)?;
+        let own = Membership { cluster: dir.identity().cluster, server: config.server };
+        let listener = match config.listen {
+            Some(addr) => Some(
+                PeerListener::bind(addr, own)
+                    .await
+                    .map_err(|source| StartError::Listen { addr, source })?,
+            ),
+            None => None,
+        };
         let (written, checkpoint_written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
         let log_store = LogStore::new(dir.log().clone());
@@ -102,7 +117,7 @@ impl Consensus {
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             config.server,
             Arc::new(raft_config(&config)?),
-            NoNetwork,
+            Peers::new(own),
             log_store,
             machine,
         )
@@ -116,7 +131,11 @@ impl Consensus {
             // Nobody else could win: there is nothing to wait for.
             raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
         }
-        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written))
+        let stop = CancellationToken::new();
+        if let Some(listener) = listener {
+            tokio::spawn(listener.run(raft.clone(), stop.clone()));
+        }
+        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop))
     }
 }
 
@@ -128,11 +147,8 @@ fn check(config: &ConsensusConfig) -> Result<(), StartError> {
             config.server
         ));
     }
-    if config.members.len() > 1 {
-        return refuse(
-            "this version runs alone: it has no transport between servers yet. Leave one \
-             `server.N` line, or none",
-        );
+    if config.members.len() > 1 && config.listen.is_none() {
+        return refuse("a server of an ensemble needs an address where its peers connect");
     }
     Ok(())
 }

@@ -1,0 +1,241 @@
+//! The connecting side: one connection to one peer for one purpose.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use openraft::entry::RaftEntry;
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{BasicNode, EntryPayload, OptionalSend};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::super::state_machine::SnapshotRows;
+use super::super::typ::{Entry, RaftVote, Snapshot, TypeConfig};
+use super::frame::{FRAME_LEN_MAX, Hello, Membership, VERSION, greet, receive, send};
+use super::message::{Request, Response, WireRow};
+
+/// How long connecting and greeting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one part of a snapshot may take.
+const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An append is cut when its entries have this many bytes; the rest follows in the next.
+const APPEND_BYTES_SOFT_MAX: usize = 4 << 20;
+
+/// Rows are sent in parts of about this many bytes.
+const ROWS_BYTES_SOFT_MAX: usize = 1 << 20;
+
+type RpcError = RPCError<TypeConfig>;
+
+/// Makes connections to peers.
+#[derive(Debug)]
+pub(in crate::consensus) struct Peers {
+    own: Membership,
+}
+
+impl Peers {
+    /// The peers of a server.
+    pub(in crate::consensus) fn new(own: Membership) -> Self {
+        Self { own }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Peers {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        let hello = Hello { version: VERSION, from: self.own, to: target };
+        Peer { hello, address: node.addr.clone(), stream: None }
+    }
+}
+
+/// The connection to one peer, made when it is first needed and again after it failed.
+#[derive(Debug)]
+pub(in crate::consensus) struct Peer {
+    hello: Hello,
+    /// Host and port; looked up again for each connection.
+    address: String,
+    stream: Option<TcpStream>,
+}
+
+impl Peer {
+    /// Sends a request and waits for its response. After a failure the connection is given up: a
+    /// response that comes late must not be taken for that of the next request.
+    async fn call(&mut self, request: &Request, limit: Duration) -> Result<Response, RpcError> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => self.connect(limit).await?,
+        };
+        let exchange = async {
+            send(&mut stream, request).await?;
+            receive::<Response>(&mut stream).await
+        };
+        match timeout(limit, exchange).await {
+            Ok(Ok(Response::Failed(reason))) => Err(self.unreachable(&reason)),
+            Ok(Ok(response)) => {
+                self.stream = Some(stream);
+                Ok(response)
+            }
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Err(_) => Err(self.unreachable(&"it did not answer in time")),
+        }
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<TcpStream, RpcError> {
+        let connect = async {
+            let mut stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            greet(&mut stream, &self.hello).await?;
+            Ok::<_, io::Error>(stream)
+        };
+        match timeout(limit.min(CONNECT_TIMEOUT), connect).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => {
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    tracing::warn!(
+                        "server {} at {} refuses this one: {error}",
+                        self.hello.to,
+                        self.address
+                    );
+                }
+                Err(self.unreachable(&error))
+            }
+            Err(_) => Err(self.unreachable(&"it cannot be connected in time")),
+        }
+    }
+
+    fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
+        let what = format!("server {} at {}: {why}", self.hello.to, self.address);
+        RPCError::Unreachable(Unreachable::from_string(what))
+    }
+
+    fn confused(&self) -> RpcError {
+        self.unreachable(&"it answers something else than it was asked")
+    }
+
+    async fn send_rows(
+        &mut self,
+        snapshot: Snapshot<SnapshotRows>,
+        vote: RaftVote,
+    ) -> Result<SnapshotResponse<TypeConfig>, RpcError> {
+        let begin = Request::BeginSnapshot { vote, meta: snapshot.meta };
+        self.expect_taken(&begin).await?;
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for row in snapshot.snapshot.0 {
+            let row = WireRow::from(row.map_err(|error| self.unreachable(&error))?);
+            bytes += row.len();
+            part.push(row);
+            if bytes >= ROWS_BYTES_SOFT_MAX {
+                self.expect_taken(&Request::Rows(std::mem::take(&mut part))).await?;
+                bytes = 0;
+            }
+        }
+        self.expect_taken(&Request::Rows(part)).await?;
+        match self.call(&Request::EndSnapshot, SNAPSHOT_PART_TIMEOUT).await? {
+            Response::Snapshot(response) => Ok(response),
+            _ => Err(self.confused()),
+        }
+    }
+
+    async fn expect_taken(&mut self, request: &Request) -> Result<(), RpcError> {
+        match self.call(request, SNAPSHOT_PART_TIMEOUT).await? {
+            Response::Taken => Ok(()),
+            _ => Err(self.confused()),
+        }
+    }
+}
+
+/// How many of the entries go into one request: at least one, and not many more bytes than
+/// [`APPEND_BYTES_SOFT_MAX`].
+fn fitting(entries: &[Entry]) -> usize {
+    let len = |entry: &Entry| match &entry.payload {
+        EntryPayload::Normal(batch) => batch.0.len(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    };
+    let mut bytes = 0;
+    let full = entries.iter().position(|entry| {
+        bytes += len(entry);
+        bytes > APPEND_BYTES_SOFT_MAX
+    });
+    full.map_or(entries.len(), |at| at.max(1))
+}
+
+const _: () = assert!(APPEND_BYTES_SOFT_MAX < FRAME_LEN_MAX / 2);
+
+impl RaftNetworkV2<TypeConfig> for Peer {
+    type SnapshotData = SnapshotRows;
+
+    async fn append_entries(
+        &mut self,
+        mut rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
+        let fitting = fitting(&rpc.entries);
+        let is_cut = fitting < rpc.entries.len();
+        rpc.entries.truncate(fitting);
+        let last = rpc.entries.last().map(RaftEntry::log_id);
+        match self.call(&Request::Append(rpc), option.hard_ttl()).await? {
+            Response::Append(AppendEntriesResponse::Success) if is_cut => {
+                Ok(AppendEntriesResponse::PartialSuccess(last))
+            }
+            Response::Append(response) => Ok(response),
+            _ => Err(self.confused()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        match self.call(&Request::Vote(rpc), option.hard_ttl()).await? {
+            Response::Vote(response) => Ok(response),
+            _ => Err(self.confused()),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
+        match self.call(&Request::PreVote(rpc), option.hard_ttl()).await? {
+            Response::Vote(response) => Ok(response),
+            _ => Err(self.confused()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: RaftVote,
+        snapshot: Snapshot<SnapshotRows>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let sent = tokio::select! {
+            sent = self.send_rows(snapshot, vote) => sent,
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+        };
+        sent.map_err(|error| {
+            StreamingError::Unreachable(Unreachable::from_string(error.to_string()))
+        })
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        rpc: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
+        match self.call(&Request::TransferLeader(rpc), option.hard_ttl()).await? {
+            Response::TransferLeader(response) => Ok(response),
+            _ => Err(self.confused()),
+        }
+    }
+}
