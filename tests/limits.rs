@@ -246,10 +246,10 @@ async fn who_is_silent_for_the_session_timeout_is_closed() {
         config.sessions.min_timeout_ms = 100;
     })
     .await;
-    let mut idle = Client::open(&server, 400).await.expect("a session");
-    let mut busy = Client::open(&server, 400).await.expect("a session");
+    let mut idle = Client::open(&server, 2000).await.expect("a session");
+    let mut busy = Client::open(&server, 2000).await.expect("a session");
     let ping = async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        let mut ticks = tokio::time::interval(Duration::from_millis(200));
         loop {
             ticks.tick().await;
             busy.send(&[(-2, Request::Ping)]).await;

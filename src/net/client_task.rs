@@ -26,7 +26,7 @@ const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
 
 /// How much of a frame over the limit is read to say what it asked for, and for how long.
 const DESCRIBED_LEN_MAX: usize = 4 << 10;
-const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long a closing connection may take for its last bytes.
 const LINGER: Duration = Duration::from_secs(2);
