@@ -138,17 +138,19 @@ impl Peer {
             }
         }
         self.expect_taken(&Request::Rows(part)).await?;
-        match self.call(&Request::EndSnapshot, SNAPSHOT_PART_TIMEOUT).await? {
-            Response::Snapshot(response) => Ok(response),
-            _ => Err(self.confused()),
-        }
+        let Response::Snapshot(response) =
+            self.call(&Request::EndSnapshot, SNAPSHOT_PART_TIMEOUT).await?
+        else {
+            return Err(self.confused());
+        };
+        Ok(response)
     }
 
     async fn expect_taken(&mut self, request: &Request) -> Result<(), RpcError> {
-        match self.call(request, SNAPSHOT_PART_TIMEOUT).await? {
-            Response::Taken => Ok(()),
-            _ => Err(self.confused()),
-        }
+        let Response::Taken = self.call(request, SNAPSHOT_PART_TIMEOUT).await? else {
+            return Err(self.confused());
+        };
+        Ok(())
     }
 }
 
@@ -181,13 +183,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let is_cut = fitting < rpc.entries.len();
         rpc.entries.truncate(fitting);
         let last = rpc.entries.last().map(RaftEntry::log_id);
-        match self.call(&Request::Append(rpc), option.hard_ttl()).await? {
-            Response::Append(AppendEntriesResponse::Success) if is_cut => {
-                Ok(AppendEntriesResponse::PartialSuccess(last))
-            }
-            Response::Append(response) => Ok(response),
-            _ => Err(self.confused()),
-        }
+        let request = Request::Append(rpc);
+        let Response::Append(response) = self.call(&request, option.hard_ttl()).await? else {
+            return Err(self.confused());
+        };
+        Ok(match response {
+            AppendEntriesResponse::Success if is_cut => AppendEntriesResponse::PartialSuccess(last),
+            response => response,
+        })
     }
 
     async fn vote(
@@ -195,10 +198,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        match self.call(&Request::Vote(rpc), option.hard_ttl()).await? {
-            Response::Vote(response) => Ok(response),
-            _ => Err(self.confused()),
-        }
+        let Response::Vote(response) = self.call(&Request::Vote(rpc), option.hard_ttl()).await?
+        else {
+            return Err(self.confused());
+        };
+        Ok(response)
     }
 
     async fn pre_vote(
@@ -206,10 +210,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        match self.call(&Request::PreVote(rpc), option.hard_ttl()).await? {
-            Response::Vote(response) => Ok(response),
-            _ => Err(self.confused()),
-        }
+        let Response::Vote(response) = self.call(&Request::PreVote(rpc), option.hard_ttl()).await?
+        else {
+            return Err(self.confused());
+        };
+        Ok(response)
     }
 
     async fn full_snapshot(
@@ -233,9 +238,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
-        match self.call(&Request::TransferLeader(rpc), option.hard_ttl()).await? {
-            Response::TransferLeader(response) => Ok(response),
-            _ => Err(self.confused()),
-        }
+        let Response::TransferLeader(response) =
+            self.call(&Request::TransferLeader(rpc), option.hard_ttl()).await?
+        else {
+            return Err(self.confused());
+        };
+        Ok(response)
     }
 }
