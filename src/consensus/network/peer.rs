@@ -187,10 +187,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let Response::Append(response) = self.call(&request, option.hard_ttl()).await? else {
             return Err(self.confused());
         };
-        Ok(match response {
-            AppendEntriesResponse::Success if is_cut => AppendEntriesResponse::PartialSuccess(last),
-            response => response,
-        })
+        if is_cut && response.is_success() {
+            return Ok(AppendEntriesResponse::PartialSuccess(last));
+        }
+        Ok(response)
     }
 
     async fn vote(
