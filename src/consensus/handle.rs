@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::{Raft, RaftMetrics, ReadPolicy};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -30,10 +30,11 @@ pub struct Consensus {
     stop: CancellationToken,
 }
 
+type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
+type Responder = ProgressResponder<TypeConfig, WriteResult>;
+
 /// Resolves when an accepted proposal was applied here, or was given up.
-pub(super) type Outcome = oneshot::Receiver<
-    Result<openraft::raft::ClientWriteResponse<TypeConfig>, ClientWriteError<TypeConfig>>,
->;
+pub(super) type Outcome = oneshot::Receiver<WriteResult>;
 
 impl Consensus {
     pub(super) fn new<M: StateMachine>(
@@ -59,7 +60,11 @@ impl Consensus {
         if self.disk_full() {
             return Err(ProposeError::DiskFull);
         }
-        self.submit(entry).await.map(drop)
+        let refused = refusal(&self.status.borrow());
+        match refused {
+            Some(error) => Err(error),
+            None => self.raft.propose(Batch(entry), None).await,
+        }
     }
 
     /// As [`Consensus::propose`], also on a full disk, where it waits; the outcome can be waited
@@ -69,7 +74,9 @@ impl Consensus {
         if let Some(error) = refused {
             return Err(error);
         }
-        self.raft.propose(Batch(entry)).await
+        let (responder, outcome) = ProgressResponder::complete_only();
+        self.raft.propose(Batch(entry), Some(responder)).await?;
+        Ok(outcome)
     }
 
     /// Waits until every write that was acknowledged anywhere before the call is applied here.
@@ -92,7 +99,7 @@ impl Consensus {
         self.status.clone()
     }
 
-    /// Waits until this server leads.
+    /// Waits until this server leads and has applied all that was acknowledged before.
     ///
     /// # Errors
     ///
@@ -100,12 +107,17 @@ impl Consensus {
     pub async fn wait_until_leader(&self) -> Result<(), Fatal> {
         let stopped = || Fatal("the consensus has stopped".to_owned());
         let mut watch = self.watch_status();
-        let ended = |status: &Status| status.is_leader() || status.role == Role::Stopped;
-        let status = watch.wait_for(ended).await.map_err(|_| stopped())?;
-        match &status.failure {
-            Some(failure) => Err(Fatal(failure.clone())),
-            None if status.is_leader() => Ok(()),
-            None => Err(stopped()),
+        loop {
+            let ended = |status: &Status| status.is_leader() || status.role == Role::Stopped;
+            let status = watch.wait_for(ended).await.map_err(|_| stopped())?.clone();
+            if !status.is_leader() {
+                return Err(status.failure.map_or_else(stopped, Fatal));
+            }
+            // Entries of earlier terms are applied with the first one of the own term.
+            if self.read_barrier().await.is_ok() {
+                return Ok(());
+            }
+            watch.changed().await.map_err(|_| stopped())?;
         }
     }
 
@@ -163,7 +175,11 @@ fn refusal(status: &Status) -> Option<ProposeError> {
 
 /// openraft's handle without the type of the state machine.
 trait Handle: Send + Sync {
-    fn propose(&self, batch: Batch) -> BoxFuture<'_, Result<Outcome, ProposeError>>;
+    fn propose(
+        &self,
+        batch: Batch,
+        responder: Option<Responder>,
+    ) -> BoxFuture<'_, Result<(), ProposeError>>;
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>>;
     fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
     fn shutdown(&self) -> BoxFuture<'_, ()>;
@@ -171,13 +187,14 @@ trait Handle: Send + Sync {
 }
 
 impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
-    fn propose(&self, batch: Batch) -> BoxFuture<'_, Result<Outcome, ProposeError>> {
+    fn propose(
+        &self,
+        batch: Batch,
+        responder: Option<Responder>,
+    ) -> BoxFuture<'_, Result<(), ProposeError>> {
         Box::pin(async move {
-            let (responder, outcome) = ProgressResponder::complete_only();
-            self.client_write_ff(batch, Some(responder))
-                .await
-                .map_err(|_| ProposeError::Stopped)?;
-            Ok(outcome)
+            let queued = self.client_write_ff(batch, responder).await;
+            queued.map_err(|_| ProposeError::Stopped)
         })
     }
 

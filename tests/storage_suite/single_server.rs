@@ -28,6 +28,8 @@ fn proposals_survive_a_crash_once_and_in_order() {
     });
     run(async {
         let server = Server::start(dir.path()).await;
+        // It leads, so it has all of them, also those not known to be committed before the crash.
+        assert_eq!(server.toy.numbers().len() as u64, COUNT);
         server.push(COUNT);
         server.toy.wait_for(COUNT as usize + 1);
         assert_eq!(server.toy.numbers(), (0..=COUNT).collect::<Vec<_>>());
