@@ -36,6 +36,12 @@ impl Whitelist {
         self.words.iter().copied()
     }
 
+    /// Every word (`4lw.commands.whitelist=*`).
+    #[must_use]
+    pub fn all() -> Self {
+        Self { words: BTreeSet::from(FOUR_LETTER_WORDS) }
+    }
+
     /// Adds `isro`, which clients of the read-only mode need.
     pub(super) fn allow_isro(&mut self) {
         self.words.insert("isro");

@@ -1,6 +1,6 @@
 //! Four-letter words: which are answered, and with what.
 
-use integration::{RawClient, Server, eventually};
+use integration::{Kind, RawClient, Server, ServerOptions, eventually, raw};
 
 fn open_server() -> Server {
     Server::options().set("4lw.commands.whitelist", "*").start()
@@ -183,5 +183,80 @@ fn closing_connections_are_no_longer_counted() {
     drop(clients);
     eventually("only the asking connection is left", || {
         ask(&server, "mntr").contains("zk_num_alive_connections\t1\n").then_some(())
+    });
+}
+
+#[test]
+fn stmk_sets_what_gtmk_answers() {
+    // The eight bytes behind the word are the new mask, which both words answer.
+    let server = open_server();
+    assert_eq!(ask(&server, "stmk\0\0\0\0\0\0\0\x05"), "5");
+    assert_eq!(ask(&server, "gtmk"), "5");
+}
+
+#[test]
+fn hash_keeps_a_digest_every_128_writes() {
+    // Of 300 writes two are at a multiple of 128; a digest stands behind each zxid.
+    let server = open_server();
+    let mut client = RawClient::connect(server.addr());
+    for _ in 0..300 {
+        client.create("/n-", b"", 2).expect("created");
+    }
+    let hash = ask(&server, "hash");
+    let zxids: Vec<u64> = hash
+        .lines()
+        .map(|line| {
+            let (zxid, digest) = line.split_once(": ").expect("a zxid and a digest");
+            assert!(digest.parse::<i64>().is_ok(), "{line}");
+            u64::from_str_radix(zxid, 16).expect("hexadecimal") & 0xffff_ffff
+        })
+        .collect();
+    assert_eq!(zxids, [128, 256]);
+}
+
+#[test]
+fn mntr_counts_work_and_srst_forgets_it() {
+    // Operations, flushes, batches and told watchers are counted; after srst they start anew.
+    let server = Server::options().set("4lw.commands.whitelist", "*").start();
+    let mut clients: Vec<RawClient> = (0..2).map(|_| RawClient::connect(server.addr())).collect();
+    clients[0].create("/a", b"", 0).expect("created");
+    for client in &mut clients {
+        client.get("/a", true).expect("read");
+    }
+    clients[0].set("/a", b"1", -1).expect("set");
+    let value = |mntr: &str, key: &str| -> f64 {
+        let line = mntr.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('\t'));
+        line.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{key} in:\n{mntr}"))
+    };
+    let mntr = ask(&server, "mntr");
+    assert_eq!(value(&mntr, "zk_cnt_node_changed_watch_count"), 1.0);
+    assert_eq!(value(&mntr, "zk_sum_node_changed_watch_count"), 2.0);
+    assert_eq!(value(&mntr, "zk_cnt_updatelatency"), 2.0);
+    assert_eq!(value(&mntr, "zk_connection_request_count"), 2.0);
+    for key in ["zk_cnt_fsynctime", "zk_cnt_readlatency", "zk_max_sync_processor_batch_size"] {
+        assert!(value(&mntr, key) >= 1.0, "{key} in:\n{mntr}");
+    }
+    ask(&server, "srst");
+    let mntr = ask(&server, "mntr");
+    for key in ["zk_cnt_updatelatency", "zk_connection_request_count", "zk_max_latency"] {
+        assert_eq!(value(&mntr, key), 0.0, "{key} in:\n{mntr}");
+    }
+    assert_eq!(value(&mntr, "zk_znode_count"), 6.0);
+}
+
+#[test]
+fn ends_of_connections_are_counted_by_kind() {
+    // An operator sees why clients leave without reading the log.
+    let server = ServerOptions::new(Kind::Grovekeeper).set("4lw.commands.whitelist", "*").start();
+    RawClient::connect(server.addr()).close().expect("closed");
+    drop(RawClient::connect(server.addr()));
+    let mut noise = raw::open(server.addr()).expect("connected");
+    std::io::Write::write_all(&mut noise, &[0xff; 8]).expect("written");
+    assert!(raw::closed(&mut noise));
+    eventually("all three ends are counted", || {
+        let mntr = ask(&server, "mntr");
+        let kinds = ["by_client", "disconnected", "malformed"];
+        let counted = |kind: &&str| mntr.contains(&format!("zk_connection_closed_{kind}\t1\n"));
+        kinds.iter().all(counted).then_some(())
     });
 }

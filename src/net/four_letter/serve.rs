@@ -12,6 +12,7 @@ use super::dump::{Dump, by_end};
 use super::text;
 use super::word::Word;
 use crate::admin::{environment, reading};
+use crate::config::Whitelist;
 use crate::server::Shared;
 
 /// How long a client may take to read the answer.
@@ -46,17 +47,27 @@ async fn read_mask(stream: &mut TcpStream, input: &mut BytesMut) -> std::io::Res
     Ok(input.get_i64())
 }
 
-fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
-    if !shared.config.words.allows(word.name()) {
-        return text::refusal(word.name());
+/// The answer to a word that is not listed, or that a server which serves nobody cannot give.
+fn turned_away(words: &Whitelist, serving: bool, word: Word) -> Option<String> {
+    if !words.allows(word.name()) {
+        return Some(text::refusal(word.name()));
     }
-    let serving = shared.is_serving();
-    if !serving && !word.needs_no_service() {
-        return text::NOT_SERVING.to_owned();
+    if serving || word.needs_no_service() {
+        None
+    } else if word == Word::Isro {
+        Some("null".to_owned())
+    } else {
+        Some(text::NOT_SERVING.to_owned())
+    }
+}
+
+fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
+    let turned_away = turned_away(&shared.config.words, shared.is_serving(), word);
+    if let Some(text) = turned_away {
+        return text;
     }
     match word {
         Word::Ruok => "imok".to_owned(),
-        Word::Isro if !serving => "null".to_owned(),
         Word::Isro => if reading::is_read_only(shared) { "ro" } else { "rw" }.to_owned(),
         Word::Srvr => text::srvr(&reading::server(shared)),
         Word::Stat => text::stat(&reading::server(shared), &reading::connections(shared), asking),
@@ -99,5 +110,35 @@ fn dump(shared: &Shared) -> Dump {
         sessions: sessions.map(|(at_ms, ids)| (to_wall_ms(at_ms), ids)).collect(),
         ephemerals: reading::ephemerals(shared),
         connections: by_end(reading::connections(shared), tick_ms, to_wall_ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_serves_nobody_says_so() {
+        // Figures are refused, isro does not know, and the words about the process are answered.
+        let mut config = crate::config::Config::standalone("/nowhere");
+        config.words = Whitelist::all();
+        let ask = |serving, word| turned_away(&config.words, serving, word);
+        let sorry = "This ZooKeeper instance is not currently serving requests\n";
+        for word in [Word::Srvr, Word::Mntr, Word::Conf, Word::Wchs, Word::Crst, Word::Hash] {
+            assert_eq!(ask(false, word).as_deref(), Some(sorry), "{word:?}");
+        }
+        assert_eq!(ask(false, Word::Isro).as_deref(), Some("null"));
+        for word in [Word::Ruok, Word::Envi, Word::Gtmk, Word::Stmk] {
+            assert_eq!(ask(false, word), None, "{word:?}");
+        }
+        assert!(Word::ALL.into_iter().all(|word| ask(true, word).is_none()));
+    }
+
+    #[test]
+    fn a_word_that_is_not_listed_is_refused_first() {
+        // Even while nobody is served, the refusal names the whitelist.
+        let expected = "ruok is not executed because it is not in the whitelist.\n";
+        let refused = turned_away(&Whitelist::default(), false, Word::Ruok);
+        assert_eq!(refused.as_deref(), Some(expected));
     }
 }

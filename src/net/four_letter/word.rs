@@ -75,7 +75,7 @@ impl Word {
 
     /// Whether it is answered by a server that does not serve its clients.
     pub(super) fn needs_no_service(self) -> bool {
-        matches!(self, Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk | Self::Isro)
+        matches!(self, Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk)
     }
 }
 
