@@ -51,6 +51,7 @@ impl Conn {
             Op::AttachSession { timeout_ms }
         };
         self.phase = Phase::Opening;
+        self.opening_us = view.now_us;
         if self.propose(view, log, op).is_err() {
             self.close(CloseReason::Unavailable);
         }
@@ -58,6 +59,9 @@ impl Conn {
 
     pub(super) fn session_opened(&mut self, view: View<'_>, timeout_ms: u32) {
         self.phase = Phase::Open;
+        let latency_us = view.now_us.saturating_sub(self.opening_us);
+        view.stats.latency_us.record(latency_us);
+        view.stats.write_latency_us.record(latency_us);
         self.timeout_ms = timeout_ms;
         let password = session_password(self.session);
         self.put_connect_response(view, timeout_ms, self.session, &password);

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use integration::{Kind, RawClient, Server, ServerOptions, eventually, free_port, http};
+use integration::{Kind, RawClient, Server, ServerOptions, eventually, free_port, http, raw};
 use serde_json::Value;
 
 const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
@@ -198,6 +198,30 @@ fn the_page_for_people_is_one_file() {
     assert!(page.head.to_lowercase().contains("content-security-policy: default-src 'none'"));
     assert!(page.body.contains("const COMMANDS = \"/commands\";"), "{}", page.body);
     assert!(!page.body.contains("src=") && !page.body.contains("http:"), "no foreign assets");
+}
+
+#[test]
+fn commands_lie_where_the_configuration_says() {
+    // admin.commandURL moves the commands, and the page finds them there.
+    let (options, addr) = with_admin(ServerOptions::new(Kind::Grovekeeper));
+    let _server = options.set("admin.commandURL", "/ops/zk").start();
+    let status = |path: &str| http::get(addr, path).expect("answered").status;
+    assert_eq!(
+        [status("/ops/zk/ruok"), status("/ops/zk"), status("/commands/ruok")],
+        [200, 200, 404]
+    );
+    let page = http::get(addr, "/").expect("answered").body;
+    assert!(page.contains("const COMMANDS = \"/ops/zk\";"), "{page}");
+}
+
+#[test]
+fn idle_connections_are_closed() {
+    // A browser that asks nothing for admin.idleTimeout loses its connection; a new one is served.
+    let (options, addr) = with_admin(ServerOptions::new(Kind::Grovekeeper));
+    let _server = options.set("admin.idleTimeout", "300").start();
+    let mut idle = raw::open(addr).expect("connected");
+    assert!(raw::closed(&mut idle));
+    assert_eq!(command(addr, "ruok")["error"], Value::Null);
 }
 
 #[test]
