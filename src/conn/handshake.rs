@@ -40,6 +40,7 @@ impl Conn {
         let op = if request.session_id == SessionId(0) {
             self.session = log.next_session_id();
             view.stats.count_op(OpCode::CreateSession);
+            self.tally.creates_session();
             Op::CreateSession { timeout_ms }
         } else {
             let known = view.replica.sessions().get(request.session_id).is_some();
