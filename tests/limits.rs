@@ -361,3 +361,21 @@ async fn snap_count_entries_make_a_checkpoint() {
     tokio::time::timeout(DEADLINE, written).await.expect("a checkpoint in time");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn many_large_reads_behind_a_write_are_all_answered() {
+    // A client that reads gets every reply, also where those that one write held back are more
+    // bytes together than may ever wait for a client.
+    let (_dir, server) = start(|_| {}).await;
+    let mut client = Client::open(&server, 60_000).await.expect("a session");
+    let data = vec![7; 900_000];
+    client.send(&[(1, create("/n", &data))]).await;
+    assert_eq!(client.reply().await, Some((1, ErrorCode::Ok)));
+    let mut requests = vec![(2, create("/m", b""))];
+    requests.extend((3..103).map(|xid| (xid, get("/n"))));
+    client.send(&requests).await;
+    for xid in 2..103 {
+        assert_eq!(client.reply().await, Some((xid, ErrorCode::Ok)));
+    }
+    server.stop().await;
+}

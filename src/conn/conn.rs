@@ -280,7 +280,26 @@ impl Conn {
             Outcome::Request(Err(error)) => self.finish_write(view, seq, zxid, Err(error.into())),
         }
         view.stats.writes_finished.increment();
-        self.answer_waiting(view);
+        self.answer_waiting(view, view.settings.output_len_high);
+    }
+
+    /// Whether requests could be answered and are not, because many bytes wait in the output.
+    pub fn has_paused(&self) -> bool {
+        match self.order.front() {
+            Some(Slot::Waiting { .. } | Slot::Failed { .. }) => true,
+            Some(Slot::Write { .. }) | None => false,
+        }
+    }
+
+    /// Answers requests that were paused, until many bytes wait again.
+    pub fn resume(&mut self, view: View<'_>) {
+        self.answer_waiting(view, view.settings.output_len_high);
+    }
+
+    /// Answers all that was paused; to be called before another write of this connection is
+    /// applied, which the requests in front of it must not see.
+    pub fn resume_all(&mut self, view: View<'_>) {
+        self.answer_waiting(view, usize::MAX);
     }
 
     fn finish_write(
@@ -306,8 +325,8 @@ impl Conn {
         }
     }
 
-    fn answer_waiting(&mut self, view: View<'_>) {
-        while self.closing.is_none() {
+    fn answer_waiting(&mut self, view: View<'_>, output_len_high: usize) {
+        while self.closing.is_none() && self.out.len() < output_len_high {
             match self.order.pop_front() {
                 None => return,
                 Some(write @ Slot::Write { .. }) => return self.order.push_front(write),

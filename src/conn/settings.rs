@@ -41,7 +41,9 @@ pub struct Settings {
     pub waiting_len_max: usize,
     /// How many bytes of replies may wait before the socket is not read any more.
     pub output_len_high: usize,
-    /// How many bytes of replies and events may wait before the connection is closed.
+    /// How many bytes of replies and events may wait before the connection is closed. Reads are not
+    /// answered while `output_len_high` bytes wait, except those that a later write of the same
+    /// connection must not overtake.
     pub output_len_max: usize,
     /// Silence of a socket that has not sent its handshake, in milliseconds.
     pub handshake_timeout_ms: u64,

@@ -138,7 +138,7 @@ impl<'a> Task<'a> {
                 let reason = self.refuse_frame(error).await;
                 self.client.conn.lock().close(reason);
             }
-            let (wants_input, idle_limit_us) = {
+            let (wants_input, idle_limit_us, paused) = {
                 let mut conn = self.client.conn.lock();
                 let output = conn.take_output();
                 if self.output.is_empty() {
@@ -161,8 +161,13 @@ impl<'a> Task<'a> {
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
                 let wants_input = conn.wants_input(settings) && room && !crowded && !held;
-                (wants_input, conn.idle_limit_us(settings))
+                (wants_input, conn.idle_limit_us(settings), conn.has_paused() && room)
             };
+            if paused {
+                let replica = self.shared.replica.read();
+                self.client.resume(self.shared.view(&replica));
+                continue;
+            }
             match self.wait(wants_input, idle_limit_us, stop).await {
                 Input::Received(0) | Input::Failed => return CloseReason::Disconnected,
                 Input::Received(len) => self.received(len),

@@ -8,7 +8,8 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, View};
+use crate::replica::Outcome;
 
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
@@ -19,8 +20,31 @@ pub struct Client {
     pub wake: Notify,
     /// When something was last received, in microseconds of the server's clock.
     pub heard_us: AtomicU64,
+    /// Whether requests of it are paused: a glance at [`Conn::has_paused`] without the lock.
+    paused: AtomicBool,
     /// Whether it is on the list of connections to be woken after the current batch.
     touched: AtomicBool,
+}
+
+impl Client {
+    /// Whether requests of it are paused.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Hands over the outcome of one of its commands.
+    pub(super) fn complete(&self, view: View<'_>, seq: u64, outcome: Outcome) {
+        let mut conn = self.conn.lock();
+        conn.complete(view, seq, view.replica.last_zxid(), outcome);
+        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+    }
+
+    /// Answers requests that were paused until the output was taken.
+    pub fn resume(&self, view: View<'_>) {
+        let mut conn = self.conn.lock();
+        conn.resume(view);
+        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+    }
 }
 
 /// All open connections.
@@ -70,6 +94,7 @@ impl Clients {
             conn: Mutex::new(conn),
             wake: Notify::new(),
             heard_us: AtomicU64::new(now_us),
+            paused: AtomicBool::new(false),
             touched: AtomicBool::new(false),
         });
         self.by_number.insert(number, Arc::clone(&client));

@@ -63,6 +63,13 @@ impl Machine {
         stamp: &Stamp,
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
+        let origin = command.origin;
+        let is_local = shared.is_local(origin.conn);
+        let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
+        if let Some(client) = client.as_ref().filter(|client| client.is_paused()) {
+            // What the client asked for before this must not see it.
+            client.conn.lock().resume_all(View { replica, around });
+        }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
         let Applied { outcome, displaced } = replica.apply(stamp, command, &mut delivery)?;
@@ -70,26 +77,18 @@ impl Machine {
         keep_digest(shared, replica);
         track_session(shared, command, &outcome);
         let expired = matches!(command.op, Op::ExpireSession { .. });
-        self.answer(shared, View { replica, around }, command, outcome);
+        if let Some(client) = client {
+            client.complete(View { replica, around }, origin.seq, outcome);
+            self.touched.add(&client);
+        } else if is_local {
+            shared.stats.writes_finished.increment();
+        }
         if let Some(conn) = displaced {
             let reason =
                 if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
             self.close(shared, conn, reason);
         }
         Ok(())
-    }
-
-    fn answer(&mut self, shared: &Shared, view: View<'_>, command: &Command<'_>, outcome: Outcome) {
-        let origin = command.origin;
-        if !shared.is_local(origin.conn) {
-            return;
-        }
-        let Some(client) = shared.clients.get(origin.conn.number) else {
-            return shared.stats.writes_finished.increment();
-        };
-        let zxid = view.replica.last_zxid();
-        client.conn.lock().complete(view, origin.seq, zxid, outcome);
-        self.touched.add(&client);
     }
 
     fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {

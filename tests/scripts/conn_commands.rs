@@ -81,6 +81,7 @@ impl ConnRunner {
                 self.world.connect(name, [127, 0, 0, 1]);
                 self.clients.insert((*name).to_owned(), Client::default());
             }
+            [name, "resume"] => self.world.resume(name),
             [name, "waits-to-send"] => {
                 let wants = self.world.conns[*name].wants_input(&self.world.settings);
                 out = format!("{}\n", !wants);

@@ -108,6 +108,14 @@ impl World {
         conn.receive_throttled(view, &mut self.log, frame);
     }
 
+    /// Answers what was paused, as the server does when the output was sent.
+    pub(crate) fn resume(&mut self, name: &str) {
+        let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
+        let around =
+            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        conn.resume(View { replica: &self.replica, around });
+    }
+
     /// Proposes what a server, or a connection that repeats itself, would.
     pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
         let proposed = self.log.propose(&Command { origin, identities: &[], op });
@@ -120,6 +128,9 @@ impl World {
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
         let around =
             Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        if let Some(conn) = by_id(&mut self.conns, command.origin.conn) {
+            conn.resume_all(View { replica: &self.replica, around });
+        }
         let mut delivery = Delivery { conns: &mut self.conns, around };
         let applied = self.replica.apply(&self.stamp, &command, &mut delivery);
         let Applied { outcome, displaced } = applied.expect("conn has decoded it before");
