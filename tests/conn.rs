@@ -79,6 +79,7 @@ proptest! {
             prop_assert!(world.conns["a"].output_len() < OUTPUT_MAX);
         }
         while world.apply_next().is_some() {}
+        world.resume("a");
         let conn = &world.conns["a"];
         prop_assert!(!conn.has_outstanding(), "a request without an answer");
         prop_assert_eq!(world.stats.outstanding(), 0);
