@@ -106,8 +106,9 @@ pub struct Conn {
     pub(super) phase: Phase,
     pub(super) session: SessionId,
     pub(super) timeout_ms: u32,
-    /// When the handshake came, in microseconds of the server's clock.
-    pub(super) opening_us: u64,
+    /// When the handshake for a new session came, in microseconds of the server's clock; `None`
+    /// where the session is resumed.
+    pub(super) creating_us: Option<u64>,
     /// Whether the client sent the read-only byte, and so expects it in the answer.
     pub(super) speaks_read_only: bool,
     pub(super) identities: Vec<Id>,
@@ -135,7 +136,7 @@ impl Conn {
             phase: Phase::Fresh,
             session: SessionId(0),
             timeout_ms: 0,
-            opening_us: now_us,
+            creating_us: None,
             speaks_read_only: true,
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,

@@ -1,8 +1,8 @@
 //! The first packet: a new session, a session resumed, or no session.
 
 use jute_proto::{
-    ConnectRequest, ConnectResponse, Encode, OpCode, Reader, SessionId, begin_frame, end_frame,
-    session_password,
+    ConnectRequest, ConnectResponse, Encode, OpCode, Reader, SessionId, Xid, begin_frame,
+    end_frame, session_password,
 };
 
 use super::close::CloseReason;
@@ -40,7 +40,7 @@ impl Conn {
         let op = if request.session_id == SessionId(0) {
             self.session = log.next_session_id();
             view.stats.count_op(OpCode::CreateSession);
-            self.tally.creates_session();
+            self.creating_us = Some(view.now_us);
             Op::CreateSession { timeout_ms }
         } else {
             let known = view.replica.sessions().get(request.session_id).is_some();
@@ -52,7 +52,6 @@ impl Conn {
             Op::AttachSession { timeout_ms }
         };
         self.phase = Phase::Opening;
-        self.opening_us = view.now_us;
         if self.propose(view, log, op).is_err() {
             self.close(CloseReason::Unavailable);
         }
@@ -60,12 +59,20 @@ impl Conn {
 
     pub(super) fn session_opened(&mut self, view: View<'_>, timeout_ms: u32) {
         self.phase = Phase::Open;
-        let latency_us = view.now_us.saturating_sub(self.opening_us);
-        view.stats.latency_us.record(latency_us);
-        view.stats.write_latency_us.record(latency_us);
+        self.count_creation(view);
         self.timeout_ms = timeout_ms;
         let password = session_password(self.session);
         self.put_connect_response(view, timeout_ms, self.session, &password);
+    }
+
+    /// A new session is an update that was answered, under the xid 0; a resumed one is not.
+    fn count_creation(&mut self, view: View<'_>) {
+        let Some(creating_us) = self.creating_us.take() else { return };
+        let latency_us = view.now_us.saturating_sub(creating_us);
+        view.stats.latency_us.record(latency_us);
+        view.stats.write_latency_us.record(latency_us);
+        let zxid = view.replica.last_zxid();
+        self.tally.answered(OpCode::CreateSession, Xid(0), zxid, view.now_us, latency_us);
     }
 
     /// Tells the client that its session is gone; the connection is of no more use.

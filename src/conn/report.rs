@@ -59,12 +59,6 @@ impl Tally {
         Self { established_us, last_xid: Xid(-1), ..Self::default() }
     }
 
-    /// A new session counts as a request with xid 0, as in ZooKeeper; a session resumed does not.
-    pub(super) fn creates_session(&mut self) {
-        self.last_op = Some(OpCode::CreateSession);
-        self.last_xid = Xid(0);
-    }
-
     pub(super) fn received(&mut self) {
         self.received += 1;
     }

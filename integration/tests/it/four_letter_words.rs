@@ -65,6 +65,7 @@ fn cons_names_each_connection_and_crst_forgets_their_counts() {
     // One line a connection with its session, timeout and last operation.
     let server = open_server();
     let mut client = RawClient::connect(server.addr());
+    contains(&ask(&server, "cons"), &["lop=SESS", "lcxid=0x0,"]);
     client.create("/a", b"", 0).expect("created");
     client.get("/a", false).expect("read");
     let session = format!("sid={:#x}", client.session().id.0);
