@@ -1,11 +1,11 @@
 //! A running server: what holds the pure parts together.
 //!
 //! * [`Server`]: starts everything in order and stops it.
-//! * [`shared`]: what all tasks of a server look at.
-//! * [`clients`]: the open connections, by number.
-//! * [`machine`]: applies committed entries and hands outcomes and events to the connections.
-//! * [`history`]: what the server remembers for operators.
-//! * [`expiry_task`] and [`container_task`]: what the leader proposes by itself.
+//! * `shared`: what all tasks of a server look at.
+//! * `clients`: the open connections, by number.
+//! * `machine`: applies committed entries and hands outcomes and events to the connections.
+//! * `history`: what the server remembers for operators.
+//! * `expiry_task` and `container_task`: what the leader proposes by itself.
 //!
 //! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
 //! None is held across an await.
