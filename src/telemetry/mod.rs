@@ -1,7 +1,7 @@
 //! What the server counts of itself, for the four-letter words, the admin pages and Prometheus.
 //!
 //! * [`ServerStats`]: what is counted while the server works, by [`Counter`]s and [`Spread`]s.
-//! * [`mod@catalogue`]: every number with its name and meaning; the one source of the surfaces.
+//! * [`catalogue()`]: every number with its name and meaning; the one source of the surfaces.
 //! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.
 
 mod catalogue;
