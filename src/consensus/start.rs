@@ -155,7 +155,7 @@ fn check(config: &ConsensusConfig) -> Result<(), StartError> {
 
 /// The checkpoint and the log must meet: a gap means that one of them was replaced or rolled back.
 fn check_stored(dir: &DataDir) -> Result<(), StartError> {
-    let applied = dir.state().mark()?.position;
+    let applied = dir.state().mark().position;
     if applied.is_some() && dir.log().vote().is_none() {
         let what = "there is a checkpoint, but the log is new: the directory `log` was lost";
         return Err(StorageError::corrupt(&dir.path().join("log"), 0, what).into());

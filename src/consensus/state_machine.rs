@@ -98,7 +98,7 @@ impl<M: StateMachine> Machine<M> {
         checkpoints: Arc<Checkpoints>,
         limits: CheckpointLimits,
     ) -> Result<Self, Fatal> {
-        let mark = state.mark()?;
+        let mark = state.mark();
         Ok(Self {
             machine,
             state,

@@ -59,7 +59,7 @@ impl Server {
             ..ConsensusConfig::standalone(server)
         };
         let settings = settings(&config);
-        let stored = dir.state().mark()?.position.map(|position| CheckpointNote {
+        let stored = dir.state().mark().position.map(|position| CheckpointNote {
             index: position.index,
             zxid: replica.last_zxid(),
             // When it was written is not kept; its last write is the nearest there is.

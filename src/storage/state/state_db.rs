@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
 };
@@ -66,6 +67,8 @@ struct Shared {
     database: Database,
     path: PathBuf,
     patience: Arc<Patience>,
+    /// Where the checkpoint stands, readable while redb waits for disk space.
+    mark: Mutex<CheckpointMark>,
     /// How long checkpoints took, in microseconds.
     checkpoint_us: Spread,
 }
@@ -110,22 +113,22 @@ impl StateDb {
             .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
         let checkpoint_us = Spread::default();
-        let shared = Shared { database, path: path.to_path_buf(), patience, checkpoint_us };
+        let path = path.to_path_buf();
+        let mark = Mutex::default();
+        let shared = Shared { database, path, patience, mark, checkpoint_us };
         let state = Self { shared: Arc::new(shared) };
         state.check_format()?;
+        *state.shared.mark.lock() = state.reader()?.mark()?;
         Ok(state)
     }
 
     /// Where the checkpoint stands; nothing applied when there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError::Database`], [`StorageError::Corrupt`].
-    pub fn mark(&self) -> Result<CheckpointMark, StorageError> {
-        self.reader()?.mark()
+    pub fn mark(&self) -> CheckpointMark {
+        self.shared.mark.lock().clone()
     }
 
-    /// A view of the checkpoint as it is now; later checkpoints do not change it.
+    /// A view of the checkpoint as it is now; later checkpoints do not change it. Waits while a
+    /// checkpoint waits for disk space.
     ///
     /// # Errors
     ///
@@ -239,7 +242,9 @@ impl StateDb {
             drop(table);
             transaction.commit()?;
             Ok(())
-        })
+        })?;
+        *self.shared.mark.lock() = mark.clone();
+        Ok(())
     }
 
     fn wrap<T>(
