@@ -53,7 +53,7 @@ impl Model {
             Step::Vote(vote) => self.vote = Some(*vote),
             Step::Truncate { from } => self.entries.retain(|e| e.position.index < *from),
             Step::Purge(upto) => {
-                self.purged = Some(*upto);
+                self.purged = self.purged.max(Some(*upto));
                 self.entries.retain(|entry| entry.position.index > upto.index);
             }
         }
@@ -118,21 +118,28 @@ fn script() -> Vec<Step> {
     ]
 }
 
-/// Runs one step and waits until it is on disk.
-fn run(log: &RaftLog, step: &Step) -> io::Result<()> {
+/// Hands one step to the log; what comes out is received when it is on disk.
+fn submit(log: &RaftLog, step: &Step) -> io::Result<mpsc::Receiver<io::Result<()>>> {
     let (sender, done) = mpsc::channel();
-    let done_of = |sender: mpsc::Sender<io::Result<()>>| {
-        Box::new(move |result| sender.send(result).unwrap_or(()))
-    };
+    let sent = Box::new(move |result| sender.send(result).unwrap_or(()));
     match step {
-        Step::Append(entries) => log.append(entries.iter().cloned(), done_of(sender))?,
-        Step::Vote(vote) => log.save_vote(*vote, done_of(sender)),
-        Step::Purge(upto) => log.purge(*upto, done_of(sender)),
+        Step::Append(entries) => log.append(entries.iter().cloned(), sent)?,
+        Step::Vote(vote) => log.save_vote(*vote, sent),
+        Step::Purge(upto) => log.purge(*upto, sent),
         Step::Truncate { from } => {
             log.truncate(*from);
-            log.append([], done_of(sender))?;
+            log.append([], sent)?;
         }
     }
+    Ok(done)
+}
+
+/// Runs one step and waits until it is on disk.
+fn run(log: &RaftLog, step: &Step) -> io::Result<()> {
+    wait(&submit(log, step)?)
+}
+
+fn wait(done: &mpsc::Receiver<io::Result<()>>) -> io::Result<()> {
     done.recv().unwrap_or_else(|_| Err(io::Error::other("never called")))
 }
 
@@ -209,5 +216,94 @@ fn a_power_loss_at_any_change_loses_nothing_that_was_reported_done() {
             assert!(change > 60, "the script made only {change} changes");
             return;
         }
+    }
+}
+
+/// Numbers that look random and are the same for each seed.
+struct Dice(u64);
+
+impl Dice {
+    /// One of `0..sides`.
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % sides
+    }
+
+    /// Steps that a consensus could ask for.
+    fn script(&mut self) -> Vec<Step> {
+        let (mut steps, mut term, mut next) = (Vec::new(), 1, 0);
+        // Entries before this index are committed: they are never taken back.
+        let mut committed = 0;
+        for _ in 0..16 {
+            steps.push(match self.roll(8) {
+                0 => {
+                    term += 1;
+                    Step::Vote(Vote { term, server: self.roll(3), committed: self.roll(2) == 0 })
+                }
+                1 if committed < next => {
+                    next = committed + self.roll(next - committed);
+                    term += 1;
+                    Step::Truncate { from: next }
+                }
+                2 if committed > 0 => {
+                    // The term of a purged entry does not matter to the log.
+                    Step::Purge(LogPosition { term: 0, index: self.roll(committed) })
+                }
+                _ => {
+                    let lens: Vec<usize> =
+                        (0..1 + self.roll(12)).map(|_| self.roll(900) as usize).collect();
+                    let entries: Vec<_> =
+                        (next..).zip(lens).map(|(index, len)| entry(term, index, len)).collect();
+                    next += entries.len() as u64;
+                    Step::Append(entries)
+                }
+            });
+            committed += self.roll(next - committed + 1);
+        }
+        steps
+    }
+
+    fn survivors(&mut self) -> Survivors {
+        match self.roll(4) {
+            0 => Survivors::MANY[self.roll(Survivors::MANY.len() as u64) as usize],
+            _ => Survivors::Random(self.roll(u64::from(u32::MAX))),
+        }
+    }
+}
+
+/// As above with scripts drawn by dice, several steps on their way at once, and a second power loss
+/// while the log is opened again.
+#[test]
+fn power_losses_drawn_by_dice_lose_nothing() {
+    for seed in 0..300 {
+        let mut dice = Dice(seed);
+        let steps = dice.script();
+        let models = models(&steps);
+        let disk = FakeDisk::failing_at(1 + dice.roll(120));
+        let (mut submitted, mut acknowledged) = (0, 0);
+        if let Ok(log) = RaftLog::open(Arc::new(disk.clone()), &options()) {
+            while submitted < steps.len() && acknowledged == submitted {
+                let burst = 1 + dice.roll(4) as usize;
+                let burst = &steps[submitted..(submitted + burst).min(steps.len())];
+                let waiting: Vec<_> = burst.iter().map(|step| submit(&log, step)).collect();
+                submitted += burst.len();
+                let done = |done: &Result<_, _>| done.as_ref().is_ok_and(|done| wait(done).is_ok());
+                acknowledged += waiting.iter().take_while(|waiting| done(waiting)).count();
+            }
+        }
+        let what = format!("seed {seed}: {acknowledged} of {submitted} reported done");
+        let after = disk.after_power_loss(dice.survivors());
+        let open = |disk: &FakeDisk| RaftLog::open(Arc::new(disk.clone()), &options());
+        let again = after.after_power_loss(Survivors::All);
+        let log = open(&after).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let found = Model::of(&log);
+        let possible = (acknowledged..=submitted)
+            .any(|count| models[count].allows(&found, steps[..submitted].get(count)));
+        assert!(possible, "{what}: found {found:?}");
+        again.fail_after(1 + dice.roll(12));
+        drop(open(&again));
+        let after = again.after_power_loss(dice.survivors());
+        let log = open(&after).unwrap_or_else(|error| panic!("{what}, then once more: {error}"));
+        assert_eq!(Model::of(&log), found, "{what}, then once more");
     }
 }
