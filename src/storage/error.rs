@@ -100,9 +100,6 @@ pub enum StorageError {
         /// Which row, and what is wrong with it.
         what: String,
     },
-    /// The storage was closed while the operation waited.
-    #[error("the storage is closed")]
-    Closed,
 }
 
 impl StorageError {

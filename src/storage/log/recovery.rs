@@ -233,8 +233,12 @@ impl Scan {
         let directory = self.files.path("");
         let failed = StorageError::io("take space for the log in", &directory);
         let begun = || -> io::Result<Segment> {
-            let Spare { file, name, capacity } =
-                spare::prepare(&*self.files, spare::FIRST_NAME, self.segment_bytes)?;
+            let Spare { file, name, capacity } = spare::prepare(
+                &*self.files,
+                spare::FIRST_NAME,
+                self.segment_bytes,
+                spare::FLUSH_ONCE,
+            )?;
             let header = Header { number: 1, first_sequence: 1, capacity };
             writer::activate(&*self.files, &*file, &name, &header)?;
             Ok(Segment { number: header.number, file, capacity, last_index: None })

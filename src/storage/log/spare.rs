@@ -19,6 +19,11 @@ use crate::storage::error::is_disk_full;
 /// then the system takes each small append for a large dirty piece.
 const PIECE_BYTES: usize = 4096;
 
+/// Zeros are flushed this many at a time, so that the log's own flushes get their turn.
+const FLUSH_BYTES: u64 = 1 << 20;
+/// Where nobody else writes yet, they are flushed once.
+pub(super) const FLUSH_ONCE: u64 = u64::MAX;
+
 const PREFIX: &str = "spare-";
 
 /// The name under which the first segment of a log is prepared.
@@ -102,7 +107,7 @@ impl SparePool {
             let name = state.next_name();
             drop(state);
             let capacity = needed.next_multiple_of(4096);
-            return prepare(&*self.shared.files, &name, capacity).map(Some);
+            return prepare(&*self.shared.files, &name, capacity, FLUSH_BYTES).map(Some);
         }
         if state.spare.is_none() && state.error.is_none() {
             self.shared.changed.wait_for(&mut state, self.shared.options.tick);
@@ -132,7 +137,8 @@ impl Shared {
             if state.spare.is_none() && state.error.is_none() {
                 let name = state.next_name();
                 drop(state);
-                let prepared = prepare(&*self.files, &name, self.options.segment_bytes);
+                let prepared =
+                    prepare(&*self.files, &name, self.options.segment_bytes, FLUSH_BYTES);
                 state = self.state.lock();
                 match prepared {
                     Ok(spare) => state.spare = Some(spare),
@@ -176,22 +182,35 @@ impl State {
 
 /// Makes a zeroed file of `capacity` bytes. Its name need not be durable: a spare is of use only
 /// to this process.
-pub(super) fn prepare(files: &dyn FileSystem, name: &str, capacity: u64) -> io::Result<Spare> {
+pub(super) fn prepare(
+    files: &dyn FileSystem,
+    name: &str,
+    capacity: u64,
+    flush_bytes: u64,
+) -> io::Result<Spare> {
     let file = files.create(name)?;
-    let zeros = vec![0; PIECE_BYTES];
-    let mut written = 0;
-    while written < capacity {
-        let piece = usize::try_from(capacity - written).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-        if let Err(error) = file.write_at(&zeros[..piece], written) {
+    match fill(&*file, capacity, flush_bytes) {
+        Ok(()) => Ok(Spare { file, name: name.to_owned(), capacity }),
+        Err(error) => {
             // Give the space back: others need it more than half a segment.
             let _ = files.remove(name);
-            return Err(error);
+            Err(error)
         }
+    }
+}
+
+fn fill(file: &dyn LogFile, capacity: u64, flush_bytes: u64) -> io::Result<()> {
+    let zeros = [0; PIECE_BYTES];
+    let (mut written, mut flushed) = (0, 0);
+    while written < capacity {
+        let left = usize::try_from(capacity - written).unwrap_or(PIECE_BYTES);
+        let piece = left.min(PIECE_BYTES);
+        file.write_at(&zeros[..piece], written)?;
         written += piece as u64;
+        if written - flushed > flush_bytes {
+            file.sync()?;
+            flushed = written;
+        }
     }
-    if let Err(error) = file.sync() {
-        let _ = files.remove(name);
-        return Err(error);
-    }
-    Ok(Spare { file, name: name.to_owned(), capacity })
+    file.sync()
 }
