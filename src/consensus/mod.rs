@@ -26,7 +26,7 @@
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! Servers of an ensemble talk through [`network`]. Left out: a follower does not forward proposals
+//! Servers of an ensemble talk through `network`. Left out: a follower does not forward proposals
 //! yet, so the server as a whole runs alone.
 
 mod checkpoints;
