@@ -1,8 +1,7 @@
 //! The kinds of znode that a create asks for.
 
-use std::fmt;
-
 use crate::error::UnknownValue;
+use crate::numbered::numbered;
 
 /// The kind of znode, as the flags of a create name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,17 +90,7 @@ impl TryFrom<i32> for CreateMode {
     }
 }
 
-impl From<CreateMode> for i32 {
-    fn from(value: CreateMode) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for CreateMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(CreateMode);
 
 #[cfg(test)]
 mod tests {

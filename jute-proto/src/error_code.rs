@@ -1,8 +1,7 @@
 //! The error codes of the protocol.
 
-use std::fmt;
-
 use crate::error::UnknownValue;
+use crate::numbered::numbered;
 
 /// What the header of a reply says about the request's fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -213,17 +212,7 @@ impl TryFrom<i32> for ErrorCode {
     }
 }
 
-impl From<ErrorCode> for i32 {
-    fn from(value: ErrorCode) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(ErrorCode);
 
 #[cfg(test)]
 mod tests {

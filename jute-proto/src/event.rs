@@ -1,10 +1,9 @@
 //! Watch events and the enumerations around watches.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use crate::codec::record;
 use crate::error::UnknownValue;
+use crate::numbered::numbered;
+use std::borrow::Cow;
 
 record! {
     /// The body of a notification, see [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).
@@ -95,17 +94,7 @@ impl TryFrom<i32> for EventType {
     }
 }
 
-impl From<EventType> for i32 {
-    fn from(value: EventType) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for EventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(EventType);
 
 /// The state of a session in an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,17 +170,7 @@ impl TryFrom<i32> for KeeperState {
     }
 }
 
-impl From<KeeperState> for i32 {
-    fn from(value: KeeperState) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for KeeperState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(KeeperState);
 
 /// Which watches to check or remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -242,17 +221,7 @@ impl TryFrom<i32> for WatcherType {
     }
 }
 
-impl From<WatcherType> for i32 {
-    fn from(value: WatcherType) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for WatcherType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(WatcherType);
 
 /// What a persistent watch covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -290,17 +259,7 @@ impl TryFrom<i32> for AddWatchMode {
     }
 }
 
-impl From<AddWatchMode> for i32 {
-    fn from(value: AddWatchMode) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for AddWatchMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(AddWatchMode);
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,7 @@
 pub mod codec;
 pub mod error;
 pub mod frame;
+mod numbered;
 
 pub mod acl;
 pub mod connect;

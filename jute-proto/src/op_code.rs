@@ -1,8 +1,7 @@
 //! The operations of the protocol and their numbers.
 
-use std::fmt;
-
 use crate::error::UnknownValue;
+use crate::numbered::numbered;
 
 /// An operation, as the request header names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,17 +197,7 @@ impl TryFrom<i32> for OpCode {
     }
 }
 
-impl From<OpCode> for i32 {
-    fn from(value: OpCode) -> Self {
-        value as Self
-    }
-}
-
-impl fmt::Display for OpCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+numbered!(OpCode);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,20 @@
+//! What all enumerations of numbers on the wire share.
+
+/// Gives an enumeration with a `name` its number and its text.
+macro_rules! numbered {
+    ($name:ident) => {
+        impl From<$name> for i32 {
+            fn from(value: $name) -> Self {
+                value as Self
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub(crate) use numbered;
