@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::consensus::{Fatal, ReadError, StartError};
+use crate::consensus::{Fatal, StartError};
 use crate::replica::checkpoint::RestoreError;
 use crate::storage::StorageError;
 
@@ -27,9 +27,6 @@ pub enum ServeError {
     /// The server cannot go on.
     #[error("the server cannot go on: {0}")]
     Fatal(#[from] Fatal),
-    /// The state could not be brought up to date.
-    #[error("the state could not be brought up to date: {0}")]
-    Recovery(#[from] ReadError),
     /// The client port cannot be listened on.
     #[error("cannot listen on {addr}: {source} (another server may be running there)")]
     Listen {

@@ -70,7 +70,6 @@ impl Server {
         let machine = Machine::new(Arc::clone(&shared));
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         consensus.wait_until_leader().await?;
-        consensus.read_barrier().await?;
         let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
         let proposer = Proposer::start(&consensus, options, seal(Arc::clone(&shared)));
         shared.start_with(consensus.clone(), proposer);
