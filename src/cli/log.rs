@@ -4,8 +4,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::CliError;
 
-/// What is logged unless the user says otherwise: our own events, and warnings of libraries.
-const FILTER_DEFAULT: &str = "warn,grovekeeper=info";
+/// What is logged unless the user says otherwise: our own events, and warnings of libraries, except
+/// those of openraft: it warns of what elections bring with them, which is no operator's business.
+const FILTER_DEFAULT: &str = "warn,grovekeeper=info,openraft=error";
 
 /// Sends log lines to standard error. `filter` is the option `--log`; the variable `RUST_LOG` and
 /// then a calm default stand in for it.
