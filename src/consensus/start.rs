@@ -13,7 +13,7 @@ use super::checkpoints::Checkpoints;
 use super::error::{Fatal, StartError};
 use super::handle::Consensus;
 use super::log_store::LogStore;
-use super::network::{Membership, PeerListener, Peers};
+use super::network::{AddressBook, Dialer, Membership, PeerListener, Peers};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
@@ -97,7 +97,7 @@ impl Consensus {
         let own = Membership { cluster: dir.identity().cluster, server: config.server };
         let listener = match config.listen {
             Some(addr) => Some(
-                PeerListener::bind(addr, own)
+                PeerListener::bind(addr, own, None)
                     .await
                     .map_err(|source| StartError::Listen { addr, source })?,
             ),
@@ -117,7 +117,7 @@ impl Consensus {
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             config.server,
             Arc::new(raft_config(&config)?),
-            Peers::new(own),
+            Peers::new(Dialer::new(own, AddressBook::default())),
             log_store,
             machine,
         )

@@ -1,32 +1,45 @@
-//! The way between servers: openraft's requests over TCP.
+//! The way between servers: openraft's requests, and those of clients, over TCP.
 //!
 //! ```text
 //! connecting server                       accepting server
-//!   hello  magic, version, ensemble,  ──►   checks it
-//!          from, to
-//!                                     ◄──   welcome, or a refusal with its reason
+//!   hello  magic, versions, purpose,  ──►   checks it
+//!          ensemble, from, to
+//!                                     ◄──   the version agreed on, or a refusal with its reason
 //!   request                           ──►
 //!                                     ◄──   response           one at a time on a connection
 //! ```
 //!
-//! * [`frame`]: lengths, the hello, and their limits.
-//! * [`message`]: the requests and responses, in postcard.
-//! * [`peer`]: the connecting side, one connection for each purpose, so that a heartbeat never waits
-//!   behind a snapshot.
-//! * [`server`]: the accepting side.
+//! * [`hello`]: the greeting.
+//! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
+//! * [`dialer`]: connecting, and where peers are.
+//! * [`message`]: the requests and responses of Raft, in postcard.
+//! * [`peer`]: the connecting side of Raft, one connection for each purpose, so that a heartbeat
+//!   never waits behind a snapshot.
+//! * [`gate`], [`server`]: the accepting side.
 //!
-//! The version in the hello is that of everything behind it. A server that speaks several greets
-//! with its newest; one that does not know it answers with its own newest, and the first greets again.
-//! A peer of another ensemble, or one that takes this server for another, is refused, with a line in
-//! the log of both.
+//! A hello says all versions that a server can talk; both sides then talk the newest that both
+//! know. A peer without a common version, one of another ensemble, or one that takes this server
+//! for another, is refused, with a line in the log of both.
 //!
 //! Left out: a snapshot that breaks off starts anew.
 
-mod frame;
+mod complaints;
+mod dialer;
+pub(super) mod frame;
+mod gate;
+mod hello;
 mod message;
 mod peer;
 mod server;
+mod stream;
 
-pub(super) use frame::Membership;
+pub(super) use dialer::{AddressBook, Dialer};
+#[allow(unused_imports, reason = "nothing is forwarded so far")]
+pub(super) use gate::ForwardConn;
+pub(super) use hello::Membership;
+#[allow(unused_imports, reason = "nothing is forwarded so far")]
+pub(super) use hello::Purpose;
 pub(super) use peer::Peers;
 pub(super) use server::PeerListener;
+#[allow(unused_imports, reason = "nothing is forwarded so far")]
+pub(super) use stream::PeerStream;

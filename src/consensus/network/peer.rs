@@ -1,7 +1,6 @@
 //! The connecting side: one connection to one peer for one purpose.
 
 use std::future::Future;
-use std::io;
 use std::time::Duration;
 
 use openraft::entry::RaftEntry;
@@ -12,16 +11,15 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{BasicNode, EntryPayload, OptionalSend};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::state_machine::SnapshotRows;
 use super::super::typ::{Entry, RaftVote, Snapshot, TypeConfig};
-use super::frame::{FRAME_LEN_MAX, Hello, Membership, VERSION, greet, receive, send};
+use super::dialer::Dialer;
+use super::frame::{FRAME_LEN_MAX, receive, send};
+use super::hello::Purpose;
 use super::message::{Request, Response, WireRow};
-
-/// How long connecting and greeting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+use super::stream::PeerStream;
 
 /// How long one part of a snapshot may take.
 const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,13 +35,13 @@ type RpcError = RPCError<TypeConfig>;
 /// Makes connections to peers.
 #[derive(Debug)]
 pub(in crate::consensus) struct Peers {
-    own: Membership,
+    dialer: Dialer,
 }
 
 impl Peers {
     /// The peers of a server.
-    pub(in crate::consensus) fn new(own: Membership) -> Self {
-        Self { own }
+    pub(in crate::consensus) fn new(dialer: Dialer) -> Self {
+        Self { dialer }
     }
 }
 
@@ -51,18 +49,19 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        let hello = Hello { version: VERSION, from: self.own, to: target };
-        Peer { hello, address: node.addr.clone(), stream: None }
+        let (dialer, address) = (self.dialer.clone(), node.addr.clone());
+        Peer { dialer, target, address, stream: None }
     }
 }
 
 /// The connection to one peer, made when it is first needed and again after it failed.
 #[derive(Debug)]
 pub(in crate::consensus) struct Peer {
-    hello: Hello,
-    /// Host and port; looked up again for each connection.
+    dialer: Dialer,
+    target: u64,
+    /// Where the replicated configuration says that it is.
     address: String,
-    stream: Option<TcpStream>,
+    stream: Option<PeerStream>,
 }
 
 impl Peer {
@@ -88,31 +87,17 @@ impl Peer {
         }
     }
 
-    async fn connect(&self, limit: Duration) -> Result<TcpStream, RpcError> {
-        let connect = async {
-            let mut stream = TcpStream::connect(&self.address).await?;
-            stream.set_nodelay(true)?;
-            greet(&mut stream, &self.hello).await?;
-            Ok::<_, io::Error>(stream)
-        };
-        match timeout(limit.min(CONNECT_TIMEOUT), connect).await {
+    async fn connect(&self, limit: Duration) -> Result<PeerStream, RpcError> {
+        let dial = self.dialer.dial(self.target, &self.address, Purpose::Raft);
+        match timeout(limit, dial).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => {
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    tracing::warn!(
-                        "server {} at {} refuses this one: {error}",
-                        self.hello.to,
-                        self.address
-                    );
-                }
-                Err(self.unreachable(&error))
-            }
+            Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.unreachable(&"it cannot be connected in time")),
         }
     }
 
     fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
-        let what = format!("server {} at {}: {why}", self.hello.to, self.address);
+        let what = format!("server {} at {}: {why}", self.target, self.address);
         RPCError::Unreachable(Unreachable::from_string(what))
     }
 

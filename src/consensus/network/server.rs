@@ -6,33 +6,40 @@ use std::time::Duration;
 
 use openraft::Raft;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::state_machine::{Machine, SnapshotRows, StateMachine};
 use super::super::typ::{RaftVote, Snapshot, SnapshotMeta, TypeConfig};
-use super::frame::{Membership, receive, send, welcome};
+use super::frame::{receive, send};
+use super::gate::{ForwardConn, Gate};
+use super::hello::{Membership, Purpose};
 use super::message::{Request, Response};
+use super::stream::PeerStream;
 use crate::storage::{Row, StorageError};
-
-/// How long a greeting may take.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The socket that peers connect to.
 #[derive(Debug)]
 pub(in crate::consensus) struct PeerListener {
     listener: TcpListener,
-    own: Membership,
+    gate: Gate,
 }
 
 impl PeerListener {
-    /// Listens for peers.
+    /// Listens for peers. Connections that forward requests go to `forwards`; whoever serves them
+    /// also ends them. One that finds the queue full is dropped, its peer tries again.
     ///
     /// # Errors
     /// What the system says.
-    pub(in crate::consensus) async fn bind(addr: SocketAddr, own: Membership) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(addr).await?, own })
+    pub(in crate::consensus) async fn bind(
+        addr: SocketAddr,
+        own: Membership,
+        forwards: Option<mpsc::Sender<ForwardConn>>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let gate = Gate::new(own, forwards);
+        Ok(Self { listener, gate })
     }
 
     /// Serves peers until `stop`.
@@ -49,11 +56,10 @@ impl PeerListener {
             };
             match accepted {
                 Ok((stream, from)) => {
-                    let connection = Connection { raft: raft.clone(), receiving: None };
-                    let (own, stop) = (self.own, stop.clone());
+                    let (gate, raft, stop) = (self.gate.clone(), raft.clone(), stop.clone());
                     connections.spawn(async move {
                         tokio::select! {
-                            () = connection.serve(stream, from, own) => {}
+                            () = serve(gate, raft, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -66,6 +72,21 @@ impl PeerListener {
         }
         connections.close();
         connections.wait().await;
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve<M: StateMachine>(
+    gate: Gate,
+    raft: Raft<TypeConfig, Machine<M>>,
+    stream: TcpStream,
+    addr: SocketAddr,
+) {
+    let Some((welcomed, stream)) = gate.admit(stream, addr).await else { return };
+    let from = welcomed.from;
+    match welcomed.purpose {
+        Purpose::Raft => Connection { raft, receiving: None }.serve(stream, from).await,
+        Purpose::Forward => gate.hand_over(ForwardConn { from, stream }),
     }
 }
 
@@ -83,23 +104,15 @@ struct Connection<M: StateMachine> {
 }
 
 impl<M: StateMachine> Connection<M> {
-    async fn serve(mut self, mut stream: TcpStream, from: SocketAddr, own: Membership) {
-        let greeting = timeout(GREETING_TIMEOUT, welcome(&mut stream, &own)).await;
-        let peer = match greeting {
-            Ok(Ok(peer)) => peer,
-            Ok(Err(error)) => return tracing::warn!("refused a connection from {from}: {error}"),
-            Err(_) => return tracing::warn!("{from} did not greet in time"),
-        };
-        // Latency matters more than the number of packets; not worth failing for.
-        let _ = stream.set_nodelay(true);
+    async fn serve(mut self, mut stream: PeerStream, peer: u64) {
         loop {
             let request: Request = match receive(&mut stream).await {
                 Ok(request) => request,
-                Err(error) => return tracing::debug!("server {peer} at {from} left: {error}"),
+                Err(error) => return tracing::debug!("server {peer} left: {error}"),
             };
             let response = self.answer(request).await.unwrap_or_else(Response::Failed);
             if let Err(error) = send(&mut stream, &response).await {
-                return tracing::debug!("server {peer} at {from} left: {error}");
+                return tracing::debug!("server {peer} left: {error}");
             }
         }
     }

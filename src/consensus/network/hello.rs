@@ -1,0 +1,285 @@
+//! The greeting: who is there, for what, and in which version both can talk.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::stream::Wire;
+use crate::storage::ClusterId;
+
+/// What every connection begins with.
+const MAGIC: [u8; 4] = *b"GKPR";
+
+/// The newest version of all that travels between servers.
+pub(in crate::consensus) const VERSION: u16 = 1;
+
+/// The oldest version that this one can still talk.
+pub(in crate::consensus) const VERSION_MIN: u16 = 1;
+
+/// The longest reason for a refusal.
+const REASON_LEN_MAX: usize = 1 << 10;
+
+/// Who a server is among its peers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::consensus) struct Membership {
+    /// The ensemble.
+    pub(in crate::consensus) cluster: ClusterId,
+    /// The server's number in it.
+    pub(in crate::consensus) server: u64,
+}
+
+/// What a connection is for. Each has its own, so that none waits behind another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::consensus) enum Purpose {
+    /// Requests of Raft.
+    Raft,
+    /// Requests of clients on their way to the leader.
+    Forward,
+}
+
+impl Purpose {
+    fn encode(self) -> u8 {
+        match self {
+            Self::Raft => 0,
+            Self::Forward => 1,
+        }
+    }
+
+    fn decode(byte: u8) -> Option<Self> {
+        [Self::Raft, Self::Forward].into_iter().find(|purpose| purpose.encode() == byte)
+    }
+}
+
+/// A range of versions: the oldest and the newest that a server can talk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::consensus) struct Versions {
+    /// The oldest.
+    pub(in crate::consensus) min: u16,
+    /// The newest.
+    pub(in crate::consensus) max: u16,
+}
+
+impl Versions {
+    /// What this software can talk.
+    pub(in crate::consensus) const OWN: Self = Self { min: VERSION_MIN, max: VERSION };
+
+    /// The newest version that both can talk.
+    fn common(self, other: Self) -> Option<u16> {
+        let newest = self.max.min(other.max);
+        (newest >= self.min.max(other.min)).then_some(newest)
+    }
+}
+
+impl std::fmt::Display for Versions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.min)?;
+        if self.max == self.min { Ok(()) } else { write!(f, " to {}", self.max) }
+    }
+}
+
+/// The first bytes of a connection. Their layout is the same in all versions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hello {
+    pub(super) versions: Versions,
+    /// A [`Purpose`], perhaps of a later version.
+    purpose: u8,
+    pub(super) from: Membership,
+    /// The server that the connecting one means to reach.
+    pub(super) to: u64,
+}
+
+const HELLO_LEN: usize = 4 + 2 + 2 + 1 + 16 + 8 + 8;
+
+impl Hello {
+    pub(super) fn new(versions: Versions, purpose: Purpose, from: Membership, to: u64) -> Self {
+        Self { versions, purpose: purpose.encode(), from, to }
+    }
+
+    fn encode(&self) -> [u8; HELLO_LEN] {
+        let mut bytes = [0; HELLO_LEN];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..6].copy_from_slice(&self.versions.min.to_be_bytes());
+        bytes[6..8].copy_from_slice(&self.versions.max.to_be_bytes());
+        bytes[8] = self.purpose;
+        bytes[9..25].copy_from_slice(&self.from.cluster.0.to_be_bytes());
+        bytes[25..33].copy_from_slice(&self.from.server.to_be_bytes());
+        bytes[33..41].copy_from_slice(&self.to.to_be_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; HELLO_LEN]) -> Option<Self> {
+        let number = |range: std::ops::Range<usize>| {
+            bytes[range].iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+        };
+        let small = |range| u64::try_from(number(range)).unwrap_or(0);
+        let version = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+        (bytes[..4] == MAGIC).then(|| Self {
+            versions: Versions { min: version(4), max: version(6) },
+            purpose: bytes[8],
+            from: Membership { cluster: ClusterId(number(9..25)), server: small(25..33) },
+            to: small(33..41),
+        })
+    }
+
+    /// What a server that is `own` agrees to, or why it does not talk to whoever says this.
+    fn judge(
+        &self,
+        own: &Membership,
+        versions: Versions,
+        serves: impl Fn(Purpose) -> bool,
+    ) -> Result<Welcomed, String> {
+        let from = self.from.server;
+        if self.from.cluster != own.cluster {
+            let (there, here) = (self.from.cluster, own.cluster);
+            return Err(format!("server {from} is of ensemble {there}, not {here}"));
+        }
+        if self.to != own.server {
+            return Err(format!("this is server {}, not {}", own.server, self.to));
+        }
+        if from == own.server {
+            return Err(format!("both call themselves server {from}: check `myid`"));
+        }
+        let version = versions.common(self.versions).ok_or_else(|| {
+            let (there, here) = (self.versions, versions);
+            format!("server {from} talks version {there}, server {} talks {here}", own.server)
+        })?;
+        let purpose = Purpose::decode(self.purpose)
+            .filter(|purpose| serves(*purpose))
+            .ok_or_else(|| format!("connections for purpose {} are not served", self.purpose))?;
+        Ok(Welcomed { from, purpose, version, newest: self.versions.max })
+    }
+}
+
+/// A connecting server that was found welcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Welcomed {
+    pub(super) from: u64,
+    pub(super) purpose: Purpose,
+    /// The version agreed on.
+    pub(super) version: u16,
+    /// The newest version that the other one can talk.
+    pub(super) newest: u16,
+}
+
+/// What was agreed on, as the connecting server learns it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Agreed {
+    /// The version of all that follows.
+    pub(super) version: u16,
+    /// The newest version that the other one can talk.
+    pub(super) newest: u16,
+}
+
+/// Greets, and waits to be welcome.
+pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<Agreed> {
+    stream.write_all(&hello.encode()).await?;
+    stream.flush().await?;
+    let version = stream.read_u16().await?;
+    let newest = stream.read_u16().await?;
+    if version != 0 {
+        return Ok(Agreed { version, newest });
+    }
+    let reason_len = usize::from(stream.read_u16().await?);
+    let mut reason = vec![0; reason_len.min(REASON_LEN_MAX)];
+    stream.read_exact(&mut reason).await?;
+    let reason = String::from_utf8_lossy(&reason).into_owned();
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
+/// Takes a greeting; whoever is not welcome is told why.
+pub(super) async fn welcome(
+    stream: &mut impl Wire,
+    own: &Membership,
+    versions: Versions,
+    serves: impl Fn(Purpose) -> bool,
+) -> io::Result<Welcomed> {
+    let mut bytes = [0; HELLO_LEN];
+    stream.read_exact(&mut bytes).await?;
+    let Some(hello) = Hello::decode(&bytes) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no server of an ensemble"));
+    };
+    let judged = hello.judge(own, versions, serves);
+    let mut answer = Vec::new();
+    let version = judged.as_ref().map_or(0, |welcomed| welcomed.version);
+    answer.extend_from_slice(&version.to_be_bytes());
+    answer.extend_from_slice(&versions.max.to_be_bytes());
+    if let Err(reason) = &judged {
+        let len = u16::try_from(reason.len().min(REASON_LEN_MAX)).unwrap_or(0);
+        answer.extend_from_slice(&len.to_be_bytes());
+        answer.extend_from_slice(&reason.as_bytes()[..usize::from(len)]);
+    }
+    stream.write_all(&answer).await?;
+    stream.flush().await?;
+    judged.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Membership = Membership { cluster: ClusterId(7), server: 2 };
+    const HERE: Versions = Versions { min: 3, max: 5 };
+
+    fn hello() -> Hello {
+        Hello::new(HERE, Purpose::Raft, Membership { cluster: ClusterId(7), server: 1 }, 2)
+    }
+
+    #[test]
+    fn a_hello_comes_back_as_it_went() {
+        // Both sides read the same greeting; other bytes are none.
+        let big = Membership { cluster: ClusterId(u128::MAX - 5), server: u64::MAX - 1 };
+        let hello = Hello { from: big, purpose: 200, ..hello() };
+        assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+        assert_eq!(Hello::decode(&[0; HELLO_LEN]), None);
+    }
+
+    #[test]
+    fn strangers_are_refused() {
+        // Another ensemble, the wrong server, a double and an unknown purpose are told apart.
+        let welcomed = Welcomed { from: 1, purpose: Purpose::Raft, version: 5, newest: 5 };
+        assert_eq!(hello().judge(&OWN, HERE, |_| true), Ok(welcomed));
+        let other = |change: fn(&mut Hello)| {
+            let mut hello = hello();
+            change(&mut hello);
+            hello.judge(&OWN, HERE, |purpose| purpose == Purpose::Raft).expect_err("refused")
+        };
+        assert!(other(|hello| hello.from.cluster = ClusterId(8)).contains("ensemble"));
+        assert!(other(|hello| hello.to = 3).contains("not 3"));
+        assert!(other(|hello| hello.from.server = 2).contains("myid"));
+        assert!(other(|hello| hello.purpose = 9).contains("purpose 9"));
+        assert!(other(|hello| hello.purpose = 1).contains("purpose 1"));
+    }
+
+    #[test]
+    fn the_newest_common_version_is_talked() {
+        // Servers of neighbouring versions agree; those that have none in common say so.
+        let talk = |min, max| {
+            let hello = Hello { versions: Versions { min, max }, ..hello() };
+            hello.judge(&OWN, HERE, |_| true).map(|welcomed| welcomed.version)
+        };
+        assert_eq!(talk(3, 5), Ok(5));
+        assert_eq!(talk(4, 6), Ok(5));
+        assert_eq!(talk(1, 4), Ok(4));
+        assert_eq!(talk(5, 9), Ok(5));
+        assert!(
+            talk(6, 7).is_err_and(|why| why.contains("version 6 to 7") && why.contains("3 to 5"))
+        );
+        assert!(talk(1, 2).is_err());
+    }
+
+    #[tokio::test]
+    async fn both_sides_learn_what_was_agreed() {
+        // The connecting server learns the version, or the reason why it is not welcome.
+        let (mut here, mut there) = tokio::io::duplex(64);
+        let newer = Hello { versions: Versions { min: 4, max: 7 }, ..hello() };
+        let (agreed, welcomed) =
+            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| true));
+        assert_eq!(agreed.unwrap(), Agreed { version: 5, newest: 5 });
+        assert_eq!(welcomed.unwrap().newest, 7);
+        let (agreed, welcomed) =
+            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| false));
+        let (agreed, welcomed) = (agreed.unwrap_err(), welcomed.unwrap_err());
+        assert_eq!(agreed.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(agreed.to_string(), welcomed.to_string());
+    }
+}
