@@ -19,17 +19,21 @@
 
 mod client_tools;
 pub mod differential;
+pub mod ensemble;
 pub mod eventually;
 pub mod four_letter;
 mod grovekeeper;
+pub mod history;
 pub mod http;
 mod ports;
 mod process;
+pub mod proxy;
 pub mod raw;
 mod server;
 mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};
+pub use ensemble::{Ensemble, EnsembleOptions, Mode};
 pub use eventually::{eventually, within};
 pub use grovekeeper::binary;
 pub use ports::free_port;

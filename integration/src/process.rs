@@ -78,6 +78,16 @@ impl Process {
         let _ = kill_process(id, signal);
     }
 
+    /// Stops the process where it stands (SIGSTOP), as a machine does that hangs.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a paused process go on (SIGCONT).
+    pub fn unpause(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits until the process ends by itself.
     ///
     /// # Panics

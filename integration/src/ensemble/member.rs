@@ -1,0 +1,105 @@
+//! One server of an ensemble: its folder, its ports, its process.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::options::EnsembleOptions;
+use crate::{Kind, Process, grovekeeper, zookeeper};
+
+/// The ports of one server, or those under which another server reaches it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerPorts {
+    /// The first port of a `server.N` line.
+    pub(super) first: u16,
+    /// The second one: Apache ZooKeeper's elections.
+    pub(super) second: u16,
+}
+
+/// A server of an ensemble.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) client: SocketAddr,
+    pub(super) ports: PeerPorts,
+    pub(super) paused: bool,
+    pub(super) process: Option<Process>,
+    folder: PathBuf,
+}
+
+impl Member {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::free_port()));
+        let ports = PeerPorts { first: crate::free_port(), second: crate::free_port() };
+        Self { client, ports, paused: false, process: None, folder }
+    }
+
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Writes `zoo.cfg` and `myid`. `servers` are the addresses of all servers as this one is to
+    /// see them: ports between servers, and for clients.
+    pub(super) fn write_files(
+        &self,
+        options: &EnsembleOptions,
+        id: usize,
+        servers: &[(PeerPorts, SocketAddr)],
+    ) {
+        let mut text = String::new();
+        for (key, value) in &options.settings {
+            if !is_property(options.kind, key) {
+                let _ = writeln!(text, "{key}={value}");
+            }
+        }
+        let _ = writeln!(text, "dataDir={}", self.data_dir().display());
+        for (at, (ports, client)) in servers.iter().enumerate() {
+            let (first, second) = (ports.first, ports.second);
+            let _ = writeln!(text, "server.{}=127.0.0.1:{first}:{second};{client}", at + 1);
+        }
+        std::fs::create_dir_all(self.data_dir()).expect("the data folder");
+        std::fs::write(self.config(), text).expect("the configuration file");
+        std::fs::write(self.data_dir().join("myid"), format!("{id}\n")).expect("the id's file");
+    }
+
+    pub(super) fn start(&mut self, options: &EnsembleOptions) {
+        assert!(self.process.is_none(), "the server runs already");
+        let mut command = self.command(options);
+        self.paused = false;
+        self.process = Some(Process::start(&mut command, &self.log_path()));
+    }
+
+    fn command(&self, options: &EnsembleOptions) -> Command {
+        let mut command = match options.kind {
+            Kind::Grovekeeper => grovekeeper::serve_command(&self.config(), &[]),
+            Kind::ZooKeeper => {
+                let settings = options.settings.iter();
+                let properties = settings.filter(|(key, _)| is_property(options.kind, key));
+                zookeeper::serve_command(&self.config(), &properties.cloned().collect::<Vec<_>>())
+            }
+        };
+        command.current_dir(&self.folder);
+        command
+    }
+
+    /// Everything that the server logged, over all its starts.
+    pub(super) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.join("zoo.cfg")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn is_property(kind: Kind, key: &str) -> bool {
+    kind == Kind::ZooKeeper && zookeeper::is_system_property(key)
+}

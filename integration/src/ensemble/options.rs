@@ -1,0 +1,86 @@
+//! What ensemble to start.
+
+use std::path::{Path, PathBuf};
+
+use super::Ensemble;
+use crate::Kind;
+
+/// The servers of an ensemble and their settings; every setting is a key of `zoo.cfg`.
+#[derive(Debug, Clone)]
+pub struct EnsembleOptions {
+    pub(super) kind: Kind,
+    pub(super) servers: usize,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) proxied: bool,
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl EnsembleOptions {
+    /// So many servers with a tick of 500 ms: sessions may last from 1 s to 10 s.
+    #[must_use]
+    pub fn new(kind: Kind, servers: usize) -> Self {
+        let mut options =
+            Self { kind, servers, settings: Vec::new(), proxied: false, folder: None };
+        let common = [
+            ("tickTime", "500"),
+            ("initLimit", "20"),
+            ("syncLimit", "6"),
+            ("admin.enableServer", "false"),
+            ("4lw.commands.whitelist", "*"),
+        ];
+        for (key, value) in common {
+            options = options.set(key, value);
+        }
+        if kind == Kind::ZooKeeper {
+            options = options.set("standaloneEnabled", "false");
+        }
+        options
+    }
+
+    /// Sets a key of `zoo.cfg`, for all servers; the last value given counts.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Leads what the servers send each other through a network that can be broken.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Keeps data, configurations and logs in `folder`, which stays when the ensemble goes.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Writes the configurations, but starts nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// When the files cannot be written.
+    #[must_use]
+    pub fn prepare(self) -> Ensemble {
+        Ensemble::new(self)
+    }
+
+    /// Starts all servers and waits until each of them serves.
+    ///
+    /// # Panics
+    ///
+    /// When they do not; the message holds their logs.
+    #[must_use]
+    pub fn start(self) -> Ensemble {
+        let mut ensemble = self.prepare();
+        for server in ensemble.servers() {
+            ensemble.start(server);
+        }
+        ensemble.wait_until_all_serve();
+        ensemble
+    }
+}

@@ -1,0 +1,303 @@
+//! The servers of an ensemble, started, broken and watched.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::member::{Member, PeerPorts};
+use super::{EnsembleOptions, Mode};
+use crate::proxy::Network;
+use crate::{Kind, four_letter, within};
+
+/// How long an ensemble may take until it serves, on a machine with much else to do.
+const START_PATIENCE: Duration = Duration::from_secs(90);
+
+/// The lines of each server's log that a failing test shows.
+const LOG_LINES: usize = 30;
+
+/// Servers that were configured to be one ensemble; dropping it kills them.
+#[derive(Debug)]
+pub struct Ensemble {
+    options: EnsembleOptions,
+    members: Vec<Member>,
+    network: Option<Network>,
+    root: PathBuf,
+    /// Removes the folder with the ensemble.
+    _temporary: Option<TempDir>,
+}
+
+impl Ensemble {
+    pub(super) fn new(options: EnsembleOptions) -> Self {
+        let temporary = match options.folder {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().expect("a temporary folder")),
+        };
+        let given = options.folder.as_deref();
+        let root = given.or(temporary.as_ref().map(TempDir::path)).expect("one of both").to_owned();
+        let members = (1..=options.servers)
+            .map(|id| Member::new(root.join(format!("server-{id}"))))
+            .collect();
+        let network = options.proxied.then(|| Network::new(options.servers));
+        let ensemble = Self { options, members, network, root, _temporary: temporary };
+        ensemble.write_files();
+        ensemble
+    }
+
+    fn write_files(&self) {
+        for (at, member) in self.members.iter().enumerate() {
+            let seen: Vec<(PeerPorts, SocketAddr)> = self
+                .members
+                .iter()
+                .enumerate()
+                .map(|(to, other)| (self.ports_between(at, to), other.client))
+                .collect();
+            member.write_files(&self.options, at + 1, &seen);
+        }
+    }
+
+    /// The ports under which server `from` reaches server `to`.
+    fn ports_between(&self, from: usize, to: usize) -> PeerPorts {
+        let real = self.members[to].ports;
+        let Some(network) = self.network.as_ref().filter(|_| from != to) else { return real };
+        let second = match self.options.kind {
+            Kind::Grovekeeper => real.second,
+            Kind::ZooKeeper => network.open(from, to, real.second),
+        };
+        PeerPorts { first: network.open(from, to, real.first), second }
+    }
+
+    /// Which servers these are.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.options.kind
+    }
+
+    /// The numbers of the servers.
+    #[must_use]
+    pub fn servers(&self) -> std::ops::Range<usize> {
+        0..self.members.len()
+    }
+
+    /// Where a server listens for clients.
+    #[must_use]
+    pub fn addr(&self, server: usize) -> SocketAddr {
+        self.members[server].client
+    }
+
+    /// Where all servers listen for clients, in their order.
+    #[must_use]
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|member| member.client).collect()
+    }
+
+    /// All addresses as clients are given them.
+    #[must_use]
+    pub fn connect_string(&self) -> String {
+        let addrs: Vec<String> = self.addrs().iter().map(SocketAddr::to_string).collect();
+        addrs.join(",")
+    }
+
+    /// The network between the servers.
+    ///
+    /// # Panics
+    ///
+    /// When the ensemble was started without one.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("an ensemble that is proxied")
+    }
+
+    /// Where everything of the servers lies.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of one server: configuration, log and data.
+    #[must_use]
+    pub fn folder(&self, server: usize) -> &Path {
+        self.members[server].folder()
+    }
+
+    /// Starts a server without waiting for anything.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already.
+    pub fn start(&mut self, server: usize) {
+        self.members[server].start(&self.options);
+    }
+
+    /// Kills a server as `kill -9` does.
+    pub fn kill(&mut self, server: usize) {
+        if let Some(mut process) = self.members[server].process.take() {
+            process.kill();
+        }
+        self.members[server].paused = false;
+    }
+
+    /// Asks a server to stop (SIGTERM) and waits for its end; `None` when it does not run.
+    pub fn stop(&mut self, server: usize) -> Option<ExitStatus> {
+        self.unpause(server);
+        let mut process = self.members[server].process.take()?;
+        Some(process.terminate())
+    }
+
+    /// Kills a server and takes everything away that it has stored, except its id.
+    ///
+    /// # Panics
+    ///
+    /// When the files cannot be removed.
+    pub fn wipe(&mut self, server: usize) {
+        self.kill(server);
+        let folder = self.members[server].data_dir();
+        let entries = std::fs::read_dir(&folder).expect("the data folder");
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                std::fs::remove_dir_all(&path).expect("a folder of the server is removed");
+            } else if !path.ends_with("myid") {
+                std::fs::remove_file(&path).expect("a file of the server is removed");
+            }
+        }
+    }
+
+    /// Lets a server hang (SIGSTOP).
+    pub fn pause(&mut self, server: usize) {
+        let member = &mut self.members[server];
+        if let Some(process) = &member.process {
+            process.pause();
+            member.paused = true;
+        }
+    }
+
+    /// Lets a hanging server go on (SIGCONT).
+    pub fn unpause(&mut self, server: usize) {
+        let member = &mut self.members[server];
+        if let Some(process) = &member.process {
+            process.unpause();
+        }
+        member.paused = false;
+    }
+
+    /// Whether the server's process was started, and neither killed nor stopped since.
+    #[must_use]
+    pub fn started(&self, server: usize) -> bool {
+        self.members[server].process.is_some()
+    }
+
+    /// Whether the server hangs.
+    #[must_use]
+    pub fn paused(&self, server: usize) -> bool {
+        self.members[server].paused
+    }
+
+    /// The servers whose processes ended by themselves, and how.
+    pub fn ended(&mut self) -> Vec<(usize, ExitStatus)> {
+        let members = self.members.iter_mut().enumerate();
+        members.filter_map(|(at, member)| Some((at, member.process.as_mut()?.exited()?))).collect()
+    }
+
+    /// What a server says it is; `None` when it does not serve.
+    #[must_use]
+    pub fn mode(&self, server: usize) -> Option<Mode> {
+        let member = &self.members[server];
+        if member.process.is_none() || member.paused {
+            return None;
+        }
+        Mode::ask(member.client)
+    }
+
+    /// The server that says it leads, if there is one; with a partition there may be two who do.
+    #[must_use]
+    pub fn leader(&self) -> Option<usize> {
+        self.servers().find(|server| self.mode(*server) == Some(Mode::Leader))
+    }
+
+    /// Waits until a server says that it leads.
+    ///
+    /// # Panics
+    ///
+    /// When none does in time.
+    #[must_use]
+    pub fn wait_for_leader(&self) -> usize {
+        within(START_PATIENCE, "a server leads", || self.leader())
+    }
+
+    /// Waits until a server other than `old` says that it leads.
+    ///
+    /// # Panics
+    ///
+    /// When none does in time.
+    #[must_use]
+    pub fn wait_for_leader_but(&self, old: usize) -> usize {
+        within(START_PATIENCE, "another server leads", || {
+            self.servers().find(|server| *server != old && self.mode(*server) == Some(Mode::Leader))
+        })
+    }
+
+    /// Waits until each server serves and one of them leads.
+    ///
+    /// # Panics
+    ///
+    /// When they do not in time, or one of them ends.
+    pub fn wait_until_all_serve(&mut self) {
+        within(START_PATIENCE, "all servers serve and one leads", || {
+            if let Some((server, status)) = self.ended().first() {
+                panic!("server {} ended by itself: {status}", server + 1);
+            }
+            self.all_serve().then_some(())
+        });
+    }
+
+    /// Whether each server serves and exactly one leads.
+    #[must_use]
+    pub fn all_serve(&self) -> bool {
+        let modes: Vec<Option<Mode>> = self.servers().map(|server| self.mode(server)).collect();
+        let leaders = modes.iter().filter(|mode| **mode == Some(Mode::Leader)).count();
+        let alone = modes.len() == 1 && modes[0] == Some(Mode::Standalone);
+        modes.iter().all(Option::is_some) && (leaders == 1 || alone)
+    }
+
+    /// A value of a server's `mntr` answer.
+    #[must_use]
+    pub fn metric(&self, server: usize, name: &str) -> Option<String> {
+        let answer = four_letter::ask_within(self.addr(server), "mntr", Duration::from_secs(5))?;
+        answer.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+    }
+
+    /// Everything that a server logged, over all its starts.
+    #[must_use]
+    pub fn log(&self, server: usize) -> String {
+        self.members[server].log()
+    }
+
+    /// The last lines of each server's log.
+    #[must_use]
+    pub fn last_logs(&self) -> String {
+        let mut text = String::new();
+        for (at, member) in self.members.iter().enumerate() {
+            let log = member.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
+            text += &format!("--- last lines of server {}'s log ---\n{tail}\n", at + 1);
+        }
+        text + "---"
+    }
+}
+
+impl Drop for Ensemble {
+    /// Shows the end of each server's log when a test fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            report(&self.last_logs());
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a failing test's output is for the person who reads it")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}

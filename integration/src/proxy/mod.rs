@@ -1,0 +1,16 @@
+//! A TCP proxy between servers that breaks the network between them on demand.
+//!
+//! Each ordered pair of servers has ports of its own here: what server A connects to in order to
+//! reach B. What flows on them obeys two [`PathState`]s, one for each direction, so that a cut or a
+//! delay holds for everything that A sends to B, whoever opened the connection.
+//!
+//! A cut holds bytes back rather than dropping them, as the retransmissions of TCP do: when it is
+//! healed they arrive, unless a side has given the connection up meanwhile. A connection that is
+//! opened through a cut waits until its first packet could pass.
+
+mod network;
+mod path;
+mod pump;
+
+pub use network::Network;
+pub use path::PathState;

@@ -1,0 +1,129 @@
+//! The network between the servers of an ensemble, and what is done to it.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use super::path::PathState;
+use super::pump;
+
+/// A direction: from the one server to the other, counted from 0.
+type Direction = (usize, usize);
+
+/// The proxies between all pairs of servers.
+#[derive(Debug)]
+pub struct Network {
+    servers: usize,
+    paths: BTreeMap<Direction, watch::Sender<PathState>>,
+    runtime: Option<Runtime>,
+}
+
+impl Network {
+    /// A network without faults between so many servers; it has no ports yet.
+    ///
+    /// # Panics
+    ///
+    /// When the threads cannot be started.
+    #[must_use]
+    pub fn new(servers: usize) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("proxy")
+            .enable_all()
+            .build()
+            .expect("the runtime of the proxy");
+        let pairs = (0..servers).flat_map(|from| (0..servers).map(move |to| (from, to)));
+        let paths = pairs
+            .filter(|(from, to)| from != to)
+            .map(|direction| (direction, watch::Sender::new(PathState::default())))
+            .collect();
+        Self { servers, paths, runtime: Some(runtime) }
+    }
+
+    /// Opens a port on which server `from` reaches the port `target` of server `to`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    pub fn open(&self, from: usize, to: usize, target: u16) -> u16 {
+        let (there, back) = (&self.paths[&(from, to)], &self.paths[&(to, from)]);
+        let (there, back) = (there.subscribe(), back.subscribe());
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
+        let runtime = self.runtime.as_ref().expect("the proxy runs");
+        let address = (Ipv4Addr::LOCALHOST, crate::free_port());
+        let listener =
+            runtime.block_on(TcpListener::bind(address)).expect("a free port to listen on");
+        runtime.spawn(async move {
+            loop {
+                // An error is that of one connection, not of the listener.
+                if let Ok((near, _)) = listener.accept().await {
+                    tokio::spawn(pump::carry(near, target, there.clone(), back.clone()));
+                }
+            }
+        });
+        address.1
+    }
+
+    /// Sets the condition of the direction from one server to another.
+    pub fn set(&self, from: usize, to: usize, state: PathState) {
+        if let Some(path) = self.paths.get(&(from, to)) {
+            path.send_modify(|known| *known = PathState { resets: known.resets, ..state });
+        }
+    }
+
+    /// Sets the condition between two servers, in both directions.
+    pub fn set_both(&self, one: usize, other: usize, state: PathState) {
+        self.set(one, other, state);
+        self.set(other, one, state);
+    }
+
+    /// Cuts `group` off from all other servers, in both directions.
+    pub fn partition(&self, group: &[usize]) {
+        for (from, to) in self.paths.keys().copied() {
+            if group.contains(&from) != group.contains(&to) {
+                self.set(from, to, PathState::cut());
+            }
+        }
+    }
+
+    /// Sets the condition of everything that `server` sends to the others.
+    pub fn set_from(&self, server: usize, state: PathState) {
+        for to in 0..self.servers {
+            self.set(server, to, state);
+        }
+    }
+
+    /// Sets the condition of everything that `server` receives from the others.
+    pub fn set_to(&self, server: usize, state: PathState) {
+        for from in 0..self.servers {
+            self.set(from, server, state);
+        }
+    }
+
+    /// Breaks off all connections between two servers; new ones may be made.
+    pub fn reset(&self, one: usize, other: usize) {
+        for direction in [(one, other), (other, one)] {
+            if let Some(path) = self.paths.get(&direction) {
+                path.send_modify(|state| state.resets += 1);
+            }
+        }
+    }
+
+    /// Takes all faults away; connections that survived go on.
+    pub fn heal(&self) {
+        for (from, to) in self.paths.keys().copied() {
+            self.set(from, to, PathState::default());
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
