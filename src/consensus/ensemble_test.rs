@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -63,6 +67,8 @@ struct Server {
 
 struct Ensemble {
     addresses: BTreeMap<u64, SocketAddr>,
+    /// Where servers are told that others are, if not at their address.
+    proxies: BTreeMap<u64, SocketAddr>,
     dirs: BTreeMap<u64, TempDir>,
     cluster: ClusterId,
 }
@@ -73,12 +79,13 @@ impl Ensemble {
             (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|s| s.local_addr().unwrap())).collect();
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
-        Self { addresses, dirs, cluster: ClusterId(77) }
+        Self { addresses, proxies: BTreeMap::new(), dirs, cluster: ClusterId(77) }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
+        let known = |id: &u64| self.proxies.get(id).unwrap_or(&self.addresses[id]).to_string();
         ConsensusConfig {
-            members: self.addresses.iter().map(|(id, addr)| (*id, addr.to_string())).collect(),
+            members: self.addresses.keys().map(|id| (*id, known(id))).collect(),
             listen: Some(self.addresses[&id]),
             entries_kept: 0,
             // A busy machine must not look like a dead leader.
@@ -140,7 +147,7 @@ async fn wait_for_list(server: &Server, expected: &[&str]) {
     let is_there = |list: &Vec<Bytes>| {
         list.iter().map(AsRef::as_ref).eq(expected.iter().map(|e| e.as_bytes()))
     };
-    within(&format!("{expected:?}"), list.wait_for(is_there)).await.unwrap();
+    within(&format!("a list of {}", expected.len()), list.wait_for(is_there)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,6 +190,78 @@ async fn a_server_far_behind_gets_the_checkpoint() {
     propose(&servers[first], "c").await;
     wait_for_list(&late, &["a", "b", "c"]).await;
     assert!(status.borrow_and_update().failure.is_none());
+}
+
+/// Stands between servers, and breaks all connections once, in the middle of much data.
+struct Proxy {
+    addr: SocketAddr,
+    passed: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    async fn start(target: SocketAddr, break_at: u64) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let passed = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&passed);
+        tokio::spawn(async move {
+            loop {
+                let (from, _) = listener.accept().await.unwrap();
+                let Ok(to) = TcpStream::connect(target).await else { continue };
+                tokio::spawn(pass(from, to, Arc::clone(&counter), break_at));
+            }
+        });
+        Self { addr, passed }
+    }
+}
+
+async fn pass(from: TcpStream, to: TcpStream, passed: Arc<AtomicU64>, break_at: u64) {
+    let (mut from_read, mut from_write) = from.into_split();
+    let (mut to_read, mut to_write) = to.into_split();
+    let there = async {
+        let mut bytes = vec![0; 1 << 14];
+        loop {
+            let Ok(len @ 1..) = from_read.read(&mut bytes).await else { return };
+            let before = passed.fetch_add(len as u64, Ordering::Relaxed);
+            if (before..before + len as u64).contains(&break_at) {
+                return;
+            }
+            if to_write.write_all(&bytes[..len]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = there => {}
+        _ = tokio::io::copy(&mut to_read, &mut from_write) => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_breaks_off_is_continued() {
+    // What a server has of a checkpoint is not sent again when the connection breaks.
+    const ENTRY_LEN: usize = 128 << 10;
+    const ENTRIES: usize = 128;
+    let size = (ENTRY_LEN * ENTRIES) as u64;
+    let mut ensemble = Ensemble::new();
+    let proxy = Proxy::start(ensemble.addresses[&3], size / 2).await;
+    ensemble.proxies.insert(3, proxy.addr);
+    let servers = [ensemble.start(1).await, ensemble.start(2).await];
+    let first = leader(&servers.iter().collect::<Vec<_>>()).await;
+    let entries: Vec<String> =
+        (0..ENTRIES).map(|at| format!("{at:04}").repeat(ENTRY_LEN / 4)).collect();
+    for entry in &entries {
+        propose(&servers[first], entry).await;
+    }
+    servers[first].consensus.checkpoint_now().await.unwrap();
+    let late = ensemble.start(3).await;
+    propose(&servers[first], "end").await;
+    let mut expected: Vec<&str> = entries.iter().map(String::as_str).collect();
+    expected.push("end");
+    wait_for_list(&late, &expected).await;
+    let passed = proxy.passed.load(Ordering::Relaxed);
+    assert!(passed > size && passed < size * 5 / 4, "{passed} bytes for {size}");
+    assert!(!ensemble.dirs[&3].path().join("received.rows").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

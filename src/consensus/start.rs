@@ -95,9 +95,10 @@ impl Consensus {
         check(&config)?;
         check_stored(dir)?;
         let own = Membership { cluster: dir.identity().cluster, server: config.server };
+        let spool = dir.spool()?;
         let listener = match config.listen {
             Some(addr) => Some(
-                PeerListener::bind(addr, own, None)
+                PeerListener::bind(addr, own, None, spool)
                     .await
                     .map_err(|source| StartError::Listen { addr, source })?,
             ),

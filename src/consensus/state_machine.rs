@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::checkpoints::{Checkpoints, Job};
 use super::error::Fatal;
@@ -204,9 +205,11 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
             position: meta.last_log_id.as_ref().map(position),
             membership: membership::encode_stored(&meta.last_membership),
         };
-        self.state.replace(snapshot.0, &mark)?;
-        let mut rows = self.state.reader()?.rows();
-        self.machine.install(&mut rows).map_err(io::Error::other)?;
+        in_place(|| {
+            self.state.replace(snapshot.0, &mark)?;
+            let mut rows = self.state.reader()?.rows();
+            self.machine.install(&mut rows).map_err(io::Error::other)
+        })?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.bytes_since_checkpoint = 0;
@@ -216,6 +219,16 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<SnapshotRows>>> {
         Ok(latest(&self.state)?)
+    }
+}
+
+/// Runs something long. Other tasks of this thread go to another one meanwhile, where the runtime
+/// has several.
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 

@@ -47,25 +47,47 @@ impl Serialize for Batch {
 
 impl<'de> Deserialize<'de> for Batch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(BatchVisitor)
+        Blob::deserialize(deserializer).map(|blob| Self(blob.0))
     }
 }
 
-struct BatchVisitor;
+/// Bytes that travel as they are.
+#[derive(Clone)]
+pub(super) struct Blob(pub(super) Bytes);
 
-impl Visitor<'_> for BatchVisitor {
-    type Value = Batch;
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(BlobVisitor)
+    }
+}
+
+struct BlobVisitor;
+
+impl Visitor<'_> for BlobVisitor {
+    type Value = Blob;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bytes of a batch")
+        f.write_str("bytes")
     }
 
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Batch, E> {
-        Ok(Batch(Bytes::copy_from_slice(bytes)))
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
+        Ok(Blob(Bytes::copy_from_slice(bytes)))
     }
 
-    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Batch, E> {
-        Ok(Batch(bytes.into()))
+    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+        Ok(Blob(bytes.into()))
     }
 }
 

@@ -11,7 +11,7 @@ use fs4::fs_std::FileExt as _;
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
-use super::{StateDb, StorageError};
+use super::{Spool, StateDb, StorageError};
 use crate::storage::log;
 
 const LOCK: &str = "lock";
@@ -113,6 +113,16 @@ impl DataDir {
     /// The checkpoint of the state.
     pub fn state(&self) -> &StateDb {
         &self.state
+    }
+
+    /// The place for rows received from another server. There is one: whoever asks again removes
+    /// what the first one holds.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`]: what an earlier process left cannot be removed.
+    pub fn spool(&self) -> Result<Spool, StorageError> {
+        Spool::open(&self.path)
     }
 
     /// Whether new writes should be refused because the disk is (nearly) full.

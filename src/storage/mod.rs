@@ -5,6 +5,7 @@
 //!   lock          held by the running process for as long as it runs
 //!   identity      what this directory is: format, ensemble, server; written once
 //!   state.redb    the latest checkpoint: nodes, sessions, meta, and the position it stands at
+//!   received.rows rows of another server's checkpoint while they come in, see `spool`
 //!   log/          entries, vote and committed position, in segments of preallocated space
 //! ```
 //!
@@ -28,6 +29,7 @@ pub mod log;
 mod log_place;
 mod position;
 mod row;
+mod spool;
 pub mod state;
 
 pub use data_dir::{DataDir, OpenOptions};
@@ -36,4 +38,5 @@ pub use identity::{ClusterId, Identity};
 pub use log::{LogEntry, RaftLog};
 pub use position::{LogPosition, Vote};
 pub use row::{Row, RowRef, RowSource, Table};
+pub use spool::{RowBlock, RowsSoFar, Spool, SpoolRows};
 pub use state::StateDb;

@@ -6,8 +6,8 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::super::typ::{RaftVote, SnapshotMeta, TypeConfig};
-use crate::storage::{Row, Table};
+use super::super::typ::{Blob, RaftVote, SnapshotMeta, TypeConfig};
+use crate::storage::{RowBlock, RowsSoFar};
 
 /// A request. Variants are numbered on the wire: new ones go to the end.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,13 +17,19 @@ pub(super) enum Request {
     Vote(VoteRequest<TypeConfig>),
     PreVote(VoteRequest<TypeConfig>),
     TransferLeader(TransferLeaderRequest<TypeConfig>),
-    /// Begins a snapshot; any number of [`Request::Rows`] and one [`Request::EndSnapshot`] follow.
+    /// Begins to send a checkpoint, or continues. Answered by [`Response::Continue`], or by
+    /// [`Response::Snapshot`] when there is nothing to send.
     BeginSnapshot {
         vote: RaftVote,
         meta: SnapshotMeta,
+        /// Whether what came before is to be dropped.
+        anew: bool,
     },
-    Rows(Vec<WireRow>),
-    EndSnapshot,
+    /// Rows of that checkpoint. Any number may be on their way at once; each is answered by
+    /// [`Response::Taken`].
+    Rows(WireBlock),
+    /// Those were all. Answered by [`Response::Snapshot`].
+    EndSnapshot(RowsSoFar),
 }
 
 /// A response.
@@ -38,43 +44,37 @@ pub(super) enum Response {
     Taken,
     /// The other server cannot go on.
     Failed(String),
+    /// The rows that the other server has of a checkpoint.
+    Continue(RowsSoFar),
+    /// It takes long. The real response follows.
+    Working,
 }
 
-/// A row on its way.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct WireRow {
-    table: u8,
-    key: Vec<u8>,
-    value: Option<Vec<u8>>,
+/// Rows on their way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireBlock {
+    /// How many rows come before them.
+    pub(super) first: u64,
+    rows: u32,
+    /// The CRC-32 of the bytes.
+    pub(super) check: u32,
+    bytes: Blob,
 }
 
-impl WireRow {
-    pub(super) fn len(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Vec::len) + 16
+impl WireBlock {
+    pub(super) fn new(first: u64, block: RowBlock) -> Self {
+        let (rows, check) = (block.rows(), block.check());
+        Self { first, rows, check, bytes: Blob(block.into_bytes().into()) }
+    }
+
+    /// How many rows there are with them.
+    pub(super) fn end(&self) -> u64 {
+        self.first + u64::from(self.rows)
     }
 }
 
-impl From<Row> for WireRow {
-    fn from(row: Row) -> Self {
-        let table = match row.table {
-            Table::Meta => 0,
-            Table::Sessions => 1,
-            Table::Nodes => 2,
-        };
-        Self { table, key: row.key.into(), value: row.value.map(Into::into) }
-    }
-}
-
-impl TryFrom<WireRow> for Row {
-    type Error = String;
-
-    fn try_from(row: WireRow) -> Result<Self, String> {
-        let table = match row.table {
-            0 => Table::Meta,
-            1 => Table::Sessions,
-            2 => Table::Nodes,
-            other => return Err(format!("a snapshot has rows of an unknown table {other}")),
-        };
-        Ok(Self { table, key: row.key.into(), value: row.value.map(Into::into) })
+impl From<WireBlock> for RowBlock {
+    fn from(block: WireBlock) -> Self {
+        Self::from_parts(block.rows, block.bytes.0.into())
     }
 }

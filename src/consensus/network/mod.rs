@@ -16,22 +16,35 @@
 //! * [`peer`]: the connecting side of Raft, one connection for each purpose, so that a heartbeat
 //!   never waits behind a snapshot.
 //! * [`gate`], [`server`]: the accepting side.
+//! * [`transfer`], [`inbox`]: a checkpoint on its way out, and in.
 //!
 //! A hello says all versions that a server can talk; both sides then talk the newest that both
 //! know. A peer without a common version, one of another ensemble, or one that takes this server
 //! for another, is refused, with a line in the log of both.
 //!
-//! Left out: a snapshot that breaks off starts anew.
+//! A server that is too far behind for the log gets the checkpoint:
+//!
+//! ```text
+//! leader                                  the other server
+//!   BeginSnapshot its position        ──►
+//!                                     ◄──   Continue, with the rows it has of that checkpoint
+//!   Rows  Rows  Rows …                ──►   into `received.rows`
+//!                                     ◄──   Taken  Taken  Taken …
+//!   EndSnapshot number, check sum     ──►   reads them back, then replaces its state
+//!                                     ◄──   Snapshot
+//! ```
 
 mod complaints;
 mod dialer;
 pub(super) mod frame;
 mod gate;
 mod hello;
+mod inbox;
 mod message;
 mod peer;
 mod server;
 mod stream;
+mod transfer;
 
 pub(super) use dialer::{AddressBook, Dialer};
 #[allow(unused_imports, reason = "nothing is forwarded so far")]

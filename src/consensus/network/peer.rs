@@ -1,6 +1,7 @@
 //! The connecting side: one connection to one peer for one purpose.
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use openraft::entry::RaftEntry;
@@ -18,17 +19,12 @@ use super::super::typ::{Entry, RaftVote, Snapshot, TypeConfig};
 use super::dialer::Dialer;
 use super::frame::{FRAME_LEN_MAX, receive, send};
 use super::hello::Purpose;
-use super::message::{Request, Response, WireRow};
+use super::message::{Request, Response};
 use super::stream::PeerStream;
-
-/// How long one part of a snapshot may take.
-const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(30);
+use super::transfer::{Transfer, TransferError};
 
 /// An append is cut when its entries have this many bytes; the rest follows in the next.
 const APPEND_BYTES_SOFT_MAX: usize = 4 << 20;
-
-/// Rows are sent in parts of about this many bytes.
-const ROWS_BYTES_SOFT_MAX: usize = 1 << 20;
 
 type RpcError = RPCError<TypeConfig>;
 
@@ -50,7 +46,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
         let (dialer, address) = (self.dialer.clone(), node.addr.clone());
-        Peer { dialer, target, address, stream: None }
+        Peer { dialer, target, address, stream: None, anew: false }
     }
 }
 
@@ -62,6 +58,8 @@ pub(in crate::consensus) struct Peer {
     /// Where the replicated configuration says that it is.
     address: String,
     stream: Option<PeerStream>,
+    /// Whether the next checkpoint is sent from its beginning, whatever the peer has of it.
+    anew: bool,
 }
 
 impl Peer {
@@ -74,7 +72,12 @@ impl Peer {
         };
         let exchange = async {
             send(&mut stream, request).await?;
-            receive::<Response>(&mut stream).await
+            loop {
+                let response: Response = receive(&mut stream).await?;
+                if !matches!(response, Response::Working) {
+                    return Ok::<Response, io::Error>(response);
+                }
+            }
         };
         match timeout(limit, exchange).await {
             Ok(Ok(Response::Failed(reason))) => Err(self.unreachable(&reason)),
@@ -103,39 +106,6 @@ impl Peer {
 
     fn confused(&self) -> RpcError {
         self.unreachable(&"it answers something else than it was asked")
-    }
-
-    async fn send_rows(
-        &mut self,
-        snapshot: Snapshot<SnapshotRows>,
-        vote: RaftVote,
-    ) -> Result<SnapshotResponse<TypeConfig>, RpcError> {
-        let begin = Request::BeginSnapshot { vote, meta: snapshot.meta };
-        self.expect_taken(&begin).await?;
-        let (mut part, mut bytes) = (Vec::new(), 0);
-        for row in snapshot.snapshot.0 {
-            let row = WireRow::from(row.map_err(|error| self.unreachable(&error))?);
-            bytes += row.len();
-            part.push(row);
-            if bytes >= ROWS_BYTES_SOFT_MAX {
-                self.expect_taken(&Request::Rows(std::mem::take(&mut part))).await?;
-                bytes = 0;
-            }
-        }
-        self.expect_taken(&Request::Rows(part)).await?;
-        let Response::Snapshot(response) =
-            self.call(&Request::EndSnapshot, SNAPSHOT_PART_TIMEOUT).await?
-        else {
-            return Err(self.confused());
-        };
-        Ok(response)
-    }
-
-    async fn expect_taken(&mut self, request: &Request) -> Result<(), RpcError> {
-        let Response::Taken = self.call(request, SNAPSHOT_PART_TIMEOUT).await? else {
-            return Err(self.confused());
-        };
-        Ok(())
     }
 }
 
@@ -209,12 +179,16 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let anew = std::mem::take(&mut self.anew);
+        let transfer = Transfer::new(vote, snapshot.meta, snapshot.snapshot, anew);
         let sent = tokio::select! {
-            sent = self.send_rows(snapshot, vote) => sent,
+            sent = transfer.run(&self.dialer, self.target, &self.address) => sent,
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };
         sent.map_err(|error| {
-            StreamingError::Unreachable(Unreachable::from_string(error.to_string()))
+            self.anew = matches!(error, TransferError::Anew(_));
+            let what = format!("server {} at {}: {error}", self.target, self.address);
+            StreamingError::Unreachable(Unreachable::from_string(what))
         })
     }
 

@@ -2,28 +2,35 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use openraft::Raft;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::state_machine::{Machine, SnapshotRows, StateMachine};
-use super::super::typ::{RaftVote, Snapshot, SnapshotMeta, TypeConfig};
+use super::super::state_machine::{Machine, StateMachine};
+use super::super::typ::TypeConfig;
 use super::frame::{receive, send};
 use super::gate::{ForwardConn, Gate};
 use super::hello::{Membership, Purpose};
+use super::inbox::{Inbox, Receiving};
 use super::message::{Request, Response};
 use super::stream::PeerStream;
-use crate::storage::{Row, StorageError};
+use crate::storage::Spool;
+
+/// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
+const WORKING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The socket that peers connect to.
 #[derive(Debug)]
 pub(in crate::consensus) struct PeerListener {
     listener: TcpListener,
     gate: Gate,
+    inbox: Inbox,
 }
 
 impl PeerListener {
@@ -36,10 +43,11 @@ impl PeerListener {
         addr: SocketAddr,
         own: Membership,
         forwards: Option<mpsc::Sender<ForwardConn>>,
+        spool: Spool,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let gate = Gate::new(own, forwards);
-        Ok(Self { listener, gate })
+        Ok(Self { listener, gate, inbox: Inbox::new(spool) })
     }
 
     /// Serves peers until `stop`.
@@ -56,10 +64,12 @@ impl PeerListener {
             };
             match accepted {
                 Ok((stream, from)) => {
-                    let (gate, raft, stop) = (self.gate.clone(), raft.clone(), stop.clone());
+                    let (gate, stop) = (self.gate.clone(), stop.clone());
+                    let inbox = self.inbox.clone();
+                    let connection = Connection { raft: raft.clone(), inbox, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
-                            () = serve(gate, raft, stream, from) => {}
+                            () = serve(gate, connection, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -78,28 +88,22 @@ impl PeerListener {
 /// Serves one connection to its end.
 async fn serve<M: StateMachine>(
     gate: Gate,
-    raft: Raft<TypeConfig, Machine<M>>,
+    connection: Connection<M>,
     stream: TcpStream,
     addr: SocketAddr,
 ) {
     let Some((welcomed, stream)) = gate.admit(stream, addr).await else { return };
     let from = welcomed.from;
     match welcomed.purpose {
-        Purpose::Raft => Connection { raft, receiving: None }.serve(stream, from).await,
+        Purpose::Raft => connection.serve(stream, from).await,
         Purpose::Forward => gate.hand_over(ForwardConn { from, stream }),
     }
-}
-
-/// A snapshot on its way in.
-struct Receiving {
-    vote: RaftVote,
-    meta: SnapshotMeta,
-    rows: Vec<Row>,
 }
 
 /// One connection of a peer.
 struct Connection<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
+    inbox: Inbox,
     receiving: Option<Receiving>,
 }
 
@@ -110,14 +114,24 @@ impl<M: StateMachine> Connection<M> {
                 Ok(request) => request,
                 Err(error) => return tracing::debug!("server {peer} left: {error}"),
             };
-            let response = self.answer(request).await.unwrap_or_else(Response::Failed);
-            if let Err(error) = send(&mut stream, &response).await {
+            if let Err(error) = self.answer(&mut stream, request).await {
                 return tracing::debug!("server {peer} left: {error}");
             }
         }
     }
 
-    async fn answer(&mut self, request: Request) -> Result<Response, String> {
+    /// Answers a request; says meanwhile that it is still there.
+    async fn answer(&mut self, stream: &mut PeerStream, request: Request) -> io::Result<()> {
+        let mut work = pin!(self.perform(request));
+        loop {
+            match timeout(WORKING_INTERVAL, &mut work).await {
+                Ok(done) => return send(stream, &done.unwrap_or_else(Response::Failed)).await,
+                Err(_) => send(stream, &Response::Working).await?,
+            }
+        }
+    }
+
+    async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
             Request::Append(rpc) => {
                 Response::Append(self.raft.append_entries(rpc).await.map_err(|e| e.to_string())?)
@@ -131,26 +145,23 @@ impl<M: StateMachine> Connection<M> {
             Request::TransferLeader(rpc) => Response::TransferLeader(
                 self.raft.handle_transfer_leader(rpc).await.map_err(|e| e.to_string())?,
             ),
-            Request::BeginSnapshot { vote, meta } => {
-                self.receiving = Some(Receiving { vote, meta, rows: Vec::new() });
-                Response::Taken
+            Request::BeginSnapshot { vote, meta, anew } => {
+                let (response, receiving) =
+                    self.inbox.begin(&self.raft, (vote, meta), anew).await?;
+                self.receiving = receiving;
+                response
             }
-            Request::Rows(rows) => {
-                let receiving = self.receiving.as_mut().ok_or("rows of no snapshot")?;
-                for row in rows {
-                    receiving.rows.push(Row::try_from(row)?);
-                }
-                Response::Taken
+            Request::Rows(block) => {
+                let receiving = self.receiving.as_ref().ok_or(NO_SNAPSHOT)?;
+                self.inbox.take(receiving, block).await?
             }
-            Request::EndSnapshot => self.install().await?,
+            Request::EndSnapshot(total) => {
+                let receiving = self.receiving.take().ok_or(NO_SNAPSHOT)?;
+                self.inbox.install(&self.raft, receiving, total).await?
+            }
         })
     }
-
-    async fn install(&mut self) -> Result<Response, String> {
-        let Receiving { vote, meta, rows } = self.receiving.take().ok_or("no snapshot")?;
-        let rows = rows.into_iter().map(Ok::<Row, StorageError>);
-        let snapshot = Snapshot { meta, snapshot: SnapshotRows(Box::new(rows)) };
-        let installed = self.raft.install_full_snapshot(vote, snapshot).await;
-        installed.map(Response::Snapshot).map_err(|error| error.to_string())
-    }
 }
+
+/// Why rows are not taken that no [`Request::BeginSnapshot`] came before.
+const NO_SNAPSHOT: &str = "these are rows of no checkpoint";
