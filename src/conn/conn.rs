@@ -266,7 +266,7 @@ impl Conn {
     /// Takes the outcome of command `seq`, and answers what waited for it.
     pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
         match outcome {
-            Outcome::Repeated => return,
+            Outcome::Repeated | Outcome::Early => return,
             Outcome::Disowned => {
                 view.stats.writes_finished.increment();
                 return self.close(CloseReason::SessionMoved);

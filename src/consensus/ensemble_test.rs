@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Committed, Consensus, ConsensusConfig, Fatal, StateMachine, Status, Timings};
+use super::{Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, StateMachine, Status, Timings};
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 
 /// No condition is waited for longer than this.
@@ -70,7 +70,7 @@ struct Ensemble {
     /// Where servers are told that others are, if not at their address.
     proxies: BTreeMap<u64, SocketAddr>,
     dirs: BTreeMap<u64, TempDir>,
-    cluster: ClusterId,
+    names: BTreeMap<u64, EnsembleName>,
 }
 
 impl Ensemble {
@@ -79,7 +79,8 @@ impl Ensemble {
             (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let addresses = (1..).zip(sockets.iter().map(|s| s.local_addr().unwrap())).collect();
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
-        Self { addresses, proxies: BTreeMap::new(), dirs, cluster: ClusterId(77) }
+        let names = (1..=3).map(|id| (id, EnsembleName::default())).collect();
+        Self { addresses, proxies: BTreeMap::new(), dirs, names }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
@@ -87,6 +88,7 @@ impl Ensemble {
         ConsensusConfig {
             members: self.addresses.keys().map(|id| (*id, known(id))).collect(),
             listen: Some(self.addresses[&id]),
+            ensemble: self.names[&id].clone(),
             entries_kept: 0,
             // A busy machine must not look like a dead leader.
             timings: Timings {
@@ -100,7 +102,6 @@ impl Ensemble {
 
     async fn start(&self, id: u64) -> Server {
         let mut options = OpenOptions::new(id);
-        options.cluster = Some(self.cluster);
         options.log.segment_bytes = 1 << 16;
         let dir = DataDir::open(self.dirs[&id].path(), &options).unwrap();
         let shown = watch::Sender::new(Vec::new());
@@ -267,14 +268,14 @@ async fn a_checkpoint_that_breaks_off_is_continued() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_another_ensemble_is_not_heard() {
     // A server whose data belongs to another ensemble neither votes nor leads here.
-    let mut ensemble = Ensemble::new();
-    let first = ensemble.start(1).await;
-    ensemble.cluster = ClusterId(78);
-    let stranger = ensemble.start(2).await;
-    ensemble.cluster = ClusterId(77);
-    let second = ensemble.start(3).await;
+    let ensemble = Ensemble::new();
+    let (first, second) = (ensemble.start(1).await, ensemble.start(3).await);
     let members = [&first, &second];
     let leader = leader(&members).await;
+    ensemble.names[&1].set(ClusterId(77));
+    ensemble.names[&3].set(ClusterId(77));
+    ensemble.names[&2].set(ClusterId(78));
+    let stranger = ensemble.start(2).await;
     propose(members[leader], "a").await;
     for member in members {
         wait_for_list(member, &["a"]).await;

@@ -1,21 +1,24 @@
 //! The running consensus.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::{Raft, RaftMetrics, ReadPolicy};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, ProposeError, ReadError};
+use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, Status, role};
-use super::typ::{Batch, TypeConfig};
-use crate::storage::DataDir;
+use super::typ::{Batch, TypeConfig, log_id, position};
+use crate::storage::{DataDir, LogPosition};
 
 type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -28,6 +31,16 @@ pub struct Consensus {
     status: watch::Receiver<Status>,
     /// Ends the connections with peers.
     stop: CancellationToken,
+    peers: Arc<PeerSide>,
+}
+
+/// The ways to and from the peers.
+#[derive(Debug)]
+pub(super) struct PeerSide {
+    pub(super) server: u64,
+    pub(super) dialer: Dialer,
+    /// Connections of followers that forward requests, for whoever serves them.
+    pub(super) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
 }
 
 type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
@@ -43,11 +56,12 @@ impl Consensus {
         checkpoints: Arc<Checkpoints>,
         checkpoint_written: mpsc::UnboundedReceiver<()>,
         stop: CancellationToken,
+        peers: PeerSide,
     ) -> Self {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        Self { raft: Arc::new(raft), dir, checkpoints, status, stop }
+        Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 
     /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
@@ -86,6 +100,46 @@ impl Consensus {
     /// [`ReadError`]: this server cannot know.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         self.raft.read_barrier().await
+    }
+
+    /// The entry that must be applied before a linearizable read, after a majority has confirmed
+    /// that this server leads.
+    pub(super) async fn read_index(&self) -> Result<LogPosition, ReadError> {
+        self.raft.read_index().await
+    }
+
+    /// Waits until the entry at this position is applied here.
+    pub(super) async fn wait_applied(&self, at: LogPosition) -> Result<(), ReadError> {
+        self.raft.wait_applied(at).await
+    }
+
+    /// How long ago a majority last confirmed that this server leads; `None` where it does not.
+    pub(super) fn since_quorum(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        if role(metrics.state) != Role::Leader {
+            return None;
+        }
+        if metrics.membership_config.membership().voter_ids().count() == 1 {
+            return Some(Duration::ZERO);
+        }
+        metrics.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at))
+    }
+
+    /// The number of this server.
+    pub fn server(&self) -> u64 {
+        self.peers.server
+    }
+
+    /// Connects to a peer where the configuration, or this server's own, says that it is.
+    pub(super) async fn dial(&self, server: u64, purpose: Purpose) -> Option<PeerStream> {
+        let metrics = self.raft.metrics();
+        let node = metrics.membership_config.membership().get_node(&server)?;
+        self.peers.dialer.dial(server, &node.addr, purpose).await.ok()
+    }
+
+    /// The connections that followers make; once.
+    pub(super) fn take_forwards(&self) -> Option<mpsc::Receiver<ForwardConn>> {
+        self.peers.forwards.lock().take()
     }
 
     /// What this server knows at the moment.
@@ -181,6 +235,8 @@ trait Handle: Send + Sync {
         responder: Option<Responder>,
     ) -> BoxFuture<'_, Result<(), ProposeError>>;
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>>;
+    fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>>;
+    fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
     fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
     fn shutdown(&self) -> BoxFuture<'_, ()>;
     fn metrics(&self) -> RaftMetrics<TypeConfig>;
@@ -200,14 +256,22 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
         Box::pin(async move {
-            let result = self.ensure_linearizable(ReadPolicy::ReadIndex).await;
-            result.map(drop).map_err(|error| match error {
-                RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
-                    ReadError::NotLeader { hint: forward.leader_id }
-                }
-                RaftError::APIError(_) => ReadError::NoQuorum,
-                RaftError::Fatal(_) => ReadError::Stopped,
-            })
+            self.ensure_linearizable(ReadPolicy::ReadIndex).await.map(drop).map_err(read_error)
+        })
+    }
+
+    fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>> {
+        Box::pin(async move {
+            let linearizer = self.get_read_linearizer(ReadPolicy::ReadIndex).await;
+            Ok(position(linearizer.map_err(read_error)?.read_log_id().log_id()))
+        })
+    }
+
+    fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>> {
+        Box::pin(async move {
+            let mut applied = self.watch_apply_progress();
+            let reached = applied.wait_until_ge(&Some(log_id(at))).await;
+            reached.map(drop).map_err(|_| ReadError::Stopped)
         })
     }
 
@@ -232,6 +296,16 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 
     fn metrics(&self) -> RaftMetrics<TypeConfig> {
         Self::metrics(self).borrow_watched().clone()
+    }
+}
+
+fn read_error(error: RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> ReadError {
+    match error {
+        RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+            ReadError::NotLeader { hint: forward.leader_id }
+        }
+        RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => ReadError::NoQuorum,
+        RaftError::Fatal(_) => ReadError::Stopped,
     }
 }
 

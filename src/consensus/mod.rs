@@ -20,19 +20,19 @@
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
 //! let consensus = Consensus::start(config, &dir, machine).await?;       // applies the log's tail
-//! let proposer = Proposer::start(&consensus, options, seal);
+//! let proposer = Proposer::start(&consensus, options, commands, liaison);
 //! ```
 //!
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! Servers of an ensemble talk through `network`. Left out: a follower does not forward proposals
-//! yet, so the server as a whole runs alone.
+//! Servers of an ensemble talk through `network`; commands find the leader through `proposer`.
 
 mod checkpoints;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
+mod formation;
 mod handle;
 mod log_store;
 mod membership;
@@ -48,7 +48,8 @@ mod log_suite_test;
 
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
-pub use proposer::{Proposer, ProposerOptions};
+pub use network::{AddressBook, EnsembleName};
+pub use proposer::{Commands, Liaison, Proposer, ProposerOptions};
 pub use start::{ConsensusConfig, Timings};
 pub use state_machine::{Committed, StateMachine};
 pub use status::{Role, Status};

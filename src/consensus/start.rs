@@ -5,18 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, StartError};
-use super::handle::Consensus;
+use super::formation::{Formation, Verdict};
+use super::handle::{Consensus, PeerSide};
 use super::log_store::LogStore;
-use super::network::{AddressBook, Dialer, Membership, PeerListener, Peers};
+use super::network::{AddressBook, Dialer, EnsembleName, Own, PeerListener, Peers};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
+
+/// Connections of followers that may wait to be served.
+const FORWARDS_WAITING_MAX: usize = 32;
 
 /// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,13 @@ impl Default for Timings {
 pub struct ConsensusConfig {
     /// The number of this server (`myid`).
     pub server: u64,
-    /// All members with their addresses for the consensus (host and port); used only to form a new
+    /// All voters with their addresses for the consensus (host and port); used only to form a new
     /// ensemble.
     pub members: BTreeMap<u64, String>,
+    /// The name of the ensemble, set by the state machine when it learns it.
+    pub ensemble: EnsembleName,
+    /// Where this server finds the others, before it looks at what the ensemble agreed on.
+    pub addresses: AddressBook,
     /// Where peers connect to this server; not needed by an ensemble of one.
     pub listen: Option<SocketAddr>,
     /// The clocks.
@@ -67,6 +77,8 @@ impl ConsensusConfig {
         Self {
             server,
             members: BTreeMap::from([(server, String::new())]),
+            ensemble: EnsembleName::default(),
+            addresses: AddressBook::default(),
             listen: None,
             timings: Timings::default(),
             checkpoint_bytes: 64 << 20,
@@ -94,11 +106,13 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_stored(dir)?;
-        let own = Membership { cluster: dir.identity().cluster, server: config.server };
+        let own = Own { server: config.server, ensemble: config.ensemble.clone() };
         let spool = dir.spool()?;
+        let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
+        let dialer = Dialer::new(own.clone(), config.addresses.clone());
         let listener = match config.listen {
             Some(addr) => Some(
-                PeerListener::bind(addr, own, None, spool)
+                PeerListener::bind(addr, own, Some(forward_to), spool)
                     .await
                     .map_err(|source| StartError::Listen { addr, source })?,
             ),
@@ -114,35 +128,93 @@ impl Consensus {
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
         )
         .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             config.server,
             Arc::new(raft_config(&config)?),
-            Peers::new(Dialer::new(own, AddressBook::default())),
+            Peers::new(dialer.clone()),
             log_store,
             machine,
         )
         .await
-        .map_err(|error| restore(&error))?;
-        if !raft.is_initialized().await.map_err(|error| restore(&error))? {
-            let members: BTreeMap<u64, BasicNode> =
-                config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
-            raft.initialize(members).await.map_err(|error| restore(&error))?;
-        } else if config.members.len() == 1 {
+        .map_err(|error| StartError::Restore(error.to_string()))?;
+        let stop = CancellationToken::new();
+        let formation = begin(&raft, &config, dir, &dialer, &stop).await?;
+        if let Some(listener) = listener {
+            tokio::spawn(listener.run(raft.clone(), formation, stop.clone()));
+        }
+        let forwards = Mutex::new(Some(forwards));
+        let peers = PeerSide { server: config.server, dialer, forwards };
+        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
+    }
+}
+
+/// Takes up the ensemble where it was left, or sees to it that one is formed.
+async fn begin<M: StateMachine>(
+    raft: &Raft<TypeConfig, Machine<M>>,
+    config: &ConsensusConfig,
+    dir: &DataDir,
+    dialer: &Dialer,
+    stop: &CancellationToken,
+) -> Result<Arc<Formation>, StartError> {
+    let voters = config.members.keys().copied().collect();
+    let formation = Formation::new(config.server, voters, config.ensemble.clone(), dir.path());
+    let formation = Arc::new(formation);
+    let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
+    let members: BTreeMap<u64, BasicNode> =
+        config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
+    if raft.is_initialized().await.map_err(|error| restore(&error))? {
+        formation.begun();
+        let membership = raft.metrics().borrow_watched().membership_config.clone();
+        if membership.membership().voter_ids().eq([config.server]) {
             // Nobody else could win: there is nothing to wait for.
             raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
         }
-        let stop = CancellationToken::new();
-        if let Some(listener) = listener {
-            tokio::spawn(listener.run(raft.clone(), stop.clone()));
+    } else if config.members.len() == 1 && members.contains_key(&config.server) {
+        raft.initialize(members).await.map_err(|error| restore(&error))?;
+    } else {
+        let (raft, dialer) = (raft.clone(), dialer.clone());
+        formation.undecided();
+        let (formation, stop, server) = (Arc::clone(&formation), stop.clone(), config.server);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = form(&raft, &formation, &dialer, server, members) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+    Ok(formation)
+}
+
+async fn form<M: StateMachine>(
+    raft: &Raft<TypeConfig, Machine<M>>,
+    formation: &Formation,
+    dialer: &Dialer,
+    server: u64,
+    members: BTreeMap<u64, BasicNode>,
+) {
+    let others = members.iter().filter(|(id, _)| **id != server);
+    let others: Vec<(u64, String)> = others.map(|(id, node)| (*id, node.addr.clone())).collect();
+    match formation.decide(dialer, &others).await {
+        Verdict::Form => {
+            formation.form();
+            // Refused where another server was faster: that is as good.
+            if let Err(error) = raft.initialize(members).await {
+                tracing::debug!(%error, "no ensemble is formed by this server");
+            }
         }
-        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop))
+        Verdict::Join => {
+            tracing::info!("there is an ensemble: this server waits to be brought up to date");
+            if let Err(error) = formation.join() {
+                tracing::warn!("cannot note that this server has to catch up: {error}");
+            }
+        }
+        Verdict::Wait => {}
     }
 }
 
 fn check(config: &ConsensusConfig) -> Result<(), StartError> {
     let refuse = |what: &str| Err(StartError::Config(what.to_owned()));
-    if !config.members.contains_key(&config.server) {
+    if !config.members.contains_key(&config.server) && config.members.len() == 1 {
         return refuse(&format!(
             "server {} is not one of the members of the ensemble: check `myid` and `server.N`",
             config.server

@@ -20,9 +20,12 @@ pub enum Outcome {
     SessionRefused,
     /// The session ended.
     SessionClosed,
-    /// The connection does not own the session, or skipped a command: it must be closed without an
-    /// answer (`SESSIONMOVED`).
+    /// The connection does not own the session: it must be closed without an answer
+    /// (`SESSIONMOVED`).
     Disowned,
+    /// Commands in front of it are missing, because the log refused them while it took this one. All
+    /// of them are sent again, this one included; nothing has come of it yet.
+    Early,
     /// The command had been applied, and answered, before.
     Repeated,
 }

@@ -6,7 +6,7 @@ use jute_proto::{Id, OpCode, Reader, Request, SessionId, Zxid};
 
 use super::entry::{Command, EntryError, Op, Origin, decode_identities};
 use super::outcome::{Event, EventSink, Outcome};
-use crate::session::{Claim, ConnId, SessionTable};
+use crate::session::{Attach, Claim, ConnId, SessionTable};
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, OpContext, OpError, Policy, Tree, TxnResult, WriteOp,
 };
@@ -157,10 +157,11 @@ impl Replica {
 
     fn attach(&mut self, origin: &Origin, timeout_ms: u32) -> Applied {
         match self.sessions.attach(origin.session, timeout_ms, origin.conn) {
-            Some(before) => {
+            Attach::Given(before) => {
                 Applied { outcome: Outcome::SessionOpened { timeout_ms }, displaced: Some(before) }
             }
-            None => Outcome::SessionRefused.into(),
+            Attach::Late => Outcome::Disowned.into(),
+            Attach::Unknown => Outcome::SessionRefused.into(),
         }
     }
 
@@ -256,7 +257,8 @@ fn refusal(claim: Claim) -> Option<Outcome> {
     match claim {
         Claim::Granted => None,
         Claim::Repeated => Some(Outcome::Repeated),
-        Claim::Gap | Claim::Moved | Claim::Unknown => Some(Outcome::Disowned),
+        Claim::Gap => Some(Outcome::Early),
+        Claim::Moved | Claim::Unknown => Some(Outcome::Disowned),
     }
 }
 

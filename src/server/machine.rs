@@ -145,7 +145,11 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
                 shared.stats.sessions_expired.increment();
             }
         }
-        Outcome::Request(_) | Outcome::SessionRefused | Outcome::Disowned | Outcome::Repeated => {}
+        Outcome::Request(_)
+        | Outcome::SessionRefused
+        | Outcome::Disowned
+        | Outcome::Early
+        | Outcome::Repeated => {}
     }
 }
 

@@ -18,5 +18,5 @@ pub mod throttle;
 
 pub use expiry::Expiry;
 pub use id::SessionIds;
-pub use table::{Claim, ConnId, SessionRecord, SessionTable};
+pub use table::{Attach, Claim, ConnId, SessionRecord, SessionTable};
 pub use throttle::{ConnectionThrottle, ThrottleSettings};

@@ -39,6 +39,44 @@ pub struct SessionRecord {
     pub owner: ConnId,
     /// The sequence number of the owner's next command.
     pub next_seq: u64,
+    /// Of each server that ever held the session, its newest connection that did, in the order of
+    /// the servers: an older one that asks (again) is late.
+    pub newest: Vec<ConnId>,
+}
+
+impl SessionRecord {
+    /// A new session, whose first command (number 0) is the creation itself.
+    pub fn new(timeout_ms: u32, owner: ConnId) -> Self {
+        Self { timeout_ms, owner, next_seq: 1, newest: vec![owner] }
+    }
+
+    /// Takes note of a connection; false where a newer one of the same server process was there
+    /// before. Numbers of another process say nothing: what an ended one sent was sent before.
+    fn note(&mut self, conn: ConnId) -> bool {
+        match self.newest.binary_search_by_key(&conn.server, |known| known.server) {
+            Ok(at) => {
+                let known = &mut self.newest[at];
+                if known.boot == conn.boot && known.number >= conn.number {
+                    return false;
+                }
+                *known = conn;
+            }
+            Err(at) => self.newest.insert(at, conn),
+        }
+        true
+    }
+}
+
+/// What became of the wish of a connection to have a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Attach {
+    /// It has it; this connection had it before.
+    Given(ConnId),
+    /// It asked before, and the session has moved on since (a server sends again what may have been
+    /// lost).
+    Late,
+    /// There is no such session.
+    Unknown,
 }
 
 /// Whether a command may be applied, by the session that it names.
@@ -48,7 +86,8 @@ pub enum Claim {
     Granted,
     /// The owner sent it before: it has been applied, and answered, already.
     Repeated,
-    /// Commands between the last applied one and this one are missing.
+    /// Commands between the last applied one and this one are missing; they, and then this one, are
+    /// on their way again.
     Gap,
     /// Another connection owns the session (`SESSIONMOVED`).
     Moved,
@@ -70,20 +109,22 @@ impl SessionTable {
         if self.sessions.contains_key(&id) {
             return false;
         }
-        self.sessions.insert(id, SessionRecord { timeout_ms, owner, next_seq: 1 });
+        self.sessions.insert(id, SessionRecord::new(timeout_ms, owner));
         self.dirty.insert(id);
         true
     }
 
-    /// Gives the session to another connection and returns the one that had it.
-    /// Returns `None` where the session is unknown.
-    pub fn attach(&mut self, id: SessionId, timeout_ms: u32, owner: ConnId) -> Option<ConnId> {
-        let record = self.sessions.get_mut(&id)?;
+    /// Gives the session to another connection.
+    pub fn attach(&mut self, id: SessionId, timeout_ms: u32, owner: ConnId) -> Attach {
+        let Some(record) = self.sessions.get_mut(&id) else { return Attach::Unknown };
+        if !record.note(owner) {
+            return Attach::Late;
+        }
         let before = std::mem::replace(&mut record.owner, owner);
         record.timeout_ms = timeout_ms;
         record.next_seq = 1;
         self.dirty.insert(id);
-        Some(before)
+        Attach::Given(before)
     }
 
     /// Judges the command number `seq` of `conn` and, where it is granted, counts it.
@@ -174,9 +215,26 @@ mod tests {
     fn a_replaced_connection_is_refused() {
         // After a session moved, late commands of the old connection are refused as moved.
         let mut table = table();
-        assert_eq!(table.attach(SESSION, 4000, conn(2)), Some(conn(1)));
+        assert_eq!(table.attach(SESSION, 4000, conn(2)), Attach::Given(conn(1)));
         assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Moved);
         assert_eq!(table.claim(SESSION, conn(2), 1), Claim::Granted);
+    }
+
+    #[test]
+    fn a_session_that_moved_on_does_not_come_back() {
+        // A connection that asks for the session a second time, after others had it, is late; a new
+        // connection of the same server, and one of the server's next process, are not.
+        let mut table = table();
+        let (here, there) = (conn(2), ConnId { server: 2, boot: 8, number: 1 });
+        assert_eq!(table.attach(SESSION, 4000, here), Attach::Given(conn(1)));
+        assert_eq!(table.attach(SESSION, 4000, there), Attach::Given(here));
+        assert_eq!(table.attach(SESSION, 4000, here), Attach::Late);
+        assert_eq!(table.attach(SESSION, 4000, conn(1)), Attach::Late);
+        assert_eq!(table.get(SESSION).map(|record| record.owner), Some(there));
+        assert_eq!(table.attach(SESSION, 4000, conn(3)), Attach::Given(there));
+        let restarted = ConnId { server: 1, boot: 3, number: 1 };
+        assert_eq!(table.attach(SESSION, 4000, restarted), Attach::Given(conn(3)));
+        assert_eq!(table.attach(SessionId(8), 4000, conn(9)), Attach::Unknown);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         | Outcome::SessionRefused
         | Outcome::SessionClosed
         | Outcome::Disowned
+        | Outcome::Early
         | Outcome::Repeated => format!("{outcome:?}"),
     }
 }

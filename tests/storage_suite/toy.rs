@@ -143,8 +143,9 @@ impl Server {
         let toy = Toy::load(&dir);
         let consensus = Consensus::start(config, &dir, toy.clone()).await.unwrap();
         consensus.wait_until_leader().await.unwrap();
+        let seal = |_, bytes: BytesMut| bytes.freeze();
         let proposer =
-            Proposer::start(&consensus, ProposerOptions::default(), |_, bytes| bytes.freeze());
+            Proposer::start(&consensus, ProposerOptions::default(), seal, Arc::new(()));
         Self { consensus, proposer, toy }
     }
 

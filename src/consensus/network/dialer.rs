@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::complaints::Complaints;
-use super::hello::{Hello, Membership, Purpose, Versions, greet};
+use super::hello::{Hello, Own, Purpose, Versions, greet};
 use super::stream::{PeerStream, Transport};
 
 /// How long connecting and greeting may take, unless said otherwise.
@@ -21,19 +21,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An address in it goes before the one in the replicated configuration: a peer that moved is
 /// found before the ensemble is told.
 #[derive(Clone, Debug, Default)]
-pub(in crate::consensus) struct AddressBook {
+pub struct AddressBook {
     addresses: Arc<RwLock<BTreeMap<u64, String>>>,
 }
 
 impl AddressBook {
     /// Host and port of a server.
-    pub(in crate::consensus) fn get(&self, server: u64) -> Option<String> {
+    pub fn get(&self, server: u64) -> Option<String> {
         self.addresses.read().get(&server).cloned()
     }
 
     /// Sets host and port of a server, for all connections made from now on.
-    #[allow(dead_code, reason = "addresses are those of the configuration so far")]
-    pub(in crate::consensus) fn set(&self, server: u64, address: String) {
+    pub fn set(&self, server: u64, address: String) {
         self.addresses.write().insert(server, address);
     }
 }
@@ -41,7 +40,7 @@ impl AddressBook {
 /// Connects to peers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::consensus) struct Dialer {
-    own: Membership,
+    own: Own,
     book: AddressBook,
     limit: Duration,
     versions: Versions,
@@ -50,9 +49,9 @@ pub(in crate::consensus) struct Dialer {
 
 impl Dialer {
     /// Connects as `own`, to the addresses of the book where it has them.
-    pub(in crate::consensus) fn new(own: Membership, book: AddressBook) -> Self {
+    pub(in crate::consensus) fn new(own: impl Into<Own>, book: AddressBook) -> Self {
         let complaints = Arc::default();
-        Self { own, book, limit: CONNECT_TIMEOUT, versions: Versions::OWN, complaints }
+        Self { own: own.into(), book, limit: CONNECT_TIMEOUT, versions: Versions::OWN, complaints }
     }
 
     /// Connects to a server and greets it. `address` is host and port where the address book has
@@ -96,7 +95,7 @@ impl Dialer {
         // Latency matters more than the number of packets.
         stream.set_nodelay(true)?;
         let mut transport = Transport::Plain(stream);
-        let hello = Hello::new(self.versions, purpose, self.own, target);
+        let hello = Hello::new(self.versions, purpose, self.own.membership(), target);
         let agreed = greet(&mut transport, &hello).await?;
         Ok(PeerStream::new(transport, agreed.version))
     }

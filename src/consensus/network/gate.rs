@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::complaints::Complaints;
-use super::hello::{Membership, Purpose, Versions, Welcomed, welcome};
+use super::hello::{Own, Purpose, Versions, Welcomed, welcome};
 use super::stream::{PeerStream, Transport};
 
 /// How long a greeting may take.
@@ -21,17 +21,15 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(in crate::consensus) struct ForwardConn {
     /// The number of that peer.
-    #[allow(dead_code, reason = "nothing is forwarded so far")]
     pub(in crate::consensus) from: u64,
     /// The connection, greeted and welcome.
-    #[allow(dead_code, reason = "nothing is forwarded so far")]
     pub(in crate::consensus) stream: PeerStream,
 }
 
 /// Who is let in.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
-    own: Membership,
+    own: Own,
     versions: Versions,
     /// Takes connections for [`Purpose::Forward`]; without it they are refused.
     forwards: Option<mpsc::Sender<ForwardConn>>,
@@ -39,8 +37,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(own: Membership, forwards: Option<mpsc::Sender<ForwardConn>>) -> Self {
-        Self { own, versions: Versions::OWN, forwards, complaints: Arc::default() }
+    pub(super) fn new(own: impl Into<Own>, forwards: Option<mpsc::Sender<ForwardConn>>) -> Self {
+        Self { own: own.into(), versions: Versions::OWN, forwards, complaints: Arc::default() }
     }
 
     /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
@@ -78,16 +76,17 @@ impl Gate {
         stream.set_nodelay(true)?;
         let mut transport = Transport::Plain(stream);
         let serves = |purpose| match purpose {
-            Purpose::Raft => true,
+            Purpose::Raft | Purpose::Formation => true,
             Purpose::Forward => self.forwards.is_some(),
         };
-        let welcomed = welcome(&mut transport, &self.own, self.versions, serves).await?;
+        let welcomed = welcome(&mut transport, &self.own.membership(), self.versions, serves).await?;
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::hello::Membership;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::stream::Wire;
@@ -22,10 +25,52 @@ const REASON_LEN_MAX: usize = 1 << 10;
 /// Who a server is among its peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::consensus) struct Membership {
-    /// The ensemble.
+    /// The ensemble; all zeros while a server does not know it.
     pub(in crate::consensus) cluster: ClusterId,
     /// The server's number in it.
     pub(in crate::consensus) server: u64,
+}
+
+/// The name of the ensemble that a server belongs to, which it may learn only while it runs. Cheap to
+/// clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct EnsembleName(Arc<Mutex<Option<ClusterId>>>);
+
+impl EnsembleName {
+    /// The name, once it is known.
+    pub fn get(&self) -> Option<ClusterId> {
+        *self.0.lock()
+    }
+
+    /// Sets the name.
+    pub fn set(&self, name: ClusterId) {
+        *self.0.lock() = Some(name);
+    }
+}
+
+/// This server as it introduces itself. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(in crate::consensus) struct Own {
+    pub(in crate::consensus) server: u64,
+    pub(in crate::consensus) ensemble: EnsembleName,
+}
+
+impl Own {
+    pub(super) fn membership(&self) -> Membership {
+        Membership { cluster: self.ensemble.get().unwrap_or(NO_ENSEMBLE), server: self.server }
+    }
+}
+
+/// Stands for the name of an ensemble that a server does not know yet.
+const NO_ENSEMBLE: ClusterId = ClusterId(0);
+
+#[cfg(test)]
+impl From<Membership> for Own {
+    fn from(membership: Membership) -> Self {
+        let ensemble = EnsembleName::default();
+        ensemble.set(membership.cluster);
+        Self { server: membership.server, ensemble }
+    }
 }
 
 /// What a connection is for. Each has its own, so that none waits behind another.
@@ -35,6 +80,8 @@ pub(in crate::consensus) enum Purpose {
     Raft,
     /// Requests of clients on their way to the leader.
     Forward,
+    /// Questions of a server that does not know whether there is an ensemble yet.
+    Formation,
 }
 
 impl Purpose {
@@ -42,11 +89,14 @@ impl Purpose {
         match self {
             Self::Raft => 0,
             Self::Forward => 1,
+            Self::Formation => 2,
         }
     }
 
     fn decode(byte: u8) -> Option<Self> {
-        [Self::Raft, Self::Forward].into_iter().find(|purpose| purpose.encode() == byte)
+        [Self::Raft, Self::Forward, Self::Formation]
+            .into_iter()
+            .find(|purpose| purpose.encode() == byte)
     }
 }
 
@@ -129,7 +179,8 @@ impl Hello {
         serves: impl Fn(Purpose) -> bool,
     ) -> Result<Welcomed, String> {
         let from = self.from.server;
-        if self.from.cluster != own.cluster {
+        let both_known = ![self.from.cluster, own.cluster].contains(&NO_ENSEMBLE);
+        if both_known && self.from.cluster != own.cluster {
             let (there, here) = (self.from.cluster, own.cluster);
             return Err(format!("server {from} is of ensemble {there}, not {here}"));
         }

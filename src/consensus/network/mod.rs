@@ -46,13 +46,11 @@ mod server;
 mod stream;
 mod transfer;
 
-pub(super) use dialer::{AddressBook, Dialer};
-#[allow(unused_imports, reason = "nothing is forwarded so far")]
+pub use dialer::AddressBook;
+pub(super) use dialer::Dialer;
 pub(super) use gate::ForwardConn;
-pub(super) use hello::Membership;
-#[allow(unused_imports, reason = "nothing is forwarded so far")]
-pub(super) use hello::Purpose;
+pub use hello::EnsembleName;
+pub(super) use hello::{Own, Purpose};
 pub(super) use peer::Peers;
 pub(super) use server::PeerListener;
-#[allow(unused_imports, reason = "nothing is forwarded so far")]
 pub(super) use stream::PeerStream;

@@ -3,20 +3,23 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::Raft;
+use openraft::async_runtime::WatchReceiver as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::super::formation::Formation;
 use super::super::state_machine::{Machine, StateMachine};
 use super::super::typ::TypeConfig;
 use super::frame::{receive, send};
 use super::gate::{ForwardConn, Gate};
-use super::hello::{Membership, Purpose};
+use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
 use super::message::{Request, Response};
 use super::stream::PeerStream;
@@ -41,7 +44,7 @@ impl PeerListener {
     /// What the system says.
     pub(in crate::consensus) async fn bind(
         addr: SocketAddr,
-        own: Membership,
+        own: Own,
         forwards: Option<mpsc::Sender<ForwardConn>>,
         spool: Spool,
     ) -> io::Result<Self> {
@@ -54,6 +57,7 @@ impl PeerListener {
     pub(in crate::consensus) async fn run<M: StateMachine>(
         self,
         raft: Raft<TypeConfig, Machine<M>>,
+        formation: Arc<Formation>,
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
@@ -66,7 +70,9 @@ impl PeerListener {
                 Ok((stream, from)) => {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
                     let inbox = self.inbox.clone();
-                    let connection = Connection { raft: raft.clone(), inbox, receiving: None };
+                    let formation = Arc::clone(&formation);
+                    let connection =
+                        Connection { raft: raft.clone(), inbox, formation, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
                             () = serve(gate, connection, stream, from) => {}
@@ -96,6 +102,7 @@ async fn serve<M: StateMachine>(
     let from = welcomed.from;
     match welcomed.purpose {
         Purpose::Raft => connection.serve(stream, from).await,
+        Purpose::Formation => connection.formation.answer(stream).await,
         Purpose::Forward => gate.hand_over(ForwardConn { from, stream }),
     }
 }
@@ -104,6 +111,7 @@ async fn serve<M: StateMachine>(
 struct Connection<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
     inbox: Inbox,
+    formation: Arc<Formation>,
     receiving: Option<Receiving>,
 }
 
@@ -134,7 +142,16 @@ impl<M: StateMachine> Connection<M> {
     async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
             Request::Append(rpc) => {
-                Response::Append(self.raft.append_entries(rpc).await.map_err(|e| e.to_string())?)
+                let committed = rpc.leader_commit.as_ref().map_or(0, |at| at.index);
+                let response = self.raft.append_entries(rpc).await.map_err(|e| e.to_string())?;
+                if response.is_success() && self.formation.is_joining() {
+                    let last = self.raft.metrics().borrow_watched().last_log_index;
+                    self.formation.caught_up_to(last, committed);
+                }
+                Response::Append(response)
+            }
+            Request::Vote(_) | Request::PreVote(_) if self.formation.is_joining() => {
+                return Err("it has to catch up before it votes".to_owned());
             }
             Request::Vote(rpc) => {
                 Response::Vote(self.raft.vote(rpc).await.map_err(|e| e.to_string())?)

@@ -1,0 +1,182 @@
+//! Batches travel to the leader, where this server follows one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::super::error::ReadError;
+use super::super::network::Purpose;
+use super::super::typ::Batch as Payload;
+use super::liaison::Commands;
+use super::link::Link;
+use super::proposer::AskBarrier;
+use super::task::{Task, Way};
+use super::wire::{ToFollower, ToLeader};
+use crate::storage::LogPosition;
+
+/// How often the leader is told what it is to know, and asked whether it is still one.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// A leader that says nothing for this long is dialled anew.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// How long to wait after the way to the leader broke.
+const PAUSE: Duration = Duration::from_millis(20);
+
+type LeaderLink = Link<ToLeader, ToFollower>;
+
+/// What is known on one connection to a leader.
+struct Following {
+    link: LeaderLink,
+    /// How many of the unfinished batches were sent, and the number of the first of them.
+    sent: usize,
+    first: u64,
+    barriers: BTreeMap<u64, AskBarrier>,
+    last_barrier: u64,
+    heard: Instant,
+}
+
+/// What the loop waited for.
+enum Next {
+    Told(Option<ToFollower>),
+    Barrier(Option<AskBarrier>),
+    Report,
+    /// There may be more to send, or another way.
+    Look,
+}
+
+impl<C: Commands> Task<C> {
+    /// Sends batches to the leader for as long as it leads in this term and can be reached.
+    pub(super) async fn follow(&mut self, way: Way, leader: u64, term: u64) {
+        if let Some(link) = self.connect(way, leader, term).await {
+            let heard = Instant::now();
+            let barriers = BTreeMap::new();
+            let mut following =
+                Following { link, sent: 0, first: 1, barriers, last_barrier: 0, heard };
+            let _ = self.talk(way, &mut following).await;
+            tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = self.status.changed() => {}
+        }
+    }
+
+    async fn connect(&mut self, way: Way, leader: u64, term: u64) -> Option<LeaderLink> {
+        let consensus = self.shared.consensus.clone();
+        let dialled = async {
+            let stream = consensus.dial(leader, Purpose::Forward).await?;
+            let mut link = LeaderLink::new(stream);
+            link.send(ToLeader::Open { term }).await?;
+            matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
+        };
+        tokio::pin!(dialled);
+        while self.way() == way {
+            tokio::select! {
+                link = &mut dialled => return link,
+                _ = self.status.changed() => {}
+                asked = self.barriers.recv() => {
+                    if let Some(asked) = asked {
+                        let _ = asked.send(Err(ReadError::NoQuorum));
+                    }
+                }
+                () = tokio::time::sleep(SILENCE_MAX) => return None,
+            }
+        }
+        None
+    }
+
+    /// `None` where the connection broke.
+    async fn talk(&mut self, way: Way, following: &mut Following) -> Option<()> {
+        let mut reports = interval(REPORT_EVERY);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.way() == way && following.heard.elapsed() < SILENCE_MAX {
+            self.send_batches(way, following).await?;
+            let room = following.sent < self.shared.options.batches_in_flight_max;
+            let next = tokio::select! {
+                told = following.link.receive() => Next::Told(told),
+                asked = self.barriers.recv() => Next::Barrier(asked),
+                _ = reports.tick() => Next::Report,
+                () = self.shared.filled.notified(), if room => Next::Look,
+                _ = self.status.changed() => Next::Look,
+            };
+            match next {
+                Next::Told(told) => self.told(following, told?),
+                Next::Barrier(Some(asked)) => {
+                    following.last_barrier += 1;
+                    let id = following.last_barrier;
+                    following.barriers.insert(id, asked);
+                    self.send(way, following, ToLeader::ReadIndex { id }).await?;
+                }
+                Next::Report => {
+                    let report = Payload(self.liaison.report());
+                    self.send(way, following, ToLeader::Report { report }).await?;
+                }
+                Next::Barrier(None) | Next::Look => {}
+            }
+        }
+        Some(())
+    }
+
+    async fn send_batches(&mut self, way: Way, following: &mut Following) -> Option<()> {
+        while following.sent < self.shared.options.batches_in_flight_max {
+            if following.sent == self.unfinished.len() && self.take(None).is_none() {
+                break;
+            }
+            let batch = self.unfinished.get_mut(following.sent)?;
+            let payload = Payload(batch.payload(self.shared.options.header_bytes));
+            let number = following.first + following.sent as u64;
+            let message = ToLeader::Batch { number, commands: batch.commands, payload };
+            self.send(way, following, message).await?;
+            following.sent += 1;
+        }
+        Some(())
+    }
+
+    /// Queues a message for a leader that may have stopped reading; `None` where there is no sense
+    /// in waiting for it.
+    async fn send(&mut self, way: Way, following: &Following, message: ToLeader) -> Option<()> {
+        let sent = following.link.send(message);
+        tokio::pin!(sent);
+        loop {
+            tokio::select! {
+                sent = &mut sent => return sent,
+                _ = self.status.changed() => if self.way() != way { return None },
+                () = tokio::time::sleep(SILENCE_MAX) => return None,
+            }
+        }
+    }
+
+    fn told(&mut self, following: &mut Following, message: ToFollower) {
+        following.heard = Instant::now();
+        match message {
+            ToFollower::Applied { number } => {
+                while following.sent > 0 && following.first <= number {
+                    self.finish_oldest();
+                    following.first += 1;
+                    following.sent -= 1;
+                }
+            }
+            ToFollower::ReadIndex { id, at } => {
+                let Some(asked) = following.barriers.remove(&id) else { return };
+                let consensus = self.shared.consensus.clone();
+                tokio::spawn(async move {
+                    let _ = asked.send(match at {
+                        Some((term, index)) => {
+                            consensus.wait_applied(LogPosition { term, index }).await
+                        }
+                        None => Err(ReadError::NoQuorum),
+                    });
+                });
+            }
+            ToFollower::Notice { has_quorum, notice } => {
+                if has_quorum {
+                    self.shared.contact.made();
+                }
+                self.liaison.noticed(&notice.0);
+            }
+            ToFollower::Accepted => {}
+        }
+    }
+}

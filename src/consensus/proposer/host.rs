@@ -1,0 +1,137 @@
+//! The leader's side: takes what followers forward.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::super::handle::Consensus;
+use super::super::network::ForwardConn;
+use super::super::status::{Role, Status};
+use super::super::typ::Batch as Payload;
+use super::batch::{Ack, Acked};
+use super::liaison::Liaison;
+use super::link::Link;
+use super::proposer::Proposer;
+use super::wire::{ToFollower, ToLeader};
+
+/// How long a follower that heard of a new leader waits for this server to hear of it too.
+const LEAD_WITHIN: Duration = Duration::from_millis(500);
+
+/// When this many bytes wait, followers are not read any more.
+const WAITING_BYTES_HIGH: usize = 16 << 20;
+
+/// How long to wait then before looking again.
+const STALL: Duration = Duration::from_millis(2);
+
+/// A leader that a majority heard of this lately counts as one.
+const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Serves followers until the consensus stops.
+pub(super) async fn run(
+    proposer: Proposer,
+    mut forwards: mpsc::Receiver<ForwardConn>,
+    liaison: Arc<dyn Liaison>,
+) {
+    let mut status = proposer.consensus().watch_status();
+    loop {
+        let next = tokio::select! {
+            next = forwards.recv() => next,
+            _ = status.wait_for(|status| status.role == Role::Stopped) => None,
+        };
+        let Some(ForwardConn { from, stream }) = next else { return };
+        let host = Host {
+            from,
+            link: Link::new(stream),
+            status: proposer.consensus().watch_status(),
+            proposer: proposer.clone(),
+            liaison: Arc::clone(&liaison),
+            acked: Arc::default(),
+        };
+        tokio::spawn(host.serve());
+    }
+}
+
+/// One follower's connection.
+struct Host {
+    from: u64,
+    link: Link<ToFollower, ToLeader>,
+    status: watch::Receiver<Status>,
+    proposer: Proposer,
+    liaison: Arc<dyn Liaison>,
+    acked: Arc<Acked>,
+}
+
+impl Host {
+    async fn serve(mut self) {
+        let Some(ToLeader::Open { term }) = self.link.receive().await else { return };
+        let leads = |status: &Status| status.is_leader() && status.term == term;
+        let waited = async { self.status.wait_for(leads).await.is_ok() };
+        if !tokio::time::timeout(LEAD_WITHIN, waited).await.unwrap_or(false) {
+            return tracing::debug!("server {} takes this one for leader of {term}", self.from);
+        }
+        if self.link.send(ToFollower::Accepted).await.is_some() {
+            let _ = self.talk(term).await;
+        }
+    }
+
+    /// Takes what comes until the leadership ends or the connection breaks.
+    async fn talk(&mut self, term: u64) -> Option<()> {
+        let acked = Arc::clone(&self.acked);
+        let mut told = 0;
+        while self.leads(term) {
+            tokio::select! {
+                message = self.link.receive() => self.take(term, message?).await?,
+                () = acked.changed.notified() => {
+                    let number = acked.number();
+                    if number > told {
+                        told = number;
+                        self.link.send(ToFollower::Applied { number }).await?;
+                    }
+                }
+                _ = self.status.changed() => {}
+            }
+        }
+        Some(())
+    }
+
+    fn leads(&mut self, term: u64) -> bool {
+        let status = self.status.borrow_and_update();
+        status.is_leader() && status.term == term
+    }
+
+    async fn take(&mut self, term: u64, message: ToLeader) -> Option<()> {
+        match message {
+            ToLeader::Batch { number, commands, payload } => {
+                while self.proposer.waiting_bytes() >= WAITING_BYTES_HIGH {
+                    tokio::time::sleep(STALL).await;
+                    if !self.leads(term) {
+                        return None;
+                    }
+                }
+                let ack = Ack { to: Arc::clone(&self.acked), number };
+                self.proposer.push_forwarded(term, commands, &payload.0, ack).ok()
+            }
+            ToLeader::ReadIndex { id } => {
+                let consensus = self.proposer.consensus().clone();
+                let answer = self.link.to_send.clone();
+                tokio::spawn(async move {
+                    let at = consensus.read_index().await.ok().map(|at| (at.term, at.index));
+                    let _ = answer.send(ToFollower::ReadIndex { id, at }).await;
+                });
+                Some(())
+            }
+            ToLeader::Report { report } => {
+                self.liaison.reported(self.from, &report.0);
+                let has_quorum = has_quorum(self.proposer.consensus());
+                let notice = Payload(self.liaison.notice());
+                self.link.send(ToFollower::Notice { has_quorum, notice }).await
+            }
+            ToLeader::Open { .. } => None,
+        }
+    }
+}
+
+fn has_quorum(consensus: &Consensus) -> bool {
+    consensus.since_quorum().is_some_and(|age| age < QUORUM_AGE_MAX)
+}
