@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, StateMachine, Status, Timings};
+use super::{
+    Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, StateMachine, Status, Timings,
+};
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 
 /// No condition is waited for longer than this.

@@ -147,7 +147,8 @@ impl Formation {
     pub(super) async fn answer(&self, mut stream: PeerStream) {
         let Ok(Question { .. }) = receive(&mut stream).await else { return };
         let named = self.ensemble.get().is_some();
-        let state = if named && self.begun.load(Ordering::Acquire) { State::Member } else { State::New };
+        let state =
+            if named && self.begun.load(Ordering::Acquire) { State::Member } else { State::New };
         let _ = send(&mut stream, &Answer { state, voters: self.voters.clone() }).await;
     }
 

@@ -71,7 +71,8 @@ impl Server {
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         consensus.wait_until_leader().await?;
         let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
-        let proposer = Proposer::start(&consensus, options, seal(Arc::clone(&shared)), Arc::new(()));
+        let proposer =
+            Proposer::start(&consensus, options, seal(Arc::clone(&shared)), Arc::new(()));
         shared.start_with(consensus.clone(), proposer);
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);

@@ -144,8 +144,7 @@ impl Server {
         let consensus = Consensus::start(config, &dir, toy.clone()).await.unwrap();
         consensus.wait_until_leader().await.unwrap();
         let seal = |_, bytes: BytesMut| bytes.freeze();
-        let proposer =
-            Proposer::start(&consensus, ProposerOptions::default(), seal, Arc::new(()));
+        let proposer = Proposer::start(&consensus, ProposerOptions::default(), seal, Arc::new(()));
         Self { consensus, proposer, toy }
     }
 

@@ -79,7 +79,8 @@ impl Gate {
             Purpose::Raft | Purpose::Formation => true,
             Purpose::Forward => self.forwards.is_some(),
         };
-        let welcomed = welcome(&mut transport, &self.own.membership(), self.versions, serves).await?;
+        let welcomed =
+            welcome(&mut transport, &self.own.membership(), self.versions, serves).await?;
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
 }
