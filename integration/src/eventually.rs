@@ -19,14 +19,19 @@ pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
 /// # Panics
 ///
 /// When `patience` has passed; the message names `what` was awaited.
-pub fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(patience: Duration, what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    attempt(patience, probe).unwrap_or_else(|| panic!("waited {patience:?} in vain: {what}"))
+}
+
+/// Asks `probe` until it answers `Some`, and returns that, or `None` when `patience` has passed.
+pub fn attempt<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let clock = Stopwatch::start();
     let mut pause = Duration::from_millis(2);
     loop {
-        if let Some(found) = probe() {
+        let found = probe();
+        if found.is_some() || clock.elapsed() >= patience {
             return found;
         }
-        assert!(clock.elapsed() < patience, "waited {patience:?} in vain: {what}");
         pause_for(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

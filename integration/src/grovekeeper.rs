@@ -23,7 +23,10 @@ pub fn binary() -> PathBuf {
         return PathBuf::from(named);
     }
     let test = std::env::current_exe().expect("the path of the test binary");
-    let profile = test.ancestors().nth(2).expect("target/PROFILE above the test binary");
+    // A test binary lies in target/PROFILE/deps, a program in target/PROFILE.
+    let folder = test.parent().expect("the folder of the test binary");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    let profile = profile.expect("target/PROFILE above the test binary");
     let binary = profile.join("grovekeeper");
     let built = modified(&binary)
         .unwrap_or_else(|| panic!("{} is missing: run `cargo build` first", binary.display()));

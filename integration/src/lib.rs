@@ -30,6 +30,7 @@ mod process;
 pub mod proxy;
 pub mod raw;
 mod server;
+pub mod torture;
 mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};

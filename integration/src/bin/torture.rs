@@ -1,0 +1,93 @@
+//! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
+//!
+//! Ends with the verdict; exit code 1 when a promise was broken, and then the folder with histories,
+//! logs and data stays.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use integration::Kind;
+use integration::torture::{Options, run};
+
+const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
+[--kind grovekeeper|zookeeper] [--round SECONDS] [--folder F]";
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(wrong) => {
+            say(&format!("{wrong}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    say(&format!(
+        "{} {:?} servers, seed {}, {:?}, in {}",
+        options.servers,
+        options.kind,
+        options.seed,
+        options.length,
+        options.folder.display()
+    ));
+    let verdict = run(&options, say);
+    say(&format!("\n{}\n", verdict.figures));
+    if verdict.kept() {
+        // What cannot be removed is only in the way.
+        let _ = std::fs::remove_dir_all(&options.folder);
+        say(&format!("every promise was kept; seed {}", options.seed));
+        return ExitCode::SUCCESS;
+    }
+    say(&format!("PROMISES WERE BROKEN; seed {}: {}", options.seed, options.folder.display()));
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stdout, reason = "the program's report")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let seed = u64::from(std::process::id());
+    let mut options = Options {
+        kind: Kind::Grovekeeper,
+        servers: 3,
+        seed,
+        length: Duration::from_secs(60),
+        round: Duration::from_secs(20),
+        folder: PathBuf::new(),
+    };
+    while let Some(key) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{key} needs a value"))?;
+        match key.as_str() {
+            "--seed" => options.seed = number(&key, &value)?,
+            "--minutes" => {
+                let minutes: f64 = number(&key, &value)?;
+                options.length = Duration::try_from_secs_f64(minutes * 60.0)
+                    .map_err(|error| format!("--minutes {value}: {error}"))?;
+            }
+            "--servers" => options.servers = number(&key, &value)?,
+            "--round" => options.round = Duration::from_secs(number(&key, &value)?),
+            "--folder" => options.folder = PathBuf::from(value),
+            "--kind" => {
+                options.kind = match value.as_str() {
+                    "grovekeeper" => Kind::Grovekeeper,
+                    "zookeeper" => Kind::ZooKeeper,
+                    _ => return Err(format!("--kind is grovekeeper or zookeeper, not {value}")),
+                }
+            }
+            _ => return Err(format!("{key} is unknown")),
+        }
+    }
+    if !(2..=9).contains(&options.servers) {
+        return Err(format!("--servers is a number from 2 to 9, not {}", options.servers));
+    }
+    if options.folder.as_os_str().is_empty() {
+        let name = format!("grovekeeper-torture-{}-{}", options.seed, std::process::id());
+        options.folder = std::env::temp_dir().join(name);
+    }
+    Ok(options)
+}
+
+fn number<T: std::str::FromStr>(key: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{key} is a number, not {value}"))
+}

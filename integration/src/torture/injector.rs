@@ -1,0 +1,190 @@
+//! Doing to the servers what the plan says, and undoing it.
+
+use std::time::Duration;
+
+use super::plan::{Condition, Fault, Paths, Planned, Target};
+use super::world::World;
+use crate::ensemble::Ensemble;
+use crate::eventually::pause_for;
+use crate::proxy::PathState;
+
+/// How often the plan is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// What ends a fault.
+#[derive(Debug, Clone)]
+enum Undo {
+    Start(Vec<usize>),
+    Unpause(usize),
+    Heal(Vec<(usize, usize)>),
+    Nothing,
+}
+
+/// A fault that was injected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Injected {
+    pub(super) fault: Fault,
+    pub(super) from: Duration,
+    pub(super) to: Duration,
+}
+
+/// Injects the faults of one round.
+#[derive(Debug)]
+pub(super) struct Injector<'a> {
+    ensemble: &'a mut Ensemble,
+    world: &'a World,
+    active: Vec<(Duration, Undo)>,
+    pub(super) injected: Vec<Injected>,
+    /// Servers that ended by themselves, and how.
+    pub(super) ended: Vec<String>,
+}
+
+impl<'a> Injector<'a> {
+    pub(super) fn new(ensemble: &'a mut Ensemble, world: &'a World) -> Self {
+        Self { ensemble, world, active: Vec::new(), injected: Vec::new(), ended: Vec::new() }
+    }
+
+    /// Plays the whole plan; at its end every fault is undone and every server started.
+    pub(super) fn play(&mut self, plan: &[Planned]) {
+        let start = self.world.now();
+        for planned in plan {
+            while self.world.now() < start + planned.at {
+                self.undo_until(self.world.now());
+                pause_for(GLANCE);
+            }
+            self.restart_ended();
+            self.inject(planned);
+        }
+        while !self.active.is_empty() {
+            self.undo_until(self.world.now());
+            pause_for(GLANCE);
+        }
+        self.ensemble.network().heal();
+        self.restart_ended();
+    }
+
+    fn inject(&mut self, planned: &Planned) {
+        let Some(undo) = self.strike(planned.fault) else { return };
+        let from = self.world.now();
+        let to = from + planned.lasts;
+        self.active.push((to, undo));
+        self.injected.push(Injected { fault: planned.fault, from, to });
+    }
+
+    fn undo_until(&mut self, now: Duration) {
+        let (due, active) = self.active.drain(..).partition(|(end, _)| *end <= now);
+        self.active = active;
+        for (_, undo) in Vec::from_iter::<Vec<(Duration, Undo)>>(due) {
+            self.undo(undo);
+        }
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Start(servers) => {
+                for server in servers {
+                    if !self.ensemble.started(server) {
+                        self.ensemble.start(server);
+                    }
+                }
+            }
+            Undo::Unpause(server) => self.ensemble.unpause(server),
+            Undo::Heal(pairs) => {
+                for (from, to) in pairs {
+                    self.ensemble.network().set(from, to, PathState::default());
+                }
+            }
+            Undo::Nothing => {}
+        }
+    }
+
+    /// A server that ends by itself is an anomaly, and is started again.
+    fn restart_ended(&mut self) {
+        for (server, status) in self.ensemble.ended() {
+            self.ended.push(format!("server {} ended by itself ({status})", server + 1));
+            self.ensemble.kill(server);
+            self.ensemble.start(server);
+        }
+    }
+
+    /// Does it; `None` when it cannot be done as things are.
+    fn strike(&mut self, fault: Fault) -> Option<Undo> {
+        let servers: Vec<usize> = self.ensemble.servers().collect();
+        match fault {
+            Fault::Kill(target) => {
+                let server = self.find(target)?;
+                self.ensemble.started(server).then(|| self.ensemble.kill(server))?;
+                Some(Undo::Start(vec![server]))
+            }
+            Fault::KillAll => {
+                servers.iter().for_each(|server| self.ensemble.kill(*server));
+                Some(Undo::Start(servers))
+            }
+            Fault::Pause(target) => {
+                let server = self.find(target)?;
+                let runs = self.ensemble.started(server) && !self.ensemble.paused(server);
+                runs.then(|| self.ensemble.pause(server))?;
+                Some(Undo::Unpause(server))
+            }
+            Fault::Reset(target) => {
+                let server = self.find(target)?;
+                servers.iter().for_each(|other| self.ensemble.network().reset(server, *other));
+                Some(Undo::Nothing)
+            }
+            Fault::Network(paths, condition) => self.bend(paths, condition),
+        }
+    }
+
+    /// Sets the condition of some directions.
+    fn bend(&mut self, paths: Paths, condition: Condition) -> Option<Undo> {
+        let state = match condition {
+            Condition::Cut => PathState::cut(),
+            Condition::Delay(millis) => PathState::delayed(Duration::from_millis(millis.into())),
+            Condition::Throttle(rate) => PathState::throttled(rate),
+        };
+        let count = self.ensemble.servers().len();
+        let every = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
+        let every = every.filter(|(from, to)| from != to);
+        let struck: Vec<(usize, usize)> = match paths {
+            Paths::All => every.collect(),
+            Paths::Around(target) => {
+                let server = self.find(target)?;
+                every.filter(|(from, to)| *from == server || *to == server).collect()
+            }
+            Paths::From(target) => {
+                let server = self.find(target)?;
+                every.filter(|(from, _)| *from == server).collect()
+            }
+            Paths::To(target) => {
+                let server = self.find(target)?;
+                every.filter(|(_, to)| *to == server).collect()
+            }
+            Paths::Between(group) => {
+                every.filter(|(from, to)| (group >> from) & 1 != (group >> to) & 1).collect()
+            }
+            Paths::One(server) => vec![(server, (server + 1) % count)],
+        };
+        for (from, to) in &struck {
+            self.ensemble.network().set(*from, *to, state);
+        }
+        Some(Undo::Heal(struck))
+    }
+
+    /// The server that is meant. While nobody leads, the first that runs stands for the leader.
+    fn find(&self, target: Target) -> Option<usize> {
+        let runs =
+            |server: &usize| self.ensemble.started(*server) && !self.ensemble.paused(*server);
+        let leader = self
+            .ensemble
+            .leader()
+            .or_else(|| self.ensemble.servers().find(|server| runs(server)))?;
+        match target {
+            Target::Leader => Some(leader),
+            Target::Follower(number) => {
+                let followers: Vec<usize> =
+                    self.ensemble.servers().filter(|server| *server != leader).collect();
+                followers.get(number % followers.len().max(1)).copied()
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Which faults strike when: drawn from a seed.
+
+use std::time::Duration;
+
+use super::dice::Dice;
+
+/// Which server is struck; who leads is found out when it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The one that leads.
+    Leader,
+    /// One of the others.
+    Follower(usize),
+}
+
+/// What is done to the servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// kill -9, and started again later.
+    Kill(Target),
+    /// All are killed with -9 at the same time, and started again later.
+    KillAll,
+    /// SIGSTOP, and SIGCONT later.
+    Pause(Target),
+    /// Its connections with the others are broken off.
+    Reset(Target),
+    /// Some of the directions between servers become bad.
+    Network(Paths, Condition),
+}
+
+/// Directions between servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paths {
+    /// All.
+    All,
+    /// From and to one server.
+    Around(Target),
+    /// From one server to the others.
+    From(Target),
+    /// From the others to one server.
+    To(Target),
+    /// Between two groups; bit n puts server n into the first.
+    Between(u32),
+    /// From one server to the one behind it.
+    One(usize),
+}
+
+/// How bad a direction becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing passes.
+    Cut,
+    /// Everything takes so many milliseconds.
+    Delay(u32),
+    /// So many bytes a second pass.
+    Throttle(u32),
+}
+
+impl Fault {
+    /// The kind, as the figures name it.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Kill(Target::Leader) => "kill -9 of the leader",
+            Self::Kill(Target::Follower(_)) => "kill -9 of a follower",
+            Self::KillAll => "kill -9 of all",
+            Self::Pause(Target::Leader) => "SIGSTOP of the leader",
+            Self::Pause(Target::Follower(_)) => "SIGSTOP of a follower",
+            Self::Reset(_) => "connections reset",
+            Self::Network(_, Condition::Delay(_)) => "delay",
+            Self::Network(_, Condition::Throttle(_)) => "throttle",
+            Self::Network(paths, Condition::Cut) => match paths {
+                Paths::Around(Target::Leader) => "leader cut off",
+                Paths::Around(Target::Follower(_)) => "follower cut off",
+                Paths::From(_) => "one-way cut: not heard",
+                Paths::To(_) => "one-way cut: hears nothing",
+                Paths::Between(_) | Paths::All => "split in two",
+                Paths::One(_) => "one-way cut of a pair",
+            },
+        }
+    }
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// After the start of the round.
+    pub at: Duration,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// What is done.
+    pub fault: Fault,
+}
+
+/// Draws the faults of a round of `length` with so many servers. They may overlap; all end before
+/// the round does.
+#[must_use]
+pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let mut at = dice.within(300..1_000);
+    while at + 300 < length {
+        let fault = fault(dice, servers);
+        // Mostly short enough that sessions live, now and then so long that some expire.
+        let lasts = if matches!(fault, Fault::Reset(_)) {
+            1
+        } else if dice.one_in(8) {
+            dice.within(3_000..7_000)
+        } else {
+            dice.within(100..2_500)
+        };
+        let lasts = lasts.min(length - at);
+        plan.push(Planned {
+            at: Duration::from_millis(at),
+            lasts: Duration::from_millis(lasts),
+            fault,
+        });
+        // One time in three the next one strikes while this one lasts.
+        at += if dice.one_in(3) { lasts / 2 } else { lasts + dice.within(100..2_000) };
+        at += 50;
+    }
+    plan
+}
+
+fn fault(dice: &mut Dice, servers: usize) -> Fault {
+    let target = if dice.one_in(2) {
+        Target::Leader
+    } else {
+        Target::Follower(dice.index(servers.saturating_sub(1)))
+    };
+    let mut number =
+        |range: std::ops::Range<u64>| u32::try_from(dice.within(range)).unwrap_or(u32::MAX);
+    match number(0..100) {
+        0..24 => Fault::Kill(target),
+        24..28 => Fault::KillAll,
+        28..44 => Fault::Pause(target),
+        44..54 => Fault::Network(Paths::Around(target), Condition::Cut),
+        54..60 => Fault::Network(Paths::From(target), Condition::Cut),
+        60..66 => Fault::Network(Paths::To(target), Condition::Cut),
+        66..72 => {
+            let groups = number(1..(1 << servers) - 1);
+            Fault::Network(Paths::Between(groups), Condition::Cut)
+        }
+        72..78 => Fault::Network(Paths::One(dice.index(servers)), Condition::Cut),
+        78..83 => Fault::Network(Paths::All, Condition::Delay(number(5..120))),
+        83..88 => Fault::Network(Paths::From(target), Condition::Delay(number(20..400))),
+        88..92 => {
+            let rate = number(2_000..60_000);
+            Fault::Network(Paths::Around(target), Condition::Throttle(rate))
+        }
+        _ => Fault::Reset(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::draw;
+    use crate::torture::dice::Dice;
+
+    #[test]
+    fn the_same_seed_draws_the_same_faults() {
+        // And they all end with the round; another seed draws others.
+        let length = Duration::from_secs(30);
+        let plan = draw(&mut Dice::new(7), 5, length);
+        assert_eq!(plan, draw(&mut Dice::new(7), 5, length));
+        assert_ne!(plan, draw(&mut Dice::new(8), 5, length));
+        assert!(plan.len() > 5);
+        assert!(plan.iter().all(|planned| planned.at + planned.lasts <= length));
+    }
+}

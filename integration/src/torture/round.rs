@@ -1,0 +1,94 @@
+//! One round: clients at work, faults, healing, recovery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::figures::{Figures, Pause};
+use super::injector::{Injected, Injector};
+use super::plan::Planned;
+use super::workload::{self, RoundHistory};
+use super::world::World;
+use crate::ensemble::Ensemble;
+use crate::eventually::{attempt, pause_for};
+use crate::history::{Anomaly, Promise};
+
+/// How long the servers may take to serve again when all faults are gone.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long the clients go on when all servers serve again.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+/// A fault is alone when no other one is so near.
+const NEAR: Duration = Duration::from_millis(1_500);
+
+/// What a round brought.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) history: RoundHistory,
+    injected: Vec<Injected>,
+    /// From the end of the last fault until all servers served; `None` when they did not.
+    pub(super) recovery: Option<Duration>,
+}
+
+/// Plays one round.
+pub(super) fn play(
+    ensemble: &mut Ensemble,
+    world: &Arc<World>,
+    dice: &Dice,
+    plan: &[Planned],
+) -> Played {
+    let meanwhile = || {
+        let mut injector = Injector::new(ensemble, world);
+        injector.play(plan);
+        let (injected, ended) = (injector.injected, injector.ended);
+        let healed = world.now();
+        let recovered = attempt(RECOVERY_PATIENCE, || ensemble.all_serve().then_some(()));
+        let recovery = recovered.map(|()| world.now().saturating_sub(healed));
+        pause_for(AFTERWARDS);
+        (injected, ended, recovery)
+    };
+    let (mut history, (injected, ended, recovery)) = workload::run(world, dice, meanwhile);
+    let unexpected = ended.into_iter().map(|what| Anomaly::new(Promise::Recovery, what));
+    history.anomalies.extend(unexpected);
+    if recovery.is_none() {
+        let modes: Vec<_> = ensemble.servers().map(|server| ensemble.mode(server)).collect();
+        let detail = format!("{RECOVERY_PATIENCE:?} after all faults the servers are {modes:?}");
+        history.anomalies.push(Anomaly::new(Promise::Recovery, detail));
+    }
+    Played { history, injected, recovery }
+}
+
+impl Played {
+    /// Adds the round's faults and pauses to the figures.
+    pub(super) fn count(&self, pauses: &[Pause], figures: &mut Figures) {
+        figures.rounds += 1;
+        for pause in pauses {
+            figures.longest_pause = figures.longest_pause.max(pause.to - pause.from);
+        }
+        figures.longest_recovery = figures.longest_recovery.max(self.recovery.unwrap_or_default());
+        for (at, injected) in self.injected.iter().enumerate() {
+            let struck = figures.faults.entry(injected.fault.kind()).or_default();
+            struck.count += 1;
+            let others = self.injected.iter().enumerate().filter(|(other, _)| *other != at);
+            let alone = others.into_iter().all(|(_, other)| {
+                other.to + NEAR < injected.from || injected.to + NEAR < other.from
+            });
+            if alone {
+                let during = pauses
+                    .iter()
+                    .filter(|pause| pause.to >= injected.from && pause.from <= injected.to + NEAR);
+                let longest = during.map(|pause| pause.to - pause.from).max();
+                struck.pauses.push(longest.unwrap_or_default());
+            }
+        }
+    }
+
+    /// The faults, one a line.
+    pub(super) fn faults(&self) -> String {
+        let lines = self.injected.iter().map(|Injected { fault, from, to }| {
+            format!("{:.3}..{:.3} {fault:?}\n", from.as_secs_f64(), to.as_secs_f64())
+        });
+        lines.collect()
+    }
+}

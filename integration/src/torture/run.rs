@@ -1,0 +1,176 @@
+//! A whole run: round after round, until its time is over.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::figures::{Figures, Tally};
+use super::world::World;
+use super::{plan, report, round, tree, verify, workload};
+use crate::eventually::Stopwatch;
+use crate::history::sequence::Create;
+use crate::history::{Anomaly, Promise};
+use crate::{Ensemble, EnsembleOptions, Kind};
+
+/// The tick of the servers.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which servers.
+    pub kind: Kind,
+    /// How many.
+    pub servers: usize,
+    /// Decides the faults.
+    pub seed: u64,
+    /// Rounds are begun until so much time has passed.
+    pub length: Duration,
+    /// How long faults strike in each round.
+    pub round: Duration,
+    /// Where data, logs and histories go; it must not exist yet.
+    pub folder: PathBuf,
+}
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What was counted.
+    pub figures: Figures,
+    /// Each promise that was broken, with the round.
+    pub anomalies: Vec<(u64, Anomaly)>,
+}
+
+impl Verdict {
+    /// Whether every promise was kept.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.anomalies.is_empty()
+    }
+}
+
+/// Runs, and says after each round how things stand.
+///
+/// # Panics
+///
+/// When the folder cannot be made or the servers do not start at all.
+pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
+    std::fs::create_dir_all(&options.folder).expect("the folder of the run");
+    let ensemble = EnsembleOptions::new(options.kind, options.servers)
+        .set("snapCount", "1500")
+        .set("maxClientCnxns", "0")
+        .proxied()
+        .folder(&options.folder)
+        .start();
+    let mut run = Run {
+        options,
+        ensemble,
+        clock: Stopwatch::start(),
+        tally: Arc::new(Tally::default()),
+        creates: BTreeMap::new(),
+        verdict: Verdict { figures: Figures::default(), anomalies: Vec::new() },
+    };
+    let mut number = 0;
+    while run.clock.elapsed() < options.length {
+        number += 1;
+        let goes_on = run.round(number, &mut say);
+        if !goes_on {
+            return run.verdict;
+        }
+    }
+    run.look_back();
+    run.verdict
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    ensemble: Ensemble,
+    clock: Stopwatch,
+    tally: Arc<Tally>,
+    /// The creates of all rounds, by the round and the parent.
+    creates: BTreeMap<u64, BTreeMap<String, Vec<Create>>>,
+    verdict: Verdict,
+}
+
+impl Run<'_> {
+    /// Plays and checks a round; whether another one makes sense.
+    fn round(&mut self, number: u64, say: &mut impl FnMut(&str)) -> bool {
+        let world = Arc::new(self.world(format!("/torture-{number}")));
+        if !workload::prepare(&world) {
+            self.found(number, Anomaly::new(Promise::Recovery, "no round could be begun"));
+            return false;
+        }
+        let mut dice = Dice::new(self.options.seed).fork(number);
+        let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
+        let mut played = round::play(&mut self.ensemble, &world, &dice, &plan);
+        played.count(&self.tally.take_pauses(), &mut self.verdict.figures);
+        self.creates.insert(number, played.history.creates.clone());
+        let history = std::mem::take(&mut played.history);
+        let checked = match verify::agreed(&world) {
+            Ok(tree) => verify::check(&world, history, &tree),
+            Err(anomaly) => {
+                let mut anomalies = history.anomalies;
+                anomalies.push(anomaly);
+                verify::Checked { anomalies, ..verify::Checked::default() }
+            }
+        };
+        self.verdict.figures.undecided += checked.undecided;
+        if !checked.anomalies.is_empty()
+            && let Err(error) = report::save(&self.options.folder, number, &played, &checked)
+        {
+            say(&format!("the history of round {number} cannot be written: {error}"));
+        }
+        for anomaly in checked.anomalies {
+            say(&format!("round {number}: {anomaly}"));
+            self.found(number, anomaly);
+        }
+        self.verdict.figures.take_over(&self.tally);
+        say(&self.progress(number));
+        played.recovery.is_some()
+    }
+
+    fn world(&self, root: String) -> World {
+        World::new(self.ensemble.addrs(), self.clock, TICK, root, Arc::clone(&self.tally))
+    }
+
+    fn found(&mut self, round: u64, anomaly: Anomaly) {
+        *self.verdict.figures.anomalies.entry(anomaly.promise).or_default() += 1;
+        self.verdict.anomalies.push((round, anomaly));
+    }
+
+    /// What each round created is still there when the last one has ended.
+    fn look_back(&mut self) {
+        for (round, creates) in std::mem::take(&mut self.creates) {
+            let Some(root) = creates.keys().next().and_then(|parent| parent.rsplit_once('/'))
+            else {
+                continue;
+            };
+            let addr = self.ensemble.addr(0);
+            match tree::read(addr, root.0, "") {
+                Ok(tree) => verify::durable(&creates, &tree)
+                    .into_iter()
+                    .for_each(|anomaly| self.found(round, anomaly)),
+                Err(error) => {
+                    let detail = format!("{addr} cannot be read at the end: {error:?}");
+                    self.found(round, Anomaly::new(Promise::Recovery, detail));
+                }
+            }
+        }
+    }
+
+    fn progress(&self, round: u64) -> String {
+        let figures = &self.verdict.figures;
+        format!(
+            "[{:>5.0?}] round {round}: {} faults, {} requests done, {} unanswered, longest pause \
+             {:.1?}, {} anomalies",
+            Duration::from_secs(self.clock.elapsed().as_secs()),
+            figures.injected(),
+            figures.done,
+            figures.unanswered,
+            figures.longest_pause,
+            figures.anomalous()
+        )
+    }
+}

@@ -1,0 +1,120 @@
+//! The checks at the end of a round.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::tree::{self, Tree};
+use super::workload::{ACCOUNTS, RoundHistory, TOTAL, balance, last_read, register_paths};
+use super::world::World;
+use crate::eventually::attempt;
+use crate::history::register::{Finding, History, Seen};
+use crate::history::sequence::{self, Create, Present};
+use crate::history::{Anomaly, Promise, Span, bank, lock, register};
+
+/// How long the servers may take until they show the same.
+const AGREEMENT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the checks of a round found.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) undecided: u64,
+    /// The histories of registers that are wrong.
+    pub(super) histories: Vec<History>,
+}
+
+/// What all servers hold below `root`, once it is the same; an anomaly when it stays different.
+pub(super) fn agreed(world: &World) -> Result<Tree, Anomaly> {
+    let left_out = format!("{}/locks", world.root);
+    let mut last = String::from("no server was asked");
+    attempt(AGREEMENT_PATIENCE, || {
+        let mut first: Option<Tree> = None;
+        for addr in &world.addrs {
+            let tree = match tree::read(*addr, &world.root, &left_out) {
+                Ok(tree) => tree,
+                Err(error) => {
+                    last = format!("{addr} cannot be read: {error:?}");
+                    return None;
+                }
+            };
+            let Some(known) = &first else {
+                first = Some(tree);
+                continue;
+            };
+            let differences = tree::differences(known, &tree);
+            if !differences.is_empty() {
+                last = format!("{} and {addr} differ: {}", world.addrs[0], differences.join("; "));
+                return None;
+            }
+        }
+        first
+    })
+    .ok_or_else(|| Anomaly::new(Promise::Replicas, last))
+}
+
+/// Checks the histories of a round against each other and against what all servers hold.
+pub(super) fn check(world: &World, mut history: RoundHistory, tree: &Tree) -> Checked {
+    let mut checked = Checked::default();
+    checked.anomalies.append(&mut history.anomalies);
+    checked.anomalies.extend(lock::check(&history.holds));
+    history.audits.push(final_balances(&world.root, tree));
+    checked.anomalies.extend(bank::check(&history.audits, ACCOUNTS, TOTAL));
+    for (parent, creates) in &history.creates {
+        checked.anomalies.extend(sequence::check(parent, creates, &children(parent, tree)));
+    }
+    check_registers(world, history, tree, &mut checked);
+    checked
+}
+
+fn check_registers(world: &World, mut history: RoundHistory, tree: &Tree, checked: &mut Checked) {
+    let now = world.now();
+    for path in register_paths(&world.root) {
+        let Some((data, stat)) = tree.get(&path) else {
+            let detail = format!("{path} is gone");
+            checked.anomalies.push(Anomaly::new(Promise::Durable, detail));
+            continue;
+        };
+        let mut actions = history.registers.remove(&path).unwrap_or_default();
+        actions.push(last_read(data, stat.version, stat.mzxid, Span::new(now, now)));
+        let initial = Seen { value: 0, version: 0, mzxid: stat.czxid };
+        let history = History { path, initial, actions };
+        let mut wrong = false;
+        for finding in register::check(&history) {
+            match finding {
+                Finding::Undecided => checked.undecided += 1,
+                Finding::Anomaly(anomaly) => {
+                    wrong = true;
+                    checked.anomalies.push(anomaly);
+                }
+            }
+        }
+        if wrong {
+            checked.histories.push(history);
+        }
+    }
+}
+
+fn final_balances(root: &str, tree: &Tree) -> Vec<i64> {
+    let accounts = (0..ACCOUNTS).map(|number| format!("{root}/account-{number}"));
+    accounts.filter_map(|path| balance(&tree.get(&path)?.0)).collect()
+}
+
+/// The children of a parent of sequential znodes, with their data.
+pub(super) fn children(parent: &str, tree: &Tree) -> Present {
+    let prefix = format!("{parent}/");
+    tree.range(prefix.clone()..)
+        .take_while(|(path, _)| path.starts_with(&prefix))
+        .map(|(path, (data, _))| {
+            let id = std::str::from_utf8(data).ok().and_then(|text| text.parse().ok());
+            (path[prefix.len()..].to_owned(), id.unwrap_or(u64::MAX))
+        })
+        .collect()
+}
+
+/// Checks once more, at the end of the run, that what earlier rounds created is there.
+pub(super) fn durable(creates: &BTreeMap<String, Vec<Create>>, tree: &Tree) -> Vec<Anomaly> {
+    let parents = creates.iter();
+    parents
+        .flat_map(|(parent, creates)| sequence::durable(parent, creates, &children(parent, tree)))
+        .collect()
+}

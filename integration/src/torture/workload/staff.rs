@@ -1,0 +1,97 @@
+//! The clients of a round: how many do what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::{RoundHistory, register_paths};
+use super::{bank, locks, registers, sequences, writers};
+use crate::torture::client::{Client, Outgoing};
+use crate::torture::dice::Dice;
+use crate::torture::world::World;
+use jute_proto::ErrorCode;
+
+/// Sessions of most clients.
+const LONG: Duration = Duration::from_secs(6);
+
+/// Sessions of those that hold locks.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// How long the servers may take to let a round be prepared.
+const PREPARE_PATIENCE: Duration = Duration::from_secs(60);
+
+type Work = fn(&mut Client) -> RoundHistory;
+
+/// Who does what, with which session timeout.
+const STAFF: [(&str, Work, Duration); 12] = [
+    ("register-a", registers::work, LONG),
+    ("register-b", registers::work, LONG),
+    ("register-c", registers::work, SHORT),
+    ("register-d", registers::work, LONG),
+    ("sequence-a", sequences::work, LONG),
+    ("sequence-b", sequences::work, SHORT),
+    ("bank-a", bank::work, LONG),
+    ("bank-b", bank::work, LONG),
+    ("lock-a", locks::work, SHORT),
+    ("lock-b", locks::work, SHORT),
+    ("writer-a", writers::work, LONG),
+    ("writer-b", writers::work, SHORT),
+];
+
+/// Creates the znodes of a round; `false` when the servers did not let it.
+pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
+    let mut client = Client::new(world, "setup".to_owned(), Dice::new(0), LONG);
+    let deadline = world.now() + PREPARE_PATIENCE;
+    let root = &world.root;
+    let mut nodes = vec![(root.clone(), Vec::new())];
+    nodes.extend(register_paths(root).into_iter().map(|path| (path, b"0".to_vec())));
+    nodes.extend(sequences::parents(root).into_iter().map(|path| (path, Vec::new())));
+    nodes.extend(bank::accounts(root).into_iter().map(|path| (path, bank::opening())));
+    nodes.push((locks::folder(root), Vec::new()));
+    for (path, data) in nodes {
+        loop {
+            if client.attach_until(deadline).is_none() {
+                return false;
+            }
+            let answers = client.exchange(&[Outgoing::create(&path, &data, 0)]);
+            if let [answer] = answers.as_slice()
+                && matches!(answer.code(), Some(ErrorCode::Ok | ErrorCode::NodeExists))
+            {
+                break;
+            }
+        }
+    }
+    client.close();
+    true
+}
+
+/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded.
+pub(in crate::torture) fn run<T>(
+    world: &Arc<World>,
+    dice: &Dice,
+    meanwhile: impl FnOnce() -> T,
+) -> (RoundHistory, T) {
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = STAFF
+            .iter()
+            .enumerate()
+            .map(|(at, (name, work, timeout))| {
+                let number = u64::try_from(at).unwrap_or(0) + 1;
+                let dice = dice.fork(number);
+                let mut client = Client::new(world, (*name).to_owned(), dice, *timeout);
+                scope.spawn(move || {
+                    let mut history = work(&mut client);
+                    client.close();
+                    history.anomalies.append(&mut client.anomalies);
+                    history
+                })
+            })
+            .collect();
+        let result = meanwhile();
+        world.stop();
+        let mut all = RoundHistory::default();
+        for client in clients {
+            all.merge(client.join().expect("a client's thread"));
+        }
+        (all, result)
+    })
+}
