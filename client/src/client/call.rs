@@ -1,0 +1,165 @@
+//! A call under way.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use jute_proto::{Decode, Encode, OpCode, Reader};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Fate};
+use crate::path::Chroot;
+use crate::session::{Arm, Reply, Request, Table};
+use crate::transport::{Sink, Token};
+
+use super::handle::Client;
+use super::watch::WatchHandle;
+
+/// A call under way: a future of its outcome.
+///
+/// The request was sent, or put in the queue of those to send, when the method was called. So calls
+/// take effect in the order in which they were made, also when none of them has been awaited yet,
+/// and many can be under way at once. Dropping a `Call` does not take the request back; it only
+/// means that nobody learns of the outcome.
+#[must_use = "the outcome is known only to whoever awaits it"]
+pub struct Call<T> {
+    state: State,
+    decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    frame: Frame,
+}
+
+impl<T> std::fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting(oneshot::Receiver<Result<Reply, Error>>),
+    Refused(Option<Error>),
+}
+
+/// What it takes to understand an answer.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) chroot: Chroot,
+    pub(super) watch: Option<WatchHandle>,
+}
+
+impl<T> Call<T> {
+    /// Sends a request whose record is `record`.
+    pub(super) fn send(
+        client: &Client,
+        op: OpCode,
+        record: Result<impl Encode, Error>,
+        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    ) -> Self {
+        Self::start(client, op, record, None, decode)
+    }
+
+    /// Sends a request that sets a watch.
+    pub(super) fn send_watching(
+        client: &Client,
+        op: OpCode,
+        record: Result<impl Encode, Error>,
+        (path, table): (&str, Table),
+        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    ) -> Self {
+        let path = match client.chroot.to_server(path) {
+            Ok(path) => path.into_owned(),
+            Err(error) => return Self::refused(client, error, decode),
+        };
+        let watch = WatchHandle::new(client, table);
+        let arm = Arm { id: watch.id(), path, table, sink: watch.sink() };
+        Self::start(client, op, record, Some((arm, watch)), decode)
+    }
+
+    /// A call that fails before anything is sent.
+    pub(super) fn refused(
+        client: &Client,
+        error: Error,
+        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    ) -> Self {
+        let frame = Frame { chroot: client.chroot.clone(), watch: None };
+        Self { state: State::Refused(Some(error)), decode, frame }
+    }
+
+    /// A call that `send` starts by other means than a request.
+    pub(super) fn with_token(
+        client: &Client,
+        send: impl FnOnce(Token) -> Result<(), Error>,
+        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    ) -> Self {
+        let (token, waiting) = oneshot::channel();
+        match send(token) {
+            Ok(()) => {
+                let frame = Frame { chroot: client.chroot.clone(), watch: None };
+                Self { state: State::Waiting(waiting), decode, frame }
+            }
+            Err(error) => Self::refused(client, error, decode),
+        }
+    }
+
+    fn start(
+        client: &Client,
+        op: OpCode,
+        record: Result<impl Encode, Error>,
+        watch: Option<(Arm<std::sync::Arc<Sink>>, WatchHandle)>,
+        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+    ) -> Self {
+        let body = match record {
+            Ok(record) => encode(&record),
+            Err(error) => return Self::refused(client, error, decode),
+        };
+        let (arm, watch) = watch.unzip();
+        let (token, waiting) = oneshot::channel();
+        let sent = client.shared().submit(Request { op, body, token: Some(token), arm });
+        let state = match sent {
+            Ok(()) => State::Waiting(waiting),
+            Err(error) => State::Refused(Some(error)),
+        };
+        Self { state, decode, frame: Frame { chroot: client.chroot.clone(), watch } }
+    }
+}
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let closed = Error::Closed { fate: Fate::Unknown };
+        let outcome = match &mut self.state {
+            State::Waiting(waiting) => match Pin::new(waiting).poll(cx) {
+                Poll::Ready(outcome) => outcome.unwrap_or(Err(closed)),
+                Poll::Pending => return Poll::Pending,
+            },
+            State::Refused(error) => Err(error.take().unwrap_or(closed)),
+        };
+        let decode = self.decode;
+        Poll::Ready(outcome.and_then(|reply| decode(reply, &mut self.frame)))
+    }
+}
+
+fn encode(record: &impl Encode) -> Bytes {
+    let mut body = BytesMut::with_capacity(128);
+    record.encode(&mut body);
+    body.freeze()
+}
+
+/// Fails where the server refused.
+pub(super) fn check(reply: &Reply) -> Result<(), Error> {
+    if reply.err == 0 { Ok(()) } else { Err(Error::from_code(reply.err)) }
+}
+
+/// Reads the record of an answer that is not an error.
+pub(super) fn record<'a, R: Decode<'a>>(reply: &'a Reply) -> Result<R, Error> {
+    check(reply)?;
+    Ok(Reader::new(&reply.body).record()?)
+}
+
+/// An answer without a record.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
+pub(super) fn nothing(reply: Reply, _: &mut Frame) -> Result<(), Error> {
+    check(&reply)
+}

@@ -1,0 +1,21 @@
+//! The client as its callers see it.
+
+mod acl;
+mod call;
+mod children;
+mod create;
+mod data;
+mod handle;
+mod multi;
+mod multi_read;
+mod other;
+mod watch;
+
+pub use call::Call;
+pub use create::{CreateOptions, Created};
+pub use data::Version;
+pub use handle::Client;
+pub use multi::{Multi, MultiResult};
+pub use multi_read::{MultiRead, ReadResult};
+pub use other::Identity;
+pub use watch::{Watch, WatchNotice, WatchStream};

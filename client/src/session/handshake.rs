@@ -1,0 +1,162 @@
+//! Opening a connection, taking up the session, losing it; and what comes after, packet by packet.
+
+use bytes::Bytes;
+use jute_proto::{
+    ConnectRequest, ConnectResponse, DecodeError, Encode, EventType, OpCode, Reader, ReplyHeader,
+    SessionId, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
+};
+use std::time::Duration;
+use thiserror::Error;
+
+use crate::error::Error;
+
+use super::calls::OutOfOrder;
+use super::machine::{Effect, Phase, Session, Time};
+use super::request::Reply;
+use super::status::SessionState;
+use super::watches::WatchedEvent;
+
+/// Why a packet of the server ends the connection.
+#[derive(Debug, Error)]
+pub(super) enum Broken {
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+    #[error("answer {0} to a request that is not the next")]
+    OutOfOrder(Xid),
+}
+
+impl<T, W: Clone> Session<T, W> {
+    /// Sends the handshake.
+    pub(super) fn greet(&mut self, now: Time) {
+        let Phase::Dialing { deadline } = self.phase else { return };
+        // The answer may take as long as opening the connection might have taken.
+        self.phase = Phase::Handshaking { deadline: deadline.max(now + self.status.timeout / 3) };
+        let session_id = if self.fake { SessionId(0) } else { self.status.session };
+        let password: &[u8] = if session_id == SessionId(0) { &[0; 16] } else { &self.password };
+        let frame = begin_frame(&mut self.out);
+        ConnectRequest {
+            protocol_version: self.settings.protocol_version,
+            last_zxid_seen: self.last_zxid,
+            timeout_ms: i32::try_from(self.settings.timeout.as_millis()).unwrap_or(i32::MAX),
+            session_id,
+            password,
+            read_only: Some(self.settings.read_only),
+        }
+        .encode(&mut self.out);
+        end_frame(&mut self.out, frame);
+    }
+
+    /// Takes the answer to the handshake.
+    pub(super) fn greeted(&mut self, now: Time, frame: &Bytes) -> Result<(), Broken> {
+        let response: ConnectResponse<'_> = Reader::new(frame).record()?;
+        let Some(timeout) = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0) else {
+            self.refused(now);
+            return Ok(());
+        };
+        let read_only = response.read_only == Some(true);
+        self.fake = read_only && (self.fake || self.status.session == SessionId(0));
+        self.status.session = response.session_id;
+        self.status.timeout = Duration::from_millis(timeout);
+        self.password = Bytes::copy_from_slice(response.password);
+        self.phase = Phase::Open { since: now };
+        self.set_state(if read_only { SessionState::ReadOnly } else { SessionState::Connected });
+        self.authenticate();
+        self.rearm();
+        self.calls.flush(&mut self.out);
+        Ok(())
+    }
+
+    /// The server does not know the session.
+    fn refused(&mut self, now: Time) {
+        if self.fake || self.status.session == SessionId(0) {
+            self.retry(now);
+        } else {
+            self.lose_session(now);
+        }
+    }
+
+    fn lose_session(&mut self, now: Time) {
+        if !self.settings.renew {
+            self.end(SessionState::Lost);
+            return;
+        }
+        self.hangup();
+        self.set_state(SessionState::Lost);
+        self.fail_all(|fate| Error::SessionLost { fate });
+        self.status.generation += 1;
+        self.status.session = SessionId(0);
+        self.status.timeout = self.settings.timeout;
+        self.password = Bytes::new();
+        self.last_heard = now;
+        self.phase = Phase::Waiting { until: now };
+        self.set_state(SessionState::Connecting);
+    }
+
+    /// Takes a packet that follows the handshake.
+    pub(super) fn answer(&mut self, frame: &Bytes) -> Result<(), Broken> {
+        let mut reader = Reader::new(frame);
+        let header: ReplyHeader = reader.record()?;
+        match header.xid {
+            Xid::NOTIFICATION => self.notified(header, reader.record()?),
+            Xid::PING => self.saw(header.zxid),
+            Xid::AUTH => self.authenticated(header),
+            Xid::SET_WATCHES => {
+                self.rearmed(header);
+                self.saw(header.zxid);
+            }
+            xid => {
+                let body = frame.slice(ReplyHeader::LEN..);
+                self.replied(header, body).map_err(|OutOfOrder| Broken::OutOfOrder(xid))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the newest transaction. Events do not count: a transaction can have several, and
+    /// those still missing would not be asked for after a reconnect.
+    fn saw(&mut self, zxid: Zxid) {
+        self.last_zxid = self.last_zxid.max(zxid);
+    }
+
+    fn notified(&mut self, header: ReplyHeader, event: WatcherEvent<'_>) {
+        let Ok(kind) = EventType::try_from(event.event_type) else { return };
+        let zxid = (header.zxid.0 > 0).then_some(header.zxid);
+        let event = WatchedEvent { kind, path: event.path.into_owned(), zxid };
+        self.tell_gap();
+        let effects = &mut self.effects;
+        self.watches.fire(&event, |sink, notice| {
+            effects.push_back(Effect::Notify(sink, notice));
+        });
+    }
+
+    fn authenticated(&mut self, header: ReplyHeader) {
+        let at = self.auth_sent.pop_front();
+        if header.err != 0 {
+            self.end(SessionState::AuthFailed);
+            return;
+        }
+        let waiting = at.and_then(|at| self.credentials.get_mut(at));
+        if let Some(token) = waiting.and_then(|(_, token)| token.take()) {
+            let reply = Reply { zxid: header.zxid, err: 0, body: Bytes::new() };
+            self.effects.push_back(Effect::Complete(token, Ok(reply)));
+        }
+    }
+
+    fn replied(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), OutOfOrder> {
+        let call = self.calls.answered(header.xid)?;
+        self.saw(header.zxid);
+        if let Some(watch) = &call.watch
+            && let Some(removal) = self.watches.answered(watch, header.err)
+        {
+            self.forget(&removal);
+        }
+        if let Some(token) = call.token {
+            let reply = Reply { zxid: header.zxid, err: header.err, body };
+            self.effects.push_back(Effect::Complete(token, Ok(reply)));
+        }
+        if call.op == OpCode::CloseSession {
+            self.end(SessionState::Closed);
+        }
+        Ok(())
+    }
+}

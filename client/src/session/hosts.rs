@@ -1,0 +1,117 @@
+//! Which server to try next, and when.
+
+use std::time::Duration;
+
+/// The pause after the first round in which no server would do.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// The servers in the order in which they are tried.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    order: Vec<usize>,
+    next: usize,
+    /// How many servers were tried since the last good connection.
+    failures: u32,
+    backoff_max: Duration,
+    chance: Chance,
+}
+
+impl Hosts {
+    pub(super) fn new(count: usize, shuffle: bool, backoff_max: Duration, seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let mut order: Vec<usize> = (0..count).collect();
+        if shuffle {
+            for at in (1..count).rev() {
+                order.swap(at, chance.below(at + 1));
+            }
+        }
+        Self { order, next: 0, failures: 0, backoff_max, chance }
+    }
+
+    /// The server to try next.
+    pub(super) fn next(&mut self) -> usize {
+        let host = self.order.get(self.next).copied().unwrap_or_default();
+        self.next = (self.next + 1) % self.order.len().max(1);
+        host
+    }
+
+    /// A connection served well.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// A server would not do: how long to wait before the next is tried. There is no pause within a
+    /// round; between rounds it doubles, and chance takes up to half of it away, so that the
+    /// clients of a server that failed do not all come back at once.
+    pub(super) fn failed(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let hosts = u32::try_from(self.order.len().max(1)).unwrap_or(u32::MAX);
+        if !self.failures.is_multiple_of(hosts) {
+            return Duration::ZERO;
+        }
+        let round = (self.failures / hosts).clamp(1, 16) - 1;
+        let pause = (BACKOFF_MIN * (1 << round)).min(self.backoff_max);
+        let half = pause / 2;
+        half + half.mul_f64(self.chance.fraction())
+    }
+}
+
+/// A small generator of numbers (SplitMix64): good enough to spread load, and the same for the same
+/// seed.
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % (limit.max(1) as u64)).unwrap_or_default()
+    }
+
+    fn fraction(&mut self) -> f64 {
+        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_server_is_tried_before_there_is_a_pause() {
+        // Within a round there is no pause; the pauses between rounds grow up to the limit.
+        let limit = Duration::from_millis(400);
+        let mut hosts = Hosts::new(3, true, limit, 7);
+        let mut tried: Vec<usize> = (0..3).map(|_| hosts.next()).collect();
+        tried.sort_unstable();
+        assert_eq!(tried, [0, 1, 2]);
+        let pauses: Vec<Duration> = (0..30).map(|_| hosts.failed()).collect();
+        for (at, pause) in pauses.iter().enumerate() {
+            if at % 3 != 2 {
+                assert_eq!(*pause, Duration::ZERO);
+            } else {
+                assert!(*pause >= BACKOFF_MIN / 2 && *pause <= limit, "{pause:?}");
+            }
+        }
+        assert!(pauses[29] >= limit / 2);
+        hosts.succeeded();
+        let again: Vec<Duration> = (0..3).map(|_| hosts.failed()).collect();
+        assert!(again[2] <= BACKOFF_MIN);
+    }
+
+    #[test]
+    fn different_clients_try_servers_in_different_orders() {
+        // The order depends on the seed, unless shuffling is off.
+        let first = |seed| Hosts::new(5, true, Duration::ZERO, seed).next();
+        let firsts: std::collections::BTreeSet<usize> = (0..50).map(first).collect();
+        assert_eq!(firsts.len(), 5);
+        let mut plain = Hosts::new(3, false, Duration::ZERO, 9);
+        assert_eq!([plain.next(), plain.next(), plain.next(), plain.next()], [0, 1, 2, 0]);
+    }
+}

@@ -1,0 +1,35 @@
+//! The session of a client, without a socket and without a clock.
+//!
+//! [`Session`] is a machine: what happens goes in through its methods (calls, bytes, the time, the
+//! end of a connection), what is to be done comes out as bytes to send, as [`Effect`]s to carry
+//! out and as the next moment at which it wants to be told the time. It is generic over the token
+//! that stands for a caller waiting for an answer and over the place where watch events go, so
+//! that tests drive it with plain numbers, in virtual time.
+//!
+//! | file | what |
+//! |---|---|
+//! | `machine` | the state, its phases and its entry points |
+//! | `handshake` | opening a connection, taking up the session, losing it |
+//! | `calls` | requests on their way and their answers |
+//! | `watches` | who watches what, and who is told |
+//! | `rearm` | watches and credentials on a new connection |
+//! | `hosts` | which server to try next, and when |
+
+mod calls;
+mod handshake;
+mod hosts;
+mod machine;
+#[cfg(test)]
+mod machine_test;
+mod rearm;
+mod request;
+mod settings;
+mod status;
+mod watches;
+
+pub(crate) use machine::{Effect, Session, Time};
+pub(crate) use request::{Arm, Reply, Request};
+pub(crate) use settings::{Credential, Settings};
+pub use status::{SavedSession, SessionState, Status};
+pub use watches::WatchedEvent;
+pub(crate) use watches::{Notice, Table, WatcherId};

@@ -1,0 +1,80 @@
+//! A request on its way, and what comes back.
+
+use bytes::Bytes;
+use jute_proto::{OpCode, Zxid};
+
+use super::watches::{Table, WatcherId};
+
+/// A request as a caller makes it.
+#[derive(Debug)]
+pub(crate) struct Request<T, W> {
+    pub(crate) op: OpCode,
+    /// The encoded record, without the header: the number is given when it goes out.
+    pub(crate) body: Bytes,
+    /// Who waits for the answer.
+    pub(crate) token: Option<T>,
+    /// The watch that the request sets.
+    pub(crate) arm: Option<Arm<W>>,
+}
+
+/// A watch that a request sets.
+#[derive(Debug)]
+pub(crate) struct Arm<W> {
+    pub(crate) id: WatcherId,
+    /// The server's path.
+    pub(crate) path: String,
+    pub(crate) table: Table,
+    /// Where its events go.
+    pub(crate) sink: W,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The newest transaction that the server had applied.
+    pub(crate) zxid: Zxid,
+    /// Zero, or an error code.
+    pub(crate) err: i32,
+    /// The record, empty where there is an error.
+    pub(crate) body: Bytes,
+}
+
+/// Whether asking twice has the same outcome as asking once, so that a request interrupted by the
+/// loss of the connection can be sent again.
+pub(super) const fn is_repeatable(op: OpCode) -> bool {
+    match op {
+        OpCode::Exists
+        | OpCode::GetData
+        | OpCode::GetAcl
+        | OpCode::GetChildren
+        | OpCode::GetChildren2
+        | OpCode::GetAllChildrenNumber
+        | OpCode::GetEphemerals
+        | OpCode::Sync
+        | OpCode::MultiRead
+        | OpCode::CheckWatches
+        | OpCode::AddWatch
+        | OpCode::WhoAmI
+        | OpCode::Ping => true,
+        OpCode::Create
+        | OpCode::Create2
+        | OpCode::CreateContainer
+        | OpCode::CreateTtl
+        | OpCode::Delete
+        | OpCode::DeleteContainer
+        | OpCode::SetData
+        | OpCode::SetAcl
+        | OpCode::Check
+        | OpCode::Multi
+        | OpCode::Reconfig
+        | OpCode::RemoveWatches
+        | OpCode::SetWatches
+        | OpCode::SetWatches2
+        | OpCode::Auth
+        | OpCode::Sasl
+        | OpCode::Notification
+        | OpCode::CreateSession
+        | OpCode::CloseSession
+        | OpCode::Error => false,
+    }
+}

@@ -1,0 +1,79 @@
+//! What a session is started with.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::status::SavedSession;
+
+/// A scheme and what proves an identity in it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) scheme: String,
+    pub(crate) auth: Bytes,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+/// The settings of a [`Session`](super::Session).
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What the handshake says; zero is plain ZooKeeper. Extensions are negotiated here.
+    pub(crate) protocol_version: i32,
+    /// How many servers there are to try.
+    pub(crate) hosts: usize,
+    /// The session timeout to ask for.
+    pub(crate) timeout: Duration,
+    /// Whether a server in read-only mode will do.
+    pub(crate) read_only: bool,
+    /// Whether a new session follows one that was lost.
+    pub(crate) renew: bool,
+    /// Whether the session goes on when the client is closed.
+    pub(crate) detached: bool,
+    /// The session to take up.
+    pub(crate) resume: Option<SavedSession>,
+    /// What every connection authenticates with.
+    pub(crate) credentials: Vec<Credential>,
+    /// Longest pause between two rounds of trying all servers.
+    pub(crate) backoff_max: Duration,
+    /// Whether to try the servers in random order.
+    pub(crate) shuffle: bool,
+    /// Where the chance in the order of servers and the length of pauses comes from.
+    pub(crate) seed: u64,
+    /// How many requests may wait for their answers.
+    pub(crate) outstanding_max: usize,
+    /// How many bytes the waiting requests may have together.
+    pub(crate) outstanding_bytes_max: usize,
+    /// The longest request in bytes.
+    pub(crate) request_max: usize,
+    /// The longest answer in bytes.
+    pub(crate) response_max: usize,
+}
+
+impl Settings {
+    /// The defaults, for so many servers.
+    pub(crate) fn new(hosts: usize) -> Self {
+        Self {
+            protocol_version: 0,
+            hosts,
+            timeout: Duration::from_secs(10),
+            read_only: false,
+            renew: true,
+            detached: false,
+            resume: None,
+            credentials: Vec::new(),
+            backoff_max: Duration::from_secs(2),
+            shuffle: true,
+            seed: 0,
+            outstanding_max: 16_384,
+            outstanding_bytes_max: 64 << 20,
+            request_max: 0xf_ffff,
+            response_max: 128 << 20,
+        }
+    }
+}

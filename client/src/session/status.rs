@@ -1,0 +1,92 @@
+//! What callers can know about the session.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jute_proto::{SessionId, Zxid};
+
+/// How the session is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionState {
+    /// There is no session yet; servers are being tried.
+    Connecting,
+    /// Connected: the session is alive.
+    Connected,
+    /// Connected to a server that has lost its quorum and only answers reads.
+    ReadOnly,
+    /// The connection is lost, the session probably alive. Calls wait for the next connection.
+    /// Whoever acts on the strength of an ephemeral znode (a lock, a leadership) should pause.
+    Suspended,
+    /// There has been no connection for longer than the session timeout: the servers have probably
+    /// ended the session, and others may hold what it held. The client keeps trying to take the
+    /// session up again; until then calls fail at once.
+    Overdue,
+    /// The session is over. Unless the client was told to keep to a single session, the next one
+    /// begins at once and this state is seldom seen: compare [`Status::generation`] instead.
+    Lost,
+    /// A server refused the credentials; the client has given up.
+    AuthFailed,
+    /// The client was closed.
+    Closed,
+}
+
+impl SessionState {
+    /// Whether requests are answered at present.
+    #[must_use]
+    pub const fn is_connected(self) -> bool {
+        matches!(self, Self::Connected | Self::ReadOnly)
+    }
+
+    /// Whether the session can be relied on to exist: connected, or not for long without.
+    #[must_use]
+    pub const fn is_alive(self) -> bool {
+        matches!(self, Self::Connected | Self::ReadOnly | Self::Suspended)
+    }
+
+    /// Whether the client has ended for good.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::AuthFailed | Self::Closed)
+    }
+}
+
+/// A session and how it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// How the session is doing.
+    pub state: SessionState,
+    /// Which session of this client it is, counted from 0. It grows when a session is lost, so
+    /// whoever remembers the number of the session in which it made an ephemeral znode knows
+    /// whether it is the same session still, even if it looked away for a while.
+    pub generation: u64,
+    /// The session's id; zero while there is none.
+    pub session: SessionId,
+    /// The session timeout that the server granted; before that the one asked for.
+    pub timeout: Duration,
+}
+
+/// All that it takes to take up a session again, from this process or another.
+///
+/// It is as secret as the session is precious: whoever has it can act as the session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SavedSession {
+    /// The session's id.
+    pub id: SessionId,
+    /// Its password.
+    pub password: Bytes,
+    /// The newest transaction that the client has seen. A server that is behind it is not used, so
+    /// that time does not go backwards.
+    pub last_zxid: Zxid,
+}
+
+impl fmt::Debug for SavedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedSession")
+            .field("id", &self.id)
+            .field("last_zxid", &self.last_zxid)
+            .finish_non_exhaustive()
+    }
+}

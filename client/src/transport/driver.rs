@@ -1,0 +1,216 @@
+//! The task of a client: select, then handle.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::session::{Effect, SessionState, Time};
+
+use super::dial::{Host, dial};
+use super::shared::{Shared, Token};
+use super::sink::Sink;
+
+/// How much room a read of the socket is given.
+const READ_ROOM: usize = 64 * 1024;
+
+/// How long the driver sleeps where the session asks for nothing.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Drives the session until it ends. `seed` decides which of a server's addresses comes first.
+pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, seed: u64) {
+    let start = Instant::now();
+    let mut driver = Driver {
+        guard: Guard(shared),
+        hosts,
+        dials: usize::try_from(seed % 1021).unwrap_or_default(),
+        start,
+        alarm: Box::pin(sleep_until(start)),
+        link: Link::None,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        effects: VecDeque::new(),
+    };
+    driver.handle(Input::Start);
+    while driver.settle() {
+        let input = driver.select().await;
+        driver.handle(input);
+    }
+}
+
+/// What happened.
+enum Input {
+    Start,
+    Bell,
+    Alarm,
+    Dialed(io::Result<TcpStream>),
+    Read(io::Result<usize>),
+}
+
+enum Link {
+    None,
+    Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
+    Open(TcpStream),
+}
+
+struct Driver {
+    guard: Guard,
+    hosts: Vec<Host>,
+    dials: usize,
+    start: Instant,
+    alarm: Pin<Box<Sleep>>,
+    link: Link,
+    input: BytesMut,
+    output: BytesMut,
+    effects: VecDeque<Effect<Token, Arc<Sink>>>,
+}
+
+impl Driver {
+    fn now(&self) -> Time {
+        self.start.elapsed()
+    }
+
+    async fn select(&mut self) -> Input {
+        tokio::select! {
+            biased;
+            () = self.guard.0.bell.notified() => Input::Bell,
+            input = advance(&mut self.link, &mut self.input, &mut self.output) => input,
+            () = self.alarm.as_mut() => Input::Alarm,
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        let shared = Arc::clone(&self.guard.0);
+        let mut session = shared.session.lock();
+        match input {
+            Input::Start => session.start(now),
+            Input::Bell if shared.closing.load(Ordering::Acquire) => session.close(now),
+            Input::Bell | Input::Alarm => session.tick(now),
+            Input::Dialed(Ok(stream)) => {
+                self.link = Link::Open(stream);
+                session.connected(now);
+            }
+            Input::Dialed(Err(error)) => {
+                tracing::debug!(%error, "a server could not be reached");
+                self.link = Link::None;
+                session.disconnected(now);
+            }
+            Input::Read(Ok(len)) if len > 0 => session.receive(now, &mut self.input),
+            Input::Read(outcome) => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "the connection is lost");
+                }
+                self.link = Link::None;
+                session.disconnected(now);
+            }
+        }
+    }
+
+    /// Carries out what the session wants. Returns whether there is more to come.
+    fn settle(&mut self) -> bool {
+        let now = self.now();
+        let shared = Arc::clone(&self.guard.0);
+        let (deadline, ended) = {
+            let mut session = shared.session.lock();
+            session.take_effects(&mut self.effects);
+            session.take_output(now, &mut self.output);
+            (session.deadline(), session.has_ended())
+        };
+        let deadline = self.start + deadline.unwrap_or(now + IDLE);
+        // A deadline that has moved back is met early and set again then: cheaper than setting it
+        // at every packet.
+        if deadline < self.alarm.deadline() || self.alarm.is_elapsed() {
+            self.alarm.as_mut().reset(deadline);
+        }
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Dial(host) => self.dial(host),
+                Effect::Hangup => {
+                    self.link = Link::None;
+                    self.input.clear();
+                    self.output.clear();
+                }
+                told @ (Effect::Complete(..) | Effect::Notify(..) | Effect::Status(_)) => {
+                    tell(&shared, told);
+                }
+            }
+        }
+        !ended
+    }
+
+    fn dial(&mut self, host: usize) {
+        self.dials += 1;
+        if let Some(host) = self.hosts.get(host) {
+            self.link = Link::Dialing(Box::pin(dial(host.clone(), self.dials)));
+        }
+    }
+}
+
+/// Answers a caller, tells a watch, or shows the status.
+fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
+    match effect {
+        // A caller that has gone away does not want to know.
+        Effect::Complete(token, outcome) => drop(token.send(outcome)),
+        Effect::Notify(sink, notice) => sink.put(notice),
+        Effect::Status(status) => {
+            shared.status.send_replace(status);
+        }
+        Effect::Dial(_) | Effect::Hangup => {}
+    }
+}
+
+/// Does the next bit of work on the connection. Nothing is lost when it is dropped half-way: all
+/// progress is in the buffers.
+async fn advance(link: &mut Link, input: &mut BytesMut, output: &mut BytesMut) -> Input {
+    match link {
+        Link::None => pending().await,
+        Link::Dialing(dial) => Input::Dialed(dial.await),
+        Link::Open(stream) => Input::Read(exchange(stream, input, output).await),
+    }
+}
+
+/// Writes what there is to write, and returns after the first read.
+async fn exchange(
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    output: &mut BytesMut,
+) -> io::Result<usize> {
+    input.reserve(READ_ROOM);
+    let (mut reader, mut writer) = stream.split();
+    while !output.is_empty() {
+        tokio::select! {
+            biased;
+            written = writer.write_buf(output) => if written? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            },
+            read = reader.read_buf(input) => return read,
+        }
+    }
+    reader.read_buf(input).await
+}
+
+/// Sees to it that no caller waits for ever, should the runtime drop the driver.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut effects = VecDeque::new();
+        {
+            let mut session = self.0.session.lock();
+            session.end(SessionState::Closed);
+            session.take_effects(&mut effects);
+        }
+        for effect in effects {
+            tell(&self.0, effect);
+        }
+    }
+}
