@@ -1,0 +1,74 @@
+//! What the tests of the client crate share: a scenario on each kind of server.
+
+use std::future::Future;
+use std::time::Duration;
+
+use grovekeeper_client::{Client, CreateMode};
+use integration::{Kind, Server, ServerOptions};
+
+pub(crate) const PERSISTENT: CreateMode = CreateMode::Persistent;
+pub(crate) const EPHEMERAL: CreateMode = CreateMode::Ephemeral;
+
+/// How long a scenario may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where a scenario finds its server.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) hosts: String,
+}
+
+impl Address {
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(&self.hosts).await.expect("connected")
+    }
+}
+
+/// The servers that a test of the client runs against: the one that the environment names, else
+/// Grovekeeper, and Apache ZooKeeper where it is installed.
+pub(crate) fn kinds() -> Vec<Kind> {
+    if std::env::var_os("GROVEKEEPER_TEST_SERVER").is_some() {
+        return vec![Kind::from_env()];
+    }
+    let kinds = [Kind::Grovekeeper, Kind::ZooKeeper];
+    kinds.into_iter().filter(|kind| kind.installed()).collect()
+}
+
+/// Runs a scenario with a server of its own and a client of it, once for each kind of server.
+pub(crate) fn on_each<F: Future<Output = ()>>(scenario: impl Fn(Address, Client) -> F) {
+    on_each_with(|options| options, scenario);
+}
+
+/// As [`on_each`], with settings of the server.
+pub(crate) fn on_each_with<F: Future<Output = ()>>(
+    settings: impl Fn(ServerOptions) -> ServerOptions,
+    scenario: impl Fn(Address, Client) -> F,
+) {
+    for kind in kinds() {
+        let server = settings(ServerOptions::new(kind)).start();
+        let address = Address { hosts: server.connect_string() };
+        run(async {
+            let client = address.connect().await;
+            scenario(address, client).await;
+        });
+    }
+}
+
+/// Runs a scenario that starts and stops its server itself, once for each kind of server.
+pub(crate) fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(Server) -> F) {
+    for kind in kinds() {
+        run(scenario(ServerOptions::new(kind).start()));
+    }
+}
+
+/// Runs a scenario that must end in time.
+pub(crate) fn run(scenario: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, scenario).await.expect("the scenario ends in time");
+    });
+}
