@@ -25,3 +25,4 @@ pub mod admin;
 pub mod bench;
 pub mod cli;
 pub mod telemetry;
+pub mod tls;

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::storage::StorageError;
+use crate::tls::TlsError;
 
 /// Local state that cannot be used. The server stops with this message rather than diverge.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,6 +33,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The keys or certificates for connections between servers cannot be used.
+    #[error("TLS between servers: {0}")]
+    Tls(#[from] TlsError),
     /// The stored entries cannot be applied.
     #[error("cannot restore the state: {0}")]
     Restore(String),

@@ -16,10 +16,11 @@ use super::error::{Fatal, StartError};
 use super::formation::{Formation, Verdict};
 use super::handle::{Consensus, PeerSide};
 use super::log_store::LogStore;
-use super::network::{AddressBook, Dialer, EnsembleName, Own, PeerListener, Peers};
+use super::network::{AddressBook, Dialer, EnsembleName, Own, PeerListener, Peers, Security};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
+use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
 const FORWARDS_WAITING_MAX: usize = 32;
@@ -69,6 +70,8 @@ pub struct ConsensusConfig {
     /// Entries kept in the log behind a checkpoint, so that a server that is a little behind can
     /// be brought up with entries instead of the whole state.
     pub entries_kept: u64,
+    /// TLS between the members; without it, whoever reaches the address can take part.
+    pub tls: Option<PeerTlsOptions>,
 }
 
 impl ConsensusConfig {
@@ -85,6 +88,7 @@ impl ConsensusConfig {
             checkpoint_entries: 100_000,
             // Nobody else could need them.
             entries_kept: 0,
+            tls: None,
         }
     }
 }
@@ -97,8 +101,9 @@ impl Consensus {
     /// # Errors
     ///
     /// [`StartError::Config`]: this server is not one of the members, or peers have nowhere to
-    /// connect. [`StartError::Listen`]: the address for them is taken. [`StartError::Storage`], [`StartError::Restore`]: the stored state and log
-    /// do not fit together or cannot be applied.
+    /// connect. [`StartError::Listen`]: the address for them is taken.
+    /// [`StartError::Tls`]: keys or certificates cannot be used. [`StartError::Storage`],
+    /// [`StartError::Restore`]: the stored state and log do not fit together or cannot be applied.
     pub async fn start<M: StateMachine>(
         config: ConsensusConfig,
         dir: &DataDir,
@@ -108,11 +113,12 @@ impl Consensus {
         check_stored(dir)?;
         let own = Own { server: config.server, ensemble: config.ensemble.clone() };
         let spool = dir.spool()?;
+        let (security, book) = (Security::load(config.tls.clone())?, config.addresses.clone());
         let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
-        let dialer = Dialer::new(own.clone(), config.addresses.clone());
+        let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
         let listener = match config.listen {
             Some(addr) => Some(
-                PeerListener::bind(addr, own, Some(forward_to), spool)
+                PeerListener::bind(addr, own, (security, book), Some(forward_to), spool)
                     .await
                     .map_err(|source| StartError::Listen { addr, source })?,
             ),

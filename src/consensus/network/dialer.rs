@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::complaints::Complaints;
 use super::hello::{Hello, Own, Purpose, Versions, greet};
-use super::stream::{PeerStream, Transport};
+use super::security::Security;
+use super::stream::PeerStream;
 
 /// How long connecting and greeting may take, unless said otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,14 +45,19 @@ pub(in crate::consensus) struct Dialer {
     book: AddressBook,
     limit: Duration,
     versions: Versions,
+    security: Security,
     complaints: Arc<Mutex<Complaints<u64>>>,
 }
 
 impl Dialer {
     /// Connects as `own`, to the addresses of the book where it has them.
-    pub(in crate::consensus) fn new(own: impl Into<Own>, book: AddressBook) -> Self {
-        let complaints = Arc::default();
-        Self { own: own.into(), book, limit: CONNECT_TIMEOUT, versions: Versions::OWN, complaints }
+    pub(in crate::consensus) fn new(
+        own: impl Into<Own>,
+        book: AddressBook,
+        security: Security,
+    ) -> Self {
+        let (own, limit, versions) = (own.into(), CONNECT_TIMEOUT, Versions::OWN);
+        Self { own, book, limit, versions, security, complaints: Arc::default() }
     }
 
     /// Connects to a server and greets it. `address` is host and port where the address book has
@@ -60,7 +66,8 @@ impl Dialer {
     /// # Errors
     ///
     /// What the system says; `TimedOut` after the connect timeout; `PermissionDenied` with the
-    /// reason when the other server refuses this one, which is also said in the log.
+    /// reason when the other server refuses this one. What goes wrong with a server that is there
+    /// is also said in the log.
     pub(in crate::consensus) async fn dial(
         &self,
         target: u64,
@@ -69,34 +76,39 @@ impl Dialer {
     ) -> io::Result<PeerStream> {
         let known = self.book.get(target);
         let address = known.as_deref().unwrap_or(address);
+        let connect = async {
+            let stream = TcpStream::connect(address).await?;
+            // Latency matters more than the number of packets.
+            stream.set_nodelay(true)?;
+            let met = self.meet(stream, target, address, purpose).await;
+            self.say(target, address, met.as_ref().err());
+            met
+        };
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it cannot be connected in time");
-        let connected = timeout(self.limit, self.connect(target, address, purpose))
-            .await
-            .unwrap_or_else(|_| Err(late()));
-        match &connected {
-            Ok(_) => self.complaints.lock().forget(&target),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                if self.complaints.lock().is_new(target, &error.to_string()) {
-                    tracing::warn!("server {target} at {address} refuses this one: {error}");
-                }
-            }
-            Err(_) => {}
-        }
-        connected
+        timeout(self.limit, connect).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn connect(
+    async fn meet(
         &self,
+        stream: TcpStream,
         target: u64,
         address: &str,
         purpose: Purpose,
     ) -> io::Result<PeerStream> {
-        let stream = TcpStream::connect(address).await?;
-        // Latency matters more than the number of packets.
-        stream.set_nodelay(true)?;
-        let mut transport = Transport::Plain(stream);
+        let mut transport = self.security.open(stream, address).await?;
         let hello = Hello::new(self.versions, purpose, self.own.membership(), target);
         let agreed = greet(&mut transport, &hello).await?;
         Ok(PeerStream::new(transport, agreed.version))
+    }
+
+    /// Says in the log what is wrong with a server that is there.
+    fn say(&self, target: u64, address: &str, error: Option<&io::Error>) {
+        let mut complaints = self.complaints.lock();
+        let Some(error) = error else { return complaints.forget(&target) };
+        if complaints.is_new(target, &error.to_string()) {
+            let refuses = error.kind() == io::ErrorKind::PermissionDenied;
+            let what = if refuses { "refuses this one" } else { "cannot be talked to" };
+            tracing::warn!("server {target} at {address} {what}: {error}");
+        }
     }
 }

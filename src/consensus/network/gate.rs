@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
@@ -11,11 +10,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::complaints::Complaints;
+use super::dialer::AddressBook;
 use super::hello::{Own, Purpose, Versions, Welcomed, welcome};
-use super::stream::{PeerStream, Transport};
-
-/// How long a greeting may take.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+use super::security::{Accepted, Security};
+use super::stream::PeerStream;
 
 /// A connection of a peer that forwards requests of its clients.
 #[derive(Debug)]
@@ -31,14 +29,22 @@ pub(in crate::consensus) struct ForwardConn {
 pub(super) struct Gate {
     own: Own,
     versions: Versions,
+    security: Security,
+    /// Where the other servers are known to be.
+    book: AddressBook,
     /// Takes connections for [`Purpose::Forward`]; without it they are refused.
     forwards: Option<mpsc::Sender<ForwardConn>>,
     complaints: Arc<Mutex<Complaints<IpAddr>>>,
 }
 
 impl Gate {
-    pub(super) fn new(own: impl Into<Own>, forwards: Option<mpsc::Sender<ForwardConn>>) -> Self {
-        Self { own: own.into(), versions: Versions::OWN, forwards, complaints: Arc::default() }
+    pub(super) fn new(
+        own: impl Into<Own>,
+        (security, book): (Security, AddressBook),
+        forwards: Option<mpsc::Sender<ForwardConn>>,
+    ) -> Self {
+        let (own, complaints) = (own.into(), Arc::default());
+        Self { own, versions: Versions::OWN, security, book, forwards, complaints }
     }
 
     /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
@@ -56,31 +62,57 @@ impl Gate {
         stream: TcpStream,
         from: SocketAddr,
     ) -> Option<(Welcomed, PeerStream)> {
-        let admitted = timeout(GREETING_TIMEOUT, self.greeted(stream)).await;
-        let why = match admitted {
-            Ok(Ok(admitted)) => {
+        let admitted = self.try_admit(stream, from).await;
+        let error = match admitted {
+            Ok(admitted) => {
                 self.complaints.lock().forget(&from.ip());
                 return Some(admitted);
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it did not greet in time".to_owned(),
+            Err(error) => error,
         };
-        if self.complaints.lock().is_new(from.ip(), &why) {
-            tracing::warn!("refused a connection from {from}: {why}");
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            tracing::debug!("{from} left without a greeting");
+        } else if self.complaints.lock().is_new(from.ip(), &error.to_string()) {
+            tracing::warn!("refused a connection from {from}: {error}");
         }
         None
     }
 
-    async fn greeted(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
+    async fn try_admit(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+    ) -> io::Result<(Welcomed, PeerStream)> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "it did not greet in time");
+        let greeted = timeout(self.security.greeting_timeout(), self.greeted(stream, from));
+        greeted.await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn greeted(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+    ) -> io::Result<(Welcomed, PeerStream)> {
         // Latency matters more than the number of packets.
         stream.set_nodelay(true)?;
-        let mut transport = Transport::Plain(stream);
-        let serves = |purpose| match purpose {
-            Purpose::Raft | Purpose::Formation => true,
-            Purpose::Forward => self.forwards.is_some(),
+        let Accepted { mut transport, refusal, proof } = self.security.accept(stream).await?;
+        let check = |welcomed: &Welcomed| {
+            if let Some(refusal) = refusal {
+                return Err(refusal.to_owned());
+            }
+            let known = self.book.get(welcomed.from);
+            if let Some(doubt) = self.security.doubt(&proof, from.ip(), known.as_deref()) {
+                return Err(doubt);
+            }
+            match welcomed.purpose {
+                Purpose::Forward if self.forwards.is_none() => {
+                    Err("forwarded requests are not served here".to_owned())
+                }
+                Purpose::Raft | Purpose::Forward | Purpose::Formation => Ok(()),
+            }
         };
-        let welcomed =
-            welcome(&mut transport, &self.own.membership(), self.versions, serves).await?;
+        let own = self.own.membership();
+        let welcomed = welcome(&mut transport, &own, self.versions, check).await?;
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
 }
@@ -91,30 +123,35 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::dialer::{AddressBook, Dialer};
+    use super::super::dialer::Dialer;
     use super::*;
     use crate::storage::ClusterId;
+    use crate::tls::test_keys::Authority;
+    use crate::tls::{PeerTlsOptions, TlsOptions};
 
     fn member(server: u64) -> Membership {
         Membership { cluster: ClusterId(7), server }
     }
 
-    /// Lets one connection in that is dialled by server 1.
-    async fn meet(gate: &Gate, purpose: Purpose) -> (io::Result<PeerStream>, bool) {
+    fn gate(security: Security, forwards: Option<mpsc::Sender<ForwardConn>>) -> Gate {
+        let book = AddressBook::default();
+        book.set(1, "one.example:7".to_owned());
+        Gate::new(member(2), (security, book), forwards)
+    }
+
+    /// Lets one connection in that is dialled by server 1: what both sides make of it.
+    async fn meet(
+        gate: &Gate,
+        security: Security,
+        purpose: Purpose,
+    ) -> (io::Result<PeerStream>, io::Result<(Welcomed, PeerStream)>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let book = AddressBook::default();
         book.set(2, format!("localhost:{}", listener.local_addr().unwrap().port()));
-        let dialer = Dialer::new(member(1), book);
+        let dialer = Dialer::new(member(1), book, security);
         let accept = async {
             let (stream, from) = listener.accept().await.unwrap();
-            match gate.admit(stream, from).await {
-                Some((welcomed, stream)) => {
-                    assert_eq!((welcomed.from, welcomed.purpose), (1, purpose));
-                    gate.hand_over(ForwardConn { from: 1, stream });
-                    true
-                }
-                None => false,
-            }
+            gate.try_admit(stream, from).await
         };
         // The address in the book goes before this one, where nobody is.
         tokio::join!(dialer.dial(2, "127.0.0.1:1", purpose), accept)
@@ -124,9 +161,11 @@ mod tests {
     async fn a_connection_that_forwards_reaches_its_server() {
         // Connections are told apart by their purpose; bytes behind the greeting arrive whole.
         let (sender, mut forwards) = mpsc::channel(1);
-        let gate = Gate::new(member(2), Some(sender));
-        let (dialled, admitted) = meet(&gate, Purpose::Forward).await;
-        assert!(admitted);
+        let gate = gate(Security::default(), Some(sender));
+        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
+        let (welcomed, stream) = admitted.unwrap();
+        assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
+        gate.hand_over(ForwardConn { from: 1, stream });
         dialled.unwrap().write_all(b"hello").await.unwrap();
         let mut connection = forwards.recv().await.unwrap();
         let mut bytes = Vec::new();
@@ -137,10 +176,96 @@ mod tests {
     #[tokio::test]
     async fn a_purpose_that_is_not_served_is_refused() {
         // A server that takes no forwarded requests says so, and still talks Raft.
-        let gate = Gate::new(member(2), None);
-        let (refused, admitted) = meet(&gate, Purpose::Forward).await;
-        assert!(!admitted);
-        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-        assert!(meet(&gate, Purpose::Raft).await.0.is_ok());
+        let gate = gate(Security::default(), None);
+        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
+        assert_eq!(dialled.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(admitted.is_err());
+        assert!(meet(&gate, Security::default(), Purpose::Raft).await.0.is_ok());
+    }
+
+    fn security(tls: TlsOptions, change: impl FnOnce(&mut PeerTlsOptions)) -> Security {
+        let mut options = PeerTlsOptions {
+            tls,
+            dial: true,
+            accept_plain: false,
+            verify_client_host: false,
+            handshake_timeout_ms: 60_000,
+        };
+        change(&mut options);
+        Security::load(Some(options)).unwrap()
+    }
+
+    /// What both sides say, the connecting one first.
+    async fn errors(accepting: &Security, dialling: &Security) -> (String, String) {
+        let gate = gate(accepting.clone(), None);
+        let (dialled, admitted) = meet(&gate, dialling.clone(), Purpose::Raft).await;
+        let text = |error: io::Error| error.to_string();
+        let dialled = dialled.err().map(text).unwrap_or_default();
+        (dialled, admitted.err().map(text).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn servers_without_the_right_certificate_stay_outside() {
+        // Another authority, no TLS at all, and TLS where there is none: both sides have words.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(&dir.path().join("ours"));
+        let others = Authority::new(&dir.path().join("others"));
+        let tls = security(ours.options("two", "localhost"), |_| {});
+        let good = security(ours.options("one", "localhost"), |_| {});
+        assert_eq!(errors(&tls, &good).await, Default::default());
+        let foreign = security(others.options("foreign", "localhost"), |_| {});
+        let (dialled, admitted) = errors(&tls, &foreign).await;
+        assert!(dialled.contains("UnknownIssuer") && !admitted.is_empty(), "{dialled} {admitted}");
+        let trusting = TlsOptions {
+            trust_store: dir.path().join("ours/trust.pem"),
+            ..others.options("foreign", "localhost")
+        };
+        let (dialled, admitted) = errors(&tls, &security(trusting, |_| {})).await;
+        assert!(!dialled.is_empty() && admitted.contains("UnknownIssuer"), "{dialled} {admitted}");
+        let (dialled, admitted) = errors(&tls, &Security::default()).await;
+        assert!(dialled.contains("sslQuorum") && admitted.contains("sslQuorum"));
+        let (dialled, admitted) = errors(&Security::default(), &good).await;
+        assert!(!dialled.is_empty() && admitted.contains("sslQuorum"));
+    }
+
+    #[tokio::test]
+    async fn an_ensemble_changes_over_server_by_server() {
+        // Where both ways are accepted, servers with and without TLS meet in all combinations.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(dir.path());
+        let both = |dial| {
+            security(ours.options("both", "localhost"), |options| {
+                (options.dial, options.accept_plain) = (dial, true);
+            })
+        };
+        let only = security(ours.options("only", "localhost"), |_| {});
+        let none = Security::default();
+        for (accepting, dialling) in [
+            (&none, &both(false)),
+            (&both(false), &none),
+            (&both(false), &both(true)),
+            (&both(true), &both(false)),
+            (&both(true), &only),
+            (&only, &both(true)),
+        ] {
+            assert_eq!(errors(accepting, dialling).await, Default::default());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_may_have_to_fit_the_address() {
+        // Where it is wanted, a connecting server needs a certificate for the address that it
+        // comes from, or the one where it is known.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(dir.path());
+        let strict = security(ours.options("two", "localhost"), |options| {
+            options.verify_client_host = true;
+        });
+        for (host, fits) in [("one.example", true), ("127.0.0.1", true), ("three.example", false)] {
+            let (dialled, admitted) =
+                errors(&strict, &security(ours.options("one", host), |_| {})).await;
+            assert_eq!(dialled, admitted);
+            assert_eq!(dialled.is_empty(), fits, "{host}: {dialled}");
+        }
     }
 }

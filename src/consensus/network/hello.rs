@@ -176,7 +176,7 @@ impl Hello {
         &self,
         own: &Membership,
         versions: Versions,
-        serves: impl Fn(Purpose) -> bool,
+        check: impl FnOnce(&Welcomed) -> Result<(), String>,
     ) -> Result<Welcomed, String> {
         let from = self.from.server;
         let both_known = ![self.from.cluster, own.cluster].contains(&NO_ENSEMBLE);
@@ -195,9 +195,9 @@ impl Hello {
             format!("server {from} talks version {there}, server {} talks {here}", own.server)
         })?;
         let purpose = Purpose::decode(self.purpose)
-            .filter(|purpose| serves(*purpose))
-            .ok_or_else(|| format!("connections for purpose {} are not served", self.purpose))?;
-        Ok(Welcomed { from, purpose, version, newest: self.versions.max })
+            .ok_or_else(|| format!("connections for purpose {} are not known", self.purpose))?;
+        let welcomed = Welcomed { from, purpose, version, newest: self.versions.max };
+        check(&welcomed).map(|()| welcomed)
     }
 }
 
@@ -237,19 +237,19 @@ pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<A
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
-/// Takes a greeting; whoever is not welcome is told why.
+/// Takes a greeting; whoever is not welcome is told why. `check` may refuse who would be welcome.
 pub(super) async fn welcome(
     stream: &mut impl Wire,
     own: &Membership,
     versions: Versions,
-    serves: impl Fn(Purpose) -> bool,
+    check: impl FnOnce(&Welcomed) -> Result<(), String>,
 ) -> io::Result<Welcomed> {
     let mut bytes = [0; HELLO_LEN];
     stream.read_exact(&mut bytes).await?;
     let Some(hello) = Hello::decode(&bytes) else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no server of an ensemble"));
     };
-    let judged = hello.judge(own, versions, serves);
+    let judged = hello.judge(own, versions, check);
     let mut answer = Vec::new();
     let version = judged.as_ref().map_or(0, |welcomed| welcomed.version);
     answer.extend_from_slice(&version.to_be_bytes());
@@ -288,17 +288,16 @@ mod tests {
     fn strangers_are_refused() {
         // Another ensemble, the wrong server, a double and an unknown purpose are told apart.
         let welcomed = Welcomed { from: 1, purpose: Purpose::Raft, version: 5, newest: 5 };
-        assert_eq!(hello().judge(&OWN, HERE, |_| true), Ok(welcomed));
+        assert_eq!(hello().judge(&OWN, HERE, |_| Ok(())), Ok(welcomed));
         let other = |change: fn(&mut Hello)| {
             let mut hello = hello();
             change(&mut hello);
-            hello.judge(&OWN, HERE, |purpose| purpose == Purpose::Raft).expect_err("refused")
+            hello.judge(&OWN, HERE, |_| Ok(())).expect_err("refused")
         };
         assert!(other(|hello| hello.from.cluster = ClusterId(8)).contains("ensemble"));
         assert!(other(|hello| hello.to = 3).contains("not 3"));
         assert!(other(|hello| hello.from.server = 2).contains("myid"));
         assert!(other(|hello| hello.purpose = 9).contains("purpose 9"));
-        assert!(other(|hello| hello.purpose = 1).contains("purpose 1"));
     }
 
     #[test]
@@ -306,7 +305,7 @@ mod tests {
         // Servers of neighbouring versions agree; those that have none in common say so.
         let talk = |min, max| {
             let hello = Hello { versions: Versions { min, max }, ..hello() };
-            hello.judge(&OWN, HERE, |_| true).map(|welcomed| welcomed.version)
+            hello.judge(&OWN, HERE, |_| Ok(())).map(|welcomed| welcomed.version)
         };
         assert_eq!(talk(3, 5), Ok(5));
         assert_eq!(talk(4, 6), Ok(5));
@@ -324,11 +323,13 @@ mod tests {
         let (mut here, mut there) = tokio::io::duplex(64);
         let newer = Hello { versions: Versions { min: 4, max: 7 }, ..hello() };
         let (agreed, welcomed) =
-            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| true));
+            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| Ok(())));
         assert_eq!(agreed.unwrap(), Agreed { version: 5, newest: 5 });
         assert_eq!(welcomed.unwrap().newest, 7);
-        let (agreed, welcomed) =
-            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| false));
+        let (agreed, welcomed) = tokio::join!(
+            greet(&mut here, &newer),
+            welcome(&mut there, &OWN, HERE, |_| Err("no".to_owned()))
+        );
         let (agreed, welcomed) = (agreed.unwrap_err(), welcomed.unwrap_err());
         assert_eq!(agreed.kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(agreed.to_string(), welcomed.to_string());

@@ -12,6 +12,7 @@
 //! * [`hello`]: the greeting.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
 //! * [`dialer`]: connecting, and where peers are.
+//! * [`security`]: TLS, where it is configured, and what certificates have to show.
 //! * [`message`]: the requests and responses of Raft, in postcard.
 //! * [`peer`]: the connecting side of Raft, one connection for each purpose, so that a heartbeat
 //!   never waits behind a snapshot.
@@ -42,6 +43,7 @@ mod hello;
 mod inbox;
 mod message;
 mod peer;
+mod security;
 mod server;
 mod stream;
 mod transfer;
@@ -52,5 +54,6 @@ pub(super) use gate::ForwardConn;
 pub use hello::EnsembleName;
 pub(super) use hello::{Own, Purpose};
 pub(super) use peer::Peers;
+pub(super) use security::Security;
 pub(super) use server::PeerListener;
 pub(super) use stream::PeerStream;

@@ -17,11 +17,13 @@ use tokio_util::task::TaskTracker;
 use super::super::formation::Formation;
 use super::super::state_machine::{Machine, StateMachine};
 use super::super::typ::TypeConfig;
+use super::dialer::AddressBook;
 use super::frame::{receive, send};
 use super::gate::{ForwardConn, Gate};
 use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
 use super::message::{Request, Response};
+use super::security::Security;
 use super::stream::PeerStream;
 use crate::storage::Spool;
 
@@ -45,11 +47,12 @@ impl PeerListener {
     pub(in crate::consensus) async fn bind(
         addr: SocketAddr,
         own: Own,
+        place: (Security, AddressBook),
         forwards: Option<mpsc::Sender<ForwardConn>>,
         spool: Spool,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let gate = Gate::new(own, forwards);
+        let gate = Gate::new(own, place, forwards);
         Ok(Self { listener, gate, inbox: Inbox::new(spool) })
     }
 
