@@ -17,9 +17,11 @@ use super::{
     Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, StateMachine, Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
+use crate::tls::PeerTlsOptions;
+use crate::tls::test_keys::Authority;
 
 /// No condition is waited for longer than this.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A state that is the list of all payloads.
 struct List {
@@ -73,6 +75,7 @@ struct Ensemble {
     proxies: BTreeMap<u64, SocketAddr>,
     dirs: BTreeMap<u64, TempDir>,
     names: BTreeMap<u64, EnsembleName>,
+    tls: BTreeMap<u64, PeerTlsOptions>,
 }
 
 impl Ensemble {
@@ -82,7 +85,7 @@ impl Ensemble {
         let addresses = (1..).zip(sockets.iter().map(|s| s.local_addr().unwrap())).collect();
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
         let names = (1..=3).map(|id| (id, EnsembleName::default())).collect();
-        Self { addresses, proxies: BTreeMap::new(), dirs, names }
+        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls: BTreeMap::new() }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
@@ -92,6 +95,7 @@ impl Ensemble {
             listen: Some(self.addresses[&id]),
             ensemble: self.names[&id].clone(),
             entries_kept: 0,
+            tls: self.tls.get(&id).cloned(),
             // A busy machine must not look like a dead leader.
             timings: Timings {
                 heartbeat: Duration::from_millis(100),
@@ -284,4 +288,37 @@ async fn a_server_of_another_ensemble_is_not_heard() {
     }
     assert!(stranger.list.borrow().is_empty());
     assert_eq!(stranger.consensus.status().leader, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_with_certificates_are_among_themselves() {
+    // With TLS the servers agree as without it, and one with a foreign certificate, or with none,
+    // has no part in it.
+    let dir = tempfile::tempdir().unwrap();
+    let ours = Authority::new(&dir.path().join("ours"));
+    let others = Authority::new(&dir.path().join("others"));
+    let tls = |authority: &Authority, id: u64| PeerTlsOptions {
+        tls: authority.options(&id.to_string(), "127.0.0.1"),
+        dial: true,
+        accept_plain: false,
+        verify_client_host: true,
+        handshake_timeout_ms: 5000,
+    };
+    let mut ensemble = Ensemble::new();
+    ensemble.tls = (1..=2).map(|id| (id, tls(&ours, id))).collect();
+    let servers = [ensemble.start(1).await, ensemble.start(2).await];
+    let first = leader(&servers.iter().collect::<Vec<_>>()).await;
+    for stranger in [Some(tls(&others, 3)), None] {
+        ensemble.tls.extend(stranger.map(|tls| (3, tls)));
+        let stranger = ensemble.start(3).await;
+        propose(&servers[first], "a").await;
+        assert!(stranger.list.borrow().is_empty());
+        stranger.consensus.shutdown().await;
+        ensemble.tls.remove(&3);
+    }
+    ensemble.tls.insert(3, tls(&ours, 3));
+    let third = ensemble.start(3).await;
+    for server in servers.iter().chain([&third]) {
+        wait_for_list(server, &["a", "a"]).await;
+    }
 }
