@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::peer_tls::PeerTlsDraft;
 use super::servers::ServerSpec;
 use super::types::{Config, Overrides};
 
@@ -67,6 +68,8 @@ pub(super) struct Draft {
     pub(super) standalone_line: usize,
     /// `dynamicConfigFile`
     pub(super) dynamic_file: Option<Located<String>>,
+    /// `sslQuorum`, `portUnification`, `ssl.quorum.*`
+    pub(super) peer_tls: PeerTlsDraft,
 }
 
 /// Port of the Prometheus endpoint when the file does not say.
@@ -97,6 +100,7 @@ impl Draft {
             servers_file: None,
             standalone_line: 0,
             dynamic_file: None,
+            peer_tls: PeerTlsDraft::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::keys::SERVER_IDS;
+use super::peer_tls::peer_tls;
 use super::servers::{HostPort, ServerRole, ServerSpec};
 use super::types::{Config, ticks_ms};
 
@@ -17,6 +18,7 @@ pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigErro
     data(&mut draft, file)?;
     sessions(&mut draft, file)?;
     ensemble(&mut draft, file)?;
+    peer_tls(&mut draft, file)?;
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
     addresses(&mut draft, file)?;

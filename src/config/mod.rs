@@ -12,6 +12,7 @@ mod draft;
 mod error;
 mod finish;
 mod keys;
+mod peer_tls;
 mod properties;
 mod servers;
 mod types;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::servers::ServerSpec;
 use super::words::Whitelist;
+use crate::tls::PeerTlsOptions;
 
 /// The largest packet body that a server reads unless `jute.maxbuffer` says otherwise, in bytes.
 pub const JUTE_MAX_BUFFER_DEFAULT: usize = 0xfffff;
@@ -270,6 +271,8 @@ pub struct EnsembleConfig {
     pub peer_tcp_keep_alive: bool,
     /// Whether ports for servers listen on every interface (`quorumListenOnAllIPs`).
     pub listen_on_all_ips: bool,
+    /// TLS between the servers (`sslQuorum`, `portUnification`, `ssl.quorum.*`).
+    pub tls: Option<PeerTlsOptions>,
 }
 
 /// TLS settings as they were written (`ssl.*`, `ssl.quorum.*`, ...), key and value in file order.
@@ -469,6 +472,7 @@ impl Default for EnsembleConfig {
             peer_connect_timeout_ms: 5000,
             peer_tcp_keep_alive: false,
             listen_on_all_ips: false,
+            tls: None,
         }
     }
 }

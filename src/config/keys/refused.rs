@@ -12,8 +12,6 @@ pub(super) static KEYS: &[Key] = &[
     refuse("secureClientPort", "2281", TLS),
     refuse("secureClientPortAddress", "0.0.0.0", TLS),
     refuse_unless("client.portUnification", "false", TLS),
-    refuse_unless("sslQuorum", "false", TLS),
-    refuse_unless("portUnification", "false", TLS),
     refuse_unless("admin.forceHttps", "false", TLS),
     refuse_unless("admin.portUnification", "false", TLS),
     refuse_unless("admin.needClientAuth", "false", TLS),
