@@ -113,7 +113,9 @@ impl Consensus {
         check_stored(dir)?;
         let own = Own { server: config.server, ensemble: config.ensemble.clone() };
         let spool = dir.spool()?;
-        let (security, book) = (Security::load(config.tls.clone())?, config.addresses.clone());
+        // A server of its own needs no keys.
+        let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;
+        let book = config.addresses.clone();
         let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
         let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
         let listener = match config.listen {

@@ -56,6 +56,7 @@ impl Server {
         let boot = boot_number();
         let consensus_config = ConsensusConfig {
             checkpoint_entries: config.data.checkpoint_after_entries,
+            tls: config.ensemble.tls.clone(),
             ..ConsensusConfig::standalone(server)
         };
         let settings = settings(&config);
