@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod raw;
 mod server;
 pub mod torture;
+pub mod tree;
 mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};

@@ -5,12 +5,15 @@ use super::{Anomaly, Promise};
 /// Follows the writes of the only writer of a znode; the data of each is its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnlyWriter {
-    /// The version after the last write that is known to be done, and so the writes done.
+    /// The version after the last write that is known to be done.
     version: i32,
+    /// The number of that write.
+    done: u64,
+    /// The number of the last write whose fate is known: done, or left undone for good. The next
+    /// one that is done has the number after it.
+    settled: u64,
     /// The number of the last write sent.
     sent: u64,
-    /// The number of the last write that is known to be done, by its answer or by a read.
-    done: u64,
 }
 
 impl OnlyWriter {
@@ -27,14 +30,14 @@ impl OnlyWriter {
     ///
     /// When a write before it is missing, or one took effect twice or late.
     pub fn acknowledged(&mut self, number: u64, version: i32) -> Result<(), Anomaly> {
-        let expected = self.version + 1;
-        let known = std::mem::replace(self, Self { version, done: number, ..self.clone() });
-        if version == expected && number > known.done {
+        let known = self.clone();
+        *self = Self { version, done: number, settled: number, sent: known.sent.max(number) };
+        if version == known.version + 1 && number == known.settled + 1 {
             return Ok(());
         }
         Err(Anomaly::new(
             Promise::Fifo,
-            format!("write {number} made version {version} where {expected} was next ({known:?})"),
+            format!("write {number} was done and made version {version} ({known:?})"),
         ))
     }
 
@@ -46,14 +49,14 @@ impl OnlyWriter {
     /// When acknowledged writes are missing, or more took effect than were sent.
     pub fn found(&mut self, number: u64, version: i32) -> Result<(), Anomaly> {
         let known = self.clone();
+        *self = Self { version, done: number, settled: known.sent, sent: known.sent };
         // Of the unanswered writes a beginning was done, in order.
-        let more = i64::from(version) - i64::from(known.version);
-        let right = more >= 0
-            && number.checked_sub(known.done) == u64::try_from(more).ok()
-            && number <= known.sent;
-        self.version = version;
-        self.done = number;
-        self.sent = number.max(known.sent);
+        let more = u64::try_from(i64::from(version) - i64::from(known.version)).ok();
+        let right = if more == Some(0) {
+            number == known.done
+        } else {
+            more.is_some_and(|more| known.settled + more == number) && number <= known.sent
+        };
         if right {
             return Ok(());
         }
@@ -90,6 +93,13 @@ mod tests {
             assert_eq!(next, 6);
             writer.acknowledged(next, shown as i32 + 1).expect("the next");
         }
+        // The same again, from one reconnect to the next.
+        let mut writer = writer(5, 2);
+        writer.found(2, 2).expect("none of the others");
+        let numbers = [writer.next_number(), writer.next_number(), writer.next_number()];
+        assert_eq!(numbers, [6, 7, 8]);
+        writer.found(7, 4).expect("two of three");
+        writer.found(7, 4).expect("nothing since");
     }
 
     #[test]

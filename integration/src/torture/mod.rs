@@ -19,7 +19,6 @@ mod injector;
 mod report;
 mod round;
 mod run;
-mod tree;
 mod verify;
 mod workload;
 mod world;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::dice::Dice;
 use super::figures::{Figures, Tally};
 use super::world::World;
-use super::{plan, report, round, tree, verify, workload};
+use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
 use crate::history::sequence::Create;
 use crate::history::{Anomaly, Promise};
-use crate::{Ensemble, EnsembleOptions, Kind};
+use crate::{Ensemble, EnsembleOptions, Kind, tree};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::tree::{self, Tree};
 use super::workload::{ACCOUNTS, RoundHistory, TOTAL, balance, last_read, register_paths};
 use super::world::World;
 use crate::eventually::attempt;
 use crate::history::register::{Finding, History, Seen};
 use crate::history::sequence::{self, Create, Present};
 use crate::history::{Anomaly, Promise, Span, bank, lock, register};
+use crate::tree::{self, Tree};
 
 /// How long the servers may take until they show the same.
 const AGREEMENT_PATIENCE: Duration = Duration::from_secs(60);

@@ -16,11 +16,15 @@ use crate::raw::{Error, Result};
 const IN_FLIGHT: usize = 256;
 
 /// Data and Stat of znodes, by path.
-pub(super) type Tree = BTreeMap<String, (Vec<u8>, Stat)>;
+pub type Tree = BTreeMap<String, (Vec<u8>, Stat)>;
 
-/// Reads everything below `root` from the server at `addr`, after a sync; what lies below a path
-/// that `left_out` names stays out.
-pub(super) fn read(addr: SocketAddr, root: &str, left_out: &str) -> Result<Tree> {
+/// Reads everything from `root` down from the server at `addr`, after a sync; `left_out` and what
+/// lies below it stay out.
+///
+/// # Errors
+///
+/// When the server cannot be reached or breaks off.
+pub fn read(addr: SocketAddr, root: &str, left_out: &str) -> Result<Tree> {
     let mut client = RawClient::connect_for(addr, Duration::from_secs(10))?;
     client.sync(root)?;
     let mut tree = Tree::new();
@@ -56,13 +60,15 @@ fn read_some(client: &mut RawClient, paths: &[String], tree: &mut Tree) -> Resul
         let data: GetDataResponse<'_> = Reader::new(&data.body).record()?;
         let names: GetChildrenResponse<'_> = Reader::new(&names.body).record()?;
         tree.insert(path.clone(), (data.data.unwrap_or_default().to_owned(), data.stat));
-        children.extend(names.children.iter().map(|name| format!("{path}/{name}")));
+        let parent = path.trim_end_matches('/');
+        children.extend(names.children.iter().map(|name| format!("{parent}/{name}")));
     }
     Ok(children)
 }
 
 /// The first differences between two trees, one a line.
-pub(super) fn differences(one: &Tree, other: &Tree) -> Vec<String> {
+#[must_use]
+pub fn differences(one: &Tree, other: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, (data, stat)) in one {
         match other.get(path) {
