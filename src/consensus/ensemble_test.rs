@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{
-    Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, StateMachine, Status, Timings,
+    Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, KnownVersions, StateMachine,
+    Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 use crate::tls::PeerTlsOptions;
@@ -76,6 +77,7 @@ struct Ensemble {
     dirs: BTreeMap<u64, TempDir>,
     names: BTreeMap<u64, EnsembleName>,
     tls: BTreeMap<u64, PeerTlsOptions>,
+    versions: KnownVersions,
 }
 
 impl Ensemble {
@@ -85,7 +87,8 @@ impl Ensemble {
         let addresses = (1..).zip(sockets.iter().map(|s| s.local_addr().unwrap())).collect();
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
         let names = (1..=3).map(|id| (id, EnsembleName::default())).collect();
-        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls: BTreeMap::new() }
+        let (tls, versions) = (BTreeMap::new(), KnownVersions::default());
+        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls, versions }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
@@ -96,6 +99,7 @@ impl Ensemble {
             ensemble: self.names[&id].clone(),
             entries_kept: 0,
             tls: self.tls.get(&id).cloned(),
+            versions: self.versions.clone(),
             // A busy machine must not look like a dead leader.
             timings: Timings {
                 heartbeat: Duration::from_millis(100),
@@ -321,4 +325,48 @@ async fn servers_with_certificates_are_among_themselves() {
     for server in servers.iter().chain([&third]) {
         wait_for_list(server, &["a", "a"]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ensemble_is_upgraded_server_by_server() {
+    // Servers of two versions agree all the time; what is new waits for the last server.
+    let mut ensemble = Ensemble::new();
+    let mut servers = Vec::new();
+    for id in 1..=3 {
+        ensemble.versions = KnownVersions::as_if(1, 1);
+        servers.push(ensemble.start(id).await);
+    }
+    let mut expected = vec!["0", "1", "2", "3"];
+    let first = leader(&servers.iter().collect::<Vec<_>>()).await;
+    propose(&servers[first], expected[0]).await;
+    for id in 1..=3 {
+        let old = servers.remove(0);
+        old.consensus.shutdown().await;
+        drop(old);
+        assert!(servers.iter().all(|server| server.consensus.common_version() == 1));
+        ensemble.versions = KnownVersions::as_if(1, 2);
+        servers.push(ensemble.start(id).await);
+        let leader = leader(&servers.iter().collect::<Vec<_>>()).await;
+        let at = usize::try_from(id).unwrap();
+        propose(&servers[leader], expected[at]).await;
+        for server in &servers {
+            wait_for_list(server, &expected[..=at]).await;
+        }
+    }
+    let leads = leader(&servers.iter().collect::<Vec<_>>()).await;
+    let common = async {
+        while servers[leads].consensus.common_version() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the new version", common).await;
+    // A server without a common version has no part in it.
+    expected.push("4");
+    servers.remove(2).consensus.shutdown().await;
+    ensemble.versions = KnownVersions::as_if(3, 3);
+    let stranger = ensemble.start(3).await;
+    let leads = leader(&servers.iter().collect::<Vec<_>>()).await;
+    propose(&servers[leads], expected[4]).await;
+    assert!(stranger.list.borrow().len() < expected.len());
+    assert!(!stranger.consensus.status().is_leader());
 }

@@ -191,6 +191,13 @@ impl Consensus {
         self.checkpoints.failure().map_or(Ok(()), |failure| Err(Fatal(failure)))
     }
 
+    /// The newest version that all members are known to read: what the leader may write.
+    pub fn common_version(&self) -> u16 {
+        let metrics = self.raft.metrics();
+        let others = metrics.membership_config.nodes().map(|(server, _)| *server);
+        self.peers.dialer.common_version(others.filter(|server| *server != self.peers.server))
+    }
+
     /// Whether new writes should be refused because the disk is (nearly) full. What was accepted
     /// before completes when space returns.
     pub fn disk_full(&self) -> bool {

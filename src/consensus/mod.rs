@@ -48,7 +48,7 @@ mod log_suite_test;
 
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
-pub use network::{AddressBook, EnsembleName};
+pub use network::{AddressBook, EnsembleName, KnownVersions};
 pub use proposer::{Commands, Liaison, Proposer, ProposerOptions};
 pub use start::{ConsensusConfig, Timings};
 pub use state_machine::{Committed, StateMachine};

@@ -16,7 +16,9 @@ use super::error::{Fatal, StartError};
 use super::formation::{Formation, Verdict};
 use super::handle::{Consensus, PeerSide};
 use super::log_store::LogStore;
-use super::network::{AddressBook, Dialer, EnsembleName, Own, PeerListener, Peers, Security};
+use super::network::{
+    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
+};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
@@ -70,6 +72,8 @@ pub struct ConsensusConfig {
     /// Entries kept in the log behind a checkpoint, so that a server that is a little behind can
     /// be brought up with entries instead of the whole state.
     pub entries_kept: u64,
+    /// The versions that this software talks, and those of the others as they become known.
+    pub versions: KnownVersions,
     /// TLS between the members; without it, whoever reaches the address can take part.
     pub tls: Option<PeerTlsOptions>,
 }
@@ -88,6 +92,7 @@ impl ConsensusConfig {
             checkpoint_entries: 100_000,
             // Nobody else could need them.
             entries_kept: 0,
+            versions: KnownVersions::default(),
             tls: None,
         }
     }
@@ -111,7 +116,8 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_stored(dir)?;
-        let own = Own { server: config.server, ensemble: config.ensemble.clone() };
+        let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
+        let own = Own { server: config.server, ensemble, versions };
         let spool = dir.spool()?;
         // A server of its own needs no keys.
         let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;

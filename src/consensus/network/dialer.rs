@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::complaints::Complaints;
-use super::hello::{Hello, Own, Purpose, Versions, greet};
+use super::hello::{Hello, Own, Purpose, greet};
 use super::security::Security;
 use super::stream::PeerStream;
 
@@ -44,7 +44,6 @@ pub(in crate::consensus) struct Dialer {
     own: Own,
     book: AddressBook,
     limit: Duration,
-    versions: Versions,
     security: Security,
     complaints: Arc<Mutex<Complaints<u64>>>,
 }
@@ -56,8 +55,8 @@ impl Dialer {
         book: AddressBook,
         security: Security,
     ) -> Self {
-        let (own, limit, versions) = (own.into(), CONNECT_TIMEOUT, Versions::OWN);
-        Self { own, book, limit, versions, security, complaints: Arc::default() }
+        let (own, limit) = (own.into(), CONNECT_TIMEOUT);
+        Self { own, book, limit, security, complaints: Arc::default() }
     }
 
     /// Connects to a server and greets it. `address` is host and port where the address book has
@@ -88,6 +87,11 @@ impl Dialer {
         timeout(self.limit, connect).await.unwrap_or_else(|_| Err(late()))
     }
 
+    /// The newest version that this server and all of `others` can read.
+    pub(in crate::consensus) fn common_version(&self, others: impl Iterator<Item = u64>) -> u16 {
+        self.own.versions.common(others)
+    }
+
     async fn meet(
         &self,
         stream: TcpStream,
@@ -96,8 +100,10 @@ impl Dialer {
         purpose: Purpose,
     ) -> io::Result<PeerStream> {
         let mut transport = self.security.open(stream, address).await?;
-        let hello = Hello::new(self.versions, purpose, self.own.membership(), target);
+        let (own, versions) = (self.own.membership(), &self.own.versions);
+        let hello = Hello::new(versions.own(), purpose, own, target);
         let agreed = greet(&mut transport, &hello).await?;
+        versions.learn(target, agreed.newest);
         Ok(PeerStream::new(transport, agreed.version))
     }
 

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::complaints::Complaints;
 use super::dialer::AddressBook;
-use super::hello::{Own, Purpose, Versions, Welcomed, welcome};
+use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::security::{Accepted, Security};
 use super::stream::PeerStream;
 
@@ -28,7 +28,6 @@ pub(in crate::consensus) struct ForwardConn {
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     own: Own,
-    versions: Versions,
     security: Security,
     /// Where the other servers are known to be.
     book: AddressBook,
@@ -44,7 +43,7 @@ impl Gate {
         forwards: Option<mpsc::Sender<ForwardConn>>,
     ) -> Self {
         let (own, complaints) = (own.into(), Arc::default());
-        Self { own, versions: Versions::OWN, security, book, forwards, complaints }
+        Self { own, security, book, forwards, complaints }
     }
 
     /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
@@ -112,7 +111,9 @@ impl Gate {
             }
         };
         let own = self.own.membership();
-        let welcomed = welcome(&mut transport, &own, self.versions, check).await?;
+        let versions = &self.own.versions;
+        let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
+        versions.learn(welcomed.from, welcomed.newest);
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
 }

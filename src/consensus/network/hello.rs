@@ -8,16 +8,11 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::stream::Wire;
+use super::versions::{KnownVersions, Versions};
 use crate::storage::ClusterId;
 
 /// What every connection begins with.
 const MAGIC: [u8; 4] = *b"GKPR";
-
-/// The newest version of all that travels between servers.
-pub(in crate::consensus) const VERSION: u16 = 1;
-
-/// The oldest version that this one can still talk.
-pub(in crate::consensus) const VERSION_MIN: u16 = 1;
 
 /// The longest reason for a refusal.
 const REASON_LEN_MAX: usize = 1 << 10;
@@ -53,6 +48,7 @@ impl EnsembleName {
 pub(in crate::consensus) struct Own {
     pub(in crate::consensus) server: u64,
     pub(in crate::consensus) ensemble: EnsembleName,
+    pub(in crate::consensus) versions: KnownVersions,
 }
 
 impl Own {
@@ -69,7 +65,7 @@ impl From<Membership> for Own {
     fn from(membership: Membership) -> Self {
         let ensemble = EnsembleName::default();
         ensemble.set(membership.cluster);
-        Self { server: membership.server, ensemble }
+        Self { server: membership.server, ensemble, versions: KnownVersions::default() }
     }
 }
 
@@ -97,33 +93,6 @@ impl Purpose {
         [Self::Raft, Self::Forward, Self::Formation]
             .into_iter()
             .find(|purpose| purpose.encode() == byte)
-    }
-}
-
-/// A range of versions: the oldest and the newest that a server can talk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::consensus) struct Versions {
-    /// The oldest.
-    pub(in crate::consensus) min: u16,
-    /// The newest.
-    pub(in crate::consensus) max: u16,
-}
-
-impl Versions {
-    /// What this software can talk.
-    pub(in crate::consensus) const OWN: Self = Self { min: VERSION_MIN, max: VERSION };
-
-    /// The newest version that both can talk.
-    fn common(self, other: Self) -> Option<u16> {
-        let newest = self.max.min(other.max);
-        (newest >= self.min.max(other.min)).then_some(newest)
-    }
-}
-
-impl std::fmt::Display for Versions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.min)?;
-        if self.max == self.min { Ok(()) } else { write!(f, " to {}", self.max) }
     }
 }
 

@@ -9,7 +9,7 @@
 //!                                     ◄──   response           one at a time on a connection
 //! ```
 //!
-//! * [`hello`]: the greeting.
+//! * [`hello`], [`versions`]: the greeting, and what is learnt from it.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
 //! * [`dialer`]: connecting, and where peers are.
 //! * [`security`]: TLS, where it is configured, and what certificates have to show.
@@ -19,9 +19,29 @@
 //! * [`gate`], [`server`]: the accepting side.
 //! * [`transfer`], [`inbox`]: a checkpoint on its way out, and in.
 //!
-//! A hello says all versions that a server can talk; both sides then talk the newest that both
-//! know. A peer without a common version, one of another ensemble, or one that takes this server
-//! for another, is refused, with a line in the log of both.
+//! A peer without a common version, one of another ensemble, or one that takes this server for
+//! another, is refused, with a line in the log of both.
+//!
+//! # Versions, and how an ensemble is upgraded
+//!
+//! Servers are upgraded one by one, so neighbouring versions work together for a while:
+//!
+//! * *Messages.* A hello says the oldest and the newest version that its server talks; both sides
+//!   then talk the newest that both know ([`PeerStream::version`]). Variants of messages are numbered, and
+//!   new ones go to the end; a version is what both sides may send. The layout of the hello never changes.
+//! * *What stays*: log entries, rows of checkpoints. A follower must be able to read what the leader
+//!   wrote, now and after a restart. A new format is therefore used only when
+//!   every member is known to read it: [`KnownVersions`] remembers the newest version of each from the
+//!   greetings, and a member that has not been met counts as the oldest. All replicas must turn
+//!   to it at the same entry, so the leader proposes the turn as a command of its own once
+//!   [`Consensus::common_version`](super::Consensus::common_version) allows it, and the state keeps
+//!   that it was made. There has been no such turn yet: one format of entries and rows exists.
+//! * Then there is no way back: a server of the older version finds an entry or a row of a format that it does not
+//!   know, and stops with a message that says so. Before, every server can be exchanged for the older
+//!   version again.
+//!
+//! The oldest version that is still talked is raised by a release when those that it
+//! leaves behind are out of use; nobody upgrades across more than that at once.
 //!
 //! A server that is too far behind for the log gets the checkpoint:
 //!
@@ -47,6 +67,7 @@ mod security;
 mod server;
 mod stream;
 mod transfer;
+mod versions;
 
 pub use dialer::AddressBook;
 pub(super) use dialer::Dialer;
@@ -57,3 +78,4 @@ pub(super) use peer::Peers;
 pub(super) use security::Security;
 pub(super) use server::PeerListener;
 pub(super) use stream::PeerStream;
+pub use versions::KnownVersions;
