@@ -66,6 +66,8 @@ pub(super) struct Draft {
     pub(super) servers_file: Option<PathBuf>,
     /// Line of `standaloneEnabled`; 0 if there is none.
     pub(super) standalone_line: usize,
+    /// Line of the last of the keys `raft.*`.
+    pub(super) clocks_line: usize,
     /// `dynamicConfigFile`
     pub(super) dynamic_file: Option<Located<String>>,
     /// `sslQuorum`, `portUnification`, `ssl.quorum.*`
@@ -99,6 +101,7 @@ impl Draft {
             servers: Vec::new(),
             servers_file: None,
             standalone_line: 0,
+            clocks_line: 0,
             dynamic_file: None,
             peer_tls: PeerTlsDraft::default(),
         }

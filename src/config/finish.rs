@@ -80,17 +80,25 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
         let problem = "TLS is not supported yet; remove the secure client port";
         return Err(at(secure, Problem::refused(problem)));
     }
-    if let Some(observer) = draft.servers.iter().find(|s| s.value.role == ServerRole::Observer) {
-        let problem = "observers are not supported yet; remove the line";
-        return Err(at(observer, Problem::refused(problem)));
-    }
-    if let [_, second, ..] = draft.servers.as_slice() {
-        let problem = "ensembles of several servers are not supported yet; keep one server line";
-        return Err(at(second, Problem::refused(problem)));
-    }
     let own_id = my_id(&draft.config.data.dir)?;
     let only_id = draft.servers.first().map(|server| server.value.id);
+    if let [first, _, ..] = draft.servers.as_slice() {
+        several(draft, own_id).map_err(|problem| at(first, problem))?;
+    }
     let ensemble = &mut draft.config.ensemble;
+    let clocks = [ensemble.heartbeat_ms, ensemble.election_min_ms, ensemble.election_max_ms];
+    if !clocks.windows(2).all(|pair| pair[0] < pair[1]) {
+        let [heartbeat, min, max] = clocks;
+        let problem = format!(
+            "raft.heartbeatMs ({heartbeat}), raft.electionTimeoutMinMs ({min}) and \
+             raft.electionTimeoutMaxMs ({max}) must be in this order, each more than the one before"
+        );
+        return Err(Problem::value(problem).at(
+            file,
+            draft.clocks_line,
+            "raft.electionTimeoutMaxMs",
+        ));
+    }
     ensemble.my_id = own_id.or(only_id).unwrap_or(0);
     ensemble.servers = draft.servers.iter().map(|server| server.value.clone()).collect();
     if !ensemble.standalone_enabled && ensemble.servers.is_empty() {
@@ -98,6 +106,31 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
         return Err(Problem::value(problem).at(file, draft.standalone_line, "standaloneEnabled"));
     }
     Ok(())
+}
+
+/// What holds for an ensemble of several servers.
+fn several(draft: &Draft, own_id: Option<u64>) -> Result<(), Problem> {
+    let listed = |id| draft.servers.iter().any(|server| server.value.id == id);
+    let dir = draft.config.data.dir.display();
+    match own_id {
+        None => Err(Problem::value(format!(
+            "there are several servers, but no file {dir}/myid says which of them this one is: write \
+             its number into that file"
+        ))),
+        Some(id) if !listed(id) => Err(Problem::value(format!(
+            "{dir}/myid says that this is server {id}, for which there is no line server.{id}"
+        ))),
+        Some(_) if draft.servers.iter().all(|s| s.value.role == ServerRole::Observer) => {
+            Err(Problem::value("all servers are observers: somebody has to vote"))
+        }
+        Some(_) if draft.config.ensemble.sync_limit_ticks == 0 => {
+            Err(Problem::value("an ensemble of several servers needs the key syncLimit"))
+        }
+        Some(_) if draft.config.ensemble.init_limit_ticks == 0 => {
+            Err(Problem::value("an ensemble of several servers needs the key initLimit"))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// The number in `dataDir/myid`, if there is such a file.

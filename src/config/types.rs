@@ -180,6 +180,9 @@ pub struct FeaturesConfig {
     pub eager_acl_check: bool,
     /// Whether the `reconfig` operation is allowed (`reconfigEnabled`).
     pub reconfig: bool,
+    /// Whether every read shows all that was acknowledged before, whichever server is asked
+    /// (`linearizableReads`).
+    pub linearizable_reads: bool,
     /// Whether a server without a quorum serves reads (`readonlymode.enabled`).
     pub read_only_mode: bool,
 }
@@ -263,6 +266,13 @@ pub struct EnsembleConfig {
     pub init_limit_ticks: u32,
     /// Ticks that a follower may be without contact (`syncLimit`).
     pub sync_limit_ticks: u32,
+    /// How often a leader tells its followers that it is there (`raft.heartbeatMs`).
+    pub heartbeat_ms: u64,
+    /// With the next: a follower that has not heard of its leader for `election_max_ms`, and then for
+    /// a time between the two, asks for votes (`raft.electionTimeoutMinMs`).
+    pub election_min_ms: u64,
+    /// See `election_min_ms` (`raft.electionTimeoutMaxMs`).
+    pub election_max_ms: u64,
     /// Whether a single server may run outside any ensemble (`standaloneEnabled`).
     pub standalone_enabled: bool,
     /// How long a connection to another server may take to open (`cnxTimeout`).
@@ -468,6 +478,9 @@ impl Default for EnsembleConfig {
             servers: Vec::new(),
             init_limit_ticks: 0,
             sync_limit_ticks: 0,
+            heartbeat_ms: 40,
+            election_min_ms: 90,
+            election_max_ms: 180,
             standalone_enabled: true,
             peer_connect_timeout_ms: 5000,
             peer_tcp_keep_alive: false,

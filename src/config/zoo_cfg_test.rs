@@ -117,9 +117,10 @@ fn messages_name_file_line_and_key_and_what_to_do() {
              there are digest and ip",
         ),
         (
-            "server.1=a:1:2\nserver.2=b:1:2",
-            "zoo.cfg:4: server.2: refused: ensembles of several servers are not supported yet; \
-             keep one server line",
+            "raft.heartbeatMs=100",
+            "zoo.cfg:3: raft.electionTimeoutMaxMs: raft.heartbeatMs (100), \
+             raft.electionTimeoutMinMs (90) and raft.electionTimeoutMaxMs (180) must be in this \
+             order, each more than the one before",
         ),
         (
             "server.1=a:1:2;2182",
@@ -251,4 +252,33 @@ fn the_command_line_wins_over_the_file_and_stands_in_for_its_lines() {
         assert_eq!(config.admin.addr.to_string(), "127.0.0.1:4001");
         assert!(config.admin.enabled && config.admin.required);
     }
+}
+
+#[test]
+fn an_ensemble_of_several_needs_to_know_who_is_who() {
+    // Without a myid, with one that is not listed, or without limits, the message says what to do.
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let load = |limits: &str, my_id: Option<&str>| {
+        let text = format!(
+            "dataDir={}\nclientPort=2181\n{limits}\nserver.1=a:1:2\nserver.2=b:1:2\n",
+            data.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let _ = std::fs::remove_file(data.join("myid"));
+        if let Some(id) = my_id {
+            std::fs::write(data.join("myid"), id).unwrap();
+        }
+        Config::load(&file)
+    };
+    let refusal = |limits, my_id| load(limits, my_id).unwrap_err().to_string();
+    let limits = "initLimit=10\nsyncLimit=5";
+    assert!(refusal(limits, None).contains("myid says which of them"));
+    assert!(refusal(limits, Some("3")).contains("there is no line server.3"));
+    assert!(refusal("initLimit=10", Some("1")).contains("syncLimit"));
+    assert!(refusal("syncLimit=5", Some("1")).contains("initLimit"));
+    let config = load(limits, Some("2")).unwrap();
+    assert_eq!((config.ensemble.my_id, config.ensemble.servers.len()), (2, 2));
 }

@@ -88,9 +88,12 @@ pub enum CloseReason {
     /// An operator had this server let some of its clients go.
     #[error("an operator shed the connection")]
     Shed,
-    /// The server stops, or lost contact to the ensemble.
+    /// The server stops, or took over the whole state of another one.
     #[error("the server stops")]
     ServerStops,
+    /// The server has no contact to a majority of its ensemble.
+    #[error("this server has no contact to a majority of its ensemble")]
+    NotServing,
 }
 
 impl CloseReason {
@@ -118,7 +121,8 @@ impl CloseReason {
             | Self::Idle(_)
             | Self::Disconnected
             | Self::Shed
-            | Self::ServerStops => false,
+            | Self::ServerStops
+            | Self::NotServing => false,
         }
     }
 
@@ -144,6 +148,7 @@ impl CloseReason {
             Self::Disconnected => CloseKind::Disconnected,
             Self::Shed => CloseKind::Shed,
             Self::ServerStops => CloseKind::ServerStops,
+            Self::NotServing => CloseKind::NotServing,
         }
     }
 }

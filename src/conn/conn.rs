@@ -63,6 +63,10 @@ pub trait Propose {
     /// [`Refusal`] where it cannot be: nothing will come of the command.
     fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
 
+    /// Asks for a read barrier: the number of one that begins after this call, and that
+    /// [`Conn::barrier_passed`] will name; 0 where the state here is the newest there is.
+    fn read_barrier(&mut self, conn: ConnId) -> u64;
+
     /// An id for a new session.
     fn next_session_id(&mut self) -> SessionId;
 
@@ -86,8 +90,9 @@ pub(super) enum Phase {
 enum Slot {
     /// A command in the log, or on its way there.
     Write { xid: Xid, op: OpCode, seq: u64, start_us: u64 },
-    /// A request to be answered when what is in front of it has been.
-    Waiting { frame: Bytes, start_us: u64 },
+    /// A request to be answered when what is in front of it has been, and when the barrier of this
+    /// number has passed.
+    Waiting { frame: Bytes, start_us: u64, barrier: u64 },
     /// A request that failed already; the answer waits for its turn.
     Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
 }
@@ -116,6 +121,12 @@ pub struct Conn {
     order: VecDeque<Slot>,
     /// Bytes of the frames in `order`.
     waiting_len: usize,
+    /// The last read barrier that a request of this connection waits for, and the last that passed.
+    barrier_wanted: u64,
+    barrier_passed: u64,
+    /// A write that came behind a request which waits for a barrier: it must not be seen by that
+    /// request, and goes its way afterwards.
+    held: Option<Bytes>,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
     closing: Option<CloseReason>,
@@ -142,6 +153,9 @@ impl Conn {
             identities,
             order: VecDeque::new(),
             waiting_len: 0,
+            barrier_wanted: 0,
+            barrier_passed: 0,
+            held: None,
             next_seq: 0,
             out: BytesMut::new(),
             closing: None,
@@ -189,8 +203,12 @@ impl Conn {
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
         let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
-        view.stats.count_op(op);
         let way = route(op);
+        if self.awaits_barrier() && matches!(way, Route::Write | Route::CloseSession) {
+            self.held = Some(frame);
+            return;
+        }
+        view.stats.count_op(op);
         if !matches!(way, Route::Auth | Route::Sasl) && !self.is_authenticated(view.settings) {
             return self.demand_credentials(view, header.xid);
         }
@@ -203,11 +221,18 @@ impl Conn {
             }
             Route::Read | Route::Refused => {
                 self.input_ended = way == Route::Refused;
-                if self.order.is_empty() {
+                let barrier = if wants_barrier(op, view.settings.linearizable_reads) {
+                    log.read_barrier(self.id)
+                } else {
+                    0
+                };
+                if self.order.is_empty() && barrier <= self.barrier_passed {
                     self.answer(view, &frame, view.now_us);
                 } else {
+                    self.barrier_wanted = self.barrier_wanted.max(barrier);
                     self.waiting_len += frame.len();
-                    self.order.push_back(Slot::Waiting { frame, start_us: view.now_us });
+                    let start_us = view.now_us;
+                    self.order.push_back(Slot::Waiting { frame, start_us, barrier });
                 }
             }
         }
@@ -284,10 +309,28 @@ impl Conn {
         self.answer_waiting(view, view.settings.output_len_high);
     }
 
+    /// Every write that was acknowledged anywhere before the read barrier of this number was asked
+    /// for is in the state that `view` shows. Answers what waited for it.
+    pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
+        self.barrier_passed = self.barrier_passed.max(barrier);
+        self.answer_waiting(view, view.settings.output_len_high);
+        if self.awaits_barrier() || self.closing.is_some() {
+            return;
+        }
+        if let Some(frame) = self.held.take() {
+            self.request(view, log, frame);
+        }
+    }
+
+    fn awaits_barrier(&self) -> bool {
+        self.barrier_wanted > self.barrier_passed
+    }
+
     /// Whether requests could be answered and are not, because many bytes wait in the output.
     pub fn has_paused(&self) -> bool {
         match self.order.front() {
-            Some(Slot::Waiting { .. } | Slot::Failed { .. }) => true,
+            Some(Slot::Waiting { barrier, .. }) => *barrier <= self.barrier_passed,
+            Some(Slot::Failed { .. }) => true,
             Some(Slot::Write { .. }) | None => false,
         }
     }
@@ -331,7 +374,10 @@ impl Conn {
             match self.order.pop_front() {
                 None => return,
                 Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
-                Some(Slot::Waiting { frame, start_us }) => {
+                Some(early @ Slot::Waiting { barrier, .. }) if barrier > self.barrier_passed => {
+                    return self.order.push_front(early);
+                }
+                Some(Slot::Waiting { frame, start_us, .. }) => {
                     self.waiting_len -= frame.len();
                     self.answer(view, &frame, start_us);
                 }
@@ -359,6 +405,7 @@ impl Conn {
     pub fn close(&mut self, reason: CloseReason) {
         if self.closing.is_none() {
             self.order.clear();
+            self.held = None;
             self.waiting_len = 0;
             self.closing = Some(reason);
         }
@@ -388,6 +435,7 @@ impl Conn {
         self.phase != Phase::Opening
             && self.closing.is_none()
             && !self.input_ended
+            && self.held.is_none()
             && self.order.len() < settings.waiting_requests_max
             && self.waiting_len < settings.waiting_len_max
             && self.out.len() < settings.output_len_high
@@ -454,6 +502,23 @@ impl Conn {
     pub fn reset_report(&mut self) {
         self.tally.reset();
     }
+}
+
+/// Whether a request is answered only behind a read barrier: `sync` always, reads of the state where
+/// they are to be linearizable.
+fn wants_barrier(op: OpCode, linearizable_reads: bool) -> bool {
+    let reads_state = matches!(
+        op,
+        OpCode::Exists
+            | OpCode::GetData
+            | OpCode::GetAcl
+            | OpCode::GetChildren
+            | OpCode::GetChildren2
+            | OpCode::GetEphemerals
+            | OpCode::GetAllChildrenNumber
+            | OpCode::MultiRead
+    );
+    op == OpCode::Sync || (linearizable_reads && reads_state)
 }
 
 /// Whether a write's record can be decoded, so that applying it cannot fail on that.

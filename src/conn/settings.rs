@@ -26,6 +26,10 @@ pub struct Settings {
     pub enforced_schemes: Option<Vec<String>>,
     /// What reads are judged by; writes are judged by the leader's.
     pub policy: Policy,
+    /// Whether the ensemble consists of this server alone, whose state then is the newest there is.
+    pub is_alone: bool,
+    /// Whether every read is behind a read barrier (`linearizableReads`).
+    pub linearizable_reads: bool,
     /// Whether `reconfig` is allowed at all.
     pub reconfig_enabled: bool,
     /// Whether access is checked before a write goes into the log (`enableEagerACLCheck`).
@@ -57,6 +61,8 @@ impl Default for Settings {
             auth: AuthSettings::default(),
             enforced_schemes: None,
             policy: Policy::default(),
+            is_alone: true,
+            linearizable_reads: false,
             reconfig_enabled: false,
             eager_acl_check: false,
             connect_weights: None,

@@ -162,7 +162,7 @@ impl Formation {
             let answers: Vec<(u64, Answer)> = join_all(asked).await.into_iter().flatten().collect();
             match self.judge(&answers) {
                 Verdict::Wait => tokio::time::sleep(ASK_EVERY).await,
-                verdict => return verdict,
+                verdict @ (Verdict::Form | Verdict::Join) => return verdict,
             }
         }
     }

@@ -32,18 +32,19 @@ const FORWARDS_WAITING_MAX: usize = 32;
 pub struct Timings {
     /// How often a leader tells that it is there.
     pub heartbeat: Duration,
-    /// The least time a follower waits for its leader before it asks for votes.
+    /// A follower that hears nothing grants its vote to another after `election_max`, and asks for
+    /// votes itself when a time has passed on top that is drawn anew each time, from this one...
     pub election_min: Duration,
-    /// The most it waits; the time is drawn anew each time, so that two rarely ask at once.
+    /// ... up to this one, so that two rarely ask at once.
     pub election_max: Duration,
 }
 
 impl Default for Timings {
     fn default() -> Self {
         Self {
-            heartbeat: Duration::from_millis(60),
-            election_min: Duration::from_millis(250),
-            election_max: Duration::from_millis(500),
+            heartbeat: Duration::from_millis(40),
+            election_min: Duration::from_millis(90),
+            election_max: Duration::from_millis(180),
         }
     }
 }

@@ -261,6 +261,10 @@ impl<'a> Task<'a> {
         let client = Arc::clone(&self.client);
         let mut conn = client.conn.lock();
         let view = shared.view(&replica);
+        if !shared.may_answer(view.now_us) {
+            conn.close(CloseReason::NotServing);
+            return None;
+        }
         while conn.wants_input(&shared.settings) {
             if let Some(stall) = shared.stall() {
                 let since_us = self.held.map_or(view.now_us, |held| held.since_us);

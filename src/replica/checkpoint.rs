@@ -21,6 +21,7 @@ struct Meta {
     last_zxid: i64,
     last_time_ms: i64,
     digest: u64,
+    ensemble: Option<u128>,
 }
 
 /// What changed between two checkpoints, as it was at the second.
@@ -73,6 +74,7 @@ impl Replica {
             last_zxid: self.last_zxid().0,
             last_time_ms: self.last_time_ms(),
             digest: self.tree().digest(),
+            ensemble: self.ensemble(),
         };
         let nodes = self.tree_mut().take_changed();
         Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
@@ -168,6 +170,7 @@ impl Restore {
             let (found, expected) = (tree.digest(), meta.digest);
             return Err(RestoreError::Digest { found, expected });
         }
-        Ok(Replica::restored(tree, self.sessions, Zxid(meta.last_zxid), meta.last_time_ms))
+        let (zxid, time_ms) = (Zxid(meta.last_zxid), meta.last_time_ms);
+        Ok(Replica::restored(tree, self.sessions, zxid, time_ms, meta.ensemble))
     }
 }

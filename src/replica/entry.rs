@@ -90,6 +90,11 @@ pub enum Op<'a> {
         /// The node.
         path: &'a str,
     },
+    /// Names the ensemble, for ever: only the first one counts.
+    NameEnsemble {
+        /// The name, drawn at random.
+        name: u128,
+    },
 }
 
 /// An entry that this server cannot understand.

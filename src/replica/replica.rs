@@ -46,6 +46,7 @@ pub struct Replica {
     watches: WatchTable,
     last_zxid: Zxid,
     last_time_ms: i64,
+    ensemble: Option<u128>,
     /// The identities of the last command: neighbours in a batch mostly have the same.
     identities: (Box<[u8]>, Arc<[Id]>),
     changes: Vec<Change>,
@@ -58,8 +59,9 @@ impl Replica {
         sessions: SessionTable,
         last_zxid: Zxid,
         last_time_ms: i64,
+        ensemble: Option<u128>,
     ) -> Self {
-        Self { tree, sessions, last_zxid, last_time_ms, ..Self::default() }
+        Self { tree, sessions, last_zxid, last_time_ms, ensemble, ..Self::default() }
     }
 
     /// The znodes.
@@ -94,6 +96,11 @@ impl Replica {
     /// The stamp of the last command, in milliseconds: no later one may be before it.
     pub fn last_time_ms(&self) -> i64 {
         self.last_time_ms
+    }
+
+    /// The name of the ensemble, once it has one.
+    pub fn ensemble(&self) -> Option<u128> {
+        self.ensemble
     }
 
     /// Applies one command.
@@ -142,6 +149,10 @@ impl Replica {
                 let zxid = self.advance(stamp);
                 let result = self.write(stamp, zxid, origin.session, &[], &op, events);
                 Outcome::Request(result).into()
+            }
+            Op::NameEnsemble { name } => {
+                self.ensemble.get_or_insert(*name);
+                Outcome::Repeated.into()
             }
             Op::Request { op_code, body } => {
                 self.request(stamp, command, *op_code, body, events)?.into()

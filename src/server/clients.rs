@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::conn::{Conn, View};
+use crate::conn::{Conn, Propose, View};
 use crate::replica::Outcome;
 
 /// One open connection, as the rest of the server sees it.
@@ -36,6 +36,13 @@ impl Client {
     pub(super) fn complete(&self, view: View<'_>, seq: u64, outcome: Outcome) {
         let mut conn = self.conn.lock();
         conn.complete(view, seq, view.replica.last_zxid(), outcome);
+        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+    }
+
+    /// Answers what waited for the read barrier of this number.
+    pub(super) fn pass_barrier(&self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
+        let mut conn = self.conn.lock();
+        conn.barrier_passed(view, log, barrier);
         self.paused.store(conn.has_paused(), Ordering::Relaxed);
     }
 

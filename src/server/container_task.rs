@@ -26,6 +26,9 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let work = async {
         loop {
             tokio::time::sleep(interval).await;
+            if shared.leading().is_none() {
+                continue;
+            }
             let now_ms = shared.clock.wall_ms();
             let over = shared.replica.read().tree().expired(now_ms, settings);
             for path in over {
@@ -34,7 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                     identities: &[],
                     op: Op::DeleteContainer { path: &path },
                 };
-                if shared.propose(&command).is_err() {
+                if shared.propose_as_leader(&command).is_err() {
                     // Nothing is lost: the next round finds it again.
                     break;
                 }

@@ -27,6 +27,14 @@ pub enum ServeError {
     /// The server cannot go on.
     #[error("the server cannot go on: {0}")]
     Fatal(#[from] Fatal),
+    /// This server's own address among its peers cannot be found.
+    #[error("cannot find the address {address} of this server's own line `server.N`: {source}")]
+    PeerAddress {
+        /// Host and port.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The client port cannot be listened on.
     #[error("cannot listen on {addr}: {source} (another server may be running there)")]
     Listen {

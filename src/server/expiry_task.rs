@@ -11,7 +11,10 @@ use super::shared::Shared;
 use crate::replica::{Command, Op, Origin};
 use crate::session::ConnId;
 
-/// Once a tick, on the tick: hears what the connections heard, and proposes the end of the sessions
+/// A report of a follower is late after this time; it sends ten a second.
+const REPORT_LATE: Duration = Duration::from_millis(500);
+
+/// Where this server leads, once a tick, on the tick: hears what the connections heard, and proposes the end of the sessions
 /// whose deadline has passed. Deadlines are multiples of the tick, so none is noticed late.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tick_ms = u64::from(shared.config.sessions.tick_time_ms);
@@ -21,6 +24,9 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(next_ms - now_ms)) => {}
             () = stop.cancelled() => return,
+        }
+        if shared.leading().is_none() {
+            continue;
         }
         hear(&shared);
         let expired = shared.expiry.lock().expired(shared.clock.now_us() / 1000);
@@ -48,15 +54,29 @@ fn expire(shared: &Shared, session: SessionId) {
         replica.sessions().get(session).cloned()
     };
     let Some(record) = record else { return };
+    let now_ms = shared.clock.now_us() / 1000;
+    if may_be_alive(shared, record.owner.server, now_ms) {
+        return shared.expiry.lock().postpone(now_ms, session, record.timeout_ms);
+    }
     let command = Command {
         origin: Origin { session, conn: ConnId::NONE, seq: 0 },
         identities: &[],
         op: Op::ExpireSession { owner: record.owner },
     };
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
-    if shared.propose(&command).is_err() {
+    if shared.propose_as_leader(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.
-        let now_ms = shared.clock.now_us() / 1000;
         shared.expiry.lock().track(now_ms, session, record.timeout_ms);
     }
+}
+
+/// Whether a session may have been heard of by the server of its connection, which has not reported
+/// for a while. A server that has no contact for as long as `syncLimit` lets its clients go.
+fn may_be_alive(shared: &Shared, server: u64, now_ms: u64) -> bool {
+    if server == shared.server() {
+        return false;
+    }
+    let Some(reported_ms) = shared.reports.lock().get(&server).copied() else { return false };
+    let silent = Duration::from_millis(now_ms.saturating_sub(reported_ms));
+    silent > REPORT_LATE && silent < shared.contact_max()
 }

@@ -40,6 +40,22 @@ impl DigestLog {
         self.0.push_back(record);
     }
 
+    /// The newest one.
+    pub(super) fn newest(&self) -> Option<DigestRecord> {
+        self.0.back().copied()
+    }
+
+    /// The one at this zxid, where it is kept.
+    pub(super) fn at(&self, zxid: Zxid) -> Option<DigestRecord> {
+        let found = self.0.binary_search_by_key(&zxid, |record| record.zxid);
+        found.ok().map(|at| self.0[at])
+    }
+
+    /// Forgets all: the state was replaced.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The digests, oldest first.
     pub fn records(&self) -> Vec<DigestRecord> {
         self.0.iter().copied().collect()

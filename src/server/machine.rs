@@ -1,6 +1,7 @@
 //! Applies committed entries and hands outcomes and events to the connections.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jute_proto::EventType;
 
@@ -41,6 +42,7 @@ impl Machine {
         let stamp = Stamp { epoch, time_ms: header.time_ms, policy: header.policy };
         shared.stats.batch_commands.record(u64::from(header.count));
         shared.stats.commands_applied.add(u64::from(header.count));
+        shared.last_time_ms.store(header.time_ms, Ordering::Relaxed);
         let mut number = 0;
         while number < header.count {
             let mut replica = shared.replica.write();
@@ -76,6 +78,9 @@ impl Machine {
         delivery.told.count(shared);
         keep_digest(shared, replica);
         track_session(shared, command, &outcome);
+        if matches!(command.op, Op::NameEnsemble { .. }) {
+            shared.learn_name(replica);
+        }
         let expired = matches!(command.op, Op::ExpireSession { .. });
         if let Some(client) = client {
             client.complete(View { replica, around }, origin.seq, outcome);
@@ -136,6 +141,9 @@ fn keep_digest(shared: &Shared, replica: &Replica) {
 fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
     match outcome {
         Outcome::SessionOpened { timeout_ms } => {
+            if shared.leading().is_none() {
+                return;
+            }
             let now_ms = shared.clock.now_us() / 1000;
             shared.expiry.lock().track(now_ms, command.origin.session, *timeout_ms);
         }
@@ -225,6 +233,9 @@ impl StateMachine for Machine {
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal> {
         let replica = restore(rows)?.map_err(|error| Fatal(error.to_string()))?;
+        self.shared.learn_name(&replica);
+        self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
+        self.shared.digests.lock().clear();
         *self.shared.replica.write() = replica;
         // The outcomes and events in between are lost to this server's clients: they have to come
         // back and say what they have seen.

@@ -5,19 +5,28 @@
 //! * `clients`: the open connections, by number.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
 //! * `history`: what the server remembers for operators.
+//! * `presence`: whether clients are served, and whether this server has a leader's duties.
+//! * `commands` and `liaison`: what the consensus has to know of commands, and what servers tell each
+//!   other beside them.
+//! * `barriers`: read barriers, which many connections share.
 //! * `expiry_task` and `container_task`: what the leader proposes by itself.
 //!
 //! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
 //! None is held across an await.
 
+mod barriers;
 mod clients;
 mod clock;
+mod commands;
 mod container_task;
 mod error;
 mod expiry_task;
 mod history;
 mod large_requests;
+mod liaison;
 mod machine;
+mod members;
+mod presence;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
 mod settings;

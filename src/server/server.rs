@@ -4,23 +4,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commands::Stamps;
 use super::error::ServeError;
 use super::history::CheckpointNote;
+use super::liaison::Liaison;
 use super::machine::{Machine, restore};
-use super::settings::{policy, settings};
+use super::members::consensus_config;
+use super::presence::Presence;
+use super::settings::settings;
 use super::shared::Shared;
-use super::{container_task, expiry_task};
+use super::{barriers, container_task, expiry_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
 use crate::config::Config;
 use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role};
 use crate::net::Listener;
-use crate::replica::EntryHeader;
-use crate::replica::entry::{HEADER_LEN, seal_batch};
+use crate::replica::entry::HEADER_LEN;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
 /// A running server.
@@ -54,11 +56,8 @@ impl Server {
         let mut config = config;
         config.clients.addr = client_addr;
         let boot = boot_number();
-        let consensus_config = ConsensusConfig {
-            checkpoint_entries: config.data.checkpoint_after_entries,
-            tls: config.ensemble.tls.clone(),
-            ..ConsensusConfig::standalone(server)
-        };
+        let consensus_config = consensus_config(&config)?;
+        let is_alone = consensus_config.members.len() == 1;
         let settings = settings(&config);
         let stored = dir.state().mark().position.map(|position| CheckpointNote {
             index: position.index,
@@ -68,17 +67,29 @@ impl Server {
         });
         let shared = Arc::new(Shared::new(config, settings, replica, boot));
         shared.checkpoints.lock().extend(stored);
+        shared.learn_name(&shared.replica.read());
         let machine = Machine::new(Arc::clone(&shared));
+        let consensus_config =
+            ConsensusConfig { ensemble: shared.ensemble.clone(), ..consensus_config };
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
-        consensus.wait_until_leader().await?;
+        if is_alone {
+            consensus.wait_until_leader().await?;
+        }
         let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
-        let proposer =
-            Proposer::start(&consensus, options, seal(Arc::clone(&shared)), Arc::new(()));
-        shared.start_with(consensus.clone(), proposer);
+        let (commands, liaison) =
+            (Stamps::new(Arc::clone(&shared)), Liaison::new(Arc::clone(&shared)));
+        let proposer = Proposer::start(&consensus, options, commands, Arc::new(liaison));
+        shared.start_with(consensus.clone(), proposer.clone());
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);
-        give_sessions_time(&shared);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
+        if is_alone {
+            shared.begin_leading(consensus.status().term);
+            shared.set_serving(true);
+        }
+        tasks.spawn(presence.run(stop.clone()));
+        tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
         surfaces.run(&shared, &stop, &tasks);
@@ -109,7 +120,10 @@ impl Server {
     /// Waits until the server stops by itself, which it does only where it cannot go on.
     pub async fn failed(&self) -> ServeError {
         let mut status = self.consensus.watch_status();
-        let stopped = status.wait_for(|status| status.role == Role::Stopped).await;
+        let stopped = tokio::select! {
+            stopped = status.wait_for(|status| status.role == Role::Stopped) => stopped,
+            why = self.shared.failed() => return ServeError::Fatal(Fatal(why)),
+        };
         let reason = match stopped {
             Ok(status) => status.failure.clone(),
             Err(_) => None,
@@ -138,26 +152,6 @@ fn open_data_dir(config: &Config, server: u64) -> Result<DataDir, StorageError> 
     options.log_dir = Some(data.log_dir.clone());
     options.log.slow_flush = Duration::from_millis(data.slow_fsync_warning_ms);
     DataDir::open(&data.dir, &options)
-}
-
-/// After a start every session gets its full timeout.
-fn give_sessions_time(shared: &Shared) {
-    let now_ms = shared.clock.now_us() / 1000;
-    let replica = shared.replica.read();
-    let mut expiry = shared.expiry.lock();
-    for (session, record) in replica.sessions().iter() {
-        expiry.track(now_ms, session, record.timeout_ms);
-    }
-}
-
-/// Stamps batches: wall time that never goes back, and the settings that decide outcomes.
-fn seal(shared: Arc<Shared>) -> impl FnMut(u32, BytesMut) -> Bytes + Send + 'static {
-    let policy = policy(&shared.config);
-    let mut last_ms = shared.replica.read().last_time_ms();
-    move |count, buffer| {
-        last_ms = last_ms.max(shared.clock.wall_ms());
-        seal_batch(buffer, &EntryHeader { time_ms: last_ms, policy, count })
-    }
 }
 
 /// A number that tells this process from all others, from the randomness that the standard library

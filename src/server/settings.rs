@@ -20,6 +20,8 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         enforced_schemes: config.auth.enforced_schemes.clone(),
         policy: policy(config),
+        is_alone: config.ensemble.servers.len() <= 1,
+        linearizable_reads: config.features.linearizable_reads,
         reconfig_enabled: config.features.reconfig,
         eager_acl_check: config.features.eager_acl_check && !is_standalone(config),
         connect_weights: connect_weights(config),

@@ -1,12 +1,15 @@
 //! What all tasks of a server look at.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jute_proto::SessionId;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
+use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
@@ -14,10 +17,11 @@ use super::large_requests::LargeRequests;
 use super::settings::connection_throttle;
 use crate::config::Config;
 use crate::conn::{CloseReason, Propose, Refusal, Settings, Surroundings, View};
-use crate::consensus::{Consensus, ProposeError, Proposer, Role};
+use crate::consensus::{Consensus, EnsembleName, ProposeError, Proposer};
 use crate::replica::entry::push_command;
 use crate::replica::{Command, Replica};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
+use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
 
 /// How many bytes of commands may wait for the log before requests wait in front of the server;
@@ -26,6 +30,9 @@ const WAITING_BYTES_HIGH: usize = 16 << 20;
 
 /// How long they wait before they look again.
 const BYTES_STALL: Duration = Duration::from_millis(5);
+/// Ticks without contact after which clients are let go, where the configuration does not say.
+const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
+
 /// ZooKeeper's default of what `gtmk` answers.
 const TRACE_MASK_DEFAULT: i64 = 306;
 
@@ -46,6 +53,20 @@ pub struct Shared {
     pub clock: Clock,
     /// The deadlines of the sessions, kept by the leader.
     pub expiry: Mutex<Expiry>,
+    /// When each follower last reported, in milliseconds of the server's clock.
+    pub(super) reports: Mutex<BTreeMap<u64, u64>>,
+    /// The name of the ensemble.
+    pub(super) ensemble: EnsembleName,
+    pub(super) barriers: Barriers,
+    /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
+    /// `expiry`.
+    leading: AtomicU64,
+    serving: AtomicBool,
+    /// When there was contact to a majority last, in microseconds of the server's clock.
+    contact_us: AtomicU64,
+    /// The stamp of the last applied command, in milliseconds.
+    pub(super) last_time_ms: AtomicI64,
+    failure: watch::Sender<Option<String>>,
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
@@ -83,7 +104,6 @@ impl Shared {
             settings,
             throttle,
             large_requests: LargeRequests::new(&config.limits),
-            replica: RwLock::new(replica),
             clients: Clients::default(),
             stats: ServerStats::default(),
             clock,
@@ -91,6 +111,15 @@ impl Shared {
             digests: Mutex::default(),
             checkpoints: Mutex::default(),
             trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
+            reports: Mutex::default(),
+            ensemble: EnsembleName::default(),
+            barriers: Barriers::default(),
+            leading: AtomicU64::new(0),
+            serving: AtomicBool::new(false),
+            contact_us: AtomicU64::new(0),
+            last_time_ms: AtomicI64::new(replica.last_time_ms()),
+            failure: watch::Sender::new(None),
+            replica: RwLock::new(replica),
             session_ids,
             engine: OnceLock::new(),
             server,
@@ -109,13 +138,99 @@ impl Shared {
         self.engine.get().map(|engine| &engine.consensus)
     }
 
-    /// Whether clients are served: the server has started and has not stopped.
+    /// Whether clients are served: the server has the newest state, and contact to a majority.
     pub fn is_serving(&self) -> bool {
-        self.consensus().is_some_and(|consensus| match consensus.status().role {
-            Role::Leader => true,
-            Role::Follower | Role::Learner => consensus.status().leader.is_some(),
-            Role::Candidate | Role::Stopped => false,
-        })
+        self.serving.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_serving(&self, serving: bool) {
+        let was = self.serving.swap(serving, Ordering::AcqRel);
+        if serving && !was && !self.settings.is_alone {
+            tracing::info!("clients are served");
+        }
+    }
+
+    /// How long a server serves clients without contact to a majority (`syncLimit`).
+    pub fn contact_max(&self) -> Duration {
+        let ticks = match self.config.ensemble.sync_limit_ticks {
+            0 => SYNC_LIMIT_TICKS_DEFAULT,
+            ticks => ticks,
+        };
+        Duration::from_millis(u64::from(ticks) * u64::from(self.config.sessions.tick_time_ms))
+    }
+
+    /// Whether this server serves and had contact lately. Looks at the clock, as a process that was
+    /// stopped for a while does not know before.
+    pub fn may_answer(&self, now_us: u64) -> bool {
+        self.is_serving() && (self.settings.is_alone || self.has_contact(now_us))
+    }
+
+    fn has_contact(&self, now_us: u64) -> bool {
+        let contact_us = self.contact_us.load(Ordering::Relaxed);
+        Duration::from_micros(now_us.saturating_sub(contact_us)) <= self.contact_max()
+    }
+
+    /// The last contact to a majority was this long ago.
+    pub(super) fn had_contact(&self, age: Duration) {
+        let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.contact_us.store(self.clock.now_us().saturating_sub(age_us), Ordering::Relaxed);
+    }
+
+    /// The term in which this server has the duties of a leader, if it has them.
+    pub fn leading(&self) -> Option<u64> {
+        Some(self.leading.load(Ordering::Acquire)).filter(|term| *term != 0)
+    }
+
+    /// Takes up the duties of the leader of this term: every session gets its full timeout.
+    pub(super) fn begin_leading(&self, term: u64) {
+        let now_ms = self.clock.now_us() / 1000;
+        // Under this lock no session comes or goes.
+        let replica = self.replica.read();
+        let mut expiry = self.expiry.lock();
+        expiry.clear();
+        for (session, record) in replica.sessions().iter() {
+            expiry.track(now_ms, session, record.timeout_ms);
+        }
+        self.reports.lock().clear();
+        self.leading.store(term, Ordering::Release);
+    }
+
+    /// Another server decides from now on.
+    pub(super) fn end_leading(&self) {
+        let mut expiry = self.expiry.lock();
+        expiry.clear();
+        self.leading.store(0, Ordering::Release);
+    }
+
+    /// Takes the name of the ensemble from the replicated state.
+    pub(super) fn learn_name(&self, replica: &Replica) {
+        if let Some(name) = replica.ensemble() {
+            self.ensemble.set(ClusterId(name));
+        }
+    }
+
+    /// The stamp of the last applied command, in milliseconds.
+    pub(super) fn last_time_ms(&self) -> i64 {
+        self.last_time_ms.load(Ordering::Relaxed)
+    }
+
+    /// The server cannot go on: it serves nobody any more, and its process ends with this message.
+    pub(super) fn fail(&self, why: String) {
+        self.set_serving(false);
+        self.failure.send_if_modified(|failure| {
+            failure.is_none() && {
+                tracing::error!("{why}");
+                *failure = Some(why);
+                true
+            }
+        });
+    }
+
+    /// Waits until the server cannot go on; returns why.
+    pub(super) async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await;
+        failed.ok().and_then(|failure| failure.clone()).unwrap_or_default()
     }
 
     /// What connections always need to know.
@@ -183,13 +298,29 @@ impl Shared {
         limit.is_some_and(|limit_ms| waited_us > limit_ms.saturating_mul(1000))
     }
 
-    /// Proposes a command that no connection sent.
+    /// Proposes a command of a connection.
     ///
     /// # Errors
     /// [`Refusal`] where it cannot be written now.
-    pub(super) fn propose(&self, command: &Command<'_>) -> Result<(), Refusal> {
+    fn propose(&self, command: &Command<'_>) -> Result<(), Refusal> {
         let engine = self.engine.get().ok_or(Refusal::Unavailable)?;
-        engine.proposer.push(|buffer| push_command(buffer, command)).map_err(|error| match error {
+        let pushed = engine.proposer.push(|buffer| push_command(buffer, command));
+        pushed.map_err(|error| self.refused(&error))
+    }
+
+    /// Proposes a command that the leader gives on its own.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it cannot be written now, or where this server does not lead.
+    pub(super) fn propose_as_leader(&self, command: &Command<'_>) -> Result<(), Refusal> {
+        let engine = self.engine.get().ok_or(Refusal::Unavailable)?;
+        let term = self.leading().ok_or(Refusal::Unavailable)?;
+        let pushed = engine.proposer.push_as_leader(term, |buffer| push_command(buffer, command));
+        pushed.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &ProposeError) -> Refusal {
+        match error {
             ProposeError::DiskFull => {
                 self.stats.refused_disk_full.increment();
                 Refusal::DiskFull
@@ -197,7 +328,7 @@ impl Shared {
             ProposeError::NotLeader { .. } | ProposeError::Unavailable | ProposeError::Stopped => {
                 Refusal::Unavailable
             }
-        })
+        }
     }
 
     /// A connection is gone: its watches go, its session stays.
@@ -224,6 +355,10 @@ impl Shared {
 impl Propose for &Shared {
     fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal> {
         Shared::propose(self, command)
+    }
+
+    fn read_barrier(&mut self, conn: ConnId) -> u64 {
+        if self.settings.is_alone { 0 } else { self.barriers.want(conn.number) }
     }
 
     fn next_session_id(&mut self) -> SessionId {

@@ -44,6 +44,12 @@ impl Expiry {
         }
     }
 
+    /// The session gets one more tick: whether it is silent is not known yet.
+    pub fn postpone(&mut self, now_ms: u64, session: SessionId, timeout_ms: u32) {
+        let at_ms = self.round_up(now_ms);
+        self.move_to(session, Deadline { at_ms, timeout_ms });
+    }
+
     /// The session ended in another way.
     pub fn forget(&mut self, session: SessionId) {
         if let Some(old) = self.deadlines.remove(&session) {

@@ -35,11 +35,13 @@ pub enum CloseKind {
     Shed,
     /// The server stopped.
     ServerStops,
+    /// The server had no contact to a majority of its ensemble.
+    NotServing,
 }
 
 impl CloseKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SessionClosed,
         Self::SessionEnded,
         Self::SessionMoved,
@@ -56,6 +58,7 @@ impl CloseKind {
         Self::Disconnected,
         Self::Shed,
         Self::ServerStops,
+        Self::NotServing,
     ];
 
     /// The name of its metric, and what it says.
@@ -89,6 +92,10 @@ impl CloseKind {
             Self::Disconnected => ("connection_closed_disconnected", "the client went away"),
             Self::Shed => ("connection_closed_shed", "an operator shed the connection"),
             Self::ServerStops => ("connection_closed_server_stops", "the server stopped"),
+            Self::NotServing => (
+                "connection_closed_not_serving",
+                "the server had no contact to a majority of its ensemble",
+            ),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct ServerStats {
     pub sessions_resumed: Counter,
     /// Sessions that ended for silence.
     pub sessions_expired: Counter,
+    /// Times that the digest of the tree was another one than the leader's.
+    pub digest_mismatches: Counter,
     /// Frames over the limit, each of which ended its connection.
     pub requests_too_large: Counter,
     /// Replies over the limit that most clients have.
@@ -98,6 +100,7 @@ impl Default for ServerStats {
             sessionless_expired: Counter::default(),
             sessions_resumed: Counter::default(),
             sessions_expired: Counter::default(),
+            digest_mismatches: Counter::default(),
             requests_too_large: Counter::default(),
             replies_too_large: Counter::default(),
             auth_failures: Counter::default(),

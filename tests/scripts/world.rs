@@ -35,6 +35,10 @@ impl Propose for LogStub {
         }
     }
 
+    fn read_barrier(&mut self, _conn: ConnId) -> u64 {
+        0
+    }
+
     fn next_session_id(&mut self) -> SessionId {
         self.last_session += 1;
         SessionId(self.last_session)

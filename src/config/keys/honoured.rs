@@ -124,6 +124,22 @@ pub(super) static KEYS: &[Key] = &[
         put(&mut d.config.features.eager_acl_check, s.value.bool())
     }),
     set("reconfigEnabled", "false", |d, s| put(&mut d.config.features.reconfig, s.value.bool())),
+    set("linearizableReads", "false", |d, s| {
+        put(&mut d.config.features.linearizable_reads, s.value.bool())
+    }),
+    // The clocks of Raft, which ZooKeeper does not have.
+    set("raft.heartbeatMs", "40", |d, s| {
+        d.clocks_line = s.line;
+        put(&mut d.config.ensemble.heartbeat_ms, s.value.int(1..=10_000))
+    }),
+    set("raft.electionTimeoutMinMs", "90", |d, s| {
+        d.clocks_line = s.line;
+        put(&mut d.config.ensemble.election_min_ms, s.value.int(2..=60_000))
+    }),
+    set("raft.electionTimeoutMaxMs", "180", |d, s| {
+        d.clocks_line = s.line;
+        put(&mut d.config.ensemble.election_max_ms, s.value.int(3..=60_000))
+    }),
     set("readonlymode.enabled", "false", |d, s| {
         put(&mut d.config.features.read_only_mode, s.value.bool())
     }),

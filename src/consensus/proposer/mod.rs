@@ -23,6 +23,7 @@ mod host;
 mod lead;
 mod liaison;
 mod link;
+#[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod proposer;
 mod queue;
 mod task;

@@ -1,0 +1,125 @@
+//! Whether this server serves clients, and whether it has the duties of a leader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jute_proto::SessionId;
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+use crate::conn::CloseReason;
+use crate::consensus::{Consensus, Proposer, Role, Status};
+use crate::replica::{Command, Op, Origin};
+use crate::session::ConnId;
+
+/// How often to look for what no change of status tells: that contact was lost.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a read barrier may take before it is tried anew.
+const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Keeps an eye on the consensus until the server stops.
+pub(super) struct Presence {
+    shared: Arc<Shared>,
+    consensus: Consensus,
+    proposer: Proposer,
+    /// Clients are let go when there was no contact to a majority for this long (`syncLimit`).
+    contact_max: Duration,
+    /// What was last said of the leader.
+    said: Option<(u64, Option<u64>)>,
+}
+
+impl Presence {
+    pub(super) fn new(shared: Arc<Shared>, consensus: Consensus, proposer: Proposer) -> Self {
+        let contact_max = shared.contact_max();
+        Self { shared, consensus, proposer, contact_max, said: None }
+    }
+
+    /// Keeps the server's part up to date until it stops.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.consensus.watch_status();
+        loop {
+            let status = changes.borrow_and_update().clone();
+            if status.role == Role::Stopped {
+                self.shared.set_serving(false);
+                return;
+            }
+            tokio::select! {
+                () = self.look(&status) => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                changed = changes.changed() => if changed.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn look(&mut self, status: &Status) {
+        self.say(status);
+        if self.shared.leading().is_some_and(|term| !status.is_leader() || status.term != term) {
+            self.shared.end_leading();
+        }
+        let without_contact = self.proposer.without_contact();
+        self.shared.had_contact(without_contact);
+        if self.shared.is_serving() && without_contact > self.contact_max {
+            self.leave(&format!("no contact to a majority for {:?}", self.contact_max));
+        }
+        let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
+        if status.leader.is_none() || (self.shared.is_serving() && !begins_to_lead) {
+            return;
+        }
+        // What was acknowledged anywhere is here before any client sees this server.
+        let barrier = tokio::time::timeout(BARRIER_TIMEOUT, self.proposer.read_barrier()).await;
+        if !matches!(barrier, Ok(Ok(()))) {
+            return;
+        }
+        let now = self.consensus.status();
+        if begins_to_lead && now.is_leader() && now.term == status.term {
+            self.lead(status.term);
+        }
+        self.shared.set_serving(true);
+    }
+
+    /// Lets all clients go.
+    fn leave(&self, why: &str) {
+        self.shared.set_serving(false);
+        tracing::warn!("{why}: clients are let go until there is contact again");
+        for client in self.shared.clients.all() {
+            client.conn.lock().close(CloseReason::NotServing);
+            client.wake.notify_one();
+        }
+    }
+
+    fn lead(&self, term: u64) {
+        self.shared.begin_leading(term);
+        if self.shared.replica.read().ensemble().is_none() {
+            let command = Command {
+                origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
+                identities: &[],
+                op: Op::NameEnsemble { name: self.consensus.data_dir().identity().cluster.0 },
+            };
+            if let Err(refusal) = self.shared.propose_as_leader(&command) {
+                tracing::debug!(?refusal, "the ensemble is not named yet");
+            }
+        }
+    }
+
+    /// Says who leads, once for each change.
+    fn say(&mut self, status: &Status) {
+        let now = (status.term, status.leader);
+        if self.shared.settings.is_alone || self.said == Some(now) {
+            return;
+        }
+        self.said = Some(now);
+        let term = status.term;
+        match status.leader {
+            Some(leader) if leader == self.shared.server() => {
+                tracing::info!("this server leads, term {term}");
+            }
+            Some(leader) => tracing::info!("server {leader} leads, term {term}"),
+            None => tracing::info!("no server leads, term {term}"),
+        }
+    }
+}
