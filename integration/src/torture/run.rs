@@ -17,6 +17,9 @@ use crate::{Ensemble, EnsembleOptions, Kind, tree};
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);
 
+/// The anomalies of a round that are said at once; `round-N.txt` holds all.
+const ANOMALIES_SAID: usize = 10;
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -122,8 +125,10 @@ impl Run<'_> {
         {
             say(&format!("the history of round {number} cannot be written: {error}"));
         }
-        for anomaly in checked.anomalies {
-            say(&format!("round {number}: {anomaly}"));
+        for (count, anomaly) in checked.anomalies.into_iter().enumerate() {
+            if count < ANOMALIES_SAID {
+                say(&format!("round {number}: {anomaly}"));
+            }
             self.found(number, anomaly);
         }
         self.verdict.figures.take_over(&self.tally);
