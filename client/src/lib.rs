@@ -49,6 +49,7 @@ mod client;
 mod connector;
 mod error;
 mod path;
+pub mod recipes;
 mod session;
 mod transport;
 

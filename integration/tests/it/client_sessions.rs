@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use grovekeeper_client::{
-    AddWatchMode, Client, Error, ErrorCode, EventType, Fate, SavedSession, SessionState, Status,
-    WatchNotice,
+    AddWatchMode, Client, Error, ErrorCode, EventType, Fate, SessionState, Status, WatchNotice,
 };
-use integration::raw::{self, SessionKey};
-use integration::{RawClient, Server, eventually};
+use integration::Server;
 use tokio::sync::watch;
 
-use crate::client_world::{EPHEMERAL, PERSISTENT, on_each, on_each_server, run};
+use crate::client_world::{EPHEMERAL, PERSISTENT, end_session, on_each, on_each_server, run};
 
 async fn until(status: &mut watch::Receiver<Status>, wanted: impl Fn(&Status) -> bool) -> Status {
     *status.wait_for(wanted).await.expect("the client lives")
@@ -68,21 +66,6 @@ fn a_session_that_expires_is_followed_by_another() {
         assert_eq!(other.exists("/e").await.expect("asked"), None);
         let made = client.create("/e", b"", EPHEMERAL).await.expect("created");
         assert_eq!(made.stat.ephemeral_owner, after.session);
-    });
-}
-
-/// Closes a session behind the back of its client.
-fn end_session(hosts: &str, session: &SavedSession) {
-    let addr = hosts.parse().expect("an address");
-    let key = SessionKey { id: session.id, password: session.password.to_vec() };
-    // The client may take its session back before it is closed.
-    eventually("the session is over", || match RawClient::resume(addr, &key) {
-        Ok(thief) => {
-            let _ = thief.close();
-            None
-        }
-        Err(raw::Error::Code(ErrorCode::SessionExpired)) => Some(()),
-        Err(_) => None,
     });
 }
 

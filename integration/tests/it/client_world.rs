@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use grovekeeper_client::{Client, CreateMode};
-use integration::{Kind, Server, ServerOptions};
+use grovekeeper_client::{Client, CreateMode, ErrorCode, SavedSession};
+use integration::raw::{self, SessionKey};
+use integration::{Kind, RawClient, Server, ServerOptions, eventually};
 
 pub(crate) const PERSISTENT: CreateMode = CreateMode::Persistent;
 pub(crate) const EPHEMERAL: CreateMode = CreateMode::Ephemeral;
@@ -71,4 +72,32 @@ pub(crate) fn run(scenario: impl Future<Output = ()>) {
     runtime.block_on(async {
         tokio::time::timeout(PATIENCE, scenario).await.expect("the scenario ends in time");
     });
+}
+
+/// Closes a session behind the back of its client.
+pub(crate) fn end_session(hosts: &str, session: &SavedSession) {
+    let addr = hosts.parse().expect("an address");
+    let key = SessionKey { id: session.id, password: session.password.to_vec() };
+    // The client may take its session back before it is closed.
+    eventually("the session is over", || match RawClient::resume(addr, &key) {
+        Ok(thief) => {
+            let _ = thief.close();
+            None
+        }
+        Err(raw::Error::Code(ErrorCode::SessionExpired)) => Some(()),
+        Err(_) => None,
+    });
+}
+
+/// Waits until a znode has `count` children; one that is missing has none.
+pub(crate) async fn in_line(zk: &Client, path: &str, count: usize) {
+    loop {
+        let (_, created) = zk.exists_and_watch(path).await.expect("watched");
+        match zk.list_and_watch(path).await {
+            Ok((children, _, _)) if children.len() == count => return,
+            Ok((_, _, change)) => drop(change.await.expect("told")),
+            Err(_) if count == 0 => return,
+            Err(_) => drop(created.await.expect("told")),
+        }
+    }
 }

@@ -5,6 +5,8 @@ mod bad_input;
 mod bench;
 mod chance;
 mod client_basics;
+mod client_locks;
+mod client_recipes;
 mod client_sessions;
 mod client_world;
 mod config_effects;

@@ -1,0 +1,111 @@
+//! The children of a znode and what they hold, each time that they change.
+
+use bytes::Bytes;
+use jute_proto::Stat;
+
+use crate::client::{Client, Watch};
+use crate::error::Error;
+
+use super::steady::{Tenure, child, is_missing};
+
+/// A child of a znode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its name, without the path of its parent.
+    pub name: String,
+    /// What it holds.
+    pub data: Bytes,
+    /// Its metadata.
+    pub stat: Stat,
+}
+
+/// The children of a znode, by name. A znode that is missing has none.
+pub(super) async fn entries(tenure: &Tenure, path: &str) -> Result<Vec<Entry>, Error> {
+    match tenure.again(|| tenure.client().list(path)).await {
+        Ok((names, _)) => read(tenure, path, names).await,
+        Err(error) if is_missing(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads children; those that have gone in the meantime are left out.
+async fn read(tenure: &Tenure, path: &str, mut names: Vec<String>) -> Result<Vec<Entry>, Error> {
+    names.sort_unstable();
+    let client = tenure.client();
+    let calls: Vec<_> = names.iter().map(|name| client.get(&child(path, name))).collect();
+    let mut entries = Vec::with_capacity(names.len());
+    for (name, call) in names.into_iter().zip(calls) {
+        let outcome = match call.await {
+            Err(error) if error.is_interruption() => {
+                tenure.again(|| client.get(&child(path, &name))).await
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Ok((data, stat)) => entries.push(Entry { name, data, stat }),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(entries)
+}
+
+/// The children of a znode, each time that one comes or goes.
+///
+/// **When the connection is lost** it goes on with the next one, and **when the session is lost**
+/// with the next session: whatever the children are then is what it tells.
+#[derive(Debug)]
+pub struct ChildrenStream {
+    client: Client,
+    path: String,
+    change: Option<Watch>,
+}
+
+impl ChildrenStream {
+    pub(super) fn new(client: &Client, path: &str) -> Self {
+        Self { client: client.clone(), path: path.to_owned(), change: None }
+    }
+
+    /// The children at first, then those after each change. Changes that follow each other quickly
+    /// are told as one. A change of what a child holds is seen with the next child that comes or
+    /// goes.
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses, and the end of the client.
+    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+        loop {
+            let tenure = Tenure::of(&self.client);
+            match self.look(&tenure).await {
+                Err(Error::SessionLost { .. }) if !tenure.is_over() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn look(&mut self, tenure: &Tenure) -> Result<Vec<Entry>, Error> {
+        if let Some(change) = &mut self.change {
+            let told = change.await;
+            self.change = None;
+            told?;
+        }
+        let (client, path) = (&self.client, &self.path);
+        loop {
+            match tenure.again(|| client.list_and_watch(path)).await {
+                Ok((names, _, change)) => {
+                    self.change = Some(change);
+                    return read(tenure, path, names).await;
+                }
+                Err(error) if is_missing(&error) => {
+                    let (stat, change) = tenure.again(|| client.exists_and_watch(path)).await?;
+                    if stat.is_none() {
+                        self.change = Some(change);
+                        return Ok(Vec::new());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

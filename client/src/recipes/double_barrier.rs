@@ -1,0 +1,110 @@
+//! Beginning together and ending together.
+
+use crate::CreateMode;
+use crate::client::Client;
+use crate::error::Error;
+use crate::session::WatchedEvent;
+
+use super::steady::{Tenure, child, is_present, unique_id};
+use super::ticket::Ticket;
+
+/// The znode that says that enough have come, as Curator calls it.
+const READY: &str = "ready";
+
+/// A barrier that lets its members begin when so many have come, and end when all are done. It uses
+/// the znodes of Curator's `DistributedDoubleBarrier`.
+///
+/// **When the connection is lost** members stay inside for as long as their sessions live. **When a
+/// session is lost** its member counts as gone: the others do not wait for it, and its own calls fail
+/// with [`Error::SessionLost`].
+///
+/// A barrier is for one round: who comes while others are still leaving is let in at once. Use
+/// another path for the next round.
+///
+/// ```no_run
+/// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
+/// use grovekeeper_client::recipes::DoubleBarrier;
+///
+/// let inside = DoubleBarrier::new(&client, "/barriers/step-1", 5).enter().await?;
+/// // … five of us compute …
+/// inside.leave().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct DoubleBarrier {
+    client: Client,
+    path: String,
+    members: usize,
+}
+
+impl DoubleBarrier {
+    /// The barrier at the znode `path` for so many members; all must name the same number.
+    #[must_use]
+    pub fn new(client: &Client, path: &str, members: usize) -> Self {
+        Self { client: client.clone(), path: path.to_owned(), members }
+    }
+
+    /// Comes in, and returns when enough have come. Dropping the future goes out again.
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses; [`Error::SessionLost`].
+    pub async fn enter(&self) -> Result<Inside, Error> {
+        let ready = child(&self.path, READY);
+        let ticket =
+            Ticket::take(&self.client, &self.path, format!("{}-", unique_id()), b"").await?;
+        let tenure = ticket.tenure().clone();
+        let (stat, change) = tenure.again(|| self.client.exists_and_watch(&ready)).await?;
+        if stat.is_none() {
+            if self.members_inside(&tenure).await?.len() >= self.members {
+                let create = || self.client.create(&ready, b"", CreateMode::Persistent);
+                match tenure.again(create).await {
+                    Err(error) if is_present(&error) => {}
+                    outcome => drop(outcome?),
+                }
+            } else {
+                let _: WatchedEvent = change.await?;
+            }
+        }
+        Ok(Inside { barrier: self.clone(), ticket })
+    }
+
+    async fn members_inside(&self, tenure: &Tenure) -> Result<Vec<String>, Error> {
+        let (mut names, _) = tenure.again(|| self.client.list(&self.path)).await?;
+        names.retain(|name| name != READY);
+        Ok(names)
+    }
+}
+
+/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the others.
+#[derive(Debug)]
+#[must_use = "a member goes out when it is dropped"]
+pub struct Inside {
+    barrier: DoubleBarrier,
+    ticket: Ticket,
+}
+
+impl Inside {
+    /// Is done, and returns when all are.
+    ///
+    /// # Errors
+    ///
+    /// As [`DoubleBarrier::enter`].
+    pub async fn leave(self) -> Result<(), Error> {
+        let Self { barrier, ticket } = self;
+        let tenure = ticket.tenure().clone();
+        ticket.give_back().await?;
+        loop {
+            let client = &barrier.client;
+            let (names, _, change) = tenure.again(|| client.list_and_watch(&barrier.path)).await?;
+            if !names.iter().any(|name| name == READY) {
+                return Ok(());
+            }
+            if names.len() == 1 {
+                // The last ones out tell the others.
+                return tenure.remove(&child(&barrier.path, READY)).await;
+            }
+            let _: WatchedEvent = change.await?;
+        }
+    }
+}

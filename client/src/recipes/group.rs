@@ -1,0 +1,64 @@
+//! Who is there.
+
+use bytes::Bytes;
+
+use crate::client::Client;
+use crate::error::Error;
+
+use super::children::{ChildrenStream, Entry, entries};
+use super::persistent_node::PersistentNode;
+use super::steady::{Tenure, child};
+
+/// A group of processes, each of which is a child of one znode while it lives.
+///
+/// The znodes are those of Curator's `GroupMember`. A member promises what [`PersistentNode`]
+/// promises: it is missing from the group between the loss of its session and the next one.
+///
+/// ```no_run
+/// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
+/// use grovekeeper_client::recipes::Group;
+///
+/// let group = Group::new(&client, "/workers");
+/// let me = group.join("worker-7", "10.0.0.7");
+/// me.ready().await?;
+/// let mut changes = group.watch();
+/// loop {
+///     let members = changes.next().await?;
+///     println!("{} members", members.len());
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Group {
+    client: Client,
+    path: String,
+}
+
+impl Group {
+    /// The group at the znode `path`, which is made where it is missing.
+    #[must_use]
+    pub fn new(client: &Client, path: &str) -> Self {
+        Self { client: client.clone(), path: path.to_owned() }
+    }
+
+    /// Joins under a name that no other member has; dropping the result leaves the group.
+    #[must_use]
+    pub fn join(&self, name: &str, data: impl Into<Bytes>) -> PersistentNode {
+        PersistentNode::start(&self.client, &child(&self.path, name), data)
+    }
+
+    /// The present members, by name.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub async fn members(&self) -> Result<Vec<Entry>, Error> {
+        entries(&Tenure::of(&self.client), &self.path).await
+    }
+
+    /// The members, present and after each coming and going.
+    #[must_use]
+    pub fn watch(&self) -> ChildrenStream {
+        ChildrenStream::new(&self.client, &self.path)
+    }
+}

@@ -1,0 +1,58 @@
+//! Ready-made coordination, built on the [`Client`](crate::Client) alone.
+//!
+//! | what | where |
+//! |---|---|
+//! | one at a time | [`Lock`], [`ReadWriteLock`], [`Semaphore`] |
+//! | one of many does it | [`Election`] |
+//! | who is there | [`PersistentNode`], [`Group`], [`ServiceRegistry`] |
+//! | all at once | [`Barrier`], [`DoubleBarrier`] |
+//! | shared values | [`Counter`], [`Queue`], [`TreeCache`] |
+//!
+//! What they have in common:
+//!
+//! * **A lost connection is waited out** as long as the session may live. What belongs to the
+//!   session (a place in a queue of lock contenders, an ephemeral znode) is kept over reconnects.
+//! * **A guard is only as good as its session.** While [`SessionState::Suspended`] others may be
+//!   about to take over: pause what must not be done twice. When the session is lost, what the guard
+//!   stood for is gone; guards say so ([`LockGuard::is_held`], [`LockGuard::lost`]), and numbers that
+//!   only grow ([`LockGuard::fencing`]) let a resource refuse those who have not noticed.
+//! * **Dropping is safe at any point.** A future dropped half-way, a guard dropped without being
+//!   released: their znodes are deleted in the background, for which the tokio runtime must live.
+//! * **Other languages take part.** Names of znodes follow Curator or kazoo where these have a
+//!   convention.
+//!
+//! [`SessionState::Suspended`]: crate::SessionState::Suspended
+
+mod barrier;
+mod children;
+mod counter;
+mod double_barrier;
+mod election;
+mod group;
+mod lock;
+mod lock_name;
+mod persistent_node;
+mod queue;
+mod read_write_lock;
+mod semaphore;
+mod service;
+mod steady;
+mod subtree;
+mod ticket;
+mod tree_cache;
+mod tree_cache_task;
+
+pub use barrier::Barrier;
+pub use children::{ChildrenStream, Entry};
+pub use counter::Counter;
+pub use double_barrier::{DoubleBarrier, Inside};
+pub use election::{Election, Leader, LeaderStream};
+pub use group::Group;
+pub use lock::{Lock, LockGuard};
+pub use lock_name::LockStyle;
+pub use persistent_node::PersistentNode;
+pub use queue::Queue;
+pub use read_write_lock::ReadWriteLock;
+pub use semaphore::{Permit, Semaphore};
+pub use service::ServiceRegistry;
+pub use tree_cache::{CacheEvent, CacheEvents, TreeCache};

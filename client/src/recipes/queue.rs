@@ -1,0 +1,140 @@
+//! First in, first out.
+
+use bytes::Bytes;
+
+use crate::CreateMode;
+use crate::client::Client;
+use crate::error::Error;
+use crate::session::WatchedEvent;
+
+use super::steady::{Tenure, child, is_missing};
+
+/// What the names of entries begin with, as in ZooKeeper's own recipe.
+const PREFIX: &str = "qn-";
+
+/// A queue of small entries: persistent znodes, numbered by the server.
+///
+/// An entry is taken by deleting it, so each goes to at most one taker. **When the connection is
+/// lost** in that very moment [`take`](Self::take) fails with an error whose
+/// [`fate`](Error::fate) is unknown: the entry may be gone without having been returned. Where that
+/// must not happen, keep entries elsewhere and remove them when the work is done.
+///
+/// ```no_run
+/// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
+/// use grovekeeper_client::recipes::Queue;
+///
+/// let queue = Queue::new(&client, "/queues/mail");
+/// queue.put(b"to: ann").await?;
+/// assert_eq!(&queue.take().await?[..], b"to: ann");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Queue {
+    client: Client,
+    path: String,
+}
+
+impl Queue {
+    /// The queue whose entries are children of the znode `path`.
+    #[must_use]
+    pub fn new(client: &Client, path: &str) -> Self {
+        Self { client: client.clone(), path: path.to_owned() }
+    }
+
+    /// Adds an entry at the end.
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses; an interruption, see [`Error::fate`].
+    pub async fn put(&self, data: &[u8]) -> Result<(), Error> {
+        let path = child(&self.path, PREFIX);
+        loop {
+            match self.client.create(&path, data, CreateMode::PersistentSequential).await {
+                Err(error) if is_missing(&error) => self.client.create_all(&self.path).await?,
+                outcome => return outcome.map(drop),
+            }
+        }
+    }
+
+    /// Takes the first entry, waiting until there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put); [`Error::SessionLost`] while waiting.
+    pub async fn take(&self) -> Result<Bytes, Error> {
+        let tenure = Tenure::of(&self.client);
+        loop {
+            let (names, change) =
+                match tenure.again(|| self.client.list_and_watch(&self.path)).await {
+                    Ok((names, _, change)) => (names, change),
+                    Err(error) if is_missing(&error) => {
+                        self.client.create_all(&self.path).await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+            if let Some(data) = self.take_first(&tenure, names).await? {
+                return Ok(data);
+            }
+            let _: WatchedEvent = change.await?;
+        }
+    }
+
+    /// Takes the first entry, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub async fn try_take(&self) -> Result<Option<Bytes>, Error> {
+        let tenure = Tenure::of(&self.client);
+        match tenure.again(|| self.client.list(&self.path)).await {
+            Ok((names, _)) => self.take_first(&tenure, names).await,
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub async fn len(&self) -> Result<usize, Error> {
+        let tenure = Tenure::of(&self.client);
+        let stat = tenure.again(|| self.client.exists(&self.path)).await?;
+        Ok(stat.map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or_default()))
+    }
+
+    /// Whether there are no entries.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        self.len().await.map(|len| len == 0)
+    }
+
+    async fn take_first(
+        &self,
+        tenure: &Tenure,
+        mut names: Vec<String>,
+    ) -> Result<Option<Bytes>, Error> {
+        names.retain(|name| name.starts_with(PREFIX));
+        names.sort_unstable();
+        for name in names {
+            let path = child(&self.path, &name);
+            let data = match tenure.again(|| self.client.get(&path)).await {
+                Ok((data, _)) => data,
+                Err(error) if is_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            match self.client.delete(&path, None).await {
+                Ok(()) => return Ok(Some(data)),
+                // Somebody else was faster.
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}

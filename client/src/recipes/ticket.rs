@@ -1,0 +1,140 @@
+//! A place in a queue: an ephemeral sequential znode that is never left behind.
+
+use crate::client::Created;
+use crate::error::{Error, Fate};
+use crate::{Client, CreateMode, Zxid};
+
+use super::steady::{Tenure, child, in_background, is_missing};
+
+/// A znode of the session's own, with a number.
+///
+/// Its name begins with something unique, so that it is found again when the answer to its creation
+/// was lost. Dropping it deletes it in the background.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    tenure: Tenure,
+    dir: String,
+    prefix: String,
+    /// Its name and the transaction that created it, once known.
+    made: Option<(String, Zxid)>,
+    /// Whether it still has to be deleted.
+    due: bool,
+}
+
+impl Ticket {
+    /// Takes a number in `dir`, which is made where it is missing. `prefix` is unique.
+    pub(super) async fn take(
+        client: &Client,
+        dir: &str,
+        prefix: String,
+        data: &[u8],
+    ) -> Result<Self, Error> {
+        let tenure = Tenure::of(client);
+        // From here on dropping the future has something to clean up.
+        let mut ticket = Self { tenure, dir: dir.to_owned(), prefix, made: None, due: true };
+        let path = child(dir, &ticket.prefix);
+        loop {
+            match client.create(&path, data, CreateMode::EphemeralSequential).await {
+                Ok(Created { path, stat, .. }) => {
+                    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+                    ticket.made = Some((name, stat.czxid));
+                    return Ok(ticket);
+                }
+                Err(error) if is_missing(&error) => client.create_all(dir).await?,
+                Err(error) if error.is_interruption() => {
+                    ticket.tenure.reconnected().await?;
+                    if error.fate() == Fate::Unknown && ticket.find().await? {
+                        return Ok(ticket);
+                    }
+                }
+                Err(error) => {
+                    ticket.due = error.fate() != Fate::NotApplied;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Looks whether the znode was made.
+    async fn find(&mut self) -> Result<bool, Error> {
+        let client = self.tenure.client().clone();
+        for name in names(&self.tenure, &self.dir, &self.prefix).await? {
+            let path = child(&self.dir, &name);
+            if let Some(stat) = self.tenure.again(|| client.exists(&path)).await? {
+                self.made = Some((name, stat.czxid));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    /// The name of the znode, without its folder.
+    pub(super) fn name(&self) -> &str {
+        self.made.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default()
+    }
+
+    /// The transaction that created the znode.
+    pub(super) fn czxid(&self) -> Zxid {
+        self.made.as_ref().map_or(Zxid(0), |(_, czxid)| *czxid)
+    }
+
+    /// Deletes the znode, and returns when it is gone.
+    pub(super) async fn give_back(mut self) -> Result<(), Error> {
+        let path = child(&self.dir, self.name());
+        let outcome = self.tenure.remove(&path).await;
+        // With its session the znode has gone too.
+        self.due = false;
+        match outcome {
+            Err(Error::SessionLost { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.due {
+            return;
+        }
+        let (tenure, dir, prefix) =
+            (self.tenure.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
+        let made = self.made.take();
+        in_background(async move {
+            // An error means that the session is over, and the znode with it.
+            drop(clean_up(&tenure, &dir, &prefix, made).await);
+        });
+    }
+}
+
+async fn clean_up(
+    tenure: &Tenure,
+    dir: &str,
+    prefix: &str,
+    made: Option<(String, Zxid)>,
+) -> Result<(), Error> {
+    let names = match made {
+        Some((name, _)) => vec![name],
+        // The request to create it may be under way: this one is answered behind it.
+        None => names(tenure, dir, prefix).await?,
+    };
+    for name in names {
+        tenure.remove(&child(dir, &name)).await?;
+    }
+    Ok(())
+}
+
+/// The children of `dir` whose names begin with `prefix`.
+async fn names(tenure: &Tenure, dir: &str, prefix: &str) -> Result<Vec<String>, Error> {
+    match tenure.again(|| tenure.client().list(dir)).await {
+        Ok((mut names, _)) => {
+            names.retain(|name| name.starts_with(prefix));
+            Ok(names)
+        }
+        Err(error) if is_missing(&error) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

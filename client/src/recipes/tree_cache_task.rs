@@ -1,0 +1,167 @@
+//! The task that keeps a mirror up to date.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use jute_proto::{AddWatchMode, EventType, Stat};
+use parking_lot::RwLock;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::client::{Client, WatchNotice, WatchStream};
+use crate::error::{Error, Fate};
+
+use super::steady::Tenure;
+use super::subtree::{Nodes, ask, subtree};
+use super::tree_cache::CacheEvent;
+
+/// How many changes are dealt with together.
+const BATCH: usize = 256;
+
+/// How far a mirror is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Loading,
+    Ready,
+    Failed(Error),
+}
+
+pub(super) struct Mirror {
+    client: Client,
+    root: String,
+    nodes: Arc<RwLock<Nodes>>,
+    state: watch::Sender<State>,
+    events: broadcast::Sender<CacheEvent>,
+}
+
+impl Mirror {
+    pub(super) fn new(
+        client: Client,
+        root: String,
+        nodes: Arc<RwLock<Nodes>>,
+        state: watch::Sender<State>,
+        events: broadcast::Sender<CacheEvent>,
+    ) -> Self {
+        Self { client, root, nodes, state, events }
+    }
+
+    pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            let tenure = Tenure::of(&self.client);
+            let outcome = tokio::select! {
+                // The sender is only ever dropped.
+                _ = &mut stopped => return,
+                outcome = self.follow(&tenure) => outcome,
+            };
+            let fate = Fate::NotApplied;
+            let error = outcome.err().unwrap_or(Error::SessionLost { fate });
+            if !matches!(error, Error::SessionLost { .. }) || tenure.is_over() {
+                self.state.send_replace(State::Failed(error));
+                return;
+            }
+        }
+    }
+
+    /// Mirrors for as long as one session lasts.
+    async fn follow(&self, tenure: &Tenure) -> Result<(), Error> {
+        let watch = || self.client.watch(&self.root, AddWatchMode::PersistentRecursive);
+        // The watch comes first, so that nothing happens unseen.
+        let mut changes = tenure.again(watch).await?;
+        self.compare(tenure).await?;
+        while let Some(batch) = batch(&mut changes).await {
+            match batch {
+                Batch::Gap => self.compare(tenure).await?,
+                Batch::Changes(changes) => self.catch_up(tenure, changes).await?,
+            }
+        }
+        // The stream ends with the session.
+        tenure.reconnected().await
+    }
+
+    /// Compares everything with the server.
+    async fn compare(&self, tenure: &Tenure) -> Result<(), Error> {
+        let mut fresh = subtree(tenure, &self.root).await?;
+        let gone: Vec<String> = {
+            let nodes = self.nodes.read();
+            nodes.keys().rev().filter(|path| !fresh.contains_key(*path)).cloned().collect()
+        };
+        for path in gone {
+            self.remove(&path);
+        }
+        while let Some((path, (data, stat))) = fresh.pop_first() {
+            self.put(path, data, stat);
+        }
+        self.tell(CacheEvent::Synchronised);
+        self.state.send_replace(State::Ready);
+        Ok(())
+    }
+
+    /// Reads what has changed.
+    async fn catch_up(
+        &self,
+        tenure: &Tenure,
+        changes: BTreeMap<String, EventType>,
+    ) -> Result<(), Error> {
+        let (gone, changed): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|(_, kind)| *kind == EventType::NodeDeleted);
+        for (path, _) in gone.into_iter().rev() {
+            self.remove(&path);
+        }
+        let paths: Vec<String> = changed.into_iter().map(|(path, _)| path).collect();
+        let read = ask(tenure, &paths, |path| self.client.get(path)).await?;
+        for (path, found) in paths.into_iter().zip(read) {
+            match found {
+                Some((data, stat)) => self.put(path, data, stat),
+                None => self.remove(&path),
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, path: String, data: Bytes, stat: Stat) {
+        let before = self.nodes.write().insert(path.clone(), (data.clone(), stat));
+        match before {
+            None => self.tell(CacheEvent::Added { path, data, stat }),
+            Some((_, old)) if old.czxid != stat.czxid || old.mzxid != stat.mzxid => {
+                self.tell(CacheEvent::Changed { path, data, stat });
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn remove(&self, path: &str) {
+        let before = self.nodes.write().remove(path);
+        if let Some((data, stat)) = before {
+            self.tell(CacheEvent::Removed { path: path.to_owned(), data, stat });
+        }
+    }
+
+    fn tell(&self, event: CacheEvent) {
+        // Without listeners there is nobody to tell.
+        drop(self.events.send(event));
+    }
+}
+
+/// What happened since the last look.
+enum Batch {
+    Gap,
+    /// The last change of each path.
+    Changes(BTreeMap<String, EventType>),
+}
+
+/// The next notice of a stream and all that are there already; `None` at its end.
+async fn batch(stream: &mut WatchStream) -> Option<Batch> {
+    let mut next = Some(stream.next().await?);
+    let mut changes = BTreeMap::new();
+    while let Some(notice) = next {
+        match notice {
+            // Everything is compared then, these changes too.
+            WatchNotice::Gap => return Some(Batch::Gap),
+            WatchNotice::Event(event) => changes.insert(event.path, event.kind),
+        };
+        let more = changes.len() < BATCH;
+        next = if more { stream.next().now_or_never().flatten() } else { None };
+    }
+    Some(Batch::Changes(changes))
+}
