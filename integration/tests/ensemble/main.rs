@@ -1,3 +1,12 @@
 //! Several servers as one, and what is done to them: one module a promise.
+//!
+//! Most tests hold for any ensemble: `GROVEKEEPER_TEST_SERVER=zookeeper` shows that they are right.
 
+mod catching_up;
+mod forming;
+mod leader_loss;
+mod partitions;
+mod patience;
 mod proxy;
+mod torture;
+mod visibility;
