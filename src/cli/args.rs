@@ -26,6 +26,11 @@ pub(super) enum Command {
     /// Without a configuration file it listens on 127.0.0.1:2181 and keeps its data in
     /// ./grovekeeper-data.
     Serve(ServeArgs),
+    /// Run a whole ensemble on this machine, for trying it out
+    ///
+    /// Each server is a process of its own, on 127.0.0.1. Ctrl-C stops all; what they hold is there
+    /// again the next time.
+    DevCluster(DevClusterArgs),
     /// Measure a ZooKeeper-compatible server
     ///
     /// Runs each workload in turn: first a warm-up, then the measurement. Every reply is checked.
@@ -49,6 +54,19 @@ pub(super) struct ServeArgs {
     /// Where to serve the administration commands, instead of what the file says
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(super) admin_addr: Option<SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DevClusterArgs {
+    /// How many servers
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(super) servers: u8,
+    /// Where to keep the data, the configuration and the log of each server
+    #[arg(short, long, value_name = "DIR", default_value = "grovekeeper-dev")]
+    pub(super) data_dir: PathBuf,
+    /// Where the first server listens for clients; the others follow
+    #[arg(long, value_name = "PORT", default_value_t = 2181, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) client_port: u16,
 }
 
 impl ServeArgs {

@@ -8,7 +8,7 @@ use clap::Parser;
 use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{complain, say};
-use super::{bench, log, serve};
+use super::{bench, dev_cluster, log, serve};
 
 /// Runs the command that `args` (the program's name first) ask for and returns the exit code:
 /// 0 for success, 1 for a failure, 2 for input that cannot be used.
@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     log::init(cli.log.as_deref())?;
     match &cli.command {
         Command::Serve(args) => runtime()?.block_on(serve::serve(args)),
+        Command::DevCluster(args) => runtime()?.block_on(dev_cluster::dev_cluster(args)),
         Command::Bench(args) => bench::bench(args),
         Command::Version => {
             say(format_args!("grovekeeper {}", env!("CARGO_PKG_VERSION")));

@@ -13,6 +13,7 @@ mod config_effects;
 mod config_file;
 mod crash;
 mod data_dir;
+mod dev_cluster;
 mod disk_full;
 mod four_letter_words;
 mod limits;
