@@ -278,6 +278,9 @@ fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
         enable_pre_vote: Some(true),
         // A restarted leader might have missed a newer one: it must be elected again.
         enable_leader_restore: Some(false),
+        // A server that lost its disk begins anew under its id, and votes only when it has caught up
+        // (`Formation`): the leader goes back with it instead of taking that for a broken promise.
+        allow_log_reversion: Some(true),
         ..Config::default()
     };
     raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))

@@ -46,3 +46,18 @@ fn write_many(writer: &mut RawClient, prefix: &str) {
         writer.receive(xid).and_then(|reply| reply.ok()).expect("created");
     }
 }
+#[test]
+fn a_server_that_lost_its_disk_catches_up() {
+    // A follower's data is gone: it is given everything again, while the others serve.
+    let mut ensemble = three().set("snapCount", SNAP_COUNT).start();
+    let leader = ensemble.wait_for_leader();
+    let lost = follower(&ensemble, leader);
+    let mut writer = client(ensemble.addr(leader));
+    writer.create("/many", b"", 0).expect("created");
+    write_many(&mut writer, "a");
+    ensemble.wipe(lost);
+    write_many(&mut writer, "b");
+    ensemble.start(lost);
+    ensemble.wait_until_all_serve();
+    assert_eq!(agreed(&ensemble, "/many").len(), 1 + 2 * MISSED);
+}
