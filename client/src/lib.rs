@@ -40,6 +40,11 @@
 //! [`Error::SessionLost`]; the client begins a new one, and [`Status::generation`] grows, unless
 //! [`Connector::single_session`] was asked for.
 //!
+//! # On top
+//!
+//! [`recipes`] has locks, elections, groups and more; [`store`] a simple interface of keys, values
+//! and leases.
+//!
 //! # Servers
 //!
 //! Apache ZooKeeper 3.5 and newer, and Grovekeeper. What a server is too old for fails with
@@ -51,6 +56,7 @@ mod error;
 mod path;
 pub mod recipes;
 mod session;
+pub mod store;
 mod transport;
 
 pub use bytes::Bytes;

@@ -24,6 +24,11 @@ impl Tenure {
         &self.client
     }
 
+    /// Whether it is the session that the client counts as `generation`.
+    pub(crate) fn is_of(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// Whether the session is known to live at this moment.
     pub(crate) fn is_sure(&self) -> bool {
         let status = *self.client.status().borrow();

@@ -235,6 +235,7 @@ fn a_tree_cache_follows_its_tree_through_crashes_and_lost_sessions() {
     });
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "other events do not matter here")]
 async fn until_told(
     events: &mut grovekeeper_client::recipes::CacheEvents,
     kind: EventType,

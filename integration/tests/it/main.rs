@@ -8,6 +8,7 @@ mod client_basics;
 mod client_locks;
 mod client_recipes;
 mod client_sessions;
+mod client_store;
 mod client_world;
 mod config_effects;
 mod config_file;

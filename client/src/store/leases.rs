@@ -1,0 +1,121 @@
+//! Leases that have to be refreshed.
+//!
+//! The servers end an ephemeral znode with its session; that it also ends when it is not refreshed
+//! is this program's doing: a task for each lease deletes the znode when its time is over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::path::parent;
+use crate::recipes::steady::{Tenure, is_missing, is_present};
+use crate::{CreateMode, ErrorCode};
+
+/// The leases of a store, by path.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    table: Arc<Mutex<BTreeMap<String, Lease>>>,
+    /// Dropped with the store, which the tasks notice.
+    alive: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    tenure: Tenure,
+    ttl: Duration,
+    ends: Instant,
+}
+
+type Table = Arc<Mutex<BTreeMap<String, Lease>>>;
+
+impl Leases {
+    pub(super) async fn register(
+        &self,
+        client: &Client,
+        path: &str,
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        let tenure = Tenure::of(client);
+        create(&tenure, path).await?;
+        let lease = Lease { tenure: tenure.clone(), ttl, ends: Instant::now() + ttl };
+        self.table.lock().insert(path.to_owned(), lease);
+        let table = Arc::clone(&self.table);
+        tokio::spawn(expire(table, tenure, path.to_owned(), self.alive.subscribe()));
+        Ok(())
+    }
+
+    pub(super) fn refresh(&self, client: &Client, path: &str) -> Result<(), Error> {
+        let now = Instant::now();
+        let session = client.status().borrow().generation;
+        let mut table = self.table.lock();
+        match table.get_mut(path) {
+            Some(lease) if lease.ends > now && lease.tenure.is_of(session) => {
+                lease.ends = now + lease.ttl;
+                Ok(())
+            }
+            Some(_) | None => Err(Error::Server(ErrorCode::NoNode)),
+        }
+    }
+
+    pub(super) async fn release(&self, client: &Client, path: &str) -> Result<(), Error> {
+        let lease = self.table.lock().remove(path);
+        match lease {
+            Some(lease) if lease.tenure.is_of(client.status().borrow().generation) => {
+                lease.tenure.remove(path).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+async fn create(tenure: &Tenure, path: &str) -> Result<(), Error> {
+    let client = tenure.client();
+    loop {
+        match tenure.again(|| client.create(path, b"", CreateMode::Ephemeral)).await {
+            Ok(_) => return Ok(()),
+            Err(error) if is_missing(&error) => {
+                client.create_all(parent(path).unwrap_or("/")).await?;
+            }
+            Err(error) if is_present(&error) => {
+                // Perhaps by this session itself: then it is registered anew.
+                let stat = tenure.again(|| client.exists(path)).await?;
+                let session = client.status().borrow().session;
+                match stat {
+                    Some(stat) if stat.ephemeral_owner == session => return Ok(()),
+                    Some(_) => return Err(error),
+                    None => {}
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends a lease that was not refreshed.
+async fn expire(table: Table, tenure: Tenure, path: String, mut alive: watch::Receiver<()>) {
+    loop {
+        let Some(ends) = table.lock().get(&path).map(|lease| lease.ends) else { return };
+        tokio::select! {
+            () = sleep_until(ends) => {}
+            // Nothing is ever sent: the store is gone.
+            _ = alive.changed() => break,
+            () = tenure.ended() => {
+                table.lock().remove(&path);
+                return;
+            }
+        }
+        let mut table = table.lock();
+        if table.get(&path).is_some_and(|lease| lease.ends <= Instant::now()) {
+            table.remove(&path);
+            break;
+        }
+    }
+    // An error means that the session is over, and the lease with it.
+    drop(tenure.remove(&path).await);
+}
