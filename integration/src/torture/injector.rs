@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::plan::{Condition, Fault, Paths, Planned, Target};
 use super::world::World;
+use crate::Kind;
 use crate::ensemble::Ensemble;
 use crate::eventually::pause_for;
 use crate::proxy::PathState;
@@ -119,6 +120,14 @@ impl<'a> Injector<'a> {
             Fault::KillAll => {
                 servers.iter().for_each(|server| self.ensemble.kill(*server));
                 Some(Undo::Start(servers))
+            }
+            Fault::LoseDisk => {
+                // Apache ZooKeeper lets an empty server vote, and may lose what was on its disk.
+                let safe = self.ensemble.kind() == Kind::Grovekeeper;
+                (safe && self.active.is_empty() && self.ensemble.all_serve()).then_some(())?;
+                let server = self.find(Target::Follower(0))?;
+                self.ensemble.wipe(server);
+                Some(Undo::Start(vec![server]))
             }
             Fault::Pause(target) => {
                 let server = self.find(target)?;

@@ -20,6 +20,9 @@ pub enum Fault {
     Kill(Target),
     /// All are killed with -9 at the same time, and started again later.
     KillAll,
+    /// A follower is killed with -9, its disk is lost, and it is started again later. Only while
+    /// nothing else is wrong: whoever loses a majority of the disks loses what was on them.
+    LoseDisk,
     /// SIGSTOP, and SIGCONT later.
     Pause(Target),
     /// Its connections with the others are broken off.
@@ -64,6 +67,7 @@ impl Fault {
             Self::Kill(Target::Leader) => "kill -9 of the leader",
             Self::Kill(Target::Follower(_)) => "kill -9 of a follower",
             Self::KillAll => "kill -9 of all",
+            Self::LoseDisk => "disk of a follower lost",
             Self::Pause(Target::Leader) => "SIGSTOP of the leader",
             Self::Pause(Target::Follower(_)) => "SIGSTOP of a follower",
             Self::Reset(_) => "connections reset",
@@ -133,7 +137,8 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
     match number(0..100) {
         0..24 => Fault::Kill(target),
         24..28 => Fault::KillAll,
-        28..44 => Fault::Pause(target),
+        28..31 => Fault::LoseDisk,
+        31..44 => Fault::Pause(target),
         44..54 => Fault::Network(Paths::Around(target), Condition::Cut),
         54..60 => Fault::Network(Paths::From(target), Condition::Cut),
         60..66 => Fault::Network(Paths::To(target), Condition::Cut),
