@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::network::frame::{receive, send};
-use super::network::{Dialer, EnsembleName, PeerStream, Purpose};
+use super::network::{Dialer, PeerStream, Purpose};
+use crate::storage::{DataDir, RaftLog};
 
 /// How long to wait before the others are asked again.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -50,7 +51,7 @@ struct Answer {
 /// How far a server is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum State {
-    /// It has nothing, or takes part in forming an ensemble that has no name yet.
+    /// It has nothing, or takes part in forming an ensemble that has had no leader yet.
     New,
     /// It belongs to an ensemble.
     Member,
@@ -72,9 +73,7 @@ pub(super) enum Verdict {
 pub(super) struct Formation {
     server: u64,
     voters: BTreeSet<u64>,
-    ensemble: EnsembleName,
-    /// Whether the log has its first entry.
-    begun: AtomicBool,
+    log: RaftLog,
     joining: AtomicBool,
     /// The index up to which the log must go before this server votes; 0 while it is not known.
     target: AtomicU64,
@@ -85,22 +84,21 @@ pub(super) struct Formation {
 
 impl Formation {
     /// The formation of a server whose data are in `dir`, as far as it is.
-    pub(super) fn new(
-        server: u64,
-        voters: BTreeSet<u64>,
-        ensemble: EnsembleName,
-        dir: &Path,
-    ) -> Self {
-        let marker = dir.join(JOINING);
+    pub(super) fn new(server: u64, voters: BTreeSet<u64>, dir: &DataDir) -> Self {
+        let marker = dir.path().join(JOINING);
+        let log = dir.log().clone();
         let joining = AtomicBool::new(marker.exists());
         let (target, strange) = (AtomicU64::new(0), Mutex::default());
-        let begun = AtomicBool::new(false);
-        Self { server, voters, ensemble, begun, joining, target, marker, strange }
+        Self { server, voters, log, joining, target, marker, strange }
     }
 
-    /// The log has its first entry.
-    pub(super) fn begun(&self) {
-        self.begun.store(true, Ordering::Release);
+    /// How far this server is. The first entry of a log is the list of voters; as soon as there are
+    /// others a leader was elected, and may have acknowledged writes.
+    fn state(&self) -> State {
+        match self.log.state().last {
+            Some(last) if last.index > 0 => State::Member,
+            Some(_) | None => State::New,
+        }
     }
 
     /// This server does not vote before it is decided what to do.
@@ -111,7 +109,6 @@ impl Formation {
     /// This server forms an ensemble with others that are as new as itself.
     pub(super) fn form(&self) {
         self.joining.store(false, Ordering::Release);
-        self.begun();
     }
 
     /// Whether this server has to catch up before it votes.
@@ -146,9 +143,7 @@ impl Formation {
     /// Answers one question.
     pub(super) async fn answer(&self, mut stream: PeerStream) {
         let Ok(Question { .. }) = receive(&mut stream).await else { return };
-        let named = self.ensemble.get().is_some();
-        let state =
-            if named && self.begun.load(Ordering::Acquire) { State::Member } else { State::New };
+        let state = self.state();
         let _ = send(&mut stream, &Answer { state, voters: self.voters.clone() }).await;
     }
 
@@ -199,11 +194,14 @@ impl Formation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::storage::ClusterId;
+    use tempfile::TempDir;
 
-    fn formation(dir: &Path) -> Formation {
-        Formation::new(1, BTreeSet::from([1, 2, 3]), EnsembleName::default(), dir)
+    use super::*;
+    use crate::storage::OpenOptions;
+
+    fn formation(dir: &TempDir) -> Formation {
+        let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
+        Formation::new(1, BTreeSet::from([1, 2, 3]), &dir)
     }
 
     fn answer(id: u64, state: State, voters: &[u64]) -> (u64, Answer) {
@@ -214,7 +212,7 @@ mod tests {
     fn a_majority_of_new_servers_forms_an_ensemble() {
         // One alone waits; two of three that have the same list form; a member anywhere is joined.
         let dir = tempfile::tempdir().unwrap();
-        let formation = formation(dir.path());
+        let formation = formation(&dir);
         let new = |id| answer(id, State::New, &[1, 2, 3]);
         assert_eq!(formation.judge(&[]), Verdict::Wait);
         assert_eq!(formation.judge(&[new(2)]), Verdict::Form);
@@ -228,11 +226,12 @@ mod tests {
     fn who_joins_votes_after_catching_up() {
         // What was committed when the leader first called must be there, also across a restart.
         let dir = tempfile::tempdir().unwrap();
-        let first = formation(dir.path());
+        let first = formation(&dir);
         assert!(!first.is_joining());
         first.join().unwrap();
         assert!(first.is_joining());
-        let restarted = formation(dir.path());
+        drop(first);
+        let restarted = formation(&dir);
         assert!(restarted.is_joining());
         restarted.caught_up_to(Some(3), 0);
         assert!(restarted.is_joining(), "nothing is known to be committed");
@@ -240,16 +239,7 @@ mod tests {
         assert!(restarted.is_joining());
         restarted.caught_up_to(Some(10), 20);
         assert!(!restarted.is_joining());
-        assert!(!formation(dir.path()).is_joining());
-    }
-
-    #[test]
-    fn an_ensemble_has_one_name_everywhere() {
-        // Who shares the name learns it when it is set.
-        let name = EnsembleName::default();
-        let other = name.clone();
-        assert_eq!(other.get(), None);
-        name.set(ClusterId(5));
-        assert_eq!(other.get(), Some(ClusterId(5)));
+        drop(restarted);
+        assert!(!formation(&dir).is_joining());
     }
 }

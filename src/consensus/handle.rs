@@ -1,5 +1,6 @@
 //! The running consensus.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,21 @@ impl Consensus {
         self.peers.dialer.dial(server, &node.addr, purpose).await.ok()
     }
 
+    /// Has the next term begin: another server takes over the lead, the one that is nearest; a server
+    /// on its own begins it itself. Nothing happens where this server does not lead.
+    pub async fn begin_next_term(&self) {
+        let metrics = self.raft.metrics();
+        let own = self.peers.server;
+        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+        let followers = metrics.replication.iter().flatten();
+        let nearest = followers
+            .filter(|(id, _)| **id != own && voters.contains(id))
+            .max_by_key(|(_, matching)| matching.as_ref().map(|log_id| log_id.index));
+        if metrics.state == openraft::ServerState::Leader {
+            self.raft.begin_next_term(nearest.map(|(id, _)| *id)).await;
+        }
+    }
+
     /// The connections that followers make; once.
     pub(super) fn take_forwards(&self) -> Option<mpsc::Receiver<ForwardConn>> {
         self.peers.forwards.lock().take()
@@ -244,6 +260,7 @@ trait Handle: Send + Sync {
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>>;
     fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>>;
     fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
+    fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()>;
     fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
     fn shutdown(&self) -> BoxFuture<'_, ()>;
     fn metrics(&self) -> RaftMetrics<TypeConfig>;
@@ -279,6 +296,18 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
             let mut applied = self.watch_apply_progress();
             let reached = applied.wait_until_ge(&Some(log_id(at))).await;
             reached.map(drop).map_err(|_| ReadError::Stopped)
+        })
+    }
+
+    fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let begun = match heir {
+                Some(heir) => self.trigger().transfer_leader(heir).await,
+                None => self.trigger().elect(false).await,
+            };
+            if let Err(error) = begun {
+                tracing::debug!(%error, "no new term begins");
+            }
         })
     }
 

@@ -172,13 +172,12 @@ async fn begin<M: StateMachine>(
     stop: &CancellationToken,
 ) -> Result<Arc<Formation>, StartError> {
     let voters = config.members.keys().copied().collect();
-    let formation = Formation::new(config.server, voters, config.ensemble.clone(), dir.path());
+    let formation = Formation::new(config.server, voters, dir);
     let formation = Arc::new(formation);
     let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
     let members: BTreeMap<u64, BasicNode> =
         config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
     if raft.is_initialized().await.map_err(|error| restore(&error))? {
-        formation.begun();
         let membership = raft.metrics().borrow_watched().membership_config.clone();
         if membership.membership().voter_ids().eq([config.server]) {
             // Nobody else could win: there is nothing to wait for.

@@ -31,6 +31,7 @@ mod presence;
 mod server;
 mod settings;
 mod shared;
+mod test_settings;
 
 pub use clients::{Client, Clients};
 pub use clock::Clock;

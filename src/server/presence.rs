@@ -66,6 +66,10 @@ impl Presence {
         if self.shared.is_serving() && without_contact > self.contact_max {
             self.leave(&format!("no contact to a majority for {:?}", self.contact_max));
         }
+        if self.shared.leading() == Some(status.term) && self.shared.counter_runs_out() {
+            tracing::info!("term {} has used its zxids: the next begins", status.term);
+            self.consensus.begin_next_term().await;
+        }
         let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
         if status.leader.is_none() || (self.shared.is_serving() && !begins_to_lead) {
             return;

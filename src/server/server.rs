@@ -25,6 +25,9 @@ use crate::net::Listener;
 use crate::replica::entry::HEADER_LEN;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
+/// How long a leader that stops waits until another leads.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(500);
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -131,8 +134,15 @@ impl Server {
         ServeError::Fatal(Fatal(reason.unwrap_or_else(|| "the consensus ended".to_owned())))
     }
 
-    /// Closes all connections and stops. Sessions stay; their clients find them after a restart.
+    /// Closes all connections and stops. Sessions stay; their clients find them after a restart, or at
+    /// another server. A leader hands over the lead first, so that the others need not miss it.
     pub async fn stop(self) {
+        if !self.shared.settings.is_alone {
+            let mut status = self.consensus.watch_status();
+            self.consensus.begin_next_term().await;
+            let deposed = status.wait_for(|status| !status.is_leader());
+            let _ = tokio::time::timeout(HAND_OVER_WITHIN, deposed).await;
+        }
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

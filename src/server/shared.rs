@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
 use super::settings::connection_throttle;
+use super::test_settings;
 use crate::config::Config;
 use crate::conn::{CloseReason, Propose, Refusal, Settings, Surroundings, View};
 use crate::consensus::{Consensus, EnsembleName, ProposeError, Proposer};
@@ -32,6 +33,10 @@ const WAITING_BYTES_HIGH: usize = 16 << 20;
 const BYTES_STALL: Duration = Duration::from_millis(5);
 /// Ticks without contact after which clients are let go, where the configuration does not say.
 const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
+
+/// A new term begins when the counter of its zxids has come this far: the rest, a hundred million, is
+/// for what is applied until then.
+const ZXID_COUNTER_MAX: u32 = u32::MAX - 100_000_000;
 
 /// ZooKeeper's default of what `gtmk` answers.
 const TRACE_MASK_DEFAULT: i64 = 306;
@@ -67,6 +72,7 @@ pub struct Shared {
     /// The stamp of the last applied command, in milliseconds.
     pub(super) last_time_ms: AtomicI64,
     failure: watch::Sender<Option<String>>,
+    zxid_counter_max: u32,
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
@@ -119,6 +125,7 @@ impl Shared {
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
             failure: watch::Sender::new(None),
+            zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
             replica: RwLock::new(replica),
             session_ids,
             engine: OnceLock::new(),
@@ -200,6 +207,11 @@ impl Shared {
         let mut expiry = self.expiry.lock();
         expiry.clear();
         self.leading.store(0, Ordering::Release);
+    }
+
+    /// Whether the zxids of the term are used up, but for a reserve: the counter has 32 bits.
+    pub(super) fn counter_runs_out(&self) -> bool {
+        self.replica.read().last_zxid().counter() >= self.zxid_counter_max
     }
 
     /// Takes the name of the ensemble from the replicated state.

@@ -1,0 +1,15 @@
+//! Settings that only tests make, by environment variables: what cannot be brought about from outside
+//! in a time that a test may take.
+
+use std::path::PathBuf;
+
+/// `GROVEKEEPER_TEST_ZXID_COUNTER_MAX`: a new term begins when the counter of zxids has come this far.
+pub(super) fn zxid_counter_max() -> Option<u32> {
+    std::env::var("GROVEKEEPER_TEST_ZXID_COUNTER_MAX").ok()?.parse().ok()
+}
+
+/// `GROVEKEEPER_TEST_CLOCK`: a file with the number of milliseconds by which the wall clock is wrong,
+/// read whenever the clock is.
+pub(super) fn clock_offset_file() -> Option<PathBuf> {
+    std::env::var_os("GROVEKEEPER_TEST_CLOCK").map(PathBuf::from)
+}
