@@ -79,6 +79,7 @@ impl Member {
             }
         };
         command.current_dir(&self.folder);
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

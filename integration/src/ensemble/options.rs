@@ -1,5 +1,6 @@
 //! What ensemble to start.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Ensemble;
@@ -13,14 +14,21 @@ pub struct EnsembleOptions {
     pub(super) settings: Vec<(String, String)>,
     pub(super) proxied: bool,
     pub(super) folder: Option<PathBuf>,
+    pub(super) environment: Vec<(String, OsString)>,
 }
 
 impl EnsembleOptions {
     /// So many servers with a tick of 500 ms: sessions may last from 1 s to 10 s.
     #[must_use]
     pub fn new(kind: Kind, servers: usize) -> Self {
-        let mut options =
-            Self { kind, servers, settings: Vec::new(), proxied: false, folder: None };
+        let mut options = Self {
+            kind,
+            servers,
+            settings: Vec::new(),
+            proxied: false,
+            folder: None,
+            environment: Vec::new(),
+        };
         let common = [
             ("tickTime", "500"),
             ("initLimit", "20"),
@@ -42,6 +50,13 @@ impl EnsembleOptions {
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a variable in the environment of all servers.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 

@@ -3,10 +3,12 @@
 //! Most tests hold for any ensemble: `GROVEKEEPER_TEST_SERVER=zookeeper` shows that they are right.
 
 mod catching_up;
+mod clocks;
 mod forming;
 mod leader_loss;
 mod partitions;
 mod patience;
 mod proxy;
+mod terms;
 mod torture;
 mod visibility;
