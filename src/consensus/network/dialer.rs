@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::complaints::Complaints;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::security::Security;
-use super::stream::PeerStream;
+use super::stream::{PeerStream, prepare};
 
 /// How long connecting and greeting may take, unless said otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one address may take to answer at all: a server that comes back is soon tried again.
+const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Where servers are reached. Cheap to clone; all clones are one book.
 ///
@@ -76,9 +79,8 @@ impl Dialer {
         let known = self.book.get(target);
         let address = known.as_deref().unwrap_or(address);
         let connect = async {
-            let stream = TcpStream::connect(address).await?;
-            // Latency matters more than the number of packets.
-            stream.set_nodelay(true)?;
+            let stream = reach(address).await?;
+            prepare(&stream)?;
             let met = self.meet(stream, target, address, purpose).await;
             self.say(target, address, met.as_ref().err());
             met
@@ -117,4 +119,17 @@ impl Dialer {
             tracing::warn!("server {target} at {address} {what}: {error}");
         }
     }
+}
+
+/// Connects to the first address of a host that answers.
+async fn reach(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    for addr in lookup_host(address).await? {
+        match timeout(REACH_TIMEOUT, TcpStream::connect(addr)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }

@@ -13,7 +13,7 @@ use super::complaints::Complaints;
 use super::dialer::AddressBook;
 use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::security::{Accepted, Security};
-use super::stream::PeerStream;
+use super::stream::{PeerStream, prepare};
 
 /// A connection of a peer that forwards requests of its clients.
 #[derive(Debug)]
@@ -92,8 +92,7 @@ impl Gate {
         stream: TcpStream,
         from: SocketAddr,
     ) -> io::Result<(Welcomed, PeerStream)> {
-        // Latency matters more than the number of packets.
-        stream.set_nodelay(true)?;
+        prepare(&stream)?;
         let Accepted { mut transport, refusal, proof } = self.security.accept(stream).await?;
         let check = |welcomed: &Welcomed| {
             if let Some(refusal) = refusal {

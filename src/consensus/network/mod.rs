@@ -6,7 +6,7 @@
 //!          ensemble, from, to
 //!                                     ◄──   the version agreed on, or a refusal with its reason
 //!   request                           ──►
-//!                                     ◄──   response           one at a time on a connection
+//!                                     ◄──   response           in order, many on their way
 //! ```
 //!
 //! * [`hello`], [`versions`]: the greeting, and what is learnt from it.
@@ -14,8 +14,9 @@
 //! * [`dialer`]: connecting, and where peers are.
 //! * [`security`]: TLS, where it is configured, and what certificates have to show.
 //! * [`message`]: the requests and responses of Raft, in postcard.
-//! * [`peer`]: the connecting side of Raft, one connection for each purpose, so that a heartbeat
-//!   never waits behind a snapshot.
+//! * [`peer`], [`link`]: the connecting side of Raft, one connection for each purpose, so that a
+//!   heartbeat never waits behind entries or a checkpoint.
+//! * [`append`]: entries, many requests on their way at once.
 //! * [`gate`], [`server`]: the accepting side.
 //! * [`transfer`], [`inbox`]: a checkpoint on its way out, and in.
 //!
@@ -55,12 +56,14 @@
 //!                                     ◄──   Snapshot
 //! ```
 
+mod append;
 mod complaints;
 mod dialer;
 pub(super) mod frame;
 mod gate;
 mod hello;
 mod inbox;
+mod link;
 mod message;
 mod peer;
 mod security;

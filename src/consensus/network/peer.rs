@@ -1,43 +1,58 @@
 //! The connecting side: one connection to one peer for one purpose.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::entry::RaftEntry;
+use futures_util::{FutureExt as _, Stream};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
+};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::{BasicNode, EntryPayload, OptionalSend};
+use openraft::{BasicNode, OptionalSend};
+use parking_lot::Mutex;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::state_machine::SnapshotRows;
-use super::super::typ::{Entry, RaftVote, Snapshot, TypeConfig};
+use super::super::typ::{RaftVote, Snapshot, TypeConfig};
+use super::append::Appends;
 use super::dialer::Dialer;
-use super::frame::{FRAME_LEN_MAX, receive, send};
 use super::hello::Purpose;
+use super::link::Link;
 use super::message::{Request, Response};
-use super::stream::PeerStream;
 use super::transfer::{Transfer, TransferError};
 
-/// An append is cut when its entries have this many bytes; the rest follows in the next.
-const APPEND_BYTES_SOFT_MAX: usize = 4 << 20;
+/// Waits before a peer that could not be reached is tried again; the last one is repeated.
+const BACKOFF_MS: [u64; 3] = [20, 50, 100];
 
-type RpcError = RPCError<TypeConfig>;
+/// A connection is given up that owes this many answers.
+const OWED_MAX: usize = 256;
+
+pub(super) type RpcError = RPCError<TypeConfig>;
+
+/// Connections that nobody uses at the moment, one for each peer at most.
+type Idle = Arc<Mutex<BTreeMap<u64, Link>>>;
 
 /// Makes connections to peers.
 #[derive(Debug)]
 pub(in crate::consensus) struct Peers {
     dialer: Dialer,
+    idle: Idle,
 }
 
 impl Peers {
     /// The peers of a server.
     pub(in crate::consensus) fn new(dialer: Dialer) -> Self {
-        Self { dialer }
+        Self { dialer, idle: Idle::default() }
     }
 }
 
@@ -45,8 +60,9 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        let (dialer, address) = (self.dialer.clone(), node.addr.clone());
-        Peer { dialer, target, address, stream: None, anew: false }
+        let (dialer, idle) = (self.dialer.clone(), Arc::clone(&self.idle));
+        let address = node.addr.clone();
+        Peer { dialer, idle, target, address, link: None, dialling: None, anew: false }
     }
 }
 
@@ -54,100 +70,108 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 #[derive(Debug)]
 pub(in crate::consensus) struct Peer {
     dialer: Dialer,
+    idle: Idle,
     target: u64,
     /// Where the replicated configuration says that it is.
     address: String,
-    stream: Option<PeerStream>,
+    pub(super) link: Option<Link>,
+    /// Goes on when whoever asked for it gives up: a heartbeat waits less than a handshake may
+    /// take.
+    dialling: Option<AbortOnDropHandle<io::Result<Link>>>,
     /// Whether the next checkpoint is sent from its beginning, whatever the peer has of it.
     anew: bool,
 }
 
 impl Peer {
-    /// Sends a request and waits for its response. After a failure the connection is given up: a
-    /// response that comes late must not be taken for that of the next request.
+    /// The connection, made if there is none. Cancel-safe.
+    pub(super) async fn link(&mut self) -> io::Result<&mut Link> {
+        if self.link.as_ref().is_some_and(|link| link.owed() >= OWED_MAX) {
+            self.link = None;
+        }
+        if self.link.is_none() {
+            self.link = self.take_idle();
+        }
+        if self.link.is_none() {
+            let dialled = self.dialling.get_or_insert_with(|| {
+                let (dialer, address) = (self.dialer.clone(), self.address.clone());
+                let target = self.target;
+                AbortOnDropHandle::new(tokio::spawn(async move {
+                    dialer.dial(target, &address, Purpose::Raft).await.map(Link::new)
+                }))
+            });
+            let link = dialled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            self.dialling = None;
+            self.link = Some(link?);
+        }
+        self.link.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// A connection that another one left, if it still stands.
+    fn take_idle(&self) -> Option<Link> {
+        let mut link = self.idle.lock().remove(&self.target)?;
+        link.closed().now_or_never().is_none().then_some(link)
+    }
+
+    /// Sends a request and waits for its response.
     async fn call(&mut self, request: &Request, limit: Duration) -> Result<Response, RpcError> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.connect(limit).await?,
-        };
-        let exchange = async {
-            send(&mut stream, request).await?;
-            loop {
-                let response: Response = receive(&mut stream).await?;
-                if !matches!(response, Response::Working) {
-                    return Ok::<Response, io::Error>(response);
-                }
-            }
-        };
-        match timeout(limit, exchange).await {
+        match timeout(limit, self.exchange(request)).await {
             Ok(Ok(Response::Failed(reason))) => Err(self.unreachable(&reason)),
-            Ok(Ok(response)) => {
-                self.stream = Some(stream);
-                Ok(response)
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => {
+                self.link = None;
+                Err(self.unreachable(&error))
             }
-            Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.unreachable(&"it did not answer in time")),
         }
     }
 
-    async fn connect(&self, limit: Duration) -> Result<PeerStream, RpcError> {
-        let dial = self.dialer.dial(self.target, &self.address, Purpose::Raft);
-        match timeout(limit, dial).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(self.unreachable(&error)),
-            Err(_) => Err(self.unreachable(&"it cannot be connected in time")),
+    async fn exchange(&mut self, request: &Request) -> io::Result<Response> {
+        let link = self.link().await?;
+        link.send(request).await?;
+        loop {
+            if let Some(response) = link.receive(1).await? {
+                return Ok(response);
+            }
         }
     }
 
-    fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
+    pub(super) fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
         let what = format!("server {} at {}: {why}", self.target, self.address);
         RPCError::Unreachable(Unreachable::from_string(what))
     }
 
-    fn confused(&self) -> RpcError {
+    pub(super) fn confused(&self) -> RpcError {
         self.unreachable(&"it answers something else than it was asked")
     }
 }
 
-/// How many of the entries go into one request: at least one, and not many more bytes than
-/// [`APPEND_BYTES_SOFT_MAX`].
-fn fitting(entries: &[Entry]) -> usize {
-    let len = |entry: &Entry| match &entry.payload {
-        EntryPayload::Normal(batch) => batch.0.len(),
-        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
-    };
-    let mut bytes = 0;
-    let full = entries.iter().position(|entry| {
-        bytes += len(entry);
-        bytes > APPEND_BYTES_SOFT_MAX
-    });
-    full.map_or(entries.len(), |at| at.max(1))
+impl Drop for Peer {
+    /// Leaves the connection to the next one: each vote has a value of its own.
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take().filter(|link| link.owed() == 0) {
+            self.idle.lock().insert(self.target, link);
+        }
+    }
 }
 
-const _: () = assert!(APPEND_BYTES_SOFT_MAX < FRAME_LEN_MAX / 2);
-
-impl RaftNetworkV2<TypeConfig> for Peer {
-    type SnapshotData = SnapshotRows;
-
-    async fn append_entries(
-        &mut self,
-        mut rpc: AppendEntriesRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
-        let fitting = fitting(&rpc.entries);
-        let is_cut = fitting < rpc.entries.len();
-        rpc.entries.truncate(fitting);
-        let last = rpc.entries.last().map(RaftEntry::log_id);
-        let request = Request::Append(rpc);
-        let Response::Append(response) = self.call(&request, option.hard_ttl()).await? else {
-            return Err(self.confused());
-        };
-        if is_cut && response.is_success() {
-            return Ok(AppendEntriesResponse::PartialSuccess(last));
-        }
-        Ok(response)
+impl NetStreamAppend<TypeConfig> for Peer {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let appends: BoxStream<'s, _> = Box::pin(Appends::new(self, input).into_stream());
+        Box::pin(std::future::ready(Ok(appends)))
     }
+}
 
+impl NetVote<TypeConfig> for Peer {
     async fn vote(
         &mut self,
         rpc: VoteRequest<TypeConfig>,
@@ -171,6 +195,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         };
         Ok(response)
     }
+}
+
+impl NetSnapshot<TypeConfig> for Peer {
+    type SnapshotData = SnapshotRows;
 
     async fn full_snapshot(
         &mut self,
@@ -191,7 +219,9 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             StreamingError::Unreachable(Unreachable::from_string(what))
         })
     }
+}
 
+impl NetTransferLeader<TypeConfig> for Peer {
     async fn transfer_leader(
         &mut self,
         rpc: TransferLeaderRequest<TypeConfig>,
@@ -203,5 +233,12 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             return Err(self.confused());
         };
         Ok(response)
+    }
+}
+
+impl NetBackoff<TypeConfig> for Peer {
+    fn backoff(&self) -> Option<Backoff> {
+        let last = BACKOFF_MS.last().copied().into_iter().cycle();
+        Some(Backoff::new(BACKOFF_MS.into_iter().chain(last).map(Duration::from_millis)))
     }
 }

@@ -1,16 +1,20 @@
 //! The accepting side: hears what peers ask and lets openraft answer.
 
+use std::collections::VecDeque;
+use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +22,7 @@ use super::super::formation::Formation;
 use super::super::state_machine::{Machine, StateMachine};
 use super::super::typ::TypeConfig;
 use super::dialer::AddressBook;
-use super::frame::{receive, send};
+use super::frame::{Frames, send};
 use super::gate::{ForwardConn, Gate};
 use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
@@ -28,7 +32,10 @@ use super::stream::PeerStream;
 use crate::storage::Spool;
 
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
-const WORKING_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Appends of one connection that may wait to be flushed.
+const APPENDS_MAX: usize = 64;
 
 /// The socket that peers connect to.
 #[derive(Debug)]
@@ -85,7 +92,7 @@ impl PeerListener {
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept a connection of a peer: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             }
         }
@@ -118,16 +125,72 @@ struct Connection<M: StateMachine> {
     receiving: Option<Receiving>,
 }
 
+/// An append that is not flushed yet.
+type Pending = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// What happened next on a connection.
+enum Event {
+    Request(io::Result<Request>),
+    Answer(Response),
+    StillWorking,
+}
+
 impl<M: StateMachine> Connection<M> {
     async fn serve(mut self, mut stream: PeerStream, peer: u64) {
+        if let Err(error) = self.try_serve(&mut stream).await {
+            tracing::debug!("server {peer} left: {error}");
+        }
+    }
+
+    /// Takes up to [`APPENDS_MAX`] appends at once; anything else alone, after those before it.
+    async fn try_serve(&mut self, stream: &mut PeerStream) -> io::Result<()> {
+        let mut frames = Frames::default();
+        let (mut appends, mut other) = (VecDeque::<Pending>::new(), None);
         loop {
-            let request: Request = match receive(&mut stream).await {
-                Ok(request) => request,
-                Err(error) => return tracing::debug!("server {peer} left: {error}"),
-            };
-            if let Err(error) = self.answer(&mut stream, request).await {
-                return tracing::debug!("server {peer} left: {error}");
+            if appends.is_empty()
+                && let Some(request) = other.take()
+            {
+                self.answer(stream, request).await?;
             }
+            let has_room = other.is_none() && appends.len() < APPENDS_MAX;
+            let event = tokio::select! {
+                biased;
+                answer = first(&mut appends) => Event::Answer(answer),
+                request = frames.next(stream), if has_room => Event::Request(request),
+                () = sleep(WORKING_INTERVAL), if !appends.is_empty() => Event::StillWorking,
+            };
+            match event {
+                Event::Request(Ok(Request::Append(rpc))) => {
+                    appends.push_back(self.append(rpc).await);
+                }
+                Event::Request(request) => other = Some(request?),
+                Event::Answer(response) => {
+                    appends.pop_front();
+                    send(stream, &response).await?;
+                }
+                Event::StillWorking => send(stream, &Response::Working).await?,
+            }
+        }
+    }
+
+    /// Begins an append; it has its place behind those before it when this returns.
+    async fn append(&self, rpc: AppendEntriesRequest<TypeConfig>) -> Pending {
+        let (raft, formation) = (self.raft.clone(), Arc::clone(&self.formation));
+        let mut append: Pending = Box::pin(async move {
+            let committed = rpc.leader_commit.as_ref().map_or(0, |at| at.index);
+            let response = match raft.append_entries(rpc).await {
+                Ok(response) => response,
+                Err(error) => return Response::Failed(error.to_string()),
+            };
+            if response.is_success() && formation.is_joining() {
+                let last = raft.metrics().borrow_watched().last_log_index;
+                formation.caught_up_to(last, committed);
+            }
+            Response::Append(response)
+        });
+        match poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await {
+            Poll::Ready(response) => Box::pin(ready(response)),
+            Poll::Pending => append,
         }
     }
 
@@ -144,15 +207,7 @@ impl<M: StateMachine> Connection<M> {
 
     async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
-            Request::Append(rpc) => {
-                let committed = rpc.leader_commit.as_ref().map_or(0, |at| at.index);
-                let response = self.raft.append_entries(rpc).await.map_err(|e| e.to_string())?;
-                if response.is_success() && self.formation.is_joining() {
-                    let last = self.raft.metrics().borrow_watched().last_log_index;
-                    self.formation.caught_up_to(last, committed);
-                }
-                Response::Append(response)
-            }
+            Request::Append(rpc) => self.append(rpc).await.await,
             Request::Vote(_) | Request::PreVote(_) if self.formation.is_joining() => {
                 return Err("it has to catch up before it votes".to_owned());
             }
@@ -180,6 +235,14 @@ impl<M: StateMachine> Connection<M> {
                 self.inbox.install(&self.raft, receiving, total).await?
             }
         })
+    }
+}
+
+/// The answer of the first append; never, where there is none.
+async fn first(appends: &mut VecDeque<Pending>) -> Response {
+    match appends.front_mut() {
+        Some(append) => append.await,
+        None => pending().await,
     }
 }
 
