@@ -112,6 +112,17 @@ impl Network {
         }
     }
 
+    /// Whether nothing is wrong between two servers, in either direction.
+    #[must_use]
+    pub fn well(&self, one: usize, other: usize) -> bool {
+        [(one, other), (other, one)].iter().all(|direction| {
+            self.paths.get(direction).is_none_or(|path| {
+                let state = *path.borrow();
+                state == PathState { resets: state.resets, ..PathState::default() }
+            })
+        })
+    }
+
     /// Takes all faults away; connections that survived go on.
     pub fn heal(&self) {
         for (from, to) in self.paths.keys().copied() {

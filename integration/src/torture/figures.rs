@@ -106,6 +106,8 @@ pub struct Figures {
     pub faults: BTreeMap<&'static str, Struck>,
     /// The longest time in which no write was acknowledged to any client.
     pub longest_pause: Duration,
+    /// The longest such time while a majority ran and reached each other.
+    pub longest_pause_well: Duration,
     /// The longest time from the end of all faults until all servers served.
     pub longest_recovery: Duration,
     /// Registers whose history was too long to search.
@@ -157,6 +159,7 @@ impl fmt::Display for Figures {
             writeln!(f)?;
         }
         writeln!(f, "longest pause        {:>9.1?}", self.longest_pause)?;
+        writeln!(f, "  with a majority      {:>8.1?}", self.longest_pause_well)?;
         writeln!(f, "longest recovery     {:>9.1?}", self.longest_recovery)?;
         writeln!(f, "histories undecided  {:>9}", self.undecided)?;
         write!(f, "anomalies            {:>9}", self.anomalous())?;

@@ -36,13 +36,16 @@ pub(super) struct Injector<'a> {
     world: &'a World,
     active: Vec<(Duration, Undo)>,
     pub(super) injected: Vec<Injected>,
+    /// Whether a majority of the servers ran and reached each other, from when on.
+    pub(super) majority: Vec<(Duration, bool)>,
     /// Servers that ended by themselves, and how.
     pub(super) ended: Vec<String>,
 }
 
 impl<'a> Injector<'a> {
     pub(super) fn new(ensemble: &'a mut Ensemble, world: &'a World) -> Self {
-        Self { ensemble, world, active: Vec::new(), injected: Vec::new(), ended: Vec::new() }
+        let (majority, injected, ended) = (vec![(world.now(), true)], Vec::new(), Vec::new());
+        Self { ensemble, world, active: Vec::new(), injected, majority, ended }
     }
 
     /// Plays the whole plan; at its end every fault is undone and every server started.
@@ -62,6 +65,27 @@ impl<'a> Injector<'a> {
         }
         self.ensemble.network().heal();
         self.restart_ended();
+        self.look_at_majority();
+    }
+
+    /// Notes whether some majority runs and reaches each other.
+    fn look_at_majority(&mut self) {
+        let servers = self.ensemble.servers().len();
+        let ensemble = &*self.ensemble;
+        let runs = |server: usize| ensemble.started(server) && !ensemble.paused(server);
+        let there = (0_u32..1 << servers).any(|group| {
+            let members: Vec<usize> =
+                (0..servers).filter(|server| (group >> server) & 1 == 1).collect();
+            let reach = |one: &usize| {
+                members.iter().all(|other| one == other || ensemble.network().well(*one, *other))
+            };
+            members.len() > servers / 2
+                && members.iter().all(|server| runs(*server))
+                && members.iter().all(reach)
+        });
+        if self.majority.last().is_none_or(|(_, known)| *known != there) {
+            self.majority.push((self.world.now(), there));
+        }
     }
 
     fn inject(&mut self, planned: &Planned) {
@@ -70,6 +94,7 @@ impl<'a> Injector<'a> {
         let to = from + planned.lasts;
         self.active.push((to, undo));
         self.injected.push(Injected { fault: planned.fault, from, to });
+        self.look_at_majority();
     }
 
     fn undo_until(&mut self, now: Duration) {
@@ -77,6 +102,7 @@ impl<'a> Injector<'a> {
         self.active = active;
         for (_, undo) in Vec::from_iter::<Vec<(Duration, Undo)>>(due) {
             self.undo(undo);
+            self.look_at_majority();
         }
     }
 

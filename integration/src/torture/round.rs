@@ -27,6 +27,8 @@ const NEAR: Duration = Duration::from_millis(1_500);
 pub(super) struct Played {
     pub(super) history: RoundHistory,
     injected: Vec<Injected>,
+    /// Whether a majority was well, from when on.
+    majority: Vec<(Duration, bool)>,
     /// From the end of the last fault until all servers served; `None` when they did not.
     pub(super) recovery: Option<Duration>,
 }
@@ -42,13 +44,15 @@ pub(super) fn play(
         let mut injector = Injector::new(ensemble, world);
         injector.play(plan);
         let (injected, ended) = (injector.injected, injector.ended);
+        let majority = injector.majority;
         let healed = world.now();
         let recovered = attempt(RECOVERY_PATIENCE, || ensemble.all_serve().then_some(()));
         let recovery = recovered.map(|()| world.now().saturating_sub(healed));
         pause_for(AFTERWARDS);
-        (injected, ended, recovery)
+        (injected, majority, ended, recovery)
     };
-    let (mut history, (injected, ended, recovery)) = workload::run(world, dice, meanwhile);
+    let (mut history, (injected, majority, ended, recovery)) =
+        workload::run(world, dice, meanwhile);
     let unexpected = ended.into_iter().map(|what| Anomaly::new(Promise::Recovery, what));
     history.anomalies.extend(unexpected);
     if recovery.is_none() {
@@ -56,7 +60,7 @@ pub(super) fn play(
         let detail = format!("{RECOVERY_PATIENCE:?} after all faults the servers are {modes:?}");
         history.anomalies.push(Anomaly::new(Promise::Recovery, detail));
     }
-    Played { history, injected, recovery }
+    Played { history, injected, majority, recovery }
 }
 
 impl Played {
@@ -65,6 +69,8 @@ impl Played {
         figures.rounds += 1;
         for pause in pauses {
             figures.longest_pause = figures.longest_pause.max(pause.to - pause.from);
+            let well = self.longest_well(pause);
+            figures.longest_pause_well = figures.longest_pause_well.max(well);
         }
         figures.longest_recovery = figures.longest_recovery.max(self.recovery.unwrap_or_default());
         for (at, injected) in self.injected.iter().enumerate() {
@@ -82,6 +88,16 @@ impl Played {
                 struck.pauses.push(longest.unwrap_or_default());
             }
         }
+    }
+
+    /// The longest part of a pause during which a majority was well without a break.
+    fn longest_well(&self, pause: &Pause) -> Duration {
+        let ends = self.majority.iter().skip(1).map(|(end, _)| *end).chain([Duration::MAX]);
+        let times = self.majority.iter().zip(ends);
+        let parts = times
+            .filter(|((_, well), _)| *well)
+            .map(|((from, _), to)| pause.to.min(to).saturating_sub(pause.from.max(*from)));
+        parts.max().unwrap_or_default()
     }
 
     /// The faults, one a line.

@@ -169,12 +169,13 @@ impl Run<'_> {
         let figures = &self.verdict.figures;
         format!(
             "[{:>5.0?}] round {round}: {} faults, {} requests done, {} unanswered, longest pause \
-             {:.1?}, {} anomalies",
+             {:.1?} ({:.1?} with a majority), {} anomalies",
             Duration::from_secs(self.clock.elapsed().as_secs()),
             figures.injected(),
             figures.done,
             figures.unanswered,
             figures.longest_pause,
+            figures.longest_pause_well,
             figures.anomalous()
         )
     }
