@@ -104,6 +104,7 @@ pub struct RawClient {
     next_xid: i32,
     session: SessionKey,
     timeout: Duration,
+    read_only: bool,
     events: VecDeque<Event>,
 }
 
@@ -121,15 +122,27 @@ impl RawClient {
     /// Connects with a new session that asks for `timeout`.
     pub fn connect_for(addr: SocketAddr, timeout: Duration) -> Result<Self> {
         let nobody = SessionKey { id: SessionId(0), password: vec![0; 16] };
-        Self::handshake(addr, &nobody, timeout)
+        Self::handshake(addr, &nobody, timeout, false)
+    }
+
+    /// Connects with a new session and is content with a server that only reads: see
+    /// [`is_read_only`](Self::is_read_only).
+    pub fn connect_read_only(addr: SocketAddr) -> Result<Self> {
+        let nobody = SessionKey { id: SessionId(0), password: vec![0; 16] };
+        Self::handshake(addr, &nobody, Duration::from_secs(10), true)
     }
 
     /// Connects and resumes `session`; an expired one is [`ErrorCode::SessionExpired`].
     pub fn resume(addr: SocketAddr, session: &SessionKey) -> Result<Self> {
-        Self::handshake(addr, session, Duration::from_secs(10))
+        Self::handshake(addr, session, Duration::from_secs(10), false)
     }
 
-    fn handshake(addr: SocketAddr, session: &SessionKey, timeout: Duration) -> Result<Self> {
+    fn handshake(
+        addr: SocketAddr,
+        session: &SessionKey,
+        timeout: Duration,
+        read_only: bool,
+    ) -> Result<Self> {
         let mut stream = open(addr)?;
         let request = ConnectRequest {
             protocol_version: 0,
@@ -137,7 +150,7 @@ impl RawClient {
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             session_id: session.id,
             password: &session.password,
-            read_only: Some(false),
+            read_only: Some(read_only),
         };
         stream.write_all(&frame(|out| request.encode(out)))?;
         let body = read_frame(&mut stream)?;
@@ -151,8 +164,15 @@ impl RawClient {
             next_xid: 1,
             session: SessionKey { id: response.session_id, password: response.password.to_owned() },
             timeout: Duration::from_millis(timeout_ms),
+            read_only: response.read_only == Some(true),
             events: VecDeque::new(),
         })
+    }
+
+    /// Whether the server said that it only reads.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The session of the connection.

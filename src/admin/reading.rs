@@ -13,7 +13,7 @@ use super::process;
 use crate::config::DataSizes;
 use crate::conn::ConnReport;
 use crate::consensus::{Consensus, Role};
-use crate::server::{CheckpointNote, DigestRecord, Shared};
+use crate::server::{CheckpointNote, DigestRecord, Service, Shared};
 use crate::storage::LogPosition;
 use crate::telemetry::{Extremes, Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
 
@@ -32,7 +32,7 @@ pub struct ServerReading {
     pub outstanding: u64,
     /// The last zxid.
     pub zxid: Zxid,
-    /// `standalone`, `leader`, `follower` or `observer`.
+    /// `standalone`, `leader`, `follower`, `observer` or `read-only`.
     pub mode: &'static str,
     /// Nodes of the tree.
     pub node_count: usize,
@@ -62,6 +62,9 @@ pub fn mode(shared: &Shared) -> &'static str {
     if shared.config.ensemble.servers.len() <= 1 {
         return "standalone";
     }
+    if is_read_only(shared) {
+        return "read-only";
+    }
     match shared.consensus().map(|consensus| consensus.status().role) {
         Some(Role::Leader) => "leader",
         Some(Role::Learner) => "observer",
@@ -70,8 +73,8 @@ pub fn mode(shared: &Shared) -> &'static str {
 }
 
 /// Whether the server answers reads only, for want of a quorum.
-pub fn is_read_only(_shared: &Shared) -> bool {
-    false
+pub fn is_read_only(shared: &Shared) -> bool {
+    shared.service() == Service::ReadOnly
 }
 
 /// Reads the whole catalogue.

@@ -27,6 +27,9 @@ pub struct Surroundings<'a> {
     pub stats: &'a ServerStats,
     /// The time in microseconds of a clock that never goes back.
     pub now_us: u64,
+    /// The server has no contact to a majority and answers reads of what it has, to those who want
+    /// that (`readonlymode.enabled`).
+    pub read_only: bool,
 }
 
 /// What a connection looks at while it answers requests.
@@ -116,6 +119,9 @@ pub struct Conn {
     pub(super) creating_us: Option<u64>,
     /// Whether the client sent the read-only byte, and so expects it in the answer.
     pub(super) speaks_read_only: bool,
+    /// Whether the session was made without a majority: it is known here only, and ends with the
+    /// connection.
+    pub(super) is_local: bool,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
     order: VecDeque<Slot>,
@@ -149,6 +155,7 @@ impl Conn {
             timeout_ms: 0,
             creating_us: None,
             speaks_read_only: true,
+            is_local: false,
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,
             order: VecDeque::new(),
@@ -213,6 +220,19 @@ impl Conn {
             return self.demand_credentials(view, header.xid);
         }
         match way {
+            _ if self.is_local && needs_majority(op) => {
+                self.refuse(view, (header.xid, op), ErrorCode::NotReadOnly);
+            }
+            Route::CloseSession if self.is_local => {
+                self.reply_write(
+                    view,
+                    (header.xid, op),
+                    view.replica.last_zxid(),
+                    view.now_us,
+                    None,
+                );
+                self.close(CloseReason::SessionClosed);
+            }
             Route::Auth => self.authenticate(view, header.xid, reader.rest()),
             Route::Sasl => self.answer_sasl(view, header.xid, reader.rest()),
             Route::Write | Route::CloseSession => {
@@ -221,11 +241,12 @@ impl Conn {
             }
             Route::Read | Route::Refused => {
                 self.input_ended = way == Route::Refused;
-                let barrier = if wants_barrier(op, view.settings.linearizable_reads) {
-                    log.read_barrier(self.id)
-                } else {
-                    0
-                };
+                let barrier =
+                    if !self.is_local && wants_barrier(op, view.settings.linearizable_reads) {
+                        log.read_barrier(self.id)
+                    } else {
+                        0
+                    };
                 if self.order.is_empty() && barrier <= self.barrier_passed {
                     self.answer(view, &frame, view.now_us);
                 } else {
@@ -519,6 +540,11 @@ fn wants_barrier(op: OpCode, linearizable_reads: bool) -> bool {
             | OpCode::MultiRead
     );
     op == OpCode::Sync || (linearizable_reads && reads_state)
+}
+
+/// Whether a server without a majority refuses a request (`ReadOnlyRequestProcessor`).
+fn needs_majority(op: OpCode) -> bool {
+    route(op) == Route::Write || matches!(op, OpCode::Sync | OpCode::Reconfig | OpCode::Check)
 }
 
 /// Whether a write's record can be decoded, so that applying it cannot fail on that.

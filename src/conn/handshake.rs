@@ -37,6 +37,9 @@ impl Conn {
             (view.settings.session_timeout_ms_min, view.settings.session_timeout_ms_max);
         self.timeout_ms = u32::try_from(request.timeout_ms).unwrap_or(0).clamp(min, max);
         let timeout_ms = self.timeout_ms;
+        if view.read_only {
+            return self.open_local(view, log, &request);
+        }
         let op = if request.session_id == SessionId(0) {
             self.session = log.next_session_id();
             view.stats.count_op(OpCode::CreateSession);
@@ -57,6 +60,25 @@ impl Conn {
         if self.propose(view, log, op).is_err() {
             self.close(CloseReason::Unavailable);
         }
+    }
+
+    /// Opens a session that only this server knows, for a client that is content with reading what may
+    /// be old (`ReadOnlyZooKeeperServer`).
+    fn open_local(&mut self, view: View<'_>, log: &mut impl Propose, request: &ConnectRequest<'_>) {
+        if request.read_only != Some(true) {
+            return self.close(CloseReason::NotServing);
+        }
+        if request.session_id == SessionId(0) {
+            self.session = log.next_session_id();
+        } else {
+            let known = view.replica.sessions().get(request.session_id).is_some();
+            if !known || request.password != session_password(request.session_id) {
+                return self.refuse_session(view);
+            }
+            self.session = request.session_id;
+        }
+        self.is_local = true;
+        self.session_opened(view, self.timeout_ms);
     }
 
     pub(super) fn session_opened(&mut self, view: View<'_>, timeout_ms: u32) {
@@ -97,7 +119,7 @@ impl Conn {
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
             session_id,
             password,
-            read_only: self.speaks_read_only.then_some(false),
+            read_only: self.speaks_read_only.then_some(self.is_local),
         };
         response.encode(&mut self.out);
         end_frame(&mut self.out, frame);

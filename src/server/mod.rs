@@ -39,4 +39,4 @@ pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
 pub use server::Server;
-pub use shared::Shared;
+pub use shared::{Service, Shared};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jute_proto::SessionId;
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
+use super::shared::{Service, Shared};
 use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
 use crate::replica::{Command, Op, Origin};
@@ -14,6 +14,9 @@ use crate::session::ConnId;
 
 /// How often to look for what no change of status tells: that contact was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Reads without a majority are offered after a tick, but not before this (`QuorumPeer.run`).
+const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 
 /// How long a read barrier may take before it is tried anew.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,6 +28,8 @@ pub(super) struct Presence {
     proposer: Proposer,
     /// Clients are let go when there was no contact to a majority for this long (`syncLimit`).
     contact_max: Duration,
+    /// Reads are offered after this time without contact (`readonlymode.enabled`).
+    read_only_after: Duration,
     /// What was last said of the leader.
     said: Option<(u64, Option<u64>)>,
 }
@@ -32,7 +37,9 @@ pub(super) struct Presence {
 impl Presence {
     pub(super) fn new(shared: Arc<Shared>, consensus: Consensus, proposer: Proposer) -> Self {
         let contact_max = shared.contact_max();
-        Self { shared, consensus, proposer, contact_max, said: None }
+        let tick = Duration::from_millis(u64::from(shared.config.sessions.tick_time_ms));
+        let read_only_after = tick.max(READ_ONLY_AFTER_MIN);
+        Self { shared, consensus, proposer, contact_max, read_only_after, said: None }
     }
 
     /// Keeps the server's part up to date until it stops.
@@ -41,7 +48,7 @@ impl Presence {
         loop {
             let status = changes.borrow_and_update().clone();
             if status.role == Role::Stopped {
-                self.shared.set_serving(false);
+                self.shared.set_service(Service::None);
                 return;
             }
             tokio::select! {
@@ -63,15 +70,14 @@ impl Presence {
         }
         let without_contact = self.proposer.without_contact();
         self.shared.had_contact(without_contact);
-        if self.shared.is_serving() && without_contact > self.contact_max {
-            self.leave(&format!("no contact to a majority for {:?}", self.contact_max));
-        }
+        self.serve_less(without_contact);
         if self.shared.leading() == Some(status.term) && self.shared.counter_runs_out() {
             tracing::info!("term {} has used its zxids: the next begins", status.term);
             self.consensus.begin_next_term().await;
         }
         let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
-        if status.leader.is_none() || (self.shared.is_serving() && !begins_to_lead) {
+        let serves = self.shared.service() == Service::Full;
+        if status.leader.is_none() || (serves && !begins_to_lead) {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
@@ -83,13 +89,33 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        self.shared.set_serving(true);
+        if self.shared.set_service(Service::Full) {
+            tracing::info!("clients are served");
+            // Those that were content with reading have sessions that nobody else knows.
+            self.let_go();
+        }
+    }
+
+    /// Lets clients go when contact was lost, and goes on with reads where that is wanted.
+    fn serve_less(&self, without_contact: Duration) {
+        if self.shared.service() == Service::Full && without_contact > self.contact_max {
+            self.shared.set_service(Service::None);
+            tracing::warn!(
+                "no contact to a majority for {:?}: clients are let go until there is again",
+                self.contact_max
+            );
+            self.let_go();
+        }
+        let offers_reads = self.shared.config.features.read_only_mode;
+        let is_idle = self.shared.service() == Service::None;
+        if offers_reads && is_idle && without_contact > self.read_only_after {
+            self.shared.set_service(Service::ReadOnly);
+            tracing::warn!("reads are served to clients that ask for read-only mode");
+        }
     }
 
     /// Lets all clients go.
-    fn leave(&self, why: &str) {
-        self.shared.set_serving(false);
-        tracing::warn!("{why}: clients are let go until there is contact again");
+    fn let_go(&self) {
         for client in self.shared.clients.all() {
             client.conn.lock().close(CloseReason::NotServing);
             client.wake.notify_one();

@@ -15,7 +15,7 @@ use super::machine::{Machine, restore};
 use super::members::consensus_config;
 use super::presence::Presence;
 use super::settings::settings;
-use super::shared::Shared;
+use super::shared::{Service, Shared};
 use super::{barriers, container_task, expiry_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
@@ -89,7 +89,7 @@ impl Server {
         let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
             shared.begin_leading(consensus.status().term);
-            shared.set_serving(true);
+            shared.set_service(Service::Full);
         }
         tasks.spawn(presence.run(stop.clone()));
         tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));

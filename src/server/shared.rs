@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jute_proto::SessionId;
@@ -41,6 +41,21 @@ const ZXID_COUNTER_MAX: u32 = u32::MAX - 100_000_000;
 /// ZooKeeper's default of what `gtmk` answers.
 const TRACE_MASK_DEFAULT: i64 = 306;
 
+/// What clients get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// Nothing: the server is not up to date, or has no contact to a majority.
+    None,
+    /// Reads of what the server has, for those who want that (`readonlymode.enabled`).
+    ReadOnly,
+    /// Everything.
+    Full,
+}
+
+const NONE: u8 = 0;
+const READ_ONLY: u8 = 1;
+const FULL: u8 = 2;
+
 /// What all tasks of a server look at.
 #[derive(Debug)]
 pub struct Shared {
@@ -66,7 +81,7 @@ pub struct Shared {
     /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
     /// `expiry`.
     leading: AtomicU64,
-    serving: AtomicBool,
+    service: AtomicU8,
     /// When there was contact to a majority last, in microseconds of the server's clock.
     contact_us: AtomicU64,
     /// The stamp of the last applied command, in milliseconds.
@@ -121,7 +136,7 @@ impl Shared {
             ensemble: EnsembleName::default(),
             barriers: Barriers::default(),
             leading: AtomicU64::new(0),
-            serving: AtomicBool::new(false),
+            service: AtomicU8::new(NONE),
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
             failure: watch::Sender::new(None),
@@ -145,16 +160,28 @@ impl Shared {
         self.engine.get().map(|engine| &engine.consensus)
     }
 
-    /// Whether clients are served: the server has the newest state, and contact to a majority.
-    pub fn is_serving(&self) -> bool {
-        self.serving.load(Ordering::Acquire)
+    /// What clients get at the moment.
+    pub fn service(&self) -> Service {
+        match self.service.load(Ordering::Acquire) {
+            FULL => Service::Full,
+            READ_ONLY => Service::ReadOnly,
+            _ => Service::None,
+        }
     }
 
-    pub(super) fn set_serving(&self, serving: bool) {
-        let was = self.serving.swap(serving, Ordering::AcqRel);
-        if serving && !was && !self.settings.is_alone {
-            tracing::info!("clients are served");
-        }
+    /// Whether clients are served at all.
+    pub fn is_serving(&self) -> bool {
+        self.may_answer(self.clock.now_us())
+    }
+
+    /// Changes what clients get; says whether it is another than before.
+    pub(super) fn set_service(&self, service: Service) -> bool {
+        let number = match service {
+            Service::None => NONE,
+            Service::ReadOnly => READ_ONLY,
+            Service::Full => FULL,
+        };
+        self.service.swap(number, Ordering::AcqRel) != number
     }
 
     /// How long a server serves clients without contact to a majority (`syncLimit`).
@@ -169,7 +196,11 @@ impl Shared {
     /// Whether this server serves and had contact lately. Looks at the clock, as a process that was
     /// stopped for a while does not know before.
     pub fn may_answer(&self, now_us: u64) -> bool {
-        self.is_serving() && (self.settings.is_alone || self.has_contact(now_us))
+        match self.service() {
+            Service::None => false,
+            Service::ReadOnly => true,
+            Service::Full => self.settings.is_alone || self.has_contact(now_us),
+        }
     }
 
     fn has_contact(&self, now_us: u64) -> bool {
@@ -228,7 +259,7 @@ impl Shared {
 
     /// The server cannot go on: it serves nobody any more, and its process ends with this message.
     pub(super) fn fail(&self, why: String) {
-        self.set_serving(false);
+        self.set_service(Service::None);
         self.failure.send_if_modified(|failure| {
             failure.is_none() && {
                 tracing::error!("{why}");
@@ -248,7 +279,8 @@ impl Shared {
     /// What connections always need to know.
     pub fn around(&self) -> Surroundings<'_> {
         let now_us = self.clock.now_us();
-        Surroundings { settings: &self.settings, stats: &self.stats, now_us }
+        let read_only = self.service() == Service::ReadOnly;
+        Surroundings { settings: &self.settings, stats: &self.stats, now_us, read_only }
     }
 
     /// What a connection looks at under the lock of the replica.

@@ -98,16 +98,24 @@ impl World {
     /// Gives a frame to a connection.
     pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around =
-            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let around = Surroundings {
+            settings: &self.settings,
+            stats: &self.stats,
+            now_us: self.now_us,
+            read_only: false,
+        };
         conn.receive(View { replica: &self.replica, around }, &mut self.log, frame);
     }
 
     /// Gives a frame that waited too long to a connection.
     pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around =
-            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let around = Surroundings {
+            settings: &self.settings,
+            stats: &self.stats,
+            now_us: self.now_us,
+            read_only: false,
+        };
         let view = View { replica: &self.replica, around };
         conn.receive_throttled(view, &mut self.log, frame);
     }
@@ -115,8 +123,12 @@ impl World {
     /// Answers what was paused, as the server does when the output was sent.
     pub(crate) fn resume(&mut self, name: &str) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around =
-            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let around = Surroundings {
+            settings: &self.settings,
+            stats: &self.stats,
+            now_us: self.now_us,
+            read_only: false,
+        };
         conn.resume(View { replica: &self.replica, around });
     }
 
@@ -130,8 +142,12 @@ impl World {
     pub(crate) fn apply_next(&mut self) -> Option<Outcome> {
         let entry = self.log.queue.pop_front()?;
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
-        let around =
-            Surroundings { settings: &self.settings, stats: &self.stats, now_us: self.now_us };
+        let around = Surroundings {
+            settings: &self.settings,
+            stats: &self.stats,
+            now_us: self.now_us,
+            read_only: false,
+        };
         if let Some(conn) = by_id(&mut self.conns, command.origin.conn) {
             conn.resume_all(View { replica: &self.replica, around });
         }

@@ -6,6 +6,7 @@ mod catching_up;
 mod clocks;
 mod forming;
 mod leader_loss;
+mod minority;
 mod partitions;
 mod patience;
 mod proxy;
