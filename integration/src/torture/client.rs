@@ -415,6 +415,13 @@ impl Client {
         self.left_behind = None;
     }
 
+    /// Goes without a word: the session is left to expire.
+    pub(super) fn die(&mut self) {
+        self.session = None;
+        self.connection = None;
+        self.left_behind = None;
+    }
+
     /// A moment between two requests.
     pub(super) fn breathe(&mut self) {
         let millis = if self.dice.one_in(4) { self.dice.within(5..40) } else { 1 };

@@ -62,7 +62,7 @@ impl Verdict {
 pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
     std::fs::create_dir_all(&options.folder).expect("the folder of the run");
     let ensemble = EnsembleOptions::new(options.kind, options.servers)
-        .set("snapCount", "1500")
+        .set("snapCount", "300")
         .set("maxClientCnxns", "0")
         .proxied()
         .folder(&options.folder)
@@ -111,7 +111,7 @@ impl Run<'_> {
         played.count(&self.tally.take_pauses(), &mut self.verdict.figures);
         self.creates.insert(number, played.history.creates.clone());
         let history = std::mem::take(&mut played.history);
-        let checked = match verify::agreed(&world) {
+        let mut checked = match verify::agreed(&world) {
             Ok(tree) => verify::check(&world, history, &tree),
             Err(anomaly) => {
                 let mut anomalies = history.anomalies;
@@ -119,6 +119,7 @@ impl Run<'_> {
                 verify::Checked { anomalies, ..verify::Checked::default() }
             }
         };
+        checked.anomalies.extend(verify::locks_go(&world));
         self.verdict.figures.undecided += checked.undecided;
         if !checked.anomalies.is_empty()
             && let Err(error) = report::save(&self.options.folder, number, &played, &checked)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::workload::{ACCOUNTS, RoundHistory, TOTAL, balance, last_read, register_paths};
+use super::workload::{ACCOUNTS, RoundHistory, TOTAL, balance, last_read, locks, register_paths};
 use super::world::World;
 use crate::eventually::attempt;
 use crate::history::register::{Finding, History, Seen};
@@ -13,6 +13,9 @@ use crate::tree::{self, Tree};
 
 /// How long the servers may take until they show the same.
 const AGREEMENT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a session whose client has gone may live on: much longer than its timeout.
+const EXPIRY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the checks of a round found.
 #[derive(Debug, Default)]
@@ -25,7 +28,7 @@ pub(super) struct Checked {
 
 /// What all servers hold below `root`, once it is the same; an anomaly when it stays different.
 pub(super) fn agreed(world: &World) -> Result<Tree, Anomaly> {
-    let left_out = format!("{}/locks", world.root);
+    let left_out = locks(&world.root);
     let mut last = String::from("no server was asked");
     attempt(AGREEMENT_PATIENCE, || {
         let mut first: Option<Tree> = None;
@@ -50,6 +53,23 @@ pub(super) fn agreed(world: &World) -> Result<Tree, Anomaly> {
         first
     })
     .ok_or_else(|| Anomaly::new(Promise::Replicas, last))
+}
+
+/// When all clients have gone, the locks of the round go with their sessions.
+pub(super) fn locks_go(world: &World) -> Option<Anomaly> {
+    let folder = locks(&world.root);
+    let mut left = String::from("no server was asked");
+    let gone = attempt(EXPIRY_PATIENCE, || {
+        let tree = tree::read(world.addrs[0], &folder, "").ok()?;
+        let held = tree.iter().filter(|(path, _)| **path != folder);
+        left = held.map(|(path, (_, stat))| format!("{path} {stat:x?}")).collect();
+        left.is_empty().then_some(())
+    });
+    if gone.is_some() {
+        return None;
+    }
+    let detail = format!("{EXPIRY_PATIENCE:?} after all clients have gone: {left}");
+    Some(Anomaly::new(Promise::Ephemeral, detail))
 }
 
 /// Checks the histories of a round against each other and against what all servers hold.
@@ -105,7 +125,7 @@ pub(super) fn children(parent: &str, tree: &Tree) -> Present {
     tree.range(prefix.clone()..)
         .take_while(|(path, _)| path.starts_with(&prefix))
         .map(|(path, (data, _))| {
-            let id = std::str::from_utf8(data).ok().and_then(|text| text.parse().ok());
+            let id = std::str::from_utf8(data).ok().and_then(|text| text.trim_end().parse().ok());
             (path[prefix.len()..].to_owned(), id.unwrap_or(u64::MAX))
         })
         .collect()

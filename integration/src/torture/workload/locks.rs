@@ -16,7 +16,7 @@ const EPHEMERAL: i32 = 1;
 const LOOKS_MAX: u64 = 12;
 
 /// The parent of the locks.
-pub(super) fn folder(root: &str) -> String {
+pub(in crate::torture) fn folder(root: &str) -> String {
     format!("{root}/locks")
 }
 
@@ -49,6 +49,11 @@ fn take(client: &mut Client, path: &str) -> Option<Hold> {
     let session = client.session_id();
     let from = answers.first()?.span.completed?;
     let alive_until = hold(client, path, session);
+    if client.dice.one_in(20) && client.session_id() == session {
+        // The client dies; its lock is free when its session has expired, and no sooner.
+        client.die();
+        return Some(Hold { path: path.to_owned(), session, from, until: alive_until });
+    }
     let until = client.world.now().min(alive_until);
     release(client, path);
     Some(Hold { path: path.to_owned(), session, from, until })

@@ -10,5 +10,6 @@ mod writers;
 
 pub(super) use bank::{ACCOUNTS, TOTAL, balance};
 pub(super) use history::{RoundHistory, register_paths};
+pub(super) use locks::folder as locks;
 pub(super) use registers::last_read;
 pub(super) use staff::{prepare, run};

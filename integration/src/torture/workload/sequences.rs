@@ -10,6 +10,9 @@ use crate::torture::client::{Client, Exchanged, Outgoing};
 /// Requests that are sent at once, at most.
 const BATCH_MAX: u64 = 6;
 
+/// The length of what is created now and then, in bytes: longer than a socket's buffers may take.
+const LARGE: usize = 60_000;
+
 /// `PERSISTENT_SEQUENTIAL`
 const SEQUENTIAL: i32 = 2;
 
@@ -29,7 +32,10 @@ pub(super) fn work(client: &mut Client) -> RoundHistory {
         let path = format!("{parent}/n-");
         let requests: Vec<Outgoing> = ids
             .iter()
-            .map(|id| Outgoing::create(&path, id.to_string().as_bytes(), SEQUENTIAL))
+            .map(|id| {
+                let width = if client.dice.one_in(30) { LARGE } else { 0 };
+                Outgoing::create(&path, format!("{id:<width$}").as_bytes(), SEQUENTIAL)
+            })
             .collect();
         let answers = client.exchange(&requests);
         let creates = history.creates.entry(parent.clone()).or_default();
