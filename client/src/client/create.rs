@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jute_proto::{
-    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, OpCode, Stat,
+    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, ErrorCode, OpCode,
+    Stat,
 };
 
 use crate::error::Error;
@@ -146,33 +147,35 @@ impl Client {
         }
     }
 
-    /// Creates `path` and those of its parents that are missing, all persistent, open to everyone
-    /// and without data. That some of them exist already is fine.
+    /// Creates `path` and those of its parents that are missing, the client's root included: all
+    /// persistent, open to everyone and without data. That some of them exist already is fine.
     ///
     /// # Errors
     ///
     /// As [`create`](Self::create), except `NodeExists`.
     pub async fn create_all(&self, path: &str) -> Result<(), Error> {
-        use jute_proto::ErrorCode;
-        if !path.starts_with('/') {
-            let why = "does not begin with a slash";
-            return Err(Error::InvalidPath { path: path.to_owned(), why });
-        }
+        let path = self.chroot.to_server(path)?;
+        let client = self.without_chroot();
         // All creates are on their way before the first is awaited.
         let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
         let calls: Vec<Call<Created>> = ends
             .filter_map(|end| path.get(..end).filter(|path| path.len() > 1))
-            .map(|path| self.create(path, b"", CreateMode::Persistent))
+            .map(|path| client.create(path, b"", CreateMode::Persistent))
             .collect();
         let mut outcome = Ok(());
         for call in calls {
             outcome = match call.await {
-                // A parent that may not be touched may exist all the same; the last call decides.
                 Err(error) if error.code() == Some(ErrorCode::NodeExists) => Ok(()),
                 other => other.map(drop),
             };
         }
-        outcome
+        match outcome {
+            // Who may not create a znode is told that first, also where it exists already.
+            Err(error) if error.code() == Some(ErrorCode::NoAuth) => {
+                client.exists(&path).await?.map(drop).ok_or(error)
+            }
+            outcome => outcome,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::path::Chroot;
-use crate::session::{Credential, SavedSession, SessionState, Status};
+use crate::session::{Credential, SavedSession, Status};
 use crate::transport::Shared;
 
 use super::call::{Call, nothing};
@@ -67,6 +67,11 @@ impl Client {
         &self.handle.shared
     }
 
+    /// A handle of the same session that sees the server's own root.
+    pub(super) fn without_chroot(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle), chroot: Chroot::default() }
+    }
+
     /// A handle of the same session whose root is the znode `path` of this one.
     ///
     /// # Errors
@@ -112,11 +117,7 @@ impl Client {
         match driver {
             // The driver does not panic; had it been dropped with its runtime, it would be gone.
             Some(driver) => drop(driver.await),
-            None => drop(self.status().wait_for(|status| is_over(status.state)).await),
+            None => drop(self.status().wait_for(|status| status.state.is_final()).await),
         }
     }
-}
-
-fn is_over(state: SessionState) -> bool {
-    state.is_final() || state == SessionState::Lost
 }

@@ -37,8 +37,7 @@ impl Tenure {
 
     /// Whether the client has ended with this session, so that no other follows.
     pub(crate) fn is_over(&self) -> bool {
-        let status = *self.client.status().borrow();
-        status.state.is_final() || status.state == SessionState::Lost
+        self.client.status().borrow().state.is_final()
     }
 
     /// Returns when the session is lost, or has been without a connection for so long that the
@@ -69,7 +68,6 @@ impl Tenure {
             status.generation != self.generation
                 || status.state.is_connected()
                 || status.state.is_final()
-                || status.state == SessionState::Lost
         };
         let Ok(status) = status.wait_for(settled).await.map(|status| *status) else {
             return Err(Error::Closed { fate });

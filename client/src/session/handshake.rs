@@ -81,15 +81,15 @@ impl<T, W: Clone> Session<T, W> {
             return;
         }
         self.hangup();
-        self.set_state(SessionState::Lost);
-        self.fail_all(|fate| Error::SessionLost { fate });
         self.status.generation += 1;
         self.status.session = SessionId(0);
         self.status.timeout = self.settings.timeout;
         self.password = Bytes::new();
         self.last_heard = now;
         self.phase = Phase::Waiting { until: now };
+        // Whoever is woken by the end of a call or a watch finds the next session in the status.
         self.set_state(SessionState::Connecting);
+        self.fail_all(|fate| Error::SessionLost { fate });
     }
 
     /// Takes a packet that follows the handshake.

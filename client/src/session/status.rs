@@ -23,8 +23,9 @@ pub enum SessionState {
     /// ended the session, and others may hold what it held. The client keeps trying to take the
     /// session up again; until then calls fail at once.
     Overdue,
-    /// The session is over. Unless the client was told to keep to a single session, the next one
-    /// begins at once and this state is seldom seen: compare [`Status::generation`] instead.
+    /// The session is over, and the client with it: it was told to keep to a single session
+    /// ([`Connector::single_session`](crate::Connector::single_session)). Otherwise the next session
+    /// begins at once, and it is [`Status::generation`] that tells of the loss.
     Lost,
     /// A server refused the credentials; the client has given up.
     AuthFailed,
@@ -48,7 +49,7 @@ impl SessionState {
     /// Whether the client has ended for good.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::AuthFailed | Self::Closed)
+        matches!(self, Self::Lost | Self::AuthFailed | Self::Closed)
     }
 }
 

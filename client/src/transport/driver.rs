@@ -19,8 +19,10 @@ use super::dial::{Host, dial};
 use super::shared::{Shared, Token};
 use super::sink::Sink;
 
-/// How much room a read of the socket is given.
+/// How much room is made for what the server sends, and the least that a read is given. Answers that
+/// nobody has taken yet are slices of that room, so it is used up before there is more.
 const READ_ROOM: usize = 64 * 1024;
+const READ_ROOM_MIN: usize = 4 * 1024;
 
 /// How long the driver sleeps where the session asks for nothing.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -49,8 +51,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, seed: u64) {
 /// What happened.
 enum Input {
     Start,
-    Bell,
-    Alarm,
+    Look,
     Dialed(io::Result<TcpStream>),
     Read(io::Result<usize>),
 }
@@ -81,9 +82,11 @@ impl Driver {
     async fn select(&mut self) -> Input {
         tokio::select! {
             biased;
-            () = self.guard.0.bell.notified() => Input::Bell,
+            // What the others bring is looked at after each step, so that none of them can be
+            // starved by the first.
             input = advance(&mut self.link, &mut self.input, &mut self.output) => input,
-            () = self.alarm.as_mut() => Input::Alarm,
+            () = self.guard.0.bell.notified() => Input::Look,
+            () = self.alarm.as_mut() => Input::Look,
         }
     }
 
@@ -93,8 +96,7 @@ impl Driver {
         let mut session = shared.session.lock();
         match input {
             Input::Start => session.start(now),
-            Input::Bell if shared.closing.load(Ordering::Acquire) => session.close(now),
-            Input::Bell | Input::Alarm => session.tick(now),
+            Input::Look => {}
             Input::Dialed(Ok(stream)) => {
                 self.link = Link::Open(stream);
                 session.connected(now);
@@ -113,6 +115,10 @@ impl Driver {
                 session.disconnected(now);
             }
         }
+        if shared.closing.load(Ordering::Acquire) {
+            session.close(now);
+        }
+        session.tick(now);
     }
 
     /// Carries out what the session wants. Returns whether there is more to come.
@@ -184,7 +190,9 @@ async fn exchange(
     input: &mut BytesMut,
     output: &mut BytesMut,
 ) -> io::Result<usize> {
-    input.reserve(READ_ROOM);
+    if input.capacity() - input.len() < READ_ROOM_MIN {
+        input.reserve(READ_ROOM);
+    }
     let (mut reader, mut writer) = stream.split();
     while !output.is_empty() {
         tokio::select! {

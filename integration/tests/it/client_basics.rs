@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grovekeeper_client::recipes::Lock;
 use grovekeeper_client::{
     Acl, AddWatchMode, Client, CreateMode, CreateOptions, Error, ErrorCode, EventType, Fate,
     MultiResult, ReadResult, SessionState, WatchNotice, WatchedEvent, WatcherType,
@@ -247,6 +248,17 @@ fn a_chroot_hides_what_is_above_it() {
         let results = results.await.expect("committed");
         let [MultiResult::Created { path, .. }] = &results[..] else { panic!("{results:?}") };
         assert!(path.starts_with("/y-0"), "{path}");
+        // A root that is missing is made with the first path below it.
+        let fresh = zk.chroot("/fresh/root").expect("a path");
+        fresh.create_all("/x").await.expect("created");
+        assert!(zk.exists("/fresh/root/x").await.expect("asked").is_some());
+        Lock::new(&zk.chroot("/other").expect("a path"), "/")
+            .acquire()
+            .await
+            .expect("locked")
+            .release()
+            .await
+            .expect("released");
     });
 }
 
