@@ -1,6 +1,6 @@
 //! Opening a connection, taking up the session, losing it; and what comes after, packet by packet.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use jute_proto::{
     ConnectRequest, ConnectResponse, DecodeError, Encode, EventType, OpCode, Reader, ReplyHeader,
     SessionId, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
@@ -46,9 +46,15 @@ impl<T, W: Clone> Session<T, W> {
         end_frame(&mut self.out, frame);
     }
 
-    /// Takes the answer to the handshake.
-    pub(super) fn greeted(&mut self, now: Time, frame: &Bytes) -> Result<(), Broken> {
-        let response: ConnectResponse<'_> = Reader::new(frame).record()?;
+    /// Takes the answer to the handshake off the front of `input`, a frame of `len` bytes.
+    pub(super) fn greeted(
+        &mut self,
+        now: Time,
+        input: &mut BytesMut,
+        len: usize,
+    ) -> Result<(), Broken> {
+        let frame = take_frame(input, len);
+        let response: ConnectResponse<'_> = Reader::new(&frame).record()?;
         let Some(timeout) = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0) else {
             self.refused(now);
             return Ok(());
@@ -92,12 +98,13 @@ impl<T, W: Clone> Session<T, W> {
         self.fail_all(|fate| Error::SessionLost { fate });
     }
 
-    /// Takes a packet that follows the handshake.
-    pub(super) fn answer(&mut self, frame: &Bytes) -> Result<(), Broken> {
-        let mut reader = Reader::new(frame);
-        let header: ReplyHeader = reader.record()?;
+    /// Takes a packet that follows the handshake off the front of `input`, a frame of `len` bytes.
+    pub(super) fn answer(&mut self, input: &mut BytesMut, len: usize) -> Result<(), Broken> {
+        let mut frame = take_frame(input, len);
+        let header: ReplyHeader = Reader::new(&frame).record()?;
+        frame.advance(ReplyHeader::LEN);
         match header.xid {
-            Xid::NOTIFICATION => self.notified(header, reader.record()?),
+            Xid::NOTIFICATION => self.notified(header, Reader::new(&frame).record()?),
             Xid::PING => self.saw(header.zxid),
             Xid::AUTH => self.authenticated(header),
             Xid::SET_WATCHES => {
@@ -105,8 +112,8 @@ impl<T, W: Clone> Session<T, W> {
                 self.saw(header.zxid);
             }
             xid => {
-                let body = frame.slice(ReplyHeader::LEN..);
-                self.replied(header, body).map_err(|OutOfOrder| Broken::OutOfOrder(xid))?;
+                self.replied(header, frame.freeze())
+                    .map_err(|OutOfOrder| Broken::OutOfOrder(xid))?;
             }
         }
         Ok(())
@@ -159,4 +166,13 @@ impl<T, W: Clone> Session<T, W> {
         }
         Ok(())
     }
+}
+
+/// The length prefix of a frame.
+const PREFIX_LEN: usize = 4;
+
+/// Cuts off a frame that is known to be whole.
+fn take_frame(input: &mut BytesMut, len: usize) -> BytesMut {
+    input.advance(PREFIX_LEN);
+    input.split_to(len)
 }

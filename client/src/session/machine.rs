@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use jute_proto::{Encode, OpCode, RemoveWatchesRequest, SessionId, Xid, Zxid, next_frame};
+use jute_proto::{Encode, OpCode, RemoveWatchesRequest, SessionId, Xid, Zxid, frame_len};
 
 use crate::error::{Error, Fate};
 
@@ -219,8 +219,8 @@ impl<T, W: Clone> Session<T, W> {
     pub(crate) fn receive(&mut self, now: Time, input: &mut BytesMut) {
         self.last_heard = now;
         loop {
-            let frame = match next_frame(input, self.settings.response_max) {
-                Ok(Some(frame)) => frame,
+            let len = match frame_len(input, self.settings.response_max) {
+                Ok(Some(len)) => len,
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the server's answer is no frame");
@@ -228,8 +228,8 @@ impl<T, W: Clone> Session<T, W> {
                 }
             };
             let understood = match self.phase {
-                Phase::Handshaking { .. } => self.greeted(now, &frame),
-                Phase::Open { .. } | Phase::Closing { .. } => self.answer(&frame),
+                Phase::Handshaking { .. } => self.greeted(now, input, len),
+                Phase::Open { .. } | Phase::Closing { .. } => self.answer(input, len),
                 Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Ended => return,
             };
             if let Err(error) = understood {
@@ -302,7 +302,11 @@ impl<T, W: Clone> Session<T, W> {
 
     /// Takes what is to be done, in order.
     pub(crate) fn take_effects(&mut self, effects: &mut VecDeque<Effect<T, W>>) {
-        effects.append(&mut self.effects);
+        if effects.is_empty() {
+            std::mem::swap(effects, &mut self.effects);
+        } else {
+            effects.append(&mut self.effects);
+        }
     }
 
     /// Whether there is nothing more to do.
