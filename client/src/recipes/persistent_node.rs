@@ -30,6 +30,7 @@ use super::steady::{Tenure, is_missing, is_present};
 /// ```
 #[derive(Debug)]
 pub struct PersistentNode {
+    client: Client,
     state: watch::Receiver<State>,
     data: watch::Sender<Bytes>,
     /// Ends the task when it is dropped.
@@ -40,7 +41,8 @@ pub struct PersistentNode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Missing,
-    Present,
+    /// It is there, in the session that the client counts with this number.
+    Present(u64),
     Failed(Error),
 }
 
@@ -53,10 +55,11 @@ impl PersistentNode {
         let (stop, stopped) = oneshot::channel();
         let keeper = Keeper { client: client.clone(), path: path.to_owned(), wanted, state };
         let task = tokio::spawn(keeper.run(stopped));
-        Self { state: seen, data, stop: Some(stop), task: Some(task) }
+        let client = client.clone();
+        Self { client, state: seen, data, stop: Some(stop), task: Some(task) }
     }
 
-    /// Waits until the znode is there.
+    /// Waits until the znode is there, in the present session.
     ///
     /// # Errors
     ///
@@ -64,9 +67,14 @@ impl PersistentNode {
     /// znode is not kept any longer then.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut state = self.state.clone();
-        match state.wait_for(|state| *state != State::Missing).await.as_deref() {
+        let settled = |state: &State| match state {
+            State::Missing => false,
+            State::Present(generation) => *generation == self.generation(),
+            State::Failed(_) => true,
+        };
+        match state.wait_for(settled).await.as_deref() {
             Ok(State::Failed(error)) => Err(error.clone()),
-            Ok(State::Present | State::Missing) => Ok(()),
+            Ok(State::Present(_) | State::Missing) => Ok(()),
             Err(_) => Err(Error::Closed { fate: Fate::NotApplied }),
         }
     }
@@ -74,7 +82,11 @@ impl PersistentNode {
     /// Whether the znode is there, as far as this client knows.
     #[must_use]
     pub fn is_present(&self) -> bool {
-        *self.state.borrow() == State::Present
+        *self.state.borrow() == State::Present(self.generation())
+    }
+
+    fn generation(&self) -> u64 {
+        self.client.status().borrow().generation
     }
 
     /// Changes what the znode holds, in the background, and after a session loss too.
@@ -150,7 +162,7 @@ impl Keeper {
             self.state.send_replace(State::Missing);
             return change.await.map(drop);
         }
-        self.state.send_replace(State::Present);
+        self.state.send_replace(State::Present(tenure.generation()));
         tokio::select! {
             changed = self.wanted.changed() => {
                 if changed.is_err() {

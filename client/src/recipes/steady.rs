@@ -24,15 +24,15 @@ impl Tenure {
         &self.client
     }
 
-    /// Whether it is the session that the client counts as `generation`.
-    pub(crate) fn is_of(&self, generation: u64) -> bool {
-        self.generation == generation
-    }
-
     /// Whether the session is known to live at this moment.
     pub(crate) fn is_sure(&self) -> bool {
         let status = *self.client.status().borrow();
         status.generation == self.generation && status.state.is_connected()
+    }
+
+    /// Which of the client's sessions it is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Whether the client has ended with this session, so that no other follows.

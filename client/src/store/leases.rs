@@ -55,7 +55,7 @@ impl Leases {
         let session = client.status().borrow().generation;
         let mut table = self.table.lock();
         match table.get_mut(path) {
-            Some(lease) if lease.ends > now && lease.tenure.is_of(session) => {
+            Some(lease) if lease.ends > now && lease.tenure.generation() == session => {
                 lease.ends = now + lease.ttl;
                 Ok(())
             }
@@ -66,7 +66,7 @@ impl Leases {
     pub(super) async fn release(&self, client: &Client, path: &str) -> Result<(), Error> {
         let lease = self.table.lock().remove(path);
         match lease {
-            Some(lease) if lease.tenure.is_of(client.status().borrow().generation) => {
+            Some(lease) if lease.tenure.generation() == client.status().borrow().generation => {
                 lease.tenure.remove(path).await
             }
             Some(_) | None => Ok(()),
