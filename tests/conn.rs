@@ -4,7 +4,7 @@
 mod world;
 
 use bytes::Bytes;
-use jute_proto::{ConnectRequest, OpCode, SessionId, Zxid};
+use jute_proto::{ConnectRequest, Extensions, OpCode, SessionId, Zxid};
 use proptest::prelude::*;
 use world::{World, frame, handshake};
 
@@ -119,4 +119,47 @@ fn requests_that_waited_too_long_may_be_noise_too() {
     world.forge(grovekeeper::replica::Origin { session: SessionId(1), conn, seq: 1 }, command);
     while world.apply_next().is_some() {}
     assert!(world.replica.sessions().is_empty());
+}
+
+#[test]
+fn what_waits_for_a_read_barrier_keeps_its_place() {
+    // `sync` is answered when its barrier has passed; what came behind it waits, and a write behind it
+    // goes into the log only then, so that nothing in front of it can see it.
+    let mut world = opened();
+    world.log.barriers = Some(0);
+    let before = world.conns["a"].output_len();
+    let path: &[u8] = &[0, 0, 0, 1, b'/'];
+    world.receive("a", frame(1, OpCode::Sync.into(), path));
+    world.receive("a", frame(2, OpCode::Exists.into(), &[path, &[0]].concat()));
+    let delete = [&[0, 0, 0, 2, b'/', b'x'][..], &(-1_i32).to_be_bytes()].concat();
+    world.receive("a", frame(3, OpCode::Delete.into(), &delete));
+    assert_eq!(world.conns["a"].output_len(), before, "nothing is answered early");
+    assert!(world.log.queue.is_empty(), "the write waits");
+    assert!(!world.conns["a"].wants_input(&world.settings), "and so does what follows it");
+    assert!(!world.conns["a"].has_paused(), "waiting for a barrier is no reason to look again");
+    world.pass_barrier("a", 1);
+    assert!(world.conns["a"].output_len() > before, "sync and the read are answered");
+    assert_eq!(world.log.queue.len(), 1, "the write goes its way");
+    while world.apply_next().is_some() {}
+    assert!(!world.conns["a"].has_outstanding());
+    assert!(world.conns["a"].wants_input(&world.settings));
+}
+
+#[test]
+fn a_session_may_ask_for_linearizable_reads() {
+    // Granted in the handshake, each of its reads waits for a barrier; a client that asks for nothing
+    // reads at once, and is told the version of plain ZooKeeper.
+    for (version, waits) in [(0, false), (Extensions::LINEARIZABLE_READS.protocol_version(), true)]
+    {
+        let mut world = World::default();
+        world.connect("a", [127, 0, 0, 1]);
+        world.receive("a", handshake(&ConnectRequest { protocol_version: version, ..hello() }));
+        while world.apply_next().is_some() {}
+        let response = world.conns.get_mut("a").expect("connected").take_output();
+        assert_eq!(response[4..8], version.to_be_bytes());
+        world.log.barriers = Some(0);
+        let path = [0, 0, 0, 1, b'/', 0];
+        world.receive("a", frame(1, OpCode::Exists.into(), &path));
+        assert_eq!(world.conns["a"].output_len() == 0, waits);
+    }
 }

@@ -91,6 +91,9 @@ pub enum CloseReason {
     /// The server stops, or took over the whole state of another one.
     #[error("the server stops")]
     ServerStops,
+    /// The client wants the leader, and was told where it is.
+    #[error("the client wants the leader, which is another server")]
+    NotLeader,
     /// The server has no contact to a majority of its ensemble.
     #[error("this server has no contact to a majority of its ensemble")]
     NotServing,
@@ -122,6 +125,7 @@ impl CloseReason {
             | Self::Disconnected
             | Self::Shed
             | Self::ServerStops
+            | Self::NotLeader
             | Self::NotServing => false,
         }
     }
@@ -149,6 +153,7 @@ impl CloseReason {
             Self::Shed => CloseKind::Shed,
             Self::ServerStops => CloseKind::ServerStops,
             Self::NotServing => CloseKind::NotServing,
+            Self::NotLeader => CloseKind::NotLeader,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
-    DecodeError, ErrorCode, Id, MultiHeader, OpCode, Reader, Request, RequestHeader, SessionId,
-    Xid, Zxid,
+    DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
+    RequestHeader, SessionId, Xid, Zxid,
 };
 
 use super::close::CloseReason;
@@ -70,6 +70,9 @@ pub trait Propose {
     /// [`Conn::barrier_passed`] will name; 0 where the state here is the newest there is.
     fn read_barrier(&mut self, conn: ConnId) -> u64;
 
+    /// Where the leader is.
+    fn leader(&self) -> LeaderHint<'static>;
+
     /// An id for a new session.
     fn next_session_id(&mut self) -> SessionId;
 
@@ -122,6 +125,11 @@ pub struct Conn {
     /// Whether the session was made without a majority: it is known here only, and ends with the
     /// connection.
     pub(super) is_local: bool,
+    /// What was granted of what the client asked for beyond ZooKeeper; `None` for one that knows only
+    /// that.
+    pub(super) extensions: Option<Extensions>,
+    /// Where the leader was when the session was asked for, for a client that wants to know.
+    pub(super) leader: Option<LeaderHint<'static>>,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
     order: VecDeque<Slot>,
@@ -156,6 +164,8 @@ impl Conn {
             creating_us: None,
             speaks_read_only: true,
             is_local: false,
+            extensions: None,
+            leader: None,
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,
             order: VecDeque::new(),
@@ -242,7 +252,7 @@ impl Conn {
             Route::Read | Route::Refused => {
                 self.input_ended = way == Route::Refused;
                 let barrier =
-                    if !self.is_local && wants_barrier(op, view.settings.linearizable_reads) {
+                    if !self.is_local && wants_barrier(op, self.is_linearizable(view.settings)) {
                         log.read_barrier(self.id)
                     } else {
                         0
@@ -341,6 +351,11 @@ impl Conn {
         if let Some(frame) = self.held.take() {
             self.request(view, log, frame);
         }
+    }
+
+    fn is_linearizable(&self, settings: &Settings) -> bool {
+        let wants = |granted: Extensions| granted.contains(Extensions::LINEARIZABLE_READS);
+        settings.linearizable_reads || self.extensions.is_some_and(wants)
     }
 
     fn awaits_barrier(&self) -> bool {

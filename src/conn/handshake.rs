@@ -1,14 +1,15 @@
 //! The first packet: a new session, a session resumed, or no session.
 
 use jute_proto::{
-    ConnectRequest, ConnectResponse, Encode, OpCode, Reader, SessionId, Xid, begin_frame,
-    end_frame, session_password,
+    ConnectRequest, ConnectResponse, Encode, Extensions, LeaderHint, OpCode, Reader, SessionId,
+    Xid, begin_frame, end_frame, session_password,
 };
 
 use super::close::CloseReason;
 use super::conn::{Conn, Phase, Propose, View};
 use crate::replica::Op;
 
+/// What ZooKeeper's servers say, and what its clients are told.
 const PROTOCOL_VERSION: i32 = 0;
 
 impl Conn {
@@ -37,6 +38,11 @@ impl Conn {
             (view.settings.session_timeout_ms_min, view.settings.session_timeout_ms_max);
         self.timeout_ms = u32::try_from(request.timeout_ms).unwrap_or(0).clamp(min, max);
         let timeout_ms = self.timeout_ms;
+        self.grant(log, request.protocol_version);
+        if self.is_misplaced() {
+            self.put_connect_response(view, 0, SessionId(0), &[0; 16]);
+            return self.close(CloseReason::NotLeader);
+        }
         if view.read_only {
             return self.open_local(view, log, &request);
         }
@@ -60,6 +66,28 @@ impl Conn {
         if self.propose(view, log, op).is_err() {
             self.close(CloseReason::Unavailable);
         }
+    }
+
+    /// Grants what the client asks for beyond ZooKeeper.
+    fn grant(&mut self, log: &impl Propose, protocol_version: i32) {
+        self.extensions = Extensions::of_protocol_version(protocol_version).map(|wanted| {
+            let known = Extensions::LINEARIZABLE_READS
+                .with(Extensions::TELL_LEADER)
+                .with(Extensions::LEADER_ONLY);
+            wanted.and(known)
+        });
+        let tells = self.has_extension(Extensions::TELL_LEADER);
+        self.leader = tells.then(|| log.leader());
+    }
+
+    fn has_extension(&self, extension: Extensions) -> bool {
+        self.extensions.is_some_and(|granted| granted.contains(extension))
+    }
+
+    /// Whether the client wants the leader, and this server is not.
+    fn is_misplaced(&self) -> bool {
+        let elsewhere = self.leader.as_ref().is_some_and(|leader| *leader != LeaderHint::Here);
+        elsewhere && self.has_extension(Extensions::LEADER_ONLY)
     }
 
     /// Opens a session that only this server knows, for a client that is content with reading what may
@@ -115,13 +143,18 @@ impl Conn {
     ) {
         let frame = begin_frame(&mut self.out);
         let response = ConnectResponse {
-            protocol_version: PROTOCOL_VERSION,
+            protocol_version: self
+                .extensions
+                .map_or(PROTOCOL_VERSION, Extensions::protocol_version),
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
             session_id,
             password,
             read_only: self.speaks_read_only.then_some(self.is_local),
         };
         response.encode(&mut self.out);
+        if let Some(leader) = self.leader.take() {
+            leader.encode(&mut self.out);
+        }
         end_frame(&mut self.out, frame);
         self.sent(view.around);
     }

@@ -1,11 +1,11 @@
 //! The members of the ensemble as the configuration lists them.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::ServeError;
-use crate::config::{Config, PeerAddr, ServerRole};
+use crate::config::{Config, HostPort, PeerAddr, ServerRole, ServerSpec};
 use crate::consensus::{AddressBook, ConsensusConfig, Timings};
 
 /// What the consensus is started with.
@@ -57,6 +57,16 @@ fn host_port(peer: &PeerAddr) -> String {
     } else {
         format!("{host}:{quorum_port}")
     }
+}
+
+/// Where clients reach a server, as the lines `server.N` say: an address that means every interface
+/// stands for the host at which its peers reach it.
+pub(super) fn client_address(servers: &[ServerSpec], server: u64) -> Option<String> {
+    let spec = servers.iter().find(|spec| spec.id == server)?;
+    let client = spec.client.as_ref()?;
+    let is_any = client.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    let host = if is_any { spec.peers.first()?.host.clone() } else { client.host.clone() };
+    Some(HostPort { host, port: client.port }.to_string())
 }
 
 /// Where this server listens for its peers (`quorumListenOnAllIPs`).

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jute_proto::SessionId;
+use jute_proto::{LeaderHint, SessionId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -14,6 +14,7 @@ use super::clients::{Client, Clients};
 use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
+use super::members::client_address;
 use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
@@ -240,6 +241,19 @@ impl Shared {
         self.leading.store(0, Ordering::Release);
     }
 
+    /// Where the leader is.
+    fn leader(&self) -> LeaderHint<'static> {
+        let Some(engine) = self.engine.get() else { return LeaderHint::Election };
+        match engine.consensus.watch_status().borrow().leader {
+            Some(leader) if leader == self.server => LeaderHint::Here,
+            Some(leader) => match client_address(&self.config.ensemble.servers, leader) {
+                Some(address) => LeaderHint::At(address.into()),
+                None => LeaderHint::Elsewhere,
+            },
+            None => LeaderHint::Election,
+        }
+    }
+
     /// Whether the zxids of the term are used up, but for a reserve: the counter has 32 bits.
     pub(super) fn counter_runs_out(&self) -> bool {
         self.replica.read().last_zxid().counter() >= self.zxid_counter_max
@@ -403,6 +417,10 @@ impl Propose for &Shared {
 
     fn read_barrier(&mut self, conn: ConnId) -> u64 {
         if self.settings.is_alone { 0 } else { self.barriers.want(conn.number) }
+    }
+
+    fn leader(&self) -> LeaderHint<'static> {
+        Shared::leader(self)
     }
 
     fn next_session_id(&mut self) -> SessionId {

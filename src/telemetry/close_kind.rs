@@ -37,11 +37,13 @@ pub enum CloseKind {
     ServerStops,
     /// The server had no contact to a majority of its ensemble.
     NotServing,
+    /// The client wanted the leader, and was told where it is.
+    NotLeader,
 }
 
 impl CloseKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SessionClosed,
         Self::SessionEnded,
         Self::SessionMoved,
@@ -59,6 +61,7 @@ impl CloseKind {
         Self::Shed,
         Self::ServerStops,
         Self::NotServing,
+        Self::NotLeader,
     ];
 
     /// The name of its metric, and what it says.
@@ -92,6 +95,9 @@ impl CloseKind {
             Self::Disconnected => ("connection_closed_disconnected", "the client went away"),
             Self::Shed => ("connection_closed_shed", "an operator shed the connection"),
             Self::ServerStops => ("connection_closed_server_stops", "the server stopped"),
+            Self::NotLeader => {
+                ("connection_closed_not_leader", "the client was sent to the leader")
+            }
             Self::NotServing => (
                 "connection_closed_not_serving",
                 "the server had no contact to a majority of its ensemble",

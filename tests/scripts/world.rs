@@ -10,7 +10,7 @@ use grovekeeper::replica::{
 };
 use grovekeeper::session::{ConnId, ConnectionThrottle};
 use grovekeeper::telemetry::ServerStats;
-use jute_proto::SessionId;
+use jute_proto::{LeaderHint, SessionId};
 
 /// The way into the log: a queue of encoded commands.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct LogStub {
     pub(crate) throttle: Option<ConnectionThrottle>,
     pub(crate) now_ms: u64,
     last_session: i64,
+    /// How many read barriers were asked for, where they are needed.
+    pub(crate) barriers: Option<u64>,
 }
 
 impl Propose for LogStub {
@@ -36,7 +38,14 @@ impl Propose for LogStub {
     }
 
     fn read_barrier(&mut self, _conn: ConnId) -> u64 {
-        0
+        self.barriers.map_or(0, |last| {
+            self.barriers = Some(last + 1);
+            last + 1
+        })
+    }
+
+    fn leader(&self) -> LeaderHint<'static> {
+        LeaderHint::Here
     }
 
     fn next_session_id(&mut self) -> SessionId {
@@ -136,6 +145,20 @@ impl World {
     pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
         let proposed = self.log.propose(&Command { origin, identities: &[], op });
         assert_eq!(proposed, Ok(()), "the log is there");
+    }
+
+    /// Tells a connection that a read barrier has passed.
+    #[allow(dead_code, reason = "not every test has barriers")]
+    pub(crate) fn pass_barrier(&mut self, name: &str, number: u64) {
+        let around = Surroundings {
+            settings: &self.settings,
+            stats: &self.stats,
+            now_us: self.now_us,
+            read_only: false,
+        };
+        let view = View { replica: &self.replica, around };
+        let conn = self.conns.get_mut(name).expect("a connection of that name");
+        conn.barrier_passed(view, &mut self.log, number);
     }
 
     /// Applies the oldest command and hands out what comes of it, as the server does.

@@ -4,6 +4,7 @@
 
 mod catching_up;
 mod clocks;
+mod extensions;
 mod forming;
 mod leader_loss;
 mod minority;

@@ -30,9 +30,8 @@ fn without_a_majority_clients_are_let_go() {
 fn a_minority_may_be_read() {
     // With readonlymode.enabled a server without a majority answers reads to clients that asked for
     // read-only mode, refuses writes with NOTREADONLY, and lets them go when the majority is back.
-    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
-        .set("readonlymode.enabled", "true")
-        .start();
+    let mut ensemble =
+        EnsembleOptions::new(Kind::Grovekeeper, 3).set("readonlymode.enabled", "true").start();
     let mut before = client(ensemble.addr(0));
     before.create("/before", b"data", 0).expect("created");
     before.sync("/before").expect("synced");
