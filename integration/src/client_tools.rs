@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::eventually::within;
-use crate::{Process, Server, grovekeeper, zookeeper};
+use crate::{Ensemble, Process, Server, grovekeeper, zookeeper};
 
 /// How long a whole suite may take.
 const SUITE_PATIENCE: Duration = Duration::from_secs(300);
@@ -76,20 +76,39 @@ impl Tool {
         fault: impl FnOnce(&mut Server),
     ) -> Report {
         let mut process = self.start(name, server);
-        within(SUITE_PATIENCE, "the suite is ready", || {
-            let log = process.log();
-            assert!(process.exited().is_none(), "{name} ended before it was ready:\n{log}");
-            log.lines().any(|line| line == "ready").then_some(())
-        });
+        wait_until_ready(&mut process, name);
         fault(server);
         std::fs::write(server.folder().join("over"), "").expect("the end is told");
         finish(process, name)
     }
 
+    /// As [`run_through`](Self::run_through), against several servers.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_through_faults(
+        self,
+        name: &str,
+        ensemble: &mut Ensemble,
+        faults: impl FnOnce(&mut Ensemble),
+    ) -> Report {
+        let folder = ensemble.root().to_owned();
+        let mut process = self.start_in(&folder, name, &ensemble.connect_string());
+        wait_until_ready(&mut process, name);
+        faults(ensemble);
+        std::fs::write(folder.join("over"), "").expect("the end is told");
+        finish(process, name)
+    }
+
     fn start(self, name: &str, server: &Server) -> Process {
-        let log = server.folder().join(format!("{name}.log"));
+        self.start_in(server.folder(), name, &server.connect_string())
+    }
+
+    fn start_in(self, folder: &Path, name: &str, connect_string: &str) -> Process {
+        let log = folder.join(format!("{name}.log"));
         let mut command = self.command(name);
-        command.arg(server.connect_string()).current_dir(server.folder());
+        command.arg(connect_string).current_dir(folder);
         Process::start(&mut command, &log)
     }
 
@@ -119,6 +138,14 @@ impl Tool {
             }
         }
     }
+}
+
+fn wait_until_ready(process: &mut Process, name: &str) {
+    within(SUITE_PATIENCE, "the suite is ready", || {
+        let log = process.log();
+        assert!(process.exited().is_none(), "{name} ended before it was ready:\n{log}");
+        log.lines().any(|line| line == "ready").then_some(())
+    });
 }
 
 fn finish(mut process: Process, name: &str) -> Report {

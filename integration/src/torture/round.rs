@@ -22,6 +22,9 @@ const AFTERWARDS: Duration = Duration::from_millis(500);
 /// A fault is alone when no other one is so near.
 const NEAR: Duration = Duration::from_millis(1_500);
 
+/// A pause with a majority that is worth a line.
+const LONG: Duration = Duration::from_millis(1_200);
+
 /// What a round brought.
 #[derive(Debug)]
 pub(super) struct Played {
@@ -69,8 +72,7 @@ impl Played {
         figures.rounds += 1;
         for pause in pauses {
             figures.longest_pause = figures.longest_pause.max(pause.to - pause.from);
-            let well = self.longest_well(pause);
-            figures.longest_pause_well = figures.longest_pause_well.max(well);
+            figures.longest_pause_well = figures.longest_pause_well.max(self.well(pause));
         }
         figures.longest_recovery = figures.longest_recovery.max(self.recovery.unwrap_or_default());
         for (at, injected) in self.injected.iter().enumerate() {
@@ -90,8 +92,32 @@ impl Played {
         }
     }
 
+    /// The pauses that were long although a majority was well, with the faults around each.
+    pub(super) fn long_pauses(&self, pauses: &[Pause]) -> Vec<String> {
+        let long = pauses.iter().filter(|pause| self.well(pause) > LONG);
+        long.map(|pause| {
+            let near = self
+                .injected
+                .iter()
+                .filter(|injected| injected.to + NEAR >= pause.from && injected.from <= pause.to);
+            let near: Vec<String> = near
+                .map(|Injected { fault, from, to }| {
+                    format!("{:.3}..{:.3} {fault:?}", from.as_secs_f64(), to.as_secs_f64())
+                })
+                .collect();
+            format!(
+                "no write was acknowledged {:.3}..{:.3}, {:.1?} of it with a majority; {}",
+                pause.from.as_secs_f64(),
+                pause.to.as_secs_f64(),
+                self.well(pause),
+                near.join(", ")
+            )
+        })
+        .collect()
+    }
+
     /// The longest part of a pause during which a majority was well without a break.
-    fn longest_well(&self, pause: &Pause) -> Duration {
+    fn well(&self, pause: &Pause) -> Duration {
         let ends = self.majority.iter().skip(1).map(|(end, _)| *end).chain([Duration::MAX]);
         let times = self.majority.iter().zip(ends);
         let parts = times

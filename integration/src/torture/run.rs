@@ -108,7 +108,11 @@ impl Run<'_> {
         let mut dice = Dice::new(self.options.seed).fork(number);
         let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
         let mut played = round::play(&mut self.ensemble, &world, &dice, &plan);
-        played.count(&self.tally.take_pauses(), &mut self.verdict.figures);
+        let pauses = self.tally.take_pauses();
+        played.count(&pauses, &mut self.verdict.figures);
+        for pause in played.long_pauses(&pauses) {
+            say(&format!("round {number}: {pause}"));
+        }
         self.creates.insert(number, played.history.creates.clone());
         let history = std::mem::take(&mut played.history);
         let mut checked = match verify::agreed(&world) {

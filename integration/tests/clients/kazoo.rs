@@ -2,7 +2,9 @@
 
 use grovekeeper_client::recipes::{Lock, LockStyle};
 use grovekeeper_client::{Client, CreateMode};
-use integration::{Server, Tool};
+use integration::{EnsembleOptions, Kind, Server, Tool};
+
+use crate::rolling::restarts_and_kills;
 
 fn server() -> Server {
     Server::options().set("4lw.commands.whitelist", "*").start()
@@ -33,6 +35,14 @@ fn kazoo_goes_on_when_the_server_is_killed_and_comes_back() {
         server.kill();
         server.start_again();
     });
+}
+
+#[test]
+fn kazoo_keeps_a_lock_an_election_and_a_group_through_rolling_restarts() {
+    // While three servers are restarted one after the other and their leader is killed, clients
+    // take turns at a lock and as leader, never two at once, and their sessions go on.
+    let mut ensemble = EnsembleOptions::new(Kind::from_env(), 3).start();
+    Tool::Kazoo.run_through_faults("rolling", &mut ensemble, restarts_and_kills);
 }
 
 #[test]

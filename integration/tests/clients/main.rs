@@ -7,4 +7,5 @@ mod c;
 mod java;
 mod kazoo;
 mod node;
+mod rolling;
 mod zkcli;
