@@ -25,6 +25,8 @@ mod rearm;
 mod request;
 mod settings;
 mod status;
+#[cfg(test)]
+mod together_test;
 mod watches;
 
 pub(crate) use machine::{Effect, Session, Time};

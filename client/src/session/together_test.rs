@@ -1,0 +1,392 @@
+//! The session and the server's own connections and replica, joined by queues, in virtual time:
+//! connections break in the middle of anything, sessions expire, and the promises stand.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use grovekeeper::replica::{Op, Origin};
+use grovekeeper::session::ConnId;
+use jute_proto::{
+    Acl, Create2Response, CreateMode, CreateRequest, Encode, GetDataRequest, GetDataResponse,
+    OpCode, Reader, SessionId, SetDataRequest, next_frame,
+};
+
+use crate::error::{Error, Fate};
+
+use super::machine::{Effect, Session, Time};
+use super::request::{Arm, Reply, Request};
+use super::settings::Settings;
+use super::watches::{Notice, Table, WatcherId};
+
+#[expect(dead_code, reason = "shared with the server's own tests, which use all of it")]
+#[path = "../../../tests/scripts/world.rs"]
+mod world;
+
+use world::World;
+
+/// The server's name for the connection.
+const LINK: &str = "client";
+
+const NODE: &str = "/node";
+
+/// How many histories, and how many steps each has.
+const HISTORIES: u64 = 300;
+const STEPS: usize = 300;
+
+/// What a call was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Set,
+    Get,
+    Watch,
+    Sequential,
+    Setup,
+}
+
+type Outcome = Result<Reply, Error>;
+
+struct Pair {
+    client: Session<usize, usize>,
+    server: World,
+    now: Time,
+    chance: u64,
+    to_server: BytesMut,
+    to_client: BytesMut,
+    effects: VecDeque<Effect<usize, usize>>,
+    dialing: bool,
+    asked: Vec<Asked>,
+    outcomes: BTreeMap<usize, Outcome>,
+    /// What watches were told, by the call that set them.
+    told: BTreeMap<usize, Vec<Notice>>,
+    /// How many sessions were ended by the server.
+    expired: u64,
+}
+
+impl Pair {
+    fn new(seed: u64) -> Self {
+        let client = Session::new(Settings { seed, ..Settings::new(1) });
+        let mut pair = Self {
+            client,
+            server: World::default(),
+            now: Duration::ZERO,
+            chance: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            to_server: BytesMut::new(),
+            to_client: BytesMut::new(),
+            effects: VecDeque::new(),
+            dialing: false,
+            asked: Vec::new(),
+            outcomes: BTreeMap::new(),
+            told: BTreeMap::new(),
+            expired: 0,
+        };
+        pair.client.start(pair.now);
+        pair.settle();
+        pair
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        (self.chance >> 11) % limit
+    }
+
+    /// Carries out what the client wants.
+    fn settle(&mut self) {
+        self.client.take_effects(&mut self.effects);
+        self.client.take_output(self.now, &mut self.to_server);
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Dial(_) => self.dialing = true,
+                Effect::Hangup => self.cut(),
+                Effect::Complete(call, outcome) => {
+                    let before = self.outcomes.insert(call, outcome);
+                    assert_eq!(before, None, "call {call} was answered twice");
+                }
+                Effect::Notify(call, notice) => self.told.entry(call).or_default().push(notice),
+                Effect::Status(_) => {}
+            }
+        }
+    }
+
+    /// What is under way on the connection is lost.
+    fn cut(&mut self) {
+        self.to_server.clear();
+        self.to_client.clear();
+        self.dialing = false;
+        self.server.disconnect(LINK);
+    }
+
+    fn step(&mut self) {
+        match self.below(100) {
+            0..45 => self.call(),
+            45..60 => self.to_server(),
+            60..75 => drop(self.server.apply_next()),
+            75..90 => self.to_client(),
+            90..93 => {
+                self.cut();
+                self.client.disconnected(self.now);
+            }
+            93..99 => self.pass(),
+            _ => self.expire(),
+        }
+        if self.dialing {
+            self.dialing = false;
+            self.server.connect(LINK, [127, 0, 0, 1]);
+            self.client.connected(self.now);
+        }
+        self.settle();
+    }
+
+    fn pass(&mut self) {
+        let period = self.below(200);
+        self.now += Duration::from_millis(period);
+        self.client.tick(self.now);
+    }
+
+    fn call(&mut self) {
+        let asked = match self.below(4) {
+            0 => Asked::Set,
+            1 => Asked::Get,
+            2 => Asked::Watch,
+            _ => Asked::Sequential,
+        };
+        self.ask(asked);
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        let call = self.asked.len();
+        let mut body = BytesMut::new();
+        let create = |path: &'static str, mode: CreateMode| CreateRequest {
+            path: path.into(),
+            data: Some(b""),
+            acl: Some(Acl::open()),
+            flags: mode.into(),
+        };
+        let op = match asked {
+            Asked::Set => {
+                let set = SetDataRequest { path: NODE.into(), data: Some(b"x"), version: -1 };
+                set.encode(&mut body);
+                OpCode::SetData
+            }
+            Asked::Get | Asked::Watch => {
+                let watch = asked == Asked::Watch;
+                GetDataRequest { path: NODE.into(), watch }.encode(&mut body);
+                OpCode::GetData
+            }
+            Asked::Sequential => {
+                create("/node/n-", CreateMode::PersistentSequential).encode(&mut body);
+                OpCode::Create2
+            }
+            Asked::Setup => {
+                create(NODE, CreateMode::Persistent).encode(&mut body);
+                OpCode::Create2
+            }
+        };
+        let arm = (asked == Asked::Watch).then(|| Arm {
+            id: WatcherId(call as u64),
+            path: NODE.to_owned(),
+            table: Table::Data,
+            sink: call,
+        });
+        self.asked.push(asked);
+        let request = Request { op, body: body.freeze(), token: Some(call), arm };
+        if let Err(error) = self.client.submit(request) {
+            self.outcomes.insert(call, Err(error));
+        }
+    }
+
+    /// A whole frame reaches the server.
+    fn to_server(&mut self) {
+        let frame = next_frame(&mut self.to_server, 1 << 20).expect("frames of the client");
+        if let Some(frame) = frame
+            && self.server.conns.get(LINK).is_some_and(|conn| conn.close_reason().is_none())
+        {
+            self.server.receive(LINK, frame);
+        }
+    }
+
+    /// Some bytes reach the client, or the news that the server has closed the connection.
+    fn to_client(&mut self) {
+        let Some(conn) = self.server.conns.get_mut(LINK) else { return };
+        self.to_client.unsplit(conn.take_output());
+        let closed = conn.close_reason().is_some();
+        let most = self.to_client.len() as u64;
+        let some = usize::try_from(self.below(most + 1)).expect("small");
+        let mut arrived = self.held_back(some);
+        self.client.receive(self.now, &mut arrived);
+        // What the client did not use yet comes before what follows.
+        arrived.unsplit(std::mem::take(&mut self.to_client));
+        self.to_client = arrived;
+        if closed && some as u64 == most {
+            self.settle();
+            self.cut();
+            self.client.disconnected(self.now);
+        } else {
+            self.server.resume(LINK);
+        }
+    }
+
+    fn held_back(&mut self, some: usize) -> BytesMut {
+        let arrived = BytesMut::from(self.to_client.chunk().get(..some).unwrap_or_default());
+        self.to_client.advance(some);
+        arrived
+    }
+
+    /// The server ends the session.
+    fn expire(&mut self) {
+        let session = self.client.status().session;
+        let owner = self.server.replica.sessions().get(session).map(|record| record.owner);
+        if let (Some(owner), true) = (owner, session != SessionId(0)) {
+            let origin = Origin { session, conn: ConnId::NONE, seq: 0 };
+            self.server.forge(origin, Op::ExpireSession { owner });
+            self.expired += 1;
+        }
+    }
+
+    /// Lets everything come to its end.
+    fn quiesce(&mut self) {
+        for _ in 0..2000 {
+            self.to_server();
+            drop(self.server.apply_next());
+            self.to_client();
+            self.settle();
+            self.pass();
+            if self.dialing {
+                self.dialing = false;
+                self.server.connect(LINK, [127, 0, 0, 1]);
+                self.client.connected(self.now);
+            }
+            self.settle();
+        }
+    }
+
+    fn version(&self, call: usize) -> Option<i32> {
+        let reply = self.outcomes.get(&call)?.as_ref().ok().filter(|reply| reply.err == 0)?;
+        let read: GetDataResponse<'_> = Reader::new(&reply.body).record().expect("a record");
+        Some(read.stat.version)
+    }
+
+    /// Counts the calls of a kind that were done, and those whose fate is unknown.
+    fn counted(&self, asked: Asked) -> (usize, usize) {
+        let of_kind = |call: &usize| self.asked.get(*call) == Some(&asked);
+        let calls = self.outcomes.iter().filter(|(call, _)| of_kind(call));
+        let (mut done, mut unknown) = (0, 0);
+        for (_, outcome) in calls {
+            match outcome {
+                Ok(reply) if reply.err == 0 => done += 1,
+                Ok(_) => {}
+                Err(error) if error.fate() == Fate::Unknown => unknown += 1,
+                Err(_) => {}
+            }
+        }
+        (done, unknown)
+    }
+}
+
+fn history(seed: u64) -> Pair {
+    let mut pair = Pair::new(seed);
+    pair.ask(Asked::Setup);
+    pair.quiesce();
+    for _ in 0..STEPS {
+        pair.step();
+    }
+    pair.quiesce();
+    // One more read shows how it ended.
+    pair.ask(Asked::Get);
+    pair.quiesce();
+    pair
+}
+
+#[test]
+fn every_call_has_one_outcome_and_it_is_true() {
+    // Changes that were answered were made once, those refused or not sent were not, and only those
+    // of unknown fate may be either; reads never go back in time.
+    let (mut unknown_ever, mut expired_ever) = (0, 0);
+    for seed in 1..=HISTORIES {
+        let pair = history(seed);
+        let calls = pair.asked.len();
+        assert_eq!(pair.outcomes.len(), calls, "seed {seed}: calls without an outcome");
+        let last = pair.version(calls - 1).unwrap_or_else(|| panic!("seed {seed}: no last read"));
+        let (done, unknown) = pair.counted(Asked::Set);
+        let version = usize::try_from(last).expect("a count");
+        assert!((done..=done + unknown).contains(&version), "seed {seed}: {version} {done}");
+        let (made, perhaps) = pair.counted(Asked::Sequential);
+        let children = pair.server.replica.tree().node_count();
+        let children = children - World::default().replica.tree().node_count() - 1;
+        assert!((made..=made + perhaps).contains(&children), "seed {seed}: {children} {made}");
+        let mut newest = -1;
+        for call in 0..calls {
+            if let Asked::Get | Asked::Watch = pair.asked[call]
+                && let Some(version) = pair.version(call)
+            {
+                assert!(version >= newest, "seed {seed}: call {call} goes back in time");
+                newest = version;
+            }
+        }
+        unknown_ever += unknown;
+        expired_ever += pair.expired;
+    }
+    assert!(unknown_ever > 100 && expired_ever > 100, "{unknown_ever} {expired_ever}");
+}
+
+#[test]
+fn created_names_are_never_told_twice() {
+    // Two creates that were answered made two znodes.
+    for seed in 1..=HISTORIES / 3 {
+        let pair = history(seed);
+        let mut names = std::collections::BTreeSet::new();
+        for (call, outcome) in &pair.outcomes {
+            if let (Asked::Sequential, Ok(reply)) = (pair.asked[*call], outcome)
+                && reply.err == 0
+            {
+                let made: Create2Response<'_> =
+                    Reader::new(&reply.body).record().expect("a record");
+                assert!(names.insert(made.path.into_owned()), "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_one_shot_watch_misses_nothing() {
+    // Whoever read a version that is not the last was told of a change, once, or that the session is
+    // over; whoever read the last was not told of any.
+    for seed in 1..=HISTORIES {
+        let pair = history(seed);
+        let last = pair.version(pair.asked.len() - 1).expect("a last read");
+        for call in 0..pair.asked.len() {
+            let told = pair.told.get(&call).map(Vec::as_slice).unwrap_or_default();
+            let watches = pair.asked[call] == Asked::Watch;
+            let Some(version) = Some(call).filter(|_| watches).and_then(|call| pair.version(call))
+            else {
+                let silent = told.iter().all(|notice| matches!(notice, Notice::End(_)));
+                assert!(silent, "seed {seed}: {told:?} without a watch");
+                continue;
+            };
+            assert!(told.len() <= 1, "seed {seed}: {told:?}");
+            let changed = matches!(told.first(), Some(Notice::Event(_)));
+            let over = matches!(told.first(), Some(Notice::End(_)));
+            if version < last {
+                assert!(changed || over, "seed {seed}: call {call} missed a change");
+            } else {
+                assert!(!changed, "seed {seed}: call {call} was told of nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rig_itself_moves_bytes() {
+    // Without faults a call is answered as the server answers.
+    let mut pair = Pair::new(7);
+    pair.ask(Asked::Setup);
+    pair.ask(Asked::Set);
+    pair.ask(Asked::Get);
+    pair.quiesce();
+    assert_eq!(pair.version(2), Some(1));
+    assert_eq!(pair.outcomes[&0].as_ref().map(|reply| reply.err), Ok(0));
+    assert_eq!(pair.client.status().session, SessionId(1));
+    let _: Bytes = pair.to_client.freeze();
+}
