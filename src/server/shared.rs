@@ -1,6 +1,7 @@
 //! What all tasks of a server look at.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,6 +90,7 @@ pub struct Shared {
     pub(super) last_time_ms: AtomicI64,
     failure: watch::Sender<Option<String>>,
     zxid_counter_max: u32,
+    wrong_digest: Option<PathBuf>,
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
@@ -141,6 +143,7 @@ impl Shared {
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
             failure: watch::Sender::new(None),
+            wrong_digest: test_settings::wrong_digest_file(),
             zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
             replica: RwLock::new(replica),
             session_ids,
@@ -264,6 +267,11 @@ impl Shared {
         if let Some(name) = replica.ensemble() {
             self.ensemble.set(ClusterId(name));
         }
+    }
+
+    /// What tests add to the digest, to have it found wrong.
+    pub(super) fn digest_error(&self) -> u64 {
+        u64::from(self.wrong_digest.as_ref().is_some_and(|file| file.exists()))
     }
 
     /// The stamp of the last applied command, in milliseconds.

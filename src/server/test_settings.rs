@@ -13,3 +13,9 @@ pub(super) fn zxid_counter_max() -> Option<u32> {
 pub(super) fn clock_offset_file() -> Option<PathBuf> {
     std::env::var_os("GROVEKEEPER_TEST_CLOCK").map(PathBuf::from)
 }
+
+/// `GROVEKEEPER_TEST_WRONG_DIGEST`: a file whose presence makes this server take its state for another
+/// than it is.
+pub(super) fn wrong_digest_file() -> Option<PathBuf> {
+    std::env::var_os("GROVEKEEPER_TEST_WRONG_DIGEST").map(PathBuf::from)
+}

@@ -281,8 +281,8 @@ impl List {
         for (name, help, counter) in counters {
             self.counter(name, help, counter.get());
         }
-        // One replica has nobody to differ from.
-        self.counter("digest_mismatches_count", "digests that differ between replicas", 0);
+        let differ = stats.digest_mismatches.get();
+        self.counter("digest_mismatches_count", "digests that differ between replicas", differ);
     }
 
     fn operations(&mut self, stats: &ServerStats) {

@@ -211,6 +211,7 @@ impl ServerStats {
             &self.quotas_exceeded,
             &self.throttled_ops,
             &self.large_requests_rejected,
+            &self.digest_mismatches,
         ];
         counters.into_iter().chain(&self.closed).chain(&self.ops)
     }

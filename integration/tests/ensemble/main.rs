@@ -4,6 +4,7 @@
 
 mod catching_up;
 mod clocks;
+mod divergence;
 mod extensions;
 mod forming;
 mod leader_loss;
