@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use integration::eventually::Stopwatch;
+use integration::proxy::PathState;
 use integration::{Ensemble, EnsembleOptions, Kind, RawClient, within};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -21,7 +22,12 @@ const WRITES: usize = 50;
 enum How {
     Killed,
     Stopped,
+    /// Cut off from the others in both directions.
     CutOff,
+    /// Heard by the others, but hears nothing.
+    Deaf,
+    /// Hears the others, but is not heard.
+    Mute,
 }
 
 /// What the clients noticed.
@@ -53,7 +59,10 @@ fn main() {
     drop(plain);
     // Elections of Apache ZooKeeper do not get on with a proxy: that would measure the proxy.
     if kinds.contains(&Kind::Grovekeeper) {
-        compare(&mut [options(Kind::Grovekeeper).proxied().start()], How::CutOff, repeat);
+        let mut proxied = [options(Kind::Grovekeeper).proxied().start()];
+        for how in [How::CutOff, How::Deaf, How::Mute] {
+            compare(&mut proxied, how, repeat);
+        }
     }
 }
 
@@ -105,6 +114,8 @@ fn measure(ensemble: &mut Ensemble, how: How) -> Noticed {
             How::Killed => ensemble.kill(leader),
             How::Stopped => ensemble.pause(leader),
             How::CutOff => ensemble.network().partition(&[leader]),
+            How::Deaf => ensemble.network().set_to(leader, PathState::cut()),
+            How::Mute => ensemble.network().set_from(leader, PathState::cut()),
         }
         let before = written.iter().map(|written| written.load(Ordering::Relaxed)).max();
         all_wrote(before.unwrap_or(0) + WRITES);
@@ -118,7 +129,7 @@ fn measure(ensemble: &mut Ensemble, how: How) -> Noticed {
     match how {
         How::Killed => ensemble.start(leader),
         How::Stopped => ensemble.unpause(leader),
-        How::CutOff => ensemble.network().heal(),
+        How::CutOff | How::Deaf | How::Mute => ensemble.network().heal(),
     }
     noticed.expect("two clients")
 }

@@ -11,7 +11,8 @@ use integration::Kind;
 use integration::torture::{Options, run};
 
 const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
-[--kind grovekeeper|zookeeper] [--round SECONDS] [--folder F]";
+[--kind grovekeeper|zookeeper] [--round SECONDS] \
+[--first ROUND] [--folder F]";
 
 fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
@@ -53,6 +54,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         servers: 3,
         seed,
         length: Duration::from_secs(60),
+        first: 1,
         round: Duration::from_secs(20),
         folder: PathBuf::new(),
     };
@@ -65,6 +67,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 options.length = Duration::try_from_secs_f64(minutes * 60.0)
                     .map_err(|error| format!("--minutes {value}: {error}"))?;
             }
+            "--first" => options.first = number(&key, &value)?,
             "--servers" => options.servers = number(&key, &value)?,
             "--round" => options.round = Duration::from_secs(number(&key, &value)?),
             "--folder" => options.folder = PathBuf::from(value),

@@ -31,6 +31,9 @@ pub struct Options {
     pub seed: u64,
     /// Rounds are begun until so much time has passed.
     pub length: Duration,
+    /// The number of the first round, to repeat one of an earlier run: the plan of a round follows
+    /// from the seed and its number.
+    pub first: u64,
     /// How long faults strike in each round.
     pub round: Duration,
     /// Where data, logs and histories go; it must not exist yet.
@@ -75,10 +78,10 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         creates: BTreeMap::new(),
         verdict: Verdict { figures: Figures::default(), anomalies: Vec::new() },
     };
-    let mut number = 0;
+    let mut number = options.first;
     while run.clock.elapsed() < options.length {
-        number += 1;
         let goes_on = run.round(number, &mut say);
+        number += 1;
         if !goes_on {
             return run.verdict;
         }

@@ -14,6 +14,7 @@ fn no_promise_is_broken_under_faults() {
         servers: 3,
         seed: 11,
         length: Duration::from_secs(16),
+        first: 1,
         round: Duration::from_secs(15),
         folder: folder.path().join("run"),
     };
