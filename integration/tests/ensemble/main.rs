@@ -13,5 +13,6 @@ mod partitions;
 mod patience;
 mod proxy;
 mod terms;
+mod tls;
 mod torture;
 mod visibility;

@@ -34,6 +34,11 @@ impl Link {
         Self { stream, frames, owed: 0, heard: Instant::now(), is_torn: false }
     }
 
+    /// Whether nothing was written by half.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_torn
+    }
+
     /// How many requests have no answer yet.
     pub(super) fn owed(&self) -> usize {
         self.owed

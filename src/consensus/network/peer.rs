@@ -85,9 +85,8 @@ pub(in crate::consensus) struct Peer {
 impl Peer {
     /// The connection, made if there is none. Cancel-safe.
     pub(super) async fn link(&mut self) -> io::Result<&mut Link> {
-        if self.link.as_ref().is_some_and(|link| link.owed() >= OWED_MAX) {
-            self.link = None;
-        }
+        let is_usable = |link: &Link| link.is_whole() && link.owed() < OWED_MAX;
+        self.link = self.link.take().filter(is_usable);
         if self.link.is_none() {
             self.link = self.take_idle();
         }
@@ -148,7 +147,7 @@ impl Peer {
 impl Drop for Peer {
     /// Leaves the connection to the next one: each vote has a value of its own.
     fn drop(&mut self) {
-        if let Some(link) = self.link.take().filter(|link| link.owed() == 0) {
+        if let Some(link) = self.link.take().filter(|link| link.is_whole() && link.owed() == 0) {
             self.idle.lock().insert(self.target, link);
         }
     }

@@ -1,0 +1,73 @@
+//! Servers that show each other certificates.
+
+use std::fs;
+use std::path::Path;
+
+use integration::{Ensemble, EnsembleOptions, Kind, eventually};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::patience::{client, create};
+
+/// Writes an authority's certificate, and a key with a certificate for this machine.
+fn write_keys(folder: &Path) {
+    let mut authority = CertificateParams::new(vec![]).expect("parameters");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let server = server.signed_by(&key, &authority).expect("a certificate");
+    fs::write(folder.join("trust.pem"), authority.pem()).expect("written");
+    fs::write(folder.join("key.pem"), key.serialize_pem() + &server.pem()).expect("written");
+}
+
+/// Starts a server again whose configuration has other lines about TLS.
+fn restart_with(ensemble: &mut Ensemble, server: usize, lines: &str) {
+    ensemble.stop(server);
+    let file = ensemble.folder(server).join("zoo.cfg");
+    let text = fs::read_to_string(&file).expect("the configuration");
+    let others = text.lines().filter(|l| !l.contains("ssl") && !l.starts_with("portUnification"));
+    let text: String = others.map(|line| format!("{line}\n")).collect();
+    fs::write(&file, text + lines).expect("the configuration");
+    ensemble.start(server);
+}
+
+#[test]
+fn an_ensemble_changes_over_to_tls_while_it_serves() {
+    // Restarted server by server, an ensemble goes from no TLS to TLS alone without an
+    // interruption; then a server without it stays outside, and both sides say why.
+    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).start();
+    let keys = ensemble.root().to_owned();
+    write_keys(&keys);
+    let stores = format!(
+        "ssl.quorum.keyStore.location={0}/key.pem\nssl.quorum.trustStore.location={0}/trust.pem\n",
+        keys.display()
+    );
+    let steps = [
+        "portUnification=true\n",
+        "portUnification=true\nsslQuorum=true\n",
+        "sslQuorum=true\n",
+    ];
+    let mut expected = vec!["zookeeper".to_owned()];
+    for (step, lines) in steps.iter().enumerate() {
+        for server in ensemble.servers() {
+            restart_with(&mut ensemble, server, &format!("{lines}{stores}"));
+            ensemble.wait_until_all_serve();
+            let name = format!("{step}-{server}");
+            create(ensemble.addr((server + 1) % 3), &format!("/{name}"));
+            expected.push(name);
+        }
+    }
+    expected.sort();
+    for addr in ensemble.addrs() {
+        let mut client = client(addr);
+        client.sync("/").expect("synced");
+        assert_eq!(client.children("/", false).expect("listed"), expected);
+    }
+
+    restart_with(&mut ensemble, 0, "");
+    let says = |server| ensemble.log(server).contains("only TLS is talked here");
+    eventually("both sides say why", || (says(0) && (says(1) || says(2))).then_some(()));
+    assert_eq!(ensemble.mode(0), None);
+    create(ensemble.addr(1), "/still");
+}
