@@ -43,11 +43,8 @@ fn an_ensemble_changes_over_to_tls_while_it_serves() {
         "ssl.quorum.keyStore.location={0}/key.pem\nssl.quorum.trustStore.location={0}/trust.pem\n",
         keys.display()
     );
-    let steps = [
-        "portUnification=true\n",
-        "portUnification=true\nsslQuorum=true\n",
-        "sslQuorum=true\n",
-    ];
+    let steps =
+        ["portUnification=true\n", "portUnification=true\nsslQuorum=true\n", "sslQuorum=true\n"];
     let mut expected = vec!["zookeeper".to_owned()];
     for (step, lines) in steps.iter().enumerate() {
         for server in ensemble.servers() {

@@ -198,8 +198,10 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn without_contact(&self) -> Duration {
-        let as_leader = self.consensus.since_quorum();
-        let as_follower = self.contact.age();
-        as_leader.map_or(as_follower, |age| age.min(as_follower))
+        // Kept beyond the end of the leadership: a deposed leader had contact until then.
+        if let Some(age) = self.consensus.since_quorum() {
+            self.contact.made_before(age);
+        }
+        self.contact.age()
     }
 }

@@ -30,6 +30,14 @@ impl Contact {
         *self.0.lock() = Instant::now();
     }
 
+    /// As [`Contact::made`], so long ago; what was later counts.
+    pub(super) fn made_before(&self, age: Duration) {
+        if let Some(at) = Instant::now().checked_sub(age) {
+            let mut last = self.0.lock();
+            *last = at.max(*last);
+        }
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.0.lock().elapsed()
     }
@@ -158,5 +166,21 @@ impl<C: Commands> Task<C> {
         let mut queue = self.shared.queue.lock();
         queue.unfinished_bytes = queue.unfinished_bytes.saturating_sub(bytes);
         self.shared.unfinished_bytes.store(queue.unfinished_bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_contact_counts() {
+        // A leader's contact is remembered when it leads no more; an older one changes nothing.
+        let contact = Contact::default();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(contact.age(), Duration::from_secs(60));
+        contact.made_before(Duration::from_secs(2));
+        contact.made_before(Duration::from_secs(5));
+        assert_eq!(contact.age(), Duration::from_secs(2));
     }
 }
