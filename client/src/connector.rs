@@ -12,9 +12,6 @@ use crate::path::Chroot;
 use crate::session::{Credential, SavedSession, Session, SessionState, Settings, Status};
 use crate::transport::{Host, Shared, run};
 
-/// Where servers listen for clients unless they are told otherwise.
-const PORT: u16 = 2181;
-
 /// Says how a client is to connect; [`Client::builder`] makes one.
 ///
 /// ```no_run
@@ -76,6 +73,25 @@ impl Connector {
     #[must_use]
     pub fn allow_read_only(mut self, allow: bool) -> Self {
         self.settings.read_only = allow;
+        self
+    }
+
+    /// Asks for linearizable reads: each shows all that was acknowledged to anyone before it was
+    /// called, whichever server answers. Grovekeeper grants it; with Apache ZooKeeper call
+    /// [`Client::sync`] before reads that need it. [`Status::linearizable`] says what was granted.
+    #[must_use]
+    pub fn linearizable_reads(mut self) -> Self {
+        self.settings.linearizable_reads = true;
+        self
+    }
+
+    /// Looks for the leader, which answers writes soonest: other servers say where it is. Where the
+    /// leader is not found within a third of the session timeout any server will do, and a
+    /// connection that stands is kept when another server becomes the leader. With Apache ZooKeeper
+    /// this has no effect. [`Status::at_leader`] says what came of it.
+    #[must_use]
+    pub fn prefer_leader(mut self) -> Self {
+        self.settings.prefer_leader = true;
         self
     }
 
@@ -204,23 +220,14 @@ fn parse(text: &str) -> Result<(Vec<Host>, Chroot), Error> {
         Chroot::default().join(chroot).map_err(|_| invalid("has a path that ends with a slash"))?;
     let mut hosts = Vec::new();
     for server in servers.split(',').map(str::trim).filter(|server| !server.is_empty()) {
-        hosts.push(host(server).ok_or_else(|| invalid("has an entry that is not host:port"))?);
+        hosts.push(
+            Host::parse(server).ok_or_else(|| invalid("has an entry that is not host:port"))?,
+        );
     }
     if hosts.is_empty() {
         return Err(invalid("names no server"));
     }
     Ok((hosts, chroot))
-}
-
-fn host(server: &str) -> Option<Host> {
-    let (name, port) = if let Some(rest) = server.strip_prefix('[') {
-        let (name, rest) = rest.split_once(']')?;
-        (name, rest.strip_prefix(':').or(if rest.is_empty() { Some("") } else { None })?)
-    } else {
-        server.split_once(':').unwrap_or((server, ""))
-    };
-    let port = if port.is_empty() { PORT } else { port.parse().ok()? };
-    (!name.is_empty()).then(|| Host { name: name.to_owned(), port })
 }
 
 #[cfg(test)]

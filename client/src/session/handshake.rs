@@ -2,8 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use jute_proto::{
-    ConnectRequest, ConnectResponse, DecodeError, Encode, EventType, OpCode, Reader, ReplyHeader,
-    SessionId, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
+    ConnectRequest, DecodeError, Encode, EventType, OpCode, Reader, ReplyHeader, SessionId,
+    WatcherEvent, Xid, Zxid, begin_frame, end_frame,
 };
 use std::time::Duration;
 use thiserror::Error;
@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::error::Error;
 
 use super::calls::OutOfOrder;
+use super::leader::Greeting;
 use super::machine::{Effect, Phase, Session, Time};
 use super::request::Reply;
 use super::status::SessionState;
@@ -35,7 +36,7 @@ impl<T, W: Clone> Session<T, W> {
         let password: &[u8] = if session_id == SessionId(0) { &[0; 16] } else { &self.password };
         let frame = begin_frame(&mut self.out);
         ConnectRequest {
-            protocol_version: self.settings.protocol_version,
+            protocol_version: self.protocol_version(now),
             last_zxid_seen: self.last_zxid,
             timeout_ms: i32::try_from(self.settings.timeout.as_millis()).unwrap_or(i32::MAX),
             session_id,
@@ -54,7 +55,11 @@ impl<T, W: Clone> Session<T, W> {
         len: usize,
     ) -> Result<(), Broken> {
         let frame = take_frame(input, len);
-        let response: ConnectResponse<'_> = Reader::new(&frame).record()?;
+        let greeting = Greeting::decode(&frame)?;
+        if self.sent_on(now, &greeting) {
+            return Ok(());
+        }
+        let response = greeting.response;
         let Some(timeout) = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0) else {
             self.refused(now);
             return Ok(());
@@ -92,6 +97,7 @@ impl<T, W: Clone> Session<T, W> {
         self.status.timeout = self.settings.timeout;
         self.password = Bytes::new();
         self.last_heard = now;
+        self.search.since = now;
         self.phase = Phase::Waiting { until: now };
         // Whoever is woken by the end of a call or a watch finds the next session in the status.
         self.set_state(SessionState::Connecting);

@@ -10,6 +10,7 @@ use crate::error::{Error, Fate};
 
 use super::calls::{Call, Calls, Failed, put_frame};
 use super::hosts::Hosts;
+use super::leader::Search;
 use super::rearm::{Rearm, put_auth};
 use super::request::{Reply, Request};
 use super::settings::{Credential, Settings};
@@ -45,6 +46,8 @@ pub(crate) enum Effect<T, W> {
     Status(Status),
     /// Open a connection to the server with this number.
     Dial(usize),
+    /// Open a connection to the server at this `host:port`.
+    DialAt(String),
     /// Drop the connection, or the attempt at one.
     Hangup,
 }
@@ -73,6 +76,7 @@ pub(super) enum Phase {
 pub(crate) struct Session<T, W> {
     pub(super) settings: Settings,
     pub(super) hosts: Hosts,
+    pub(super) search: Search,
     pub(super) phase: Phase,
     pub(super) status: Status,
     pub(super) password: Bytes,
@@ -105,12 +109,15 @@ impl<T, W: Clone> Session<T, W> {
             generation: 0,
             session: resume.as_ref().map_or(SessionId(0), |saved| saved.id),
             timeout: settings.timeout,
+            linearizable: false,
+            at_leader: false,
         };
         let last_zxid = resume.as_ref().map_or(Zxid(0), |saved| saved.last_zxid);
         Self {
             calls: Calls::new(&settings),
             settings,
             hosts,
+            search: Search::default(),
             phase: Phase::Waiting { until: Time::ZERO },
             status,
             password: resume.map(|saved| saved.password).unwrap_or_default(),
@@ -259,6 +266,7 @@ impl<T, W: Clone> Session<T, W> {
     /// Begins.
     pub(crate) fn start(&mut self, now: Time) {
         self.last_heard = now;
+        self.search.since = now;
         self.phase = Phase::Waiting { until: now };
         self.tick(now);
     }
@@ -407,7 +415,11 @@ impl<T, W: Clone> Session<T, W> {
         let hosts = u32::try_from(self.settings.hosts.max(1)).unwrap_or(u32::MAX);
         let patience = (self.status.timeout / hosts).max(ATTEMPT_MIN);
         self.phase = Phase::Dialing { deadline: now + patience };
-        self.effects.push_back(Effect::Dial(self.hosts.next()));
+        let dial = match self.search.aim.take() {
+            Some(address) => Effect::DialAt(address),
+            None => Effect::Dial(self.hosts.next()),
+        };
+        self.effects.push_back(dial);
     }
 
     /// The attempt has failed: on to the next.
@@ -418,6 +430,7 @@ impl<T, W: Clone> Session<T, W> {
 
     fn lose_connection(&mut self, now: Time, since: Time) {
         self.hangup();
+        self.search.since = now;
         // A connection that ends at once counts as a failed attempt, so that a server that takes
         // connections and drops them is not asked in a tight loop.
         let pause = if now.saturating_sub(since) >= GOOD_CONNECTION {

@@ -13,21 +13,29 @@
 //! | `calls` | requests on their way and their answers |
 //! | `watches` | who watches what, and who is told |
 //! | `rearm` | watches and credentials on a new connection |
+//! | `leader` | extensions of the protocol, and the search for the leader |
 //! | `hosts` | which server to try next, and when |
 
 mod calls;
 mod handshake;
 mod hosts;
+mod leader;
+#[cfg(test)]
+mod leader_test;
 mod machine;
 #[cfg(test)]
 mod machine_test;
 mod rearm;
 mod request;
+#[cfg(test)]
+mod rig_test;
 mod settings;
 mod status;
 #[cfg(test)]
 mod together_test;
 mod watches;
+#[cfg(test)]
+mod watches_test;
 
 pub(crate) use machine::{Effect, Session, Time};
 pub(crate) use request::{Arm, Reply, Request};

@@ -23,8 +23,9 @@ impl fmt::Debug for Credential {
 /// The settings of a [`Session`](super::Session).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// What the handshake says; zero is plain ZooKeeper. Extensions are negotiated here.
-    pub(crate) protocol_version: i32,
+    /// What to ask for beyond ZooKeeper's protocol, and whether to look for the leader.
+    pub(crate) linearizable_reads: bool,
+    pub(crate) prefer_leader: bool,
     /// How many servers there are to try.
     pub(crate) hosts: usize,
     /// The session timeout to ask for.
@@ -59,7 +60,8 @@ impl Settings {
     /// The defaults, for so many servers.
     pub(crate) fn new(hosts: usize) -> Self {
         Self {
-            protocol_version: 0,
+            linearizable_reads: false,
+            prefer_leader: false,
             hosts,
             timeout: Duration::from_secs(10),
             read_only: false,

@@ -67,6 +67,12 @@ pub struct Status {
     pub session: SessionId,
     /// The session timeout that the server granted; before that the one asked for.
     pub timeout: Duration,
+    /// Whether the server of the newest connection answers every read linearizably, see
+    /// [`Connector::linearizable_reads`](crate::Connector::linearizable_reads).
+    pub linearizable: bool,
+    /// Whether the server of the newest connection was the leader when it was opened, as far as it
+    /// was asked, see [`Connector::prefer_leader`](crate::Connector::prefer_leader).
+    pub at_leader: bool,
 }
 
 /// All that it takes to take up a session again, from this process or another.

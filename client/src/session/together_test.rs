@@ -98,7 +98,7 @@ impl Pair {
         self.client.take_output(self.now, &mut self.to_server);
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Dial(_) => self.dialing = true,
+                Effect::Dial(_) | Effect::DialAt(_) => self.dialing = true,
                 Effect::Hangup => self.cut(),
                 Effect::Complete(call, outcome) => {
                     let before = self.outcomes.insert(call, outcome);
@@ -121,9 +121,9 @@ impl Pair {
     fn step(&mut self) {
         match self.below(100) {
             0..45 => self.call(),
-            45..60 => self.to_server(),
+            45..60 => self.server_reads(),
             60..75 => drop(self.server.apply_next()),
-            75..90 => self.to_client(),
+            75..90 => self.client_reads(),
             90..93 => {
                 self.cut();
                 self.client.disconnected(self.now);
@@ -198,7 +198,7 @@ impl Pair {
     }
 
     /// A whole frame reaches the server.
-    fn to_server(&mut self) {
+    fn server_reads(&mut self) {
         let frame = next_frame(&mut self.to_server, 1 << 20).expect("frames of the client");
         if let Some(frame) = frame
             && self.server.conns.get(LINK).is_some_and(|conn| conn.close_reason().is_none())
@@ -208,7 +208,7 @@ impl Pair {
     }
 
     /// Some bytes reach the client, or the news that the server has closed the connection.
-    fn to_client(&mut self) {
+    fn client_reads(&mut self) {
         let Some(conn) = self.server.conns.get_mut(LINK) else { return };
         self.to_client.unsplit(conn.take_output());
         let closed = conn.close_reason().is_some();
@@ -248,9 +248,9 @@ impl Pair {
     /// Lets everything come to its end.
     fn quiesce(&mut self) {
         for _ in 0..2000 {
-            self.to_server();
+            self.server_reads();
             drop(self.server.apply_next());
-            self.to_client();
+            self.client_reads();
             self.settle();
             self.pass();
             if self.dialing {

@@ -253,7 +253,7 @@ impl Store {
     /// Lets the server catch up with all that was acknowledged so far.
     async fn caught_up(&self) -> Result<Tenure, Error> {
         let tenure = Tenure::of(&self.client);
-        if self.linearizable {
+        if self.linearizable && !self.client.status().borrow().linearizable {
             tenure.again(|| self.client.sync("/")).await?;
         }
         Ok(tenure)

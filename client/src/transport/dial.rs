@@ -13,6 +13,24 @@ pub(crate) struct Host {
     pub(crate) port: u16,
 }
 
+impl Host {
+    /// Where servers listen for clients unless they are told otherwise.
+    const PORT: u16 = 2181;
+
+    /// Reads `host:port`, where the port may be left out; an IPv6 address stands in brackets.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => match rest.split_once(']')? {
+                (name, "") => (name, ""),
+                (name, rest) => (name, rest.strip_prefix(':')?),
+            },
+            None => text.split_once(':').unwrap_or((text, "")),
+        };
+        let port = if port.is_empty() { Self::PORT } else { port.parse().ok()? };
+        (!name.is_empty()).then(|| Self { name: name.to_owned(), port })
+    }
+}
+
 /// Opens a connection. The name is looked up each time, because the addresses behind it change; of
 /// several addresses `choice` says which is tried first.
 pub(super) async fn dial(host: Host, choice: usize) -> io::Result<TcpStream> {

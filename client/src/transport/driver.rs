@@ -139,7 +139,8 @@ impl Driver {
         }
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Dial(host) => self.dial(host),
+                Effect::Dial(host) => self.dial(self.hosts.get(host).cloned()),
+                Effect::DialAt(address) => self.dial(Host::parse(&address)),
                 Effect::Hangup => {
                     self.link = Link::None;
                     self.input.clear();
@@ -153,11 +154,13 @@ impl Driver {
         !ended
     }
 
-    fn dial(&mut self, host: usize) {
+    fn dial(&mut self, host: Option<Host>) {
         self.dials += 1;
-        if let Some(host) = self.hosts.get(host) {
-            self.link = Link::Dialing(Box::pin(dial(host.clone(), self.dials)));
-        }
+        let choice = self.dials;
+        self.link = Link::Dialing(Box::pin(async move {
+            let host = host.ok_or(io::ErrorKind::InvalidInput)?;
+            dial(host, choice).await
+        }));
     }
 }
 
@@ -170,7 +173,7 @@ fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
         Effect::Status(status) => {
             shared.status.send_replace(status);
         }
-        Effect::Dial(_) | Effect::Hangup => {}
+        Effect::Dial(_) | Effect::DialAt(_) | Effect::Hangup => {}
     }
 }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod bench;
 mod chance;
 mod client_basics;
+mod client_ensemble;
 mod client_locks;
 mod client_recipes;
 mod client_sessions;

@@ -1,0 +1,75 @@
+//! Extensions of the protocol, and looking for the leader with them.
+//!
+//! A server that is not Grovekeeper ignores what is asked for; the session is a plain one there.
+
+use jute_proto::{ConnectResponse, Extensions, LeaderHint, Reader};
+
+use super::handshake::Broken;
+use super::machine::{Session, Time};
+
+/// How the search for the leader is going.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// Since when there has been no connection.
+    pub(super) since: Time,
+    /// Where the leader is said to be.
+    pub(super) aim: Option<String>,
+}
+
+/// What a server said about itself.
+pub(super) struct Greeting<'a> {
+    pub(super) response: ConnectResponse<'a>,
+    granted: Extensions,
+    hint: Option<LeaderHint<'a>>,
+}
+
+impl<'a> Greeting<'a> {
+    pub(super) fn decode(frame: &'a [u8]) -> Result<Self, Broken> {
+        let mut reader = Reader::new(frame);
+        let response: ConnectResponse<'_> = reader.record()?;
+        let granted = Extensions::of_protocol_version(response.protocol_version);
+        let granted = granted.unwrap_or(Extensions::NONE);
+        let told = granted.contains(Extensions::TELL_LEADER) && !reader.is_empty();
+        let hint = if told { Some(reader.record()?) } else { None };
+        Ok(Self { response, granted, hint })
+    }
+
+    /// Whether the session was refused because another server leads.
+    fn is_misplaced(&self) -> bool {
+        let refused = self.response.timeout_ms <= 0;
+        refused && self.hint.as_ref().is_some_and(|hint| *hint != LeaderHint::Here)
+    }
+}
+
+impl<T, W: Clone> Session<T, W> {
+    /// What the handshake asks for. Only the leader will do at first; when it is not found in a third
+    /// of the time that the session has, any server will.
+    pub(super) fn protocol_version(&self, now: Time) -> i32 {
+        let mut wanted = Extensions::NONE;
+        if self.settings.linearizable_reads {
+            wanted = wanted.with(Extensions::LINEARIZABLE_READS);
+        }
+        if self.settings.prefer_leader {
+            wanted = wanted.with(Extensions::TELL_LEADER);
+            if now < self.search.since + self.status.timeout / 3 {
+                wanted = wanted.with(Extensions::LEADER_ONLY);
+            }
+        }
+        if wanted == Extensions::NONE { 0 } else { wanted.protocol_version() }
+    }
+
+    /// Goes on to where the leader is said to be, if this server would not do. Returns whether it
+    /// goes on.
+    pub(super) fn sent_on(&mut self, now: Time, greeting: &Greeting<'_>) -> bool {
+        if !greeting.is_misplaced() {
+            self.status.linearizable = greeting.granted.contains(Extensions::LINEARIZABLE_READS);
+            self.status.at_leader = greeting.hint == Some(LeaderHint::Here);
+            return false;
+        }
+        self.retry(now);
+        if let Some(LeaderHint::At(address)) = &greeting.hint {
+            self.search.aim = Some(address.to_string());
+        }
+        true
+    }
+}

@@ -1,0 +1,96 @@
+//! The search for the leader in virtual time.
+
+use bytes::BytesMut;
+use jute_proto::{
+    ConnectRequest, ConnectResponse, Encode, Extensions, LeaderHint, Reader, SessionId, Zxid,
+    next_frame,
+};
+
+use super::machine::Effect;
+use super::rig_test::{Rig, TIMEOUT};
+use super::status::SessionState;
+
+/// The answer of a server that knows extensions.
+struct Answer<'a>(i32, i64, Extensions, LeaderHint<'a>);
+
+impl Encode for Answer<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        let Self(timeout_ms, session, granted, hint) = self;
+        ConnectResponse {
+            protocol_version: granted.protocol_version(),
+            timeout_ms: *timeout_ms,
+            session_id: SessionId(*session),
+            password: &[7; 16],
+            read_only: Some(false),
+        }
+        .encode(out);
+        hint.encode(out);
+    }
+}
+
+/// Opens the connection that the session wants, and returns what it asks for.
+#[expect(clippy::unwrap_in_result, reason = "a test fails where the handshake is not one")]
+fn wanted(rig: &mut Rig) -> Option<Extensions> {
+    rig.output.clear();
+    rig.session.connected(rig.now);
+    rig.settle();
+    let frame = next_frame(&mut rig.output, 1000).expect("a frame").expect("whole");
+    let request: ConnectRequest<'_> = Reader::new(&frame).record().expect("a handshake");
+    assert_eq!(request.last_zxid_seen, Zxid(0));
+    Extensions::of_protocol_version(request.protocol_version)
+}
+
+#[test]
+fn a_server_that_does_not_lead_sends_on_to_the_one_that_does() {
+    // The session is opened where the hint says, and no session is taken for lost meanwhile.
+    let mut rig = Rig::new(|settings| settings.prefer_leader = true);
+    let only = Extensions::TELL_LEADER.with(Extensions::LEADER_ONLY);
+    assert_eq!(wanted(&mut rig), Some(only));
+    rig.effects.clear();
+    rig.packet(&Answer(0, 0, only, LeaderHint::At("there:7".into())));
+    rig.pass(TIMEOUT / 30);
+    assert!(rig.effects.contains(&Effect::DialAt("there:7".to_owned())), "{:?}", rig.effects);
+    assert_eq!(wanted(&mut rig), Some(only));
+    rig.packet(&Answer(9000, 5, only, LeaderHint::Here));
+    let status = rig.session.status();
+    assert_eq!((status.state, status.at_leader), (SessionState::Connected, true));
+    assert_eq!((status.generation, status.linearizable), (0, false));
+    // On the way back after a lost connection the session is kept, too.
+    rig.lose_connection();
+    rig.pass(TIMEOUT / 30);
+    assert_eq!(wanted(&mut rig), Some(only));
+    rig.packet(&Answer(0, 0, only, LeaderHint::Election));
+    assert_eq!(rig.session.status().generation, 0);
+    rig.pass(TIMEOUT / 30);
+    assert_eq!(wanted(&mut rig), Some(only));
+    rig.packet(&Answer(9000, 5, only, LeaderHint::Here));
+    assert_eq!(rig.state(), SessionState::Connected);
+}
+
+#[test]
+fn without_a_leader_any_server_will_do_after_a_while() {
+    // A third of the session's time is given to the search.
+    let mut rig = Rig::new(|settings| settings.prefer_leader = true);
+    rig.pass(TIMEOUT / 3);
+    assert_eq!(wanted(&mut rig), Some(Extensions::TELL_LEADER));
+    rig.packet(&Answer(9000, 5, Extensions::TELL_LEADER, LeaderHint::Election));
+    let status = rig.session.status();
+    assert_eq!((status.state, status.at_leader), (SessionState::Connected, false));
+}
+
+#[test]
+fn plain_servers_give_plain_sessions() {
+    // Apache ZooKeeper answers what it always answers; nothing was granted.
+    let mut rig = Rig::new(|settings| {
+        settings.prefer_leader = true;
+        settings.linearizable_reads = true;
+    });
+    let asked = wanted(&mut rig).expect("extensions are asked for");
+    assert!(asked.contains(Extensions::LINEARIZABLE_READS));
+    rig.welcome();
+    let status = rig.session.status();
+    assert_eq!((status.linearizable, status.at_leader), (false, false));
+    assert_eq!(status.state, SessionState::Connected);
+    // Without wishes the handshake is that of any client.
+    assert_eq!(wanted(&mut Rig::new(|_| {})), None);
+}
