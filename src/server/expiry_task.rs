@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jute_proto::SessionId;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use crate::replica::{Command, Op, Origin};
-use crate::session::ConnId;
+use crate::session::{ConnId, Overdue};
 
-/// A report of a follower is late after this time; it sends ten a second.
-const REPORT_LATE: Duration = Duration::from_millis(500);
+/// A tick that comes this late finds a server that was stopped or starved: what its clients sent
+/// meanwhile may not have been read.
+const LATE_MAX: Duration = Duration::from_millis(500);
 
-/// Where this server leads, once a tick, on the tick: hears what the connections heard, and proposes the end of the sessions
-/// whose deadline has passed. Deadlines are multiples of the tick, so none is noticed late.
+/// Where this server leads, once a tick, on the tick: hears what the connections heard, and proposes
+/// the end of the sessions whose deadline has passed. Deadlines are multiples of the tick, so none is
+/// noticed late.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tick_ms = u64::from(shared.config.sessions.tick_time_ms);
     loop {
@@ -25,13 +26,14 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_millis(next_ms - now_ms)) => {}
             () = stop.cancelled() => return,
         }
-        if shared.leading().is_none() {
+        let late_ms = (shared.clock.now_us() / 1000).saturating_sub(next_ms);
+        if shared.leading().is_none() || Duration::from_millis(late_ms) > LATE_MAX {
             continue;
         }
         hear(&shared);
         let expired = shared.expiry.lock().expired(shared.clock.now_us() / 1000);
-        for session in expired {
-            expire(&shared, session);
+        for overdue in expired {
+            expire(&shared, overdue);
         }
     }
 }
@@ -44,7 +46,8 @@ fn hear(shared: &Shared) {
     }
 }
 
-fn expire(shared: &Shared, session: SessionId) {
+fn expire(shared: &Shared, overdue: Overdue) {
+    let session = overdue.session;
     let record = {
         let replica = shared.replica.read();
         // A client that came back meanwhile has a new deadline, set under the lock held here.
@@ -55,8 +58,8 @@ fn expire(shared: &Shared, session: SessionId) {
     };
     let Some(record) = record else { return };
     let now_ms = shared.clock.now_us() / 1000;
-    if may_be_alive(shared, record.owner.server, now_ms) {
-        return shared.expiry.lock().postpone(now_ms, session, record.timeout_ms);
+    if may_be_alive(shared, record.owner.server, overdue.due_ms, now_ms) {
+        return shared.expiry.lock().postpone(now_ms, overdue, record.timeout_ms);
     }
     let command = Command {
         origin: Origin { session, conn: ConnId::NONE, seq: 0 },
@@ -70,13 +73,16 @@ fn expire(shared: &Shared, session: SessionId) {
     }
 }
 
-/// Whether a session may have been heard of by the server of its connection, which has not reported
-/// for a while. A server that has no contact for as long as `syncLimit` lets its clients go.
-fn may_be_alive(shared: &Shared, server: u64, now_ms: u64) -> bool {
+/// Whether a session may have been heard of, before it was overdue, by the server of its connection,
+/// which has not reported since. A server that has no contact for as long as `syncLimit` lets its
+/// clients go.
+fn may_be_alive(shared: &Shared, server: u64, due_ms: u64, now_ms: u64) -> bool {
     if server == shared.server() {
         return false;
     }
-    let Some(reported_ms) = shared.reports.lock().get(&server).copied() else { return false };
+    let reported_ms = shared.reports.lock().get(&server).copied();
+    // Who has not reported to a new leader yet may have much to say.
+    let reported_ms = reported_ms.unwrap_or_else(|| shared.leading_since_ms());
     let silent = Duration::from_millis(now_ms.saturating_sub(reported_ms));
-    silent > REPORT_LATE && silent < shared.contact_max()
+    reported_ms < due_ms && silent < shared.contact_max()
 }

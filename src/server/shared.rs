@@ -83,6 +83,7 @@ pub struct Shared {
     /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
     /// `expiry`.
     leading: AtomicU64,
+    leading_since_ms: AtomicU64,
     service: AtomicU8,
     /// When there was contact to a majority last, in microseconds of the server's clock.
     contact_us: AtomicU64,
@@ -139,6 +140,7 @@ impl Shared {
             ensemble: EnsembleName::default(),
             barriers: Barriers::default(),
             leading: AtomicU64::new(0),
+            leading_since_ms: AtomicU64::new(0),
             service: AtomicU8::new(NONE),
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
@@ -223,6 +225,11 @@ impl Shared {
         Some(self.leading.load(Ordering::Acquire)).filter(|term| *term != 0)
     }
 
+    /// Since when, in milliseconds of the server's clock.
+    pub(super) fn leading_since_ms(&self) -> u64 {
+        self.leading_since_ms.load(Ordering::Relaxed)
+    }
+
     /// Takes up the duties of the leader of this term: every session gets its full timeout.
     pub(super) fn begin_leading(&self, term: u64) {
         let now_ms = self.clock.now_us() / 1000;
@@ -234,6 +241,7 @@ impl Shared {
             expiry.track(now_ms, session, record.timeout_ms);
         }
         self.reports.lock().clear();
+        self.leading_since_ms.store(now_ms, Ordering::Relaxed);
         self.leading.store(term, Ordering::Release);
     }
 

@@ -17,8 +17,20 @@ pub struct Expiry {
 
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
+    /// The tick at which it is looked at.
     at_ms: u64,
+    /// When the session has been silent for its timeout.
+    due_ms: u64,
     timeout_ms: u32,
+}
+
+/// A session whose deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overdue {
+    /// The session.
+    pub session: SessionId,
+    /// When it had been silent for its timeout.
+    pub due_ms: u64,
 }
 
 impl Expiry {
@@ -30,24 +42,25 @@ impl Expiry {
 
     /// Starts, or restarts, the clock of a session with this timeout.
     pub fn track(&mut self, now_ms: u64, session: SessionId, timeout_ms: u32) {
-        let at_ms = self.round_up(now_ms + u64::from(timeout_ms));
-        self.move_to(session, Deadline { at_ms, timeout_ms });
+        let due_ms = now_ms + u64::from(timeout_ms);
+        self.move_to(session, Deadline { at_ms: self.round_up(due_ms), due_ms, timeout_ms });
     }
 
     /// The session was heard of at `heard_ms`. A deadline never moves back; an unknown session stays
     /// unknown.
     pub fn touch(&mut self, heard_ms: u64, session: SessionId) {
         let Some(old) = self.deadlines.get(&session).copied() else { return };
-        let at_ms = self.round_up(heard_ms + u64::from(old.timeout_ms));
-        if at_ms > old.at_ms {
-            self.move_to(session, Deadline { at_ms, ..old });
+        let due_ms = heard_ms + u64::from(old.timeout_ms);
+        if due_ms > old.due_ms {
+            let at_ms = self.round_up(due_ms).max(old.at_ms);
+            self.move_to(session, Deadline { at_ms, due_ms, ..old });
         }
     }
 
     /// The session gets one more tick: whether it is silent is not known yet.
-    pub fn postpone(&mut self, now_ms: u64, session: SessionId, timeout_ms: u32) {
-        let at_ms = self.round_up(now_ms);
-        self.move_to(session, Deadline { at_ms, timeout_ms });
+    pub fn postpone(&mut self, now_ms: u64, overdue: Overdue, timeout_ms: u32) {
+        let (at_ms, due_ms) = (self.round_up(now_ms), overdue.due_ms);
+        self.move_to(overdue.session, Deadline { at_ms, due_ms, timeout_ms });
     }
 
     /// The session ended in another way.
@@ -63,14 +76,15 @@ impl Expiry {
     }
 
     /// Takes out the sessions whose deadline has passed, in the order of deadline and id.
-    pub fn expired(&mut self, now_ms: u64) -> Vec<SessionId> {
+    pub fn expired(&mut self, now_ms: u64) -> Vec<Overdue> {
         let later = self.buckets.split_off(&(now_ms + 1));
         let due = std::mem::replace(&mut self.buckets, later);
-        let sessions: Vec<SessionId> = due.into_values().flatten().collect();
-        for session in &sessions {
-            self.deadlines.remove(session);
-        }
-        sessions
+        let sessions = due.into_values().flatten();
+        let overdue = sessions.filter_map(|session| {
+            let due_ms = self.deadlines.remove(&session)?.due_ms;
+            Some(Overdue { session, due_ms })
+        });
+        overdue.collect()
     }
 
     /// The buckets in the order of time, for the `dump` command.
@@ -119,7 +133,8 @@ mod tests {
             let mut expiry = Expiry::new(1000);
             expiry.track(start_ms, SessionId(1), 4000);
             assert!(expiry.expired(start_ms + 4000).is_empty(), "early at {start_ms}");
-            assert_eq!(expiry.expired(start_ms + 5000), vec![SessionId(1)]);
+            let overdue = Overdue { session: SessionId(1), due_ms: start_ms + 4000 };
+            assert_eq!(expiry.expired(start_ms + 5000), vec![overdue]);
             assert!(expiry.expired(start_ms + 50_000).is_empty(), "twice");
         }
     }
@@ -132,7 +147,22 @@ mod tests {
         expiry.touch(3000, SessionId(1));
         expiry.touch(100, SessionId(1));
         assert!(expiry.expired(7000).is_empty());
-        assert_eq!(expiry.expired(8000), vec![SessionId(1)]);
+        assert_eq!(expiry.expired(8000), vec![Overdue { session: SessionId(1), due_ms: 7000 }]);
+    }
+
+    #[test]
+    fn a_postponed_session_is_looked_at_again_and_can_still_be_heard() {
+        // Who was silent as far as is known gets another tick, in which a late report may save it.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        let overdue = expiry.expired(5000)[0];
+        expiry.postpone(5000, overdue, 4000);
+        assert!(expiry.expired(5999).is_empty());
+        assert_eq!(expiry.expired(6000), vec![overdue]);
+        expiry.postpone(6000, overdue, 4000);
+        expiry.touch(3900, SessionId(1));
+        assert!(expiry.expired(7800).is_empty());
+        assert_eq!(expiry.expired(8000).len(), 1);
     }
 
     #[test]

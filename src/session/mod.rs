@@ -16,7 +16,7 @@ pub mod id;
 pub mod table;
 pub mod throttle;
 
-pub use expiry::Expiry;
+pub use expiry::{Expiry, Overdue};
 pub use id::SessionIds;
 pub use table::{Attach, Claim, ConnId, SessionRecord, SessionTable};
 pub use throttle::{ConnectionThrottle, ThrottleSettings};

@@ -12,6 +12,7 @@ mod minority;
 mod partitions;
 mod patience;
 mod proxy;
+mod sessions;
 mod terms;
 mod tls;
 mod torture;
