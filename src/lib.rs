@@ -11,6 +11,7 @@
 pub mod config;
 
 pub mod conn;
+pub mod ensemble;
 pub mod replica;
 pub mod session;
 pub mod tree;

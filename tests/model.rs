@@ -514,7 +514,9 @@ fn show(result: TxnResult) -> Shown {
     match result {
         TxnResult::Created { op: _, path, stat } => Shown::Created((*path).to_owned(), stat),
         TxnResult::Deleted => Shown::Deleted,
-        TxnResult::DataSet(stat) | TxnResult::AclSet(stat) => Shown::Set(stat),
+        TxnResult::DataSet(stat)
+        | TxnResult::AclSet(stat)
+        | TxnResult::Reconfigured { stat, .. } => Shown::Set(stat),
         TxnResult::Checked => Shown::Checked,
         TxnResult::Multi(results) => Shown::Multi(results.into_iter().map(show).collect()),
         TxnResult::MultiFailed(codes) => Shown::MultiFailed(codes),

@@ -399,7 +399,7 @@ fn rows_cut_anywhere_are_refused() {
             let of_table = match error {
                 RestoreError::Tree(_) | RestoreError::Digest { .. } => 0,
                 RestoreError::Session(_) => 1,
-                RestoreError::Meta => 2,
+                RestoreError::Meta | RestoreError::Members(_) => 2,
                 RestoreError::Format(_) => 3,
             };
             assert_eq!(of_table, *table, "{} bytes of {}", len, key.escape_ascii());

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::peer_tls::PeerTlsDraft;
-use super::servers::ServerSpec;
 use super::types::{Config, Overrides};
+use crate::ensemble::ServerSpec;
 
 /// A value and the line that it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::keys::SERVER_IDS;
 use super::peer_tls::peer_tls;
-use super::servers::{HostPort, ServerRole, ServerSpec};
 use super::types::{Config, ticks_ms};
+use crate::ensemble::{HostPort, ServerRole, ServerSpec};
 
 /// Schemes that a connection can authenticate with.
 const AUTH_SCHEMES: [&str; 2] = ["digest", "ip"];
@@ -82,8 +82,9 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     }
     let own_id = my_id(&draft.config.data.dir)?;
     let only_id = draft.servers.first().map(|server| server.value.id);
-    if let [first, _, ..] = draft.servers.as_slice() {
-        several(draft, own_id).map_err(|problem| at(first, problem))?;
+    let alone = draft.config.ensemble.standalone_enabled && draft.servers.len() == 1;
+    if let Some(first) = draft.servers.first().filter(|_| !alone) {
+        distributed(draft, own_id).map_err(|problem| at(first, problem))?;
     }
     let ensemble = &mut draft.config.ensemble;
     let clocks = [ensemble.heartbeat_ms, ensemble.election_min_ms, ensemble.election_max_ms];
@@ -108,14 +109,14 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What holds for an ensemble of several servers.
-fn several(draft: &Draft, own_id: Option<u64>) -> Result<(), Problem> {
+/// What holds for a server of an ensemble.
+fn distributed(draft: &Draft, own_id: Option<u64>) -> Result<(), Problem> {
     let listed = |id| draft.servers.iter().any(|server| server.value.id == id);
     let dir = draft.config.data.dir.display();
     match own_id {
         None => Err(Problem::value(format!(
-            "there are several servers, but no file {dir}/myid says which of them this one is: write \
-             its number into that file"
+            "this server belongs to an ensemble, but no file {dir}/myid says which of its servers it \
+             is: write its number into that file"
         ))),
         Some(id) if !listed(id) => Err(Problem::value(format!(
             "{dir}/myid says that this is server {id}, for which there is no line server.{id}"
@@ -124,10 +125,10 @@ fn several(draft: &Draft, own_id: Option<u64>) -> Result<(), Problem> {
             Err(Problem::value("all servers are observers: somebody has to vote"))
         }
         Some(_) if draft.config.ensemble.sync_limit_ticks == 0 => {
-            Err(Problem::value("an ensemble of several servers needs the key syncLimit"))
+            Err(Problem::value("a server of an ensemble needs the key syncLimit"))
         }
         Some(_) if draft.config.ensemble.init_limit_ticks == 0 => {
-            Err(Problem::value("an ensemble of several servers needs the key initLimit"))
+            Err(Problem::value("a server of an ensemble needs the key initLimit"))
         }
         Some(_) => Ok(()),
     }

@@ -14,7 +14,6 @@ mod finish;
 mod keys;
 mod peer_tls;
 mod properties;
-mod servers;
 mod types;
 mod value;
 mod words;
@@ -27,7 +26,6 @@ mod zoo_cfg_test;
 
 pub use describe::DataSizes;
 pub use error::{ConfigError, Place};
-pub use servers::{HostPort, PeerAddr, ServerRole, ServerSpec};
 pub use types::{
     AdminConfig, AuthConfig, ClientsConfig, Config, ConnectionThrottle, ContainersConfig,
     DataConfig, DigestAlgorithm, EnsembleConfig, FeaturesConfig, JUTE_MAX_BUFFER_DEFAULT,

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::servers::ServerSpec;
 use super::words::Whitelist;
+use crate::ensemble::ServerSpec;
 use crate::tls::PeerTlsOptions;
 
 /// The largest packet body that a server reads unless `jute.maxbuffer` says otherwise, in bytes.
@@ -283,6 +283,14 @@ pub struct EnsembleConfig {
     pub listen_on_all_ips: bool,
     /// TLS between the servers (`sslQuorum`, `portUnification`, `ssl.quorum.*`).
     pub tls: Option<PeerTlsOptions>,
+}
+
+impl EnsembleConfig {
+    /// Whether the server belongs to an ensemble, be it of one (`QuorumPeerConfig.isDistributed`).
+    #[must_use]
+    pub fn is_distributed(&self) -> bool {
+        self.servers.len() > 1 || (!self.standalone_enabled && !self.servers.is_empty())
+    }
 }
 
 /// TLS settings as they were written (`ssl.*`, `ssl.quorum.*`, ...), key and value in file order.

@@ -275,7 +275,7 @@ fn an_ensemble_of_several_needs_to_know_who_is_who() {
     };
     let refusal = |limits, my_id| load(limits, my_id).unwrap_err().to_string();
     let limits = "initLimit=10\nsyncLimit=5";
-    assert!(refusal(limits, None).contains("myid says which of them"));
+    assert!(refusal(limits, None).contains("myid says which of its servers"));
     assert!(refusal(limits, Some("3")).contains("there is no line server.3"));
     assert!(refusal("initLimit=10", Some("1")).contains("syncLimit"));
     assert!(refusal("syncLimit=5", Some("1")).contains("initLimit"));

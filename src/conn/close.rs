@@ -97,6 +97,9 @@ pub enum CloseReason {
     /// The server has no contact to a majority of its ensemble.
     #[error("this server has no contact to a majority of its ensemble")]
     NotServing,
+    /// The server was removed from its ensemble.
+    #[error("this server does not belong to the ensemble any more")]
+    NotMember,
 }
 
 impl CloseReason {
@@ -126,7 +129,8 @@ impl CloseReason {
             | Self::Shed
             | Self::ServerStops
             | Self::NotLeader
-            | Self::NotServing => false,
+            | Self::NotServing
+            | Self::NotMember => false,
         }
     }
 
@@ -152,7 +156,7 @@ impl CloseReason {
             Self::Disconnected => CloseKind::Disconnected,
             Self::Shed => CloseKind::Shed,
             Self::ServerStops => CloseKind::ServerStops,
-            Self::NotServing => CloseKind::NotServing,
+            Self::NotServing | Self::NotMember => CloseKind::NotServing,
             Self::NotLeader => CloseKind::NotLeader,
         }
     }

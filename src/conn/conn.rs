@@ -139,8 +139,10 @@ pub struct Conn {
     barrier_wanted: u64,
     barrier_passed: u64,
     /// A write that came behind a request which waits for a barrier: it must not be seen by that
-    /// request, and goes its way afterwards.
+    /// request, and goes its way afterwards. Likewise one behind a command in `slow`.
     held: Option<Bytes>,
+    /// A command whose outcome may come after that of later ones.
+    slow: Option<u64>,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
     closing: Option<CloseReason>,
@@ -173,6 +175,7 @@ impl Conn {
             barrier_wanted: 0,
             barrier_passed: 0,
             held: None,
+            slow: None,
             next_seq: 0,
             out: BytesMut::new(),
             closing: None,
@@ -221,7 +224,7 @@ impl Conn {
         };
         let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
         let way = route(op);
-        if self.awaits_barrier() && matches!(way, Route::Write | Route::CloseSession) {
+        if self.holds_writes() && matches!(way, Route::Write | Route::CloseSession) {
             self.held = Some(frame);
             return;
         }
@@ -290,6 +293,7 @@ impl Conn {
             None => {
                 self.input_ended = op == OpCode::CloseSession;
                 let seq = self.next_seq - 1;
+                self.slow = (op == OpCode::Reconfig).then_some(seq);
                 self.order.push_back(Slot::Write { xid, op, seq, start_us });
             }
             Some(code) => self.refuse(view, (xid, op), code),
@@ -322,7 +326,7 @@ impl Conn {
     /// Takes the outcome of command `seq`, and answers what waited for it.
     pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
         match outcome {
-            Outcome::Repeated | Outcome::Early => return,
+            Outcome::Repeated | Outcome::Early | Outcome::Deferred => return,
             Outcome::Disowned => {
                 view.stats.writes_finished.increment();
                 return self.close(CloseReason::SessionMoved);
@@ -336,6 +340,9 @@ impl Conn {
             Outcome::Request(Ok(result)) => self.finish_write(view, seq, zxid, Ok(Some(&result))),
             Outcome::Request(Err(error)) => self.finish_write(view, seq, zxid, Err(error.into())),
         }
+        if self.slow == Some(seq) {
+            self.slow = None;
+        }
         view.stats.writes_finished.increment();
         self.answer_waiting(view, view.settings.output_len_high);
     }
@@ -345,7 +352,12 @@ impl Conn {
     pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
         self.barrier_passed = self.barrier_passed.max(barrier);
         self.answer_waiting(view, view.settings.output_len_high);
-        if self.awaits_barrier() || self.closing.is_some() {
+        self.release(view, log);
+    }
+
+    /// Lets a write go its way that was held back, if it may now.
+    fn release(&mut self, view: View<'_>, log: &mut impl Propose) {
+        if self.holds_writes() || self.closing.is_some() {
             return;
         }
         if let Some(frame) = self.held.take() {
@@ -358,12 +370,17 @@ impl Conn {
         settings.linearizable_reads || self.extensions.is_some_and(wants)
     }
 
-    fn awaits_barrier(&self) -> bool {
-        self.barrier_wanted > self.barrier_passed
+    /// Whether no write may go its way now.
+    fn holds_writes(&self) -> bool {
+        self.barrier_wanted > self.barrier_passed || self.slow.is_some()
     }
 
-    /// Whether requests could be answered and are not, because many bytes wait in the output.
+    /// Whether requests could be served and are not, because many bytes wait in the output, or
+    /// because nobody has looked yet.
     pub fn has_paused(&self) -> bool {
+        if self.held.is_some() && !self.holds_writes() && self.closing.is_none() {
+            return true;
+        }
         match self.order.front() {
             Some(Slot::Waiting { barrier, .. }) => *barrier <= self.barrier_passed,
             Some(Slot::Failed { .. }) => true,
@@ -371,9 +388,10 @@ impl Conn {
         }
     }
 
-    /// Answers requests that were paused, until many bytes wait again.
-    pub fn resume(&mut self, view: View<'_>) {
+    /// Serves requests that were paused, until many bytes wait again.
+    pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
         self.answer_waiting(view, view.settings.output_len_high);
+        self.release(view, log);
     }
 
     /// Answers all that was paused; to be called before another write of this connection is

@@ -109,7 +109,6 @@ impl Conn {
                 self.ok(turn, |_| {});
                 Ok(())
             }
-            Request::Reconfig(_) => Err(reconfig(turn.view)),
             Request::Create(_)
             | Request::Create2(_)
             | Request::CreateContainer(_)
@@ -120,6 +119,7 @@ impl Conn {
             | Request::SetAcl(_)
             | Request::Check(_)
             | Request::Multi(_)
+            | Request::Reconfig(_)
             | Request::Auth(_)
             | Request::Sasl(_)
             | Request::CloseSession => Err(ErrorCode::SystemError),
@@ -299,13 +299,4 @@ fn put_children(out: &mut BytesMut, node: &Node) {
         put_str(out, name);
     }
     end_vec(out, mark, count);
-}
-
-/// A server on its own has no members to change.
-fn reconfig(view: View<'_>) -> ErrorCode {
-    if view.settings.reconfig_enabled {
-        ErrorCode::Unimplemented
-    } else {
-        ErrorCode::ReconfigDisabled
-    }
 }

@@ -110,6 +110,7 @@ fn put_result(out: &mut BytesMut, result: &TxnResult) {
             stat.encode(out);
         }
         TxnResult::DataSet(stat) | TxnResult::AclSet(stat) => stat.encode(out),
+        TxnResult::Reconfigured { data, stat } => put_data(out, Some(data), stat),
         TxnResult::Deleted | TxnResult::Checked | TxnResult::SessionClosed { .. } => {}
         TxnResult::Multi(results) => {
             for result in results {
@@ -135,6 +136,7 @@ fn put_multi_result(out: &mut BytesMut, result: &TxnResult) {
         TxnResult::AclSet(_)
         | TxnResult::Multi(_)
         | TxnResult::MultiFailed(_)
+        | TxnResult::Reconfigured { .. }
         | TxnResult::SessionClosed { .. } => return put_multi_error(out, ErrorCode::SystemError),
     };
     MultiHeader::success(op).encode(out);

@@ -29,6 +29,7 @@ pub(super) fn route(op: OpCode) -> Route {
         | OpCode::Delete
         | OpCode::SetData
         | OpCode::SetAcl
+        | OpCode::Reconfig
         | OpCode::Multi => Route::Write,
         OpCode::Exists
         | OpCode::GetData
@@ -37,7 +38,6 @@ pub(super) fn route(op: OpCode) -> Route {
         | OpCode::GetChildren2
         | OpCode::Sync
         | OpCode::Ping
-        | OpCode::Reconfig
         | OpCode::CheckWatches
         | OpCode::RemoveWatches
         | OpCode::MultiRead

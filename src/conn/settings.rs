@@ -30,8 +30,6 @@ pub struct Settings {
     pub is_alone: bool,
     /// Whether every read is behind a read barrier (`linearizableReads`).
     pub linearizable_reads: bool,
-    /// Whether `reconfig` is allowed at all.
-    pub reconfig_enabled: bool,
     /// Whether access is checked before a write goes into the log (`enableEagerACLCheck`).
     pub eager_acl_check: bool,
     /// What connection requests take from the connection throttle where they are weighed; each
@@ -63,7 +61,6 @@ impl Default for Settings {
             policy: Policy::default(),
             is_alone: true,
             linearizable_reads: false,
-            reconfig_enabled: false,
             eager_acl_check: false,
             connect_weights: None,
             packet_len_max: 0xf_ffff,

@@ -15,18 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, ProposeError, ReadError};
+use super::members::ChangeFailed;
 use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
 use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, Status, role};
-use super::typ::{Batch, TypeConfig, log_id, position};
+use super::typ::{Batch, ChangeMembers, TypeConfig, log_id, position};
 use crate::storage::{DataDir, LogPosition};
 
-type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(super) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A started consensus. Cheap to clone.
 #[derive(Clone)]
 pub struct Consensus {
-    raft: Arc<dyn Handle>,
+    pub(super) raft: Arc<dyn Handle>,
     dir: DataDir,
     checkpoints: Arc<Checkpoints>,
     status: watch::Receiver<Status>,
@@ -251,7 +252,7 @@ fn refusal(status: &Status) -> Option<ProposeError> {
 }
 
 /// openraft's handle without the type of the state machine.
-trait Handle: Send + Sync {
+pub(super) trait Handle: Send + Sync {
     fn propose(
         &self,
         batch: Batch,
@@ -262,6 +263,9 @@ trait Handle: Send + Sync {
     fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
     fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()>;
     fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
+    /// Changes voters and other servers; removed voters go on as servers without a vote. Returns
+    /// when the change is committed.
+    fn change_members(&self, change: ChangeMembers) -> BoxFuture<'_, Result<(), ChangeFailed>>;
     fn shutdown(&self) -> BoxFuture<'_, ()>;
     fn metrics(&self) -> RaftMetrics<TypeConfig>;
 }
@@ -319,6 +323,13 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
             })
             .await
             .map_err(|error| Fatal(error.to_string()))
+        })
+    }
+
+    fn change_members(&self, change: ChangeMembers) -> BoxFuture<'_, Result<(), ChangeFailed>> {
+        Box::pin(async move {
+            let changed = self.change_membership(change, true).await;
+            changed.map(drop).map_err(|error| ChangeFailed(error.to_string()))
         })
     }
 

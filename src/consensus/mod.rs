@@ -35,6 +35,7 @@ mod error;
 mod formation;
 mod handle;
 mod log_store;
+mod members;
 mod membership;
 mod network;
 mod proposer;
@@ -48,6 +49,7 @@ mod log_suite_test;
 
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
+pub use members::{ChangeFailed, MemberProgress, Members};
 pub use network::{AddressBook, EnsembleName, KnownVersions};
 pub use proposer::{Commands, Liaison, Proposer, ProposerOptions};
 pub use start::{ConsensusConfig, Timings};

@@ -228,7 +228,7 @@ async fn form<M: StateMachine>(
 
 fn check(config: &ConsensusConfig) -> Result<(), StartError> {
     let refuse = |what: &str| Err(StartError::Config(what.to_owned()));
-    if !config.members.contains_key(&config.server) && config.members.len() == 1 {
+    if !config.members.contains_key(&config.server) && config.listen.is_none() {
         return refuse(&format!(
             "server {} is not one of the members of the ensemble: check `myid` and `server.N`",
             config.server

@@ -99,6 +99,7 @@ pub(super) type Entry = <TypeConfig as RaftTypeConfig>::Entry;
 pub(super) type Payload = <TypeConfig as RaftTypeConfig>::Payload;
 pub(super) type Membership = openraft::Membership<u64, BasicNode>;
 pub(super) type StoredMembership = openraft::StoredMembership<TermId, u64, BasicNode>;
+pub(super) type ChangeMembers = openraft::ChangeMembers<u64, BasicNode>;
 pub(super) type SnapshotMeta = openraft::SnapshotMeta<TermId, u64, BasicNode>;
 pub(super) type Snapshot<D> = openraft::Snapshot<TermId, u64, BasicNode, D>;
 

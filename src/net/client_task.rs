@@ -165,7 +165,7 @@ impl<'a> Task<'a> {
             };
             if paused {
                 let replica = self.shared.replica.read();
-                self.client.resume(self.shared.view(&replica));
+                self.client.resume(self.shared.view(&replica), &mut &**self.shared);
                 continue;
             }
             match self.wait(wants_input, idle_limit_us, stop).await {

@@ -5,7 +5,9 @@ use std::fmt;
 use jute_proto::{SessionId, Zxid};
 use serde::{Deserialize, Serialize};
 
+use super::reconfig::{Members, StoredMembers};
 use super::replica::Replica;
+use crate::ensemble::UnreadableConfiguration;
 use crate::session::{SessionRecord, SessionTable};
 use crate::tree::{ChangedNodes, LoadError, TreeLoader};
 
@@ -15,13 +17,14 @@ pub const FORMAT: u8 = 1;
 /// The key of the one meta row.
 pub const META_KEY: &[u8] = b"replica";
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
     format: u8,
     last_zxid: i64,
     last_time_ms: i64,
     digest: u64,
     ensemble: Option<u128>,
+    members: StoredMembers,
 }
 
 /// What changed between two checkpoints, as it was at the second.
@@ -75,6 +78,7 @@ impl Replica {
             last_time_ms: self.last_time_ms(),
             digest: self.tree().digest(),
             ensemble: self.ensemble(),
+            members: self.members().store(),
         };
         let nodes = self.tree_mut().take_changed();
         Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
@@ -93,6 +97,9 @@ pub enum RestoreError {
     /// The row about the whole does not decode.
     #[error("the checkpoint's meta row is unusable")]
     Meta,
+    /// Who belongs to the ensemble cannot be read.
+    #[error("the checkpoint's list of servers is unusable: {0}")]
+    Members(#[from] UnreadableConfiguration),
     /// A newer server wrote it.
     #[error("the checkpoint has format {0}; this server reads format {FORMAT}: upgrade it")]
     Format(u8),
@@ -171,6 +178,7 @@ impl Restore {
             return Err(RestoreError::Digest { found, expected });
         }
         let (zxid, time_ms) = (Zxid(meta.last_zxid), meta.last_time_ms);
-        Ok(Replica::restored(tree, self.sessions, zxid, time_ms, meta.ensemble))
+        let members = Members::restore(&meta.members)?;
+        Ok(Replica::restored(tree, self.sessions, zxid, time_ms, meta.ensemble, members))
     }
 }

@@ -95,6 +95,18 @@ pub enum Op<'a> {
         /// The name, drawn at random.
         name: u128,
     },
+    /// Says who belongs to an ensemble that does not know it yet: only the first one counts.
+    SetMembers {
+        /// A [`Configuration`](crate::ensemble::Configuration) as text.
+        text: &'a str,
+    },
+    /// The change of members that a client asked for was carried out, or cannot be.
+    FinishReconfig {
+        /// The zxid of the request.
+        zxid: i64,
+        /// Whether it was carried out.
+        done: bool,
+    },
 }
 
 /// An entry that this server cannot understand.
@@ -117,6 +129,9 @@ pub enum EntryError {
         /// What the decoder said.
         reason: String,
     },
+    /// The configuration of the ensemble in it makes no sense.
+    #[error("the log has a configuration of the ensemble that cannot be read: {0}")]
+    Configuration(String),
     /// The identities of a command do not decode.
     #[error("the identities of a command in the log do not decode: {0}")]
     Identities(String),

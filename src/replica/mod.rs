@@ -3,6 +3,7 @@
 //! * [`entry`]: what a Raft entry carries: a batch of commands under one stamp.
 //! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
 //!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
+//! * [`Members`]: who belongs to the ensemble, and how that changes.
 //! * [`checkpoint`]: the rows that a checkpoint keeps of it, and back.
 //!
 //! Applying is deterministic: it reads the command, its stamp and this state, and nothing else. A
@@ -12,9 +13,11 @@
 pub mod checkpoint;
 pub mod entry;
 mod outcome;
+mod reconfig;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod replica;
 
 pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};
+pub use reconfig::{Members, Pending};
 pub use replica::{Applied, Replica, Stamp};

@@ -28,6 +28,8 @@ pub enum Outcome {
     Early,
     /// The command had been applied, and answered, before.
     Repeated,
+    /// It takes more than this command: another one will bring the outcome.
+    Deferred,
 }
 
 /// One watch event for one connection.

@@ -6,6 +6,7 @@ use jute_proto::{Id, OpCode, Reader, Request, SessionId, Zxid};
 
 use super::entry::{Command, EntryError, Op, Origin, decode_identities};
 use super::outcome::{Event, EventSink, Outcome};
+use super::reconfig::Members;
 use crate::session::{Attach, Claim, ConnId, SessionTable};
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, OpContext, OpError, Policy, Tree, TxnResult, WriteOp,
@@ -28,13 +29,15 @@ pub struct Stamp {
 pub struct Applied {
     /// What its sender is told.
     pub outcome: Outcome,
+    /// An earlier command whose outcome is known with this one.
+    pub finished: Option<(Origin, Outcome)>,
     /// A connection that has lost its session to this command.
     pub displaced: Option<ConnId>,
 }
 
 impl From<Outcome> for Applied {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, displaced: None }
+        Self { outcome, finished: None, displaced: None }
     }
 }
 
@@ -47,6 +50,7 @@ pub struct Replica {
     last_zxid: Zxid,
     last_time_ms: i64,
     ensemble: Option<u128>,
+    pub(super) members: Members,
     /// The identities of the last command: neighbours in a batch mostly have the same.
     identities: (Box<[u8]>, Arc<[Id]>),
     changes: Vec<Change>,
@@ -60,8 +64,9 @@ impl Replica {
         last_zxid: Zxid,
         last_time_ms: i64,
         ensemble: Option<u128>,
+        members: Members,
     ) -> Self {
-        Self { tree, sessions, last_zxid, last_time_ms, ensemble, ..Self::default() }
+        Self { tree, sessions, last_zxid, last_time_ms, ensemble, members, ..Self::default() }
     }
 
     /// The znodes.
@@ -101,6 +106,11 @@ impl Replica {
     /// The name of the ensemble, once it has one.
     pub fn ensemble(&self) -> Option<u128> {
         self.ensemble
+    }
+
+    /// Who belongs to the ensemble.
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     /// Applies one command.
@@ -154,6 +164,13 @@ impl Replica {
                 self.ensemble.get_or_insert(*name);
                 Outcome::Repeated.into()
             }
+            Op::SetMembers { text } => {
+                self.set_members(stamp, text, events)?;
+                Outcome::Repeated.into()
+            }
+            Op::FinishReconfig { zxid, done } => {
+                self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
+            }
             Op::Request { op_code, body } => {
                 self.request(stamp, command, *op_code, body, events)?.into()
             }
@@ -169,7 +186,8 @@ impl Replica {
     fn attach(&mut self, origin: &Origin, timeout_ms: u32) -> Applied {
         match self.sessions.attach(origin.session, timeout_ms, origin.conn) {
             Attach::Given(before) => {
-                Applied { outcome: Outcome::SessionOpened { timeout_ms }, displaced: Some(before) }
+                let outcome = Outcome::SessionOpened { timeout_ms };
+                Applied { displaced: Some(before), ..outcome.into() }
             }
             Attach::Late => Outcome::Disowned.into(),
             Attach::Unknown => Outcome::SessionRefused.into(),
@@ -186,7 +204,7 @@ impl Replica {
         let zxid = self.advance(stamp);
         let closed = self.write(stamp, zxid, session, &[], &WriteOp::CloseSession, events);
         debug_assert!(closed.is_ok(), "ephemeral nodes of a session can always go");
-        Applied { outcome: Outcome::SessionClosed, displaced: owner }
+        Applied { displaced: owner, ..Outcome::SessionClosed.into() }
     }
 
     fn request(
@@ -202,18 +220,21 @@ impl Replica {
         let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
         let request = Request::decode(code, &mut Reader::new(body))
             .map_err(|error| undecodable(error.to_string()))?;
-        let op = write_op(&request).ok_or_else(|| undecodable("it is no write".to_owned()))?;
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
         if let Some(outcome) = refusal(claim) {
             return Ok(outcome);
         }
         let zxid = self.advance(stamp);
+        if let Request::Reconfig(request) = &request {
+            return Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request));
+        }
+        let op = write_op(&request).ok_or_else(|| undecodable("it is no write".to_owned()))?;
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
         Ok(Outcome::Request(result))
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         stamp: &Stamp,
         zxid: Zxid,
@@ -249,7 +270,7 @@ impl Replica {
     }
 
     /// The zxid of the next operation: counts up within an epoch and starts anew in the next.
-    fn advance(&mut self, stamp: &Stamp) -> Zxid {
+    pub(super) fn advance(&mut self, stamp: &Stamp) -> Zxid {
         let first_of_epoch = Zxid::new(stamp.epoch, 1);
         self.last_zxid = Zxid(self.last_zxid.0 + 1).max(first_of_epoch);
         self.last_zxid

@@ -46,10 +46,10 @@ impl Client {
         self.paused.store(conn.has_paused(), Ordering::Relaxed);
     }
 
-    /// Answers requests that were paused until the output was taken.
-    pub fn resume(&self, view: View<'_>) {
+    /// Serves requests that were paused until the output was taken.
+    pub fn resume(&self, view: View<'_>, log: &mut impl Propose) {
         let mut conn = self.conn.lock();
-        conn.resume(view);
+        conn.resume(view, log);
         self.paused.store(conn.has_paused(), Ordering::Relaxed);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jute_proto::EventType;
+use jute_proto::{EventType, OpCode};
 
 use super::clients::Touched;
 use super::history::{CheckpointNote, DigestLog, DigestRecord};
@@ -12,7 +12,9 @@ use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine};
 use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
 use crate::replica::entry::{next_command, open_entry};
-use crate::replica::{Applied, Command, EntryError, Event, EventSink, Op, Outcome, Replica, Stamp};
+use crate::replica::{
+    Applied, Command, EntryError, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
+};
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
 use crate::tree::{QuotaEvent, QuotaUnit};
@@ -74,7 +76,8 @@ impl Machine {
         }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
-        let Applied { outcome, displaced } = replica.apply(stamp, command, &mut delivery)?;
+        let Applied { outcome, finished, displaced } =
+            replica.apply(stamp, command, &mut delivery)?;
         delivery.told.count(shared);
         keep_digest(shared, replica);
         track_session(shared, command, &outcome);
@@ -88,12 +91,44 @@ impl Machine {
         } else if is_local {
             shared.stats.writes_finished.increment();
         }
+        if let Some((origin, outcome)) = finished {
+            self.finish(shared, View { replica, around }, &origin, outcome);
+        }
+        if changes_members(command) {
+            self.learn_members(shared, replica);
+        }
         if let Some(conn) = displaced {
             let reason =
                 if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
             self.close(shared, conn, reason);
         }
         Ok(())
+    }
+
+    /// Hands over the outcome of an earlier command.
+    fn finish(&mut self, shared: &Shared, view: View<'_>, origin: &Origin, outcome: Outcome) {
+        if !shared.is_local(origin.conn) {
+            return;
+        }
+        match shared.clients.get(origin.conn.number) {
+            Some(client) => {
+                client.complete(view, origin.seq, outcome);
+                self.touched.add(&client);
+            }
+            None => shared.stats.writes_finished.increment(),
+        }
+    }
+
+    /// A server that was removed lets its clients go.
+    fn learn_members(&mut self, shared: &Shared, replica: &Replica) {
+        shared.learn_members(replica.members());
+        if shared.is_member() {
+            return;
+        }
+        for client in shared.clients.all() {
+            client.conn.lock().close(CloseReason::NotMember);
+            self.touched.add(&client);
+        }
     }
 
     fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {
@@ -104,6 +139,20 @@ impl Machine {
             client.conn.lock().close(reason);
             self.touched.add(&client);
         }
+    }
+}
+
+/// Whether a command may have changed who belongs to the ensemble, or who is to.
+fn changes_members(command: &Command<'_>) -> bool {
+    match &command.op {
+        Op::SetMembers { .. } | Op::FinishReconfig { .. } => true,
+        Op::Request { op_code, .. } => *op_code == i32::from(OpCode::Reconfig),
+        Op::CreateSession { .. }
+        | Op::AttachSession { .. }
+        | Op::CloseSession
+        | Op::ExpireSession { .. }
+        | Op::DeleteContainer { .. }
+        | Op::NameEnsemble { .. } => false,
     }
 }
 
@@ -158,6 +207,7 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
         | Outcome::SessionRefused
         | Outcome::Disowned
         | Outcome::Early
+        | Outcome::Deferred
         | Outcome::Repeated => {}
     }
 }
@@ -235,6 +285,7 @@ impl StateMachine for Machine {
     ) -> Result<(), Fatal> {
         let replica = restore(rows)?.map_err(|error| Fatal(error.to_string()))?;
         self.shared.learn_name(&replica);
+        self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
         self.shared.digests.lock().clear();
         *self.shared.replica.write() = replica;

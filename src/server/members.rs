@@ -5,38 +5,40 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::ServeError;
-use crate::config::{Config, HostPort, PeerAddr, ServerRole, ServerSpec};
+use crate::config::Config;
 use crate::consensus::{AddressBook, ConsensusConfig, Timings};
+use crate::ensemble::{HostPort, ServerSpec};
 
-/// What the consensus is started with.
+/// What the consensus is started with; `addresses` gains what the file says.
 ///
 /// # Errors
 /// [`ServeError::PeerAddress`]: this server's own address for its peers is none.
-pub(super) fn consensus_config(config: &Config) -> Result<ConsensusConfig, ServeError> {
+pub(super) fn consensus_config(
+    config: &Config,
+    addresses: &AddressBook,
+) -> Result<ConsensusConfig, ServeError> {
     let server = config.ensemble.my_id.max(1);
     let base = ConsensusConfig {
         checkpoint_entries: config.data.checkpoint_after_entries,
         tls: config.ensemble.tls.clone(),
         ..ConsensusConfig::standalone(server)
     };
-    let servers = &config.ensemble.servers;
-    if servers.len() <= 1 {
+    if !config.ensemble.is_distributed() {
         return Ok(base);
     }
-    let addresses = AddressBook::default();
     let mut members = BTreeMap::new();
     let mut listen = None;
-    for spec in servers {
-        let Some(peer) = spec.peers.first() else { continue };
-        let address = host_port(peer);
+    for spec in &config.ensemble.servers {
+        let address = spec.peer_address();
         addresses.set(spec.id, address.clone());
         if spec.id == server {
-            listen = Some(listen_addr(config, peer)?);
+            listen = Some(listen_addr(config, spec)?);
         }
-        if spec.role == ServerRole::Participant {
+        if spec.votes() {
             members.insert(spec.id, address);
         }
     }
+    let addresses = addresses.clone();
     let millis = Duration::from_millis;
     let timings = Timings {
         heartbeat: millis(config.ensemble.heartbeat_ms),
@@ -50,19 +52,16 @@ pub(super) fn consensus_config(config: &Config) -> Result<ConsensusConfig, Serve
 /// Entries kept for servers that are a little behind.
 const ENTRIES_KEPT: u64 = 10_000;
 
-fn host_port(peer: &PeerAddr) -> String {
-    let PeerAddr { host, quorum_port, .. } = peer;
-    if host.contains(':') {
-        format!("[{host}]:{quorum_port}")
-    } else {
-        format!("{host}:{quorum_port}")
-    }
+/// Where clients reach the servers that say so.
+pub(super) fn client_addresses<'a>(
+    servers: impl IntoIterator<Item = &'a ServerSpec>,
+) -> BTreeMap<u64, String> {
+    let known = |spec: &ServerSpec| Some((spec.id, client_address(spec)?));
+    servers.into_iter().filter_map(known).collect()
 }
 
-/// Where clients reach a server, as the lines `server.N` say: an address that means every interface
-/// stands for the host at which its peers reach it.
-pub(super) fn client_address(servers: &[ServerSpec], server: u64) -> Option<String> {
-    let spec = servers.iter().find(|spec| spec.id == server)?;
+/// An address that means every interface stands for the host at which its peers reach the server.
+fn client_address(spec: &ServerSpec) -> Option<String> {
     let client = spec.client.as_ref()?;
     let is_any = client.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
     let host = if is_any { spec.peers.first()?.host.clone() } else { client.host.clone() };
@@ -70,11 +69,12 @@ pub(super) fn client_address(servers: &[ServerSpec], server: u64) -> Option<Stri
 }
 
 /// Where this server listens for its peers (`quorumListenOnAllIPs`).
-fn listen_addr(config: &Config, peer: &PeerAddr) -> Result<SocketAddr, ServeError> {
+fn listen_addr(config: &Config, own: &ServerSpec) -> Result<SocketAddr, ServeError> {
+    let port = own.peers.first().map_or(0, |peer| peer.quorum_port);
     if config.ensemble.listen_on_all_ips {
-        return Ok(SocketAddr::from(([0, 0, 0, 0], peer.quorum_port)));
+        return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
     }
-    let address = host_port(peer);
+    let address = own.peer_address();
     let failed = |source| ServeError::PeerAddress { address: address.clone(), source };
     let mut found = address.to_socket_addrs().map_err(failed)?;
     found.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))

@@ -9,6 +9,7 @@
 //! * `commands` and `liaison`: what the consensus has to know of commands, and what servers tell each
 //!   other beside them.
 //! * `barriers`: read barriers, which many connections share.
+//! * `members` and `reconfig_task`: who belongs to the ensemble, at its start and later.
 //! * `expiry_task` and `container_task`: what the leader proposes by itself.
 //!
 //! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
@@ -27,6 +28,7 @@ mod liaison;
 mod machine;
 mod members;
 mod presence;
+mod reconfig_task;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
 mod settings;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jute_proto::SessionId;
 use tokio_util::sync::CancellationToken;
 
+use super::reconfig_task;
 use super::shared::{Service, Shared};
 use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
@@ -76,8 +77,8 @@ impl Presence {
             self.consensus.begin_next_term().await;
         }
         let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
-        let serves = self.shared.service() == Service::Full;
-        if status.leader.is_none() || (serves && !begins_to_lead) {
+        let may_serve = self.shared.is_member() && self.shared.service() != Service::Full;
+        if status.leader.is_none() || !(may_serve || begins_to_lead) {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
@@ -89,7 +90,7 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        if self.shared.set_service(Service::Full) {
+        if self.shared.is_member() && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
             // Those that were content with reading have sessions that nobody else knows.
             self.let_go();
@@ -106,7 +107,7 @@ impl Presence {
             );
             self.let_go();
         }
-        let offers_reads = self.shared.config.features.read_only_mode;
+        let offers_reads = self.shared.config.features.read_only_mode && self.shared.is_member();
         let is_idle = self.shared.service() == Service::None;
         if offers_reads && is_idle && without_contact > self.read_only_after {
             self.shared.set_service(Service::ReadOnly);
@@ -124,6 +125,7 @@ impl Presence {
 
     fn lead(&self, term: u64) {
         self.shared.begin_leading(term);
+        reconfig_task::propose_first(&self.shared);
         if self.shared.replica.read().ensemble().is_none() {
             let command = Command {
                 origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },

@@ -16,11 +16,13 @@ use super::members::consensus_config;
 use super::presence::Presence;
 use super::settings::settings;
 use super::shared::{Service, Shared};
-use super::{barriers, container_task, expiry_task};
+use super::{barriers, container_task, expiry_task, reconfig_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
 use crate::config::Config;
-use crate::consensus::{Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role};
+use crate::consensus::{
+    AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
+};
 use crate::net::Listener;
 use crate::replica::entry::HEADER_LEN;
 use crate::storage::{DataDir, OpenOptions, StorageError};
@@ -59,18 +61,20 @@ impl Server {
         let mut config = config;
         config.clients.addr = client_addr;
         let boot = boot_number();
-        let consensus_config = consensus_config(&config)?;
-        let is_alone = consensus_config.members.len() == 1;
+        let addresses = AddressBook::default();
+        let consensus_config = consensus_config(&config, &addresses)?;
         let settings = settings(&config);
+        let is_alone = settings.is_alone;
         let stored = dir.state().mark().position.map(|position| CheckpointNote {
             index: position.index,
             zxid: replica.last_zxid(),
             // When it was written is not kept; its last write is the nearest there is.
             time_ms: replica.last_time_ms(),
         });
-        let shared = Arc::new(Shared::new(config, settings, replica, boot));
+        let shared = Arc::new(Shared::new(config, settings, replica, boot, addresses));
         shared.checkpoints.lock().extend(stored);
         shared.learn_name(&shared.replica.read());
+        shared.learn_members(shared.replica.read().members());
         let machine = Machine::new(Arc::clone(&shared));
         let consensus_config =
             ConsensusConfig { ensemble: shared.ensemble.clone(), ..consensus_config };
@@ -92,6 +96,7 @@ impl Server {
             shared.set_service(Service::Full);
         }
         tasks.spawn(presence.run(stop.clone()));
+        tasks.spawn(reconfig_task::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
         tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));

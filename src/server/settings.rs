@@ -20,10 +20,11 @@ pub(super) fn settings(config: &Config) -> Settings {
         },
         enforced_schemes: config.auth.enforced_schemes.clone(),
         policy: policy(config),
-        is_alone: config.ensemble.servers.len() <= 1,
+        is_alone: !config.ensemble.is_distributed(),
         linearizable_reads: config.features.linearizable_reads,
-        reconfig_enabled: config.features.reconfig,
-        eager_acl_check: config.features.eager_acl_check && !is_standalone(config),
+        // A server that orders requests by itself could save nothing by it, and ZooKeeper's does
+        // not do it.
+        eager_acl_check: config.features.eager_acl_check && config.ensemble.is_distributed(),
         connect_weights: connect_weights(config),
         packet_len_max: config.limits.jute_max_buffer,
         handshake_timeout_ms: config.clients.handshake_timeout_ms,
@@ -38,15 +39,10 @@ pub(super) fn policy(config: &Config) -> Policy {
         enforce_quota: config.features.enforce_quota,
         skip_acl: config.features.skip_acl,
         no_digest_scheme: !config.auth.digest_enabled,
+        reconfig: config.features.reconfig,
+        ensemble_of_one: !config.ensemble.standalone_enabled,
         ..Policy::default()
     }
-}
-
-/// Whether the server orders requests by itself. Then there is nothing that an early check of
-/// access could save, and ZooKeeper makes none.
-fn is_standalone(config: &Config) -> bool {
-    let ensemble = &config.ensemble;
-    ensemble.servers.is_empty() || (ensemble.servers.len() == 1 && ensemble.standalone_enabled)
 }
 
 fn connect_weights(config: &Config) -> Option<ConnectWeights> {

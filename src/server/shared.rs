@@ -3,26 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jute_proto::{LeaderHint, SessionId};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
-use super::members::client_address;
+use super::members::client_addresses;
 use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
 use crate::conn::{CloseReason, Propose, Refusal, Settings, Surroundings, View};
-use crate::consensus::{Consensus, EnsembleName, ProposeError, Proposer};
+use crate::consensus::{AddressBook, Consensus, EnsembleName, ProposeError, Proposer};
 use crate::replica::entry::push_command;
-use crate::replica::{Command, Replica};
+use crate::replica::{Command, Members, Replica};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
@@ -80,6 +80,14 @@ pub struct Shared {
     /// The name of the ensemble.
     pub(super) ensemble: EnsembleName,
     pub(super) barriers: Barriers,
+    /// Where the other servers are.
+    addresses: AddressBook,
+    /// Where clients reach them.
+    client_addresses: Mutex<BTreeMap<u64, String>>,
+    /// Whether this server belongs to its ensemble.
+    is_member: AtomicBool,
+    /// Signalled when the members of the ensemble changed, or are to.
+    pub(super) members_changed: Notify,
     /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
     /// `expiry`.
     leading: AtomicU64,
@@ -118,7 +126,13 @@ struct Engine {
 
 impl Shared {
     /// A server with this state that has not started yet; `boot` is a random number.
-    pub(super) fn new(config: Config, settings: Settings, replica: Replica, boot: u64) -> Self {
+    pub(super) fn new(
+        config: Config,
+        settings: Settings,
+        replica: Replica,
+        boot: u64,
+        addresses: AddressBook,
+    ) -> Self {
         let clock = Clock::start();
         let server = config.ensemble.my_id.max(1);
         let session_ids = Mutex::new(SessionIds::new(server, clock.wall_ms()));
@@ -139,6 +153,10 @@ impl Shared {
             reports: Mutex::default(),
             ensemble: EnsembleName::default(),
             barriers: Barriers::default(),
+            addresses,
+            client_addresses: Mutex::new(client_addresses(&config.ensemble.servers)),
+            is_member: AtomicBool::new(true),
+            members_changed: Notify::new(),
             leading: AtomicU64::new(0),
             leading_since_ms: AtomicU64::new(0),
             service: AtomicU8::new(NONE),
@@ -257,8 +275,8 @@ impl Shared {
         let Some(engine) = self.engine.get() else { return LeaderHint::Election };
         match engine.consensus.watch_status().borrow().leader {
             Some(leader) if leader == self.server => LeaderHint::Here,
-            Some(leader) => match client_address(&self.config.ensemble.servers, leader) {
-                Some(address) => LeaderHint::At(address.into()),
+            Some(leader) => match self.client_addresses.lock().get(&leader) {
+                Some(address) => LeaderHint::At(address.clone().into()),
                 None => LeaderHint::Elsewhere,
             },
             None => LeaderHint::Election,
@@ -280,6 +298,33 @@ impl Shared {
     /// What tests add to the digest, to have it found wrong.
     pub(super) fn digest_error(&self) -> u64 {
         u64::from(self.wrong_digest.as_ref().is_some_and(|file| file.exists()))
+    }
+
+    /// Whether this server belongs to its ensemble, as far as it knows. One that does not serves
+    /// nobody.
+    pub(super) fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Acquire)
+    }
+
+    /// Takes who belongs to the ensemble from the replicated state.
+    pub(super) fn learn_members(&self, members: &Members) {
+        self.members_changed.notify_one();
+        let Some(current) = &members.current else { return };
+        // What was formed has the addresses of the files, which may be newer.
+        if current.version != 0 {
+            self.addresses.agree(current.addresses());
+            *self.client_addresses.lock() = client_addresses(current.servers.values());
+        }
+        let is_member = current.servers.contains_key(&self.server);
+        if self.is_member.swap(is_member, Ordering::AcqRel) == is_member {
+            return;
+        }
+        if is_member {
+            tracing::info!("this server belongs to the ensemble now");
+        } else {
+            tracing::warn!("this server does not belong to the ensemble: it serves no clients");
+            self.set_service(Service::None);
+        }
     }
 
     /// The stamp of the last applied command, in milliseconds.

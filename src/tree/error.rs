@@ -36,6 +36,15 @@ pub enum OpError {
     /// A hard quota would be exceeded.
     #[error("quota exceeded")]
     QuotaExceeded,
+    /// The members of the ensemble may not be changed.
+    #[error("reconfiguration is not enabled")]
+    ReconfigDisabled,
+    /// They are being changed already.
+    #[error("a reconfiguration is in progress")]
+    ReconfigInProgress,
+    /// Of the voters asked for no majority is there and has the newest state.
+    #[error("no majority of the new configuration is in reach and up to date")]
+    NewConfigNoQuorum,
     /// The request as a whole does not make sense, for example a `setACL` within a `multi`.
     #[error("malformed request")]
     Marshalling,
@@ -54,6 +63,9 @@ impl From<OpError> for ErrorCode {
             OpError::BadArguments => Self::BadArguments,
             OpError::Unimplemented => Self::Unimplemented,
             OpError::QuotaExceeded => Self::QuotaExceeded,
+            OpError::ReconfigDisabled => Self::ReconfigDisabled,
+            OpError::ReconfigInProgress => Self::ReconfigInProgress,
+            OpError::NewConfigNoQuorum => Self::NewConfigNoQuorum,
             OpError::Marshalling => Self::MarshallingError,
         }
     }

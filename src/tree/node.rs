@@ -204,6 +204,15 @@ impl Content {
         self.mtime = time_ms;
     }
 
+    /// The rule of `reconfig`: as `setData`, but ZooKeeper gives the node of the configuration the
+    /// version -1 each time.
+    pub(super) fn set_config(&mut self, path: &str, data: &[u8], zxid: Zxid, time_ms: i64) {
+        self.put_data(path, Some(data));
+        self.version = -1;
+        self.mzxid = zxid;
+        self.mtime = time_ms;
+    }
+
     /// The rule of `setACL`: a new aversion, and nothing else shows it.
     pub(super) fn set_acl(&mut self, acl: AclRef) {
         self.acl = acl;

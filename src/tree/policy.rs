@@ -16,6 +16,10 @@ pub struct Policy {
     pub x509_scheme: bool,
     /// The scheme `sasl` is known; an `authProvider` line turns it on.
     pub sasl_scheme: bool,
+    /// `reconfigEnabled`: the members of the ensemble may be changed.
+    pub reconfig: bool,
+    /// `standaloneEnabled=false`: one server may be an ensemble.
+    pub ensemble_of_one: bool,
 }
 
 impl Policy {
@@ -28,9 +32,11 @@ impl Policy {
             | u8::from(self.no_digest_scheme) << 3
             | u8::from(self.x509_scheme) << 4
             | u8::from(self.sasl_scheme) << 5
+            | u8::from(self.reconfig) << 6
+            | u8::from(self.ensemble_of_one) << 7
     }
 
-    /// The settings that [`to_bits`](Self::to_bits) wrote; bits without a meaning are ignored.
+    /// The settings that [`to_bits`](Self::to_bits) wrote.
     #[must_use]
     pub fn from_bits(bits: u8) -> Self {
         Self {
@@ -40,6 +46,8 @@ impl Policy {
             no_digest_scheme: bits & 1 << 3 != 0,
             x509_scheme: bits & 1 << 4 != 0,
             sasl_scheme: bits & 1 << 5 != 0,
+            reconfig: bits & 1 << 6 != 0,
+            ensemble_of_one: bits & 1 << 7 != 0,
         }
     }
 }
@@ -51,7 +59,7 @@ mod tests {
     #[test]
     fn every_setting_survives_the_entry_header() {
         // What the leader decided with is what each replica decides with.
-        for bits in 0..1 << 6 {
+        for bits in 0..=u8::MAX {
             assert_eq!(Policy::from_bits(bits).to_bits(), bits);
         }
         assert_eq!(Policy::default().to_bits(), 0);

@@ -189,6 +189,13 @@ pub enum TxnResult {
     /// A `multi` failed and changed nothing. One code an operation: `Ok` before the one that
     /// failed, then its error, then `RuntimeInconsistency`. The reply's header says `Ok`.
     MultiFailed(Vec<ErrorCode>),
+    /// The ensemble has other members.
+    Reconfigured {
+        /// Its configuration as text.
+        data: Arc<[u8]>,
+        /// The stat of `/zookeeper/config`.
+        stat: Stat,
+    },
     /// The ephemeral nodes of a session are gone.
     SessionClosed {
         /// How many there were.

@@ -4,7 +4,8 @@
 //! last answer alone. `NAME connect` shakes hands, `NAME OP ARGS..` sends a request with the connection's next xid, and
 //! ` ; ` sends several in one burst. What was proposed is applied at the end of each line, unless
 //! `hold` was said: then `apply [COUNT]` does it. After each line the packets that went out are
-//! shown, connection by connection, and which connections ended and why.
+//! shown, connection by connection, and which connections ended and why. `members LINE..` says who
+//! belongs to the ensemble, `finish done|not` what became of a `reconfig`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,6 +23,9 @@ use crate::golden::words;
 use crate::requests;
 use crate::shown;
 use crate::world::{World, frame, handshake};
+
+/// Where commands come from that a server gives by itself.
+const SERVER: Origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
 
 /// What a client remembers of its connection.
 #[derive(Default)]
@@ -70,6 +74,15 @@ impl ConnRunner {
             ["tree"] => out = self.tree(),
             ["watches"] => out = format!("{}\n", self.world.replica.watches().count()),
             ["expire", name] => self.expire(name),
+            ["members", servers @ ..] => {
+                let text = format!("{}\nversion=0", servers.join("\n"));
+                self.world.forge(SERVER, Op::SetMembers { text: &text });
+            }
+            ["finish", how] => {
+                let pending = self.world.replica.members().pending.as_ref();
+                let zxid = pending.map_or(0, |pending| pending.zxid.0);
+                self.world.forge(SERVER, Op::FinishReconfig { zxid, done: *how == "done" });
+            }
             ["end", session] => self.expire_session(SessionId(number(session))),
             ["forge", name, seq, op, rest @ ..] => out = self.forge(name, seq, op, rest),
             ["drop", name] => {
@@ -108,7 +121,7 @@ impl ConnRunner {
             "max" => settings.session_timeout_ms_max = number(value) as u32,
             "enforce" => settings.enforced_schemes = Some(vec![value.to_owned()]),
             "super" => settings.auth.super_digest = Some(value.to_owned()),
-            "reconfig" => settings.reconfig_enabled = value == "yes",
+            "reconfig" => self.world.stamp.policy.reconfig = value == "yes",
             "eager-acl" => settings.eager_acl_check = value == "yes",
             "output-max" => settings.output_len_max = number(value) as usize,
             "output-high" => settings.output_len_high = number(value) as usize,

@@ -100,10 +100,10 @@ pub(crate) fn parse<'a>(op: &str, words: &'a [&'a str]) -> Request<'a> {
         "multi" => Request::Multi(MultiRequest { ops: parts(words).map(multi_op).collect() }),
         "closeSession" => Request::CloseSession,
         "reconfig" => Request::Reconfig(ReconfigRequest {
-            joining_servers: None,
-            leaving_servers: None,
+            joining_servers: args.value("joining").map(Into::into),
+            leaving_servers: args.value("leaving").map(Into::into),
             new_members: args.value("members").map(Into::into),
-            current_config_id: Zxid(-1),
+            current_config_id: Zxid(args.number("version", -1)),
         }),
         op => parse_read(op, words),
     }

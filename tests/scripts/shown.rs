@@ -35,6 +35,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         | Outcome::SessionClosed
         | Outcome::Disowned
         | Outcome::Early
+        | Outcome::Deferred
         | Outcome::Repeated => format!("{outcome:?}"),
     }
 }
@@ -91,7 +92,10 @@ pub(crate) fn response(response: &Response<'_>) -> String {
             let results: Vec<String> = multi.results.iter().map(result).collect();
             format!(" [{}]", results.join("; "))
         }
-        Response::Reconfig(reconfig) => format!(" {reconfig:?}"),
+        Response::Reconfig(reconfig) => {
+            let text = String::from_utf8_lossy(reconfig.data.unwrap_or_default()).into_owned();
+            format!(" [{}]{}", text.replace('\n', " "), stat(&reconfig.stat))
+        }
         Response::AddWatch(added) => format!(" {}", added.err),
         Response::Sasl(sasl) => format!(" token={}", data(sasl.token)),
         Response::WhoAmI(who) => {

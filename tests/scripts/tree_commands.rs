@@ -83,6 +83,8 @@ impl TreeRunner {
             no_digest_scheme: args.contains(&"no-digest"),
             x509_scheme: args.contains(&"x509"),
             sasl_scheme: args.contains(&"sasl"),
+            reconfig: args.contains(&"reconfig"),
+            ensemble_of_one: args.contains(&"ensemble-of-one"),
         };
         String::new()
     }
@@ -281,6 +283,7 @@ fn show_result(result: &TxnResult) -> String {
             .map(show_result)
             .fold("multi\n".to_owned(), |out, result| out + "  " + &result),
         TxnResult::MultiFailed(codes) => format!("multi failed {codes:?}\n"),
+        TxnResult::Reconfigured { stat, .. } => format!("configured {}\n", show_stat(stat)),
         TxnResult::SessionClosed { ephemerals } => format!("closed, {ephemerals} ephemerals\n"),
     }
 }

@@ -138,7 +138,7 @@ impl World {
             now_us: self.now_us,
             read_only: false,
         };
-        conn.resume(View { replica: &self.replica, around });
+        conn.resume(View { replica: &self.replica, around }, &mut self.log);
     }
 
     /// Proposes what a server, or a connection that repeats itself, would.
@@ -176,11 +176,16 @@ impl World {
         }
         let mut delivery = Delivery { conns: &mut self.conns, around };
         let applied = self.replica.apply(&self.stamp, &command, &mut delivery);
-        let Applied { outcome, displaced } = applied.expect("conn has decoded it before");
+        let Applied { outcome, finished, displaced } = applied.expect("conn has decoded it before");
         let view = View { replica: &self.replica, around };
         let (conn, zxid) = (command.origin.conn, self.replica.last_zxid());
         if let Some(conn) = by_id(&mut self.conns, conn) {
             conn.complete(view, command.origin.seq, zxid, outcome.clone());
+        }
+        if let Some((origin, outcome)) = finished
+            && let Some(conn) = by_id(&mut self.conns, origin.conn)
+        {
+            conn.complete(view, origin.seq, zxid, outcome);
         }
         if let Some(conn) = displaced.and_then(|id| by_id(&mut self.conns, id)) {
             let expired = matches!(command.op, Op::ExpireSession { .. });

@@ -3,10 +3,10 @@
 use super::{Key, Setting, set};
 use crate::config::draft::{Draft, Located};
 use crate::config::error::Problem;
-use crate::config::servers::ServerSpec;
 use crate::config::types::DigestAlgorithm;
 use crate::config::value::{COUNT, INT, POSITIVE};
 use crate::config::words::Whitelist;
+use crate::ensemble::ServerSpec;
 
 /// Assigns a field of the draft if the value is good.
 fn put<T>(slot: &mut T, value: Result<T, Problem>) -> Result<(), Problem> {
@@ -311,7 +311,8 @@ fn server(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
         let (low, high) = (SERVER_IDS.start(), SERVER_IDS.end());
         Problem::value(format!("the N of server.N must be a number from {low} to {high}"))
     })?;
-    let spec = ServerSpec::parse(id, setting.value)?;
+    let spec = ServerSpec::parse(id, setting.value.text()?)
+        .map_err(|error| Problem::value(error.to_string()))?;
     draft.servers.retain(|known| known.value.id != id);
     draft.servers.push(Located::new(setting.line, spec));
     Ok(())

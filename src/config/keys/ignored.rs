@@ -13,7 +13,7 @@ const WATCHES: &str = "watches are kept in one compact table that needs no clean
 const ELECTION: &str = "Raft elects the leader with timings of its own";
 const REPLICATION: &str = "Raft brings followers up to date with a protocol of its own";
 const JVM: &str = "there is no Java virtual machine that could pause";
-const OBSERVER: &str = "there are no observers yet that could use it";
+const OBSERVER: &str = "an observer is brought up to date as every other follower is";
 const QUORUM_SASL: &str = "SASL between servers is off";
 const DIGEST: &str = "a digest of the tree is always kept";
 const METRICS: &str = "metrics are served by the same threads as everything else";
@@ -103,6 +103,7 @@ pub(super) static KEYS: &[Key] = &[
     ignore_unless("leaderServes", "yes", "a leader serves clients too: its reads cost it little"),
     ignore("multiAddress.reachabilityCheckEnabled", "true", "a server has one address"),
     ignore("multiAddress.reachabilityCheckTimeoutMs", "1000", "a server has one address"),
+    ignore("peerType", "participant", "the line server.N says whether a server votes"),
     ignore("observerMasterPort", "2191", OBSERVER),
     ignore("observerMaster.sizeLimit", "33554432", OBSERVER),
     ignore("observer.reconnectDelayMs", "0", OBSERVER),

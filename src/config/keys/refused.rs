@@ -45,11 +45,6 @@ pub(super) static KEYS: &[Key] = &[
     ),
     refuse_unless("electionAlg", "3", "3 is the only election algorithm of ZooKeeper itself"),
     refuse_unless(
-        "peerType",
-        "participant",
-        "observers are not supported yet; set it to participant or remove this line",
-    ),
-    refuse_unless(
         "db.autocreate",
         "true",
         "starting only on existing data is not supported yet; set it to true",

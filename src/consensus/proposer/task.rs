@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::liaison::{Commands, Liaison};
 use super::proposer::{AskBarrier, Shared};
 
-/// When this server last knew that a majority stands behind the leader it follows.
+/// When this server last knew that a majority stands behind its leader, or behind itself.
 #[derive(Debug)]
 pub(super) struct Contact(Mutex<Instant>);
 

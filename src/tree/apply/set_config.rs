@@ -14,7 +14,8 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
         let (id, _) = self.existing(path::CONFIG)?;
-        let node = self.put_data(ctx, id, Some(data), changes);
+        self.change(id, |path, content| content.set_config(path, data, ctx.zxid, ctx.time_ms));
+        let node = self.noted_as_set(id, changes);
         Ok(TxnResult::DataSet(node.stat()))
     }
 }

@@ -32,21 +32,15 @@ impl Tree {
         self.check_quota(path, usage, ctx.policy)?;
         check_version(version, current_version)?;
 
-        let node = self.put_data(ctx, id, data, changes);
+        self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
+        let node = self.noted_as_set(id, changes);
         let stat = node.stat();
         self.add_usage(path, usage);
         Ok(TxnResult::DataSet(stat))
     }
 
-    /// Sets the data of a node that nothing speaks against setting.
-    pub(super) fn put_data(
-        &mut self,
-        ctx: &OpContext<'_>,
-        id: NodeId,
-        data: Option<&[u8]>,
-        changes: &mut Vec<Change>,
-    ) -> &Node {
-        self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
+    /// Tells watches that the data of a node were set.
+    pub(super) fn noted_as_set(&self, id: NodeId, changes: &mut Vec<Change>) -> &Node {
         let node = self.store.get(id);
         changes.push(Change {
             kind: ChangeKind::DataChanged,

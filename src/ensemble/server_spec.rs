@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::error::Problem;
-use super::value::Value;
+/// Why a line `server.N` is none; says what is expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SpecError(pub String);
 
 /// One server of the ensemble, as a line `server.N` describes it.
 ///
@@ -56,8 +58,11 @@ pub enum ServerRole {
 
 impl ServerSpec {
     /// Reads the value of `server.<id>`.
-    pub(super) fn parse(id: u64, value: Value<'_>) -> Result<Self, Problem> {
-        let mut parts = value.text()?.split(';');
+    ///
+    /// # Errors
+    /// [`SpecError`] where ZooKeeper would not start with such a line.
+    pub fn parse(id: u64, text: &str) -> Result<Self, SpecError> {
+        let mut parts = text.split(';');
         let addresses = parts.next().unwrap_or_default();
         let client = optional_host_port(parts.next())?;
         let secure_client = optional_host_port(parts.next())?;
@@ -72,37 +77,46 @@ impl ServerSpec {
             roles.extend(role);
         }
         if roles.windows(2).any(|pair| pair[0] != pair[1]) {
-            return Err(Problem::value("all addresses of a server must have the same role"));
+            return Err(SpecError("all addresses of a server must have the same role".to_owned()));
         }
         let role = roles.first().copied().unwrap_or_default();
         Ok(Self { id, peers, role, client, secure_client })
     }
+
+    /// Host and port where other servers connect: the first one, if there are several.
+    pub fn peer_address(&self) -> String {
+        let first = self.peers.first();
+        first.map_or_else(String::new, |peer| format!("{}:{}", Host(&peer.host), peer.quorum_port))
+    }
+
+    /// Whether it votes.
+    pub fn votes(&self) -> bool {
+        self.role == ServerRole::Participant
+    }
 }
 
-fn malformed(why: &str) -> Problem {
-    Problem::value(format!(
+fn malformed(why: &str) -> SpecError {
+    SpecError(format!(
         "{why}; the form is host:quorumPort:electionPort[:participant|observer]\
          [;[host:]clientPort][;[host:]secureClientPort]"
     ))
 }
 
-fn parse_peer(text: &str) -> Result<(PeerAddr, Option<ServerRole>), Problem> {
+fn parse_peer(text: &str) -> Result<(PeerAddr, Option<ServerRole>), SpecError> {
     let (host, rest) = split_host(text)?;
     let rest = rest.ok_or_else(|| malformed("the ports are missing"))?;
     let mut parts = rest.split(':');
-    let mut port = || parts.next().ok_or_else(|| malformed("a port is missing"));
-    let quorum_port = peer_port(port()?)?;
-    let election_port = peer_port(port()?)?;
+    let mut peer_port = || port(parts.next().ok_or_else(|| malformed("a port is missing"))?, 1);
+    let (quorum_port, election_port) = (peer_port()?, peer_port()?);
     if quorum_port == election_port {
-        return Err(Problem::value("the quorum port and the election port must differ"));
+        return Err(SpecError("the quorum port and the election port must differ".to_owned()));
     }
     let role = match parts.next().map(str::to_ascii_lowercase).as_deref() {
         None => None,
         Some("participant") => Some(ServerRole::Participant),
         Some("observer") => Some(ServerRole::Observer),
         Some(other) => {
-            let text = format!("\"{other}\" is neither participant nor observer");
-            return Err(Problem::value(text));
+            return Err(SpecError(format!("\"{other}\" is neither participant nor observer")));
         }
     };
     if parts.next().is_some() {
@@ -111,21 +125,23 @@ fn parse_peer(text: &str) -> Result<(PeerAddr, Option<ServerRole>), Problem> {
     Ok((PeerAddr { host, quorum_port, election_port }, role))
 }
 
-fn peer_port(text: &str) -> Result<u16, Problem> {
-    Value(text).int(1..=65_535)
+fn port(text: &str, least: u16) -> Result<u16, SpecError> {
+    text.parse().ok().filter(|port| *port >= least).ok_or_else(|| {
+        SpecError(format!("expected a whole number from {least} to 65535, found \"{text}\""))
+    })
 }
 
 /// `[host:]port`; no host means every interface.
-fn optional_host_port(text: Option<&str>) -> Result<Option<HostPort>, Problem> {
+fn optional_host_port(text: Option<&str>) -> Result<Option<HostPort>, SpecError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let (host, port) = if text.contains(':') { split_host(text)? } else { (String::new(), None) };
-    let port = Value(port.unwrap_or(text)).port()?;
+    let (host, number) = if text.contains(':') { split_host(text)? } else { (String::new(), None) };
+    let port = port(number.unwrap_or(text), 0)?;
     let host = if host.is_empty() { "0.0.0.0".to_owned() } else { host };
     Ok(Some(HostPort { host, port }))
 }
 
 /// The host, without brackets, and what follows the colon behind it.
-fn split_host(text: &str) -> Result<(String, Option<&str>), Problem> {
+fn split_host(text: &str) -> Result<(String, Option<&str>), SpecError> {
     if let Some(inside) = text.strip_prefix('[') {
         let Some((host, rest)) = inside.split_once(']') else {
             return Err(malformed("`[` without `]`"));
@@ -201,7 +217,7 @@ mod tests {
             ("a:1:2|b:3:4", "a:1:2:participant|b:3:4:participant"),
         ];
         for (text, shown) in table {
-            let spec = ServerSpec::parse(1, Value(text)).unwrap();
+            let spec = ServerSpec::parse(1, text).unwrap();
             assert_eq!(spec.to_string(), shown, "{text}");
         }
     }
@@ -224,7 +240,7 @@ mod tests {
             "a:1:2:observer|b:3:4:participant",
         ];
         for text in bad {
-            assert!(ServerSpec::parse(1, Value(text)).is_err(), "{text}");
+            assert!(ServerSpec::parse(1, text).is_err(), "{text}");
         }
     }
 }
