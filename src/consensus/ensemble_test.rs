@@ -78,6 +78,7 @@ struct Ensemble {
     names: BTreeMap<u64, EnsembleName>,
     tls: BTreeMap<u64, PeerTlsOptions>,
     versions: KnownVersions,
+    timings: Timings,
 }
 
 impl Ensemble {
@@ -88,7 +89,13 @@ impl Ensemble {
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
         let names = (1..=3).map(|id| (id, EnsembleName::default())).collect();
         let (tls, versions) = (BTreeMap::new(), KnownVersions::default());
-        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls, versions }
+        // A busy machine must not look like a dead leader.
+        let timings = Timings {
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(800),
+            election_max: Duration::from_millis(1600),
+        };
+        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls, versions, timings }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
@@ -100,12 +107,7 @@ impl Ensemble {
             entries_kept: 0,
             tls: self.tls.get(&id).cloned(),
             versions: self.versions.clone(),
-            // A busy machine must not look like a dead leader.
-            timings: Timings {
-                heartbeat: Duration::from_millis(100),
-                election_min: Duration::from_millis(800),
-                election_max: Duration::from_millis(1600),
-            },
+            timings: self.timings,
             ..ConsensusConfig::standalone(id)
         }
     }
@@ -255,6 +257,9 @@ async fn a_checkpoint_that_breaks_off_is_continued() {
     const ENTRIES: usize = 128;
     let size = (ENTRY_LEN * ENTRIES) as u64;
     let mut ensemble = Ensemble::new();
+    // Another leader would have another checkpoint.
+    ensemble.timings.election_min *= 5;
+    ensemble.timings.election_max *= 5;
     let proxy = Proxy::start(ensemble.addresses[&3], size / 2).await;
     ensemble.proxies.insert(3, proxy.addr);
     let servers = [ensemble.start(1).await, ensemble.start(2).await];
