@@ -1,7 +1,7 @@
 //! TLS: keys and certificates from PEM files, for connections between servers.
 //!
-//! * [`options`]: what the configuration says, as plain values.
-//! * [`context`]: the files read, ready to open and to accept connections.
+//! * [`PeerTlsOptions`], [`TlsOptions`]: what the configuration says, as plain values.
+//! * [`TlsContext`]: the files read, ready to open and to accept connections.
 //!
 //! rustls does the rest, with the cryptography of `ring`, which needs nothing of the system.
 
