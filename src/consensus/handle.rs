@@ -127,6 +127,11 @@ impl Consensus {
         metrics.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at))
     }
 
+    /// Whether this server leads, as of the last change that was told.
+    pub(super) fn leads(&self) -> bool {
+        self.status.borrow().is_leader()
+    }
+
     /// The number of this server.
     pub fn server(&self) -> u64 {
         self.peers.server

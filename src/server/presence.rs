@@ -19,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Reads without a majority are offered after a tick, but not before this (`QuorumPeer.run`).
 const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 
+/// After how many looks a leader with a full disk asks again that another takes over.
+const HAND_OVER_EVERY: u32 = 50;
+
 /// How long a read barrier may take before it is tried anew.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -31,6 +34,8 @@ pub(super) struct Presence {
     contact_max: Duration,
     /// Reads are offered after this time without contact (`readonlymode.enabled`).
     read_only_after: Duration,
+    /// For how many looks this server has led with a full disk.
+    full_for: u32,
     /// What was last said of the leader.
     said: Option<(u64, Option<u64>)>,
 }
@@ -40,7 +45,7 @@ impl Presence {
         let contact_max = shared.contact_max();
         let tick = Duration::from_millis(u64::from(shared.config.sessions.tick_time_ms));
         let read_only_after = tick.max(READ_ONLY_AFTER_MIN);
-        Self { shared, consensus, proposer, contact_max, read_only_after, said: None }
+        Self { shared, consensus, proposer, contact_max, read_only_after, full_for: 0, said: None }
     }
 
     /// Keeps the server's part up to date until it stops.
@@ -71,14 +76,16 @@ impl Presence {
         }
         let without_contact = self.proposer.without_contact();
         self.shared.had_contact(without_contact);
-        self.serve_less(without_contact);
+        let cannot_follow = self.cannot_follow(status);
+        self.serve_less(without_contact, cannot_follow);
+        self.hand_over_with_full_disk(status).await;
         if self.shared.leading() == Some(status.term) && self.shared.counter_runs_out() {
             tracing::info!("term {} has used its zxids: the next begins", status.term);
             self.consensus.begin_next_term().await;
         }
         let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
         let may_serve = self.shared.is_member() && self.shared.service() != Service::Full;
-        if status.leader.is_none() || !(may_serve || begins_to_lead) {
+        if status.leader.is_none() || cannot_follow || !(may_serve || begins_to_lead) {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
@@ -97,14 +104,36 @@ impl Presence {
         }
     }
 
-    /// Lets clients go when contact was lost, and goes on with reads where that is wanted.
-    fn serve_less(&self, without_contact: Duration) {
-        if self.shared.service() == Service::Full && without_contact > self.contact_max {
+    /// Whether this server falls behind because it can write nothing down.
+    fn cannot_follow(&self, status: &Status) -> bool {
+        !self.shared.settings.is_alone && !status.is_leader() && self.consensus.disk_full()
+    }
+
+    /// A leader with a full disk would keep the others from writing, too.
+    async fn hand_over_with_full_disk(&mut self, status: &Status) {
+        if self.shared.settings.is_alone || !status.is_leader() || !self.consensus.disk_full() {
+            self.full_for = 0;
+            return;
+        }
+        if self.full_for % HAND_OVER_EVERY == 0 {
+            tracing::warn!("the disk is full: another server is to take the lead");
+            self.consensus.begin_next_term().await;
+        }
+        self.full_for += 1;
+    }
+
+    /// Lets clients go when contact was lost or nothing can be written down, and goes on with reads
+    /// where that is wanted.
+    fn serve_less(&self, without_contact: Duration, cannot_follow: bool) {
+        let serves = self.shared.service() == Service::Full;
+        if serves && (cannot_follow || without_contact > self.contact_max) {
             self.shared.set_service(Service::None);
-            tracing::warn!(
-                "no contact to a majority for {:?}: clients are let go until there is again",
-                self.contact_max
-            );
+            if cannot_follow {
+                tracing::warn!("the disk is full: clients are let go until there is space again");
+            } else {
+                let limit = self.contact_max;
+                tracing::warn!("no contact to a majority for {limit:?}: clients are let go");
+            }
             self.let_go();
         }
         let offers_reads = self.shared.config.features.read_only_mode && self.shared.is_member();

@@ -4,6 +4,7 @@
 
 mod catching_up;
 mod clocks;
+mod disks;
 mod divergence;
 mod extensions;
 mod forming;

@@ -124,8 +124,9 @@ impl Proposer {
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), ProposeError> {
         let Shared { queue, unfinished_bytes, filled, consensus, options, .. } = &*self.shared;
-        // What a follower took cannot be refused any more; it waits.
-        if ack.is_none() && consensus.disk_full() {
+        // What a follower took cannot be refused any more, it waits; whether the disk of another leader
+        // is full is for that one to say.
+        if ack.is_none() && consensus.disk_full() && consensus.leads() {
             return Err(ProposeError::DiskFull);
         }
         let mut queue = queue.lock();

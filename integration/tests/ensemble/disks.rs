@@ -1,0 +1,69 @@
+//! Disks that are full or slow, under one of three servers.
+
+use std::time::Duration;
+
+use integration::eventually::throughout;
+use integration::{EnsembleOptions, Kind, RawClient, SmallDisk, within};
+
+use crate::patience::{PATIENCE, agreed, client, create, follower};
+
+#[test]
+fn a_leader_with_a_full_disk_hands_over() {
+    // When the leader's disk is full another server leads, so that writes go on; the clients of the
+    // one that can write nothing down are let go. With space again it catches up and serves.
+    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).prepare();
+    let data = ensemble.folder(0).join("data");
+    let Some(disk) = SmallDisk::mount(&data, "96m") else { return };
+    std::fs::write(data.join("myid"), "1\n").expect("the id's file");
+    ensemble.start(0);
+    ensemble.start(1);
+    ensemble.start(2);
+    ensemble.wait_until_all_serve();
+    // Whoever leads first: it has to be the one with the small disk.
+    within(PATIENCE, "the first server leads", || {
+        let leader = ensemble.leader()?;
+        if leader == 0 {
+            return Some(());
+        }
+        ensemble.stop(leader);
+        ensemble.start(leader);
+        None
+    });
+    ensemble.wait_until_all_serve();
+    let mut inside = client(ensemble.addr(0));
+    create(ensemble.addr(1), "/before");
+    disk.fill();
+    let large = vec![b'x'; 200_000];
+    within(PATIENCE, "another server leads", || {
+        let mut writer = RawClient::connect_for(ensemble.addr(1), Duration::from_secs(5)).ok()?;
+        let _ = writer.create("/large", &large, 2);
+        ensemble.leader().filter(|leader| *leader != 0)
+    });
+    create(ensemble.addr(2), "/during");
+    within(PATIENCE, "clients are let go", || inside.ping().is_err().then_some(()));
+    disk.relieve();
+    within(PATIENCE, "it serves again", || ensemble.all_serve().then_some(()));
+    let tree = agreed(&ensemble, "/");
+    assert!(tree.contains_key("/before") && tree.contains_key("/during"));
+    drop(ensemble);
+}
+
+#[test]
+fn a_slow_disk_costs_time_and_nothing_else() {
+    // The leader's disk, and then a follower's, takes 50 ms for each flush: writes are acknowledged
+    // all the same, and nobody calls for an election.
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
+        .variable("GROVEKEEPER_TEST_SLOW_DISK", "slow-disk")
+        .start();
+    let leader = ensemble.wait_for_leader();
+    let other = follower(&ensemble, leader);
+    let mut writer = client(ensemble.addr(other));
+    writer.create("/n", b"", 0).expect("created");
+    for slow in [leader, other] {
+        let file = ensemble.folder(slow).join("slow-disk");
+        std::fs::write(&file, "50").expect("the disk is slow");
+        throughout(Duration::from_secs(2), "writes are done", || writer.set("/n", b"", -1).is_ok());
+        std::fs::remove_file(&file).expect("the disk is fast");
+    }
+    assert_eq!(ensemble.leader(), Some(leader), "the leader stays");
+}
