@@ -115,7 +115,7 @@ impl Presence {
             self.full_for = 0;
             return;
         }
-        if self.full_for % HAND_OVER_EVERY == 0 {
+        if self.full_for.is_multiple_of(HAND_OVER_EVERY) {
             tracing::warn!("the disk is full: another server is to take the lead");
             self.consensus.begin_next_term().await;
         }
