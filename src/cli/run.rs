@@ -10,6 +10,9 @@ use super::error::CliError;
 use super::output::{complain, say};
 use super::{bench, dev_cluster, log, serve};
 
+/// Threads that serve, at least.
+const WORKER_THREADS_MIN: usize = 4;
+
 /// Runs the command that `args` (the program's name first) ask for and returns the exit code:
 /// 0 for success, 1 for a failure, 2 for input that cannot be used.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -43,6 +46,11 @@ fn run(cli: &Cli) -> Result<(), CliError> {
     }
 }
 
+/// More threads than cores: while some apply a long batch or hand a burst to the kernel, others still
+/// send and hear the heartbeats on which the lead depends.
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = (2 * cores).max(WORKER_THREADS_MIN);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(threads).enable_all().build()?)
 }

@@ -117,9 +117,9 @@ fn messages_name_file_line_and_key_and_what_to_do() {
              there are digest and ip",
         ),
         (
-            "raft.heartbeatMs=100",
-            "zoo.cfg:3: raft.electionTimeoutMaxMs: raft.heartbeatMs (100), \
-             raft.electionTimeoutMinMs (90) and raft.electionTimeoutMaxMs (180) must be in this \
+            "raft.heartbeatMs=150",
+            "zoo.cfg:3: raft.electionTimeoutMaxMs: raft.heartbeatMs (150), \
+             raft.electionTimeoutMinMs (100) and raft.electionTimeoutMaxMs (200) must be in this \
              order, each more than the one before",
         ),
         (

@@ -43,8 +43,8 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(40),
-            election_min: Duration::from_millis(90),
-            election_max: Duration::from_millis(180),
+            election_min: Duration::from_millis(100),
+            election_max: Duration::from_millis(200),
         }
     }
 }

@@ -132,11 +132,11 @@ pub(super) static KEYS: &[Key] = &[
         d.clocks_line = s.line;
         put(&mut d.config.ensemble.heartbeat_ms, s.value.int(1..=10_000))
     }),
-    set("raft.electionTimeoutMinMs", "90", |d, s| {
+    set("raft.electionTimeoutMinMs", "100", |d, s| {
         d.clocks_line = s.line;
         put(&mut d.config.ensemble.election_min_ms, s.value.int(2..=60_000))
     }),
-    set("raft.electionTimeoutMaxMs", "180", |d, s| {
+    set("raft.electionTimeoutMaxMs", "200", |d, s| {
         d.clocks_line = s.line;
         put(&mut d.config.ensemble.election_max_ms, s.value.int(3..=60_000))
     }),
