@@ -74,7 +74,8 @@ pub(super) async fn run(
     // The writer stays the writer: the watches of the last round are still set.
     crew.sort_by_key(|(index, _)| *index);
     links.extend(crew.into_iter().map(|(_, link)| link));
-    Ok(Outcome { tally, active: now().min(window.deadline) - started })
+    let active = now().min(window.deadline) - started;
+    Ok(Outcome { tally, active, ..Outcome::default() })
 }
 
 async fn write(mut link: Link, round: &Round) -> Result<(Link, Tally), BenchError> {

@@ -26,6 +26,16 @@ pub struct BenchOptions {
     pub children: u64,
     /// Writes in a transaction. At least one.
     pub multi_ops: usize,
+    /// Nodes that `fill` makes.
+    pub fill: u64,
+    /// Nodes that the parents of `create` and `delete` have beforehand.
+    pub siblings: u64,
+    /// Watches that wait on other connections all the time.
+    pub watches: u64,
+    /// Whether the nodes of the run stay.
+    pub keep: bool,
+    /// The processes whose processor time is told, on this machine.
+    pub pids: Vec<u32>,
     /// What to run, in order.
     pub workloads: Vec<Workload>,
 }
@@ -44,6 +54,11 @@ impl BenchOptions {
             keys: 1000,
             children: 100,
             multi_ops: 4,
+            fill: 10_000,
+            siblings: 0,
+            watches: 0,
+            keep: false,
+            pids: Vec::new(),
             workloads: Workload::ALL.to_vec(),
         }
     }

@@ -1,12 +1,10 @@
 //! What a run found, as text and as JSON.
 
-use std::fmt::Write;
-use std::time::Duration;
-
 use serde::Serialize;
+use std::fmt::Write;
 
 use super::options::BenchOptions;
-use super::tally::Tally;
+use super::window::Outcome;
 use super::workload::Workload;
 
 /// What a run found.
@@ -45,6 +43,10 @@ pub struct WorkloadReport {
     pub seconds: f64,
     /// Replies a second.
     pub ops_per_second: f64,
+    /// Processor time of the servers in that time, in seconds, where their processes were named.
+    pub server_cpu_seconds: Option<f64>,
+    /// Processor time of the load generator in that time, in seconds.
+    pub loader_cpu_seconds: Option<f64>,
     /// How long replies took.
     pub latency_us: Latencies,
     /// Wrong replies.
@@ -105,13 +107,16 @@ impl Report {
 }
 
 impl WorkloadReport {
-    pub(super) fn new(workload: Workload, tally: &Tally, active: Duration) -> Self {
+    pub(super) fn new(workload: Workload, outcome: &Outcome) -> Self {
+        let Outcome { tally, active, processor } = outcome;
         let seconds = active.as_secs_f64();
         Self {
             workload,
             ops: tally.ops(),
             seconds,
             ops_per_second: rate(tally.ops(), seconds),
+            server_cpu_seconds: processor.servers,
+            loader_cpu_seconds: processor.loader,
             latency_us: Latencies {
                 mean: tally.mean_us(),
                 p50: tally.quantile_us(0.5),
@@ -156,8 +161,12 @@ fn rate(ops: u64, seconds: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::bench::processor::Processor;
     use crate::bench::script::WrongReply;
+    use crate::bench::tally::Tally;
 
     fn report() -> WorkloadReport {
         let mut tally = Tally::default();
@@ -165,7 +174,11 @@ mod tests {
             tally.record(Duration::from_micros(us), Ok(()));
         }
         tally.judge(Err(WrongReply::Code(-101)));
-        WorkloadReport::new(Workload::Get, &tally, Duration::from_secs(2))
+        let processor = Processor { servers: Some(0.25), loader: None };
+        WorkloadReport::new(
+            Workload::Get,
+            &Outcome { tally, active: Duration::from_secs(2), processor },
+        )
     }
 
     #[test]
@@ -196,6 +209,7 @@ mod tests {
         assert_eq!(get["ops"], 3);
         assert_eq!(get["ops_per_second"], 1.5);
         assert_eq!(get["errors"], 1);
+        assert_eq!(get["server_cpu_seconds"], 0.25);
         assert!(get["first_error"].as_str().unwrap().contains("NoNode"));
         for field in ["mean", "p50", "p90", "p99", "p99.9", "max"] {
             assert!(get["latency_us"][field].as_f64().unwrap() >= 50.0, "{field}");

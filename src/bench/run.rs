@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::clock::{nonce, now};
 use super::drive::Window;
 use super::error::BenchError;
+use super::idle::{IdleWatches, share};
 use super::link::Link;
 use super::options::BenchOptions;
+use super::processor::Processor;
 use super::progress::Progress;
 use super::report::{Report, WorkloadReport};
 use super::scripts::{
@@ -43,8 +45,11 @@ pub async fn run(
     let run = Run { options, names: Names::new(nonce()), stop };
     let outcome = async {
         setup::make_root(options, &run.names).await?;
-        let measured = run.workloads(&mut report, &mut show).await;
-        let removed = setup::remove(options, &run.names).await;
+        let measured = run.beside_watches(&mut report, &mut show).await;
+        let removed = match options.keep {
+            true => Ok(()),
+            false => setup::remove(options, &run.names).await,
+        };
         measured.and(removed)
     };
     let outcome = outcome.await.and_then(|()| run.verdict(&report));
@@ -59,6 +64,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs the workloads while the watches of the options wait.
+    async fn beside_watches(
+        &self,
+        report: &mut Report,
+        show: &mut impl FnMut(&str),
+    ) -> Result<(), BenchError> {
+        let watches = IdleWatches::set(self.options, &self.names).await?;
+        let measured = self.workloads(report, show).await;
+        measured.and(watches.end().await)
+    }
+
     async fn workloads(
         &self,
         report: &mut Report,
@@ -69,8 +85,7 @@ impl Run<'_> {
                 break;
             }
             setup::prepare(self.options, &self.names, workload).await?;
-            let Outcome { tally, active } = self.workload(workload).await?;
-            let found = WorkloadReport::new(workload, &tally, active);
+            let found = WorkloadReport::new(workload, &self.workload(workload).await?);
             show(&found.row());
             report.workloads.push(found);
         }
@@ -97,6 +112,7 @@ impl Run<'_> {
             Workload::Connect => self.connect().await,
             Workload::Watch => self.watch().await,
             Workload::Delete => self.delete().await,
+            Workload::Fill => self.fill().await,
             Workload::Create
             | Workload::Set
             | Workload::Get
@@ -106,6 +122,17 @@ impl Run<'_> {
             | Workload::Ephemeral
             | Workload::Multi => self.endless(workload).await,
         }
+    }
+
+    /// Adds to what `work` finds how much processor time it took.
+    async fn metered(
+        &self,
+        work: impl Future<Output = Result<Outcome, BenchError>>,
+    ) -> Result<Outcome, BenchError> {
+        let before = Processor::read(&self.options.pids);
+        let mut outcome = work.await?;
+        outcome.processor = Processor::read(&self.options.pids) - before;
+        Ok(outcome)
     }
 
     /// Opens a window with its bar.
@@ -128,7 +155,7 @@ impl Run<'_> {
         for measured in [false, true] {
             let (window, _progress) = self.window(workload, measured);
             let depth = self.options.depth;
-            let found = run_window(&mut links, &mut scripts, depth, &window).await?;
+            let found = self.metered(run_window(&mut links, &mut scripts, depth, &window)).await?;
             outcome = outcome.followed_by(found);
         }
         close_links(links).await?;
@@ -152,10 +179,37 @@ impl Run<'_> {
                 Box::new(ListChildren::new(self.names.listed(), self.options.children))
             }
             Workload::Ephemeral => Box::new(EphemeralPairs::new(&own, value)),
+            Workload::Fill => {
+                let (connections, connection) = (self.options.connections, connection as u64);
+                Box::new(CreateNodes::new(
+                    &own,
+                    share(self.options.fill, connections, connection),
+                    value,
+                ))
+            }
             Workload::Create | Workload::Delete | Workload::Connect | Workload::Watch => {
-                Box::new(CreateNodes::new(&own, value))
+                Box::new(CreateNodes::new(&own, u64::MAX, value))
             }
         }
+    }
+
+    /// One window that lasts until all nodes are there.
+    async fn fill(&self) -> Result<Outcome, BenchError> {
+        let mut links = open_links(self.options, self.options.connections).await?;
+        let mut scripts: Vec<_> =
+            (0..links.len()).map(|connection| self.script(Workload::Fill, connection)).collect();
+        let window = Window::open(PREPARATION_MAX, self.stop);
+        let _progress = Progress::show(Workload::Fill, "filling", &window);
+        let depth = self.options.depth;
+        let outcome = self.metered(run_window(&mut links, &mut scripts, depth, &window)).await?;
+        close_links(links).await?;
+        let made = outcome.tally.ops();
+        if made < self.options.fill && !self.stopped() {
+            let what = format!("make {} nodes", self.options.fill);
+            let problem = format!("{made} are there after {} s", PREPARATION_MAX.as_secs());
+            return Err(BenchError::Nodes { what, problem });
+        }
+        Ok(outcome)
     }
 
     /// Rounds of creates, not measured, and deletes, measured.
@@ -175,6 +229,7 @@ impl Run<'_> {
                 first += per_link;
                 total.active += round.active;
                 total.tally.merge(&round.tally);
+                total.processor += round.processor;
                 if !in_time {
                     break;
                 }
@@ -209,7 +264,8 @@ impl Run<'_> {
         }
         let mut scripts: Vec<_> = (0..links.len()).map(delete).collect();
         let window = Window::open(length, self.stop);
-        let outcome = run_window(links, &mut scripts, self.options.depth, &window).await?;
+        let depth = self.options.depth;
+        let outcome = self.metered(run_window(links, &mut scripts, depth, &window)).await?;
         Ok((outcome, window.is_open(now())))
     }
 
@@ -218,7 +274,7 @@ impl Run<'_> {
         sessions::run(self.options, &window).await?;
         drop(progress);
         let (window, _progress) = self.window(Workload::Connect, true);
-        sessions::run(self.options, &window).await
+        self.metered(sessions::run(self.options, &window)).await
     }
 
     async fn watch(&self) -> Result<Outcome, BenchError> {
@@ -228,7 +284,8 @@ impl Run<'_> {
         for measured in [false, true] {
             let (window, _progress) = self.window(Workload::Watch, measured);
             let path = self.names.watched();
-            let found = fan_out::run(&mut links, path, data.clone(), &window).await?;
+            let round = fan_out::run(&mut links, path, data.clone(), &window);
+            let found = self.metered(round).await?;
             outcome = outcome.followed_by(found);
         }
         close_links(links).await?;

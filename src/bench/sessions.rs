@@ -28,7 +28,8 @@ pub(super) async fn run(
     while let Some(done) = running.join_next().await {
         tally.merge(&done??);
     }
-    Ok(Outcome { tally, active: now().min(window.deadline) - started })
+    let active = now().min(window.deadline) - started;
+    Ok(Outcome { tally, active, ..Outcome::default() })
 }
 
 async fn open_and_close(addr: SocketAddr, window: Arc<Window>) -> Result<Tally, BenchError> {

@@ -14,6 +14,9 @@ use super::workload::Workload;
 /// Transactions or requests in flight while nodes are made and removed.
 const DEPTH: usize = 8;
 
+/// The number of the first sibling: workloads count from 0 and do not come that far.
+const SIBLINGS_FIRST: u64 = 10_000_000_000;
+
 /// Makes the nodes that `workload` needs; those that are there already are kept.
 pub(super) async fn prepare(
     options: &BenchOptions,
@@ -29,10 +32,18 @@ pub(super) async fn prepare(
         Workload::List => {
             make_family(&mut link, &names.listed(), options.children, Value::new(0)).await?;
         }
-        Workload::Create | Workload::Delete | Workload::Ephemeral => {
+        Workload::Create | Workload::Delete | Workload::Ephemeral | Workload::Fill => {
             let own = |connection| names.own(workload, connection);
-            let parents = (0..options.connections).map(own).collect();
-            make(&mut link, parents, &[]).await?;
+            let parents: Vec<_> = (0..options.connections).map(own).collect();
+            make(&mut link, parents.clone(), &[]).await?;
+            if matches!(workload, Workload::Create | Workload::Delete) && options.siblings > 0 {
+                for parent in parents {
+                    let range = SIBLINGS_FIRST..SIBLINGS_FIRST + options.siblings;
+                    let what = || format!("make siblings below {parent}");
+                    let mut script = BulkCreate::new(&parent, range, value());
+                    all_right(&mut link, &mut script, what).await?;
+                }
+            }
         }
         Workload::Watch => make(&mut link, vec![names.watched()], value().of(0)).await?,
         Workload::Connect => {}

@@ -10,6 +10,7 @@ use super::drive::{Window, drive};
 use super::error::BenchError;
 use super::link::Link;
 use super::options::BenchOptions;
+use super::processor::Processor;
 use super::script::Script;
 use super::scripts::SyncOnce;
 use super::tally::Tally;
@@ -27,6 +28,8 @@ pub(super) struct Outcome {
     pub(super) tally: Tally,
     /// How long the load lasted.
     pub(super) active: Duration,
+    /// Processor time that it took, where it was measured.
+    pub(super) processor: Processor,
 }
 
 impl Outcome {
@@ -103,5 +106,6 @@ pub(super) async fn run_window(
         links.push(link);
         scripts.push(script);
     }
-    Ok(Outcome { tally, active: ended.min(window.deadline) - started })
+    let active = ended.min(window.deadline) - started;
+    Ok(Outcome { tally, active, processor: Processor::default() })
 }

@@ -31,10 +31,12 @@ pub enum Workload {
     /// One writer changes a node that every connection watches; each event received counts, its
     /// latency runs from the sending of the write. Watches are set again before the next write.
     Watch,
+    /// Makes a number of nodes that stay until the end of the run; ends when all are there.
+    Fill,
 }
 
 impl Workload {
-    /// All of them, in the order in which they run.
+    /// All of them, in the order in which they run, without [`Workload::Fill`].
     pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Set,
@@ -64,6 +66,7 @@ impl Workload {
             Self::Multi => "multi",
             Self::Connect => "connect",
             Self::Watch => "watch",
+            Self::Fill => "fill",
         }
     }
 }
@@ -78,7 +81,8 @@ impl FromStr for Workload {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|workload| workload.name() == text).ok_or_else(|| {
+        let mut all = Self::ALL.into_iter().chain([Self::Fill]);
+        all.find(|workload| workload.name() == text).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|workload| workload.name()).collect();
             format!("expected one of {}", names.join(", "))
         })

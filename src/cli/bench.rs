@@ -14,7 +14,7 @@ use super::args::address;
 use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
-use crate::bench::{self, BenchError, BenchOptions, Report, Workload};
+use crate::bench::{self, BenchError, BenchOptions, NullServer, Report, Workload};
 
 /// The options of `bench`.
 #[derive(Args, Debug)]
@@ -49,7 +49,26 @@ pub(super) struct BenchArgs {
     /// Writes in each transaction of `multi`
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = positive)]
     multi_ops: usize,
-    /// What to run: create, set, get, list, exists, delete, mixed, ephemeral, multi, connect, watch
+    /// Nodes that the workload `fill` makes; they stay until the end of the run
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    fill: u64,
+    /// Children that the parents of `create` and `delete` have beforehand
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    siblings: u64,
+    /// Watches that wait on as many other connections, all the time
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    watches: u64,
+    /// Leave the nodes of the run
+    #[arg(long)]
+    keep: bool,
+    /// Processes on this machine whose processor time is told with each workload (Linux)
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// Measure nothing; answer instead like a server without state, for comparison with a real one
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    null_server: Option<SocketAddr>,
+    /// What to run: create, set, get, list, exists, delete, mixed, ephemeral, multi, connect, watch;
+    /// and fill, which is not among `all`
     #[arg(
         short,
         long,
@@ -111,6 +130,11 @@ impl BenchArgs {
             keys: self.keys,
             children: self.children,
             multi_ops: self.multi_ops,
+            fill: self.fill,
+            siblings: self.siblings,
+            watches: self.watches,
+            keep: self.keep,
+            pids: self.pid.clone(),
             workloads: workloads.collect(),
         }
     }
@@ -118,6 +142,10 @@ impl BenchArgs {
 
 /// Runs the load generator on threads of its own.
 pub(super) fn bench(args: &BenchArgs) -> Result<(), CliError> {
+    if let Some(addr) = args.null_server {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(null_server(args, addr));
+    }
     let runtime = match args.threads {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         threads => {
@@ -145,6 +173,17 @@ async fn run(args: &BenchArgs) -> Result<(), CliError> {
         write_json(file, &report)?;
     }
     Ok(outcome?)
+}
+
+/// Serves until SIGINT or SIGTERM.
+async fn null_server(args: &BenchArgs, addr: SocketAddr) -> Result<(), CliError> {
+    let listener = tokio::net::TcpListener::bind(addr).await?;
+    say(format_args!("A server without state listens on {}", listener.local_addr()?));
+    let mut signals = StopSignals::catch()?;
+    tokio::select! {
+        ended = NullServer::new(args.size, args.children).serve(listener) => Ok(ended?),
+        _ = signals.next() => Ok(()),
+    }
 }
 
 fn write_json(file: &Path, report: &Report) -> Result<(), BenchError> {

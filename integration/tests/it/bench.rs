@@ -49,6 +49,30 @@ fn every_workload_runs_without_errors_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_tree_may_be_filled_kept_and_loaded_beside_waiting_watches() {
+    // `fill` makes exactly so many nodes, `--keep` leaves them, and the processor time of a named
+    // process is in the report.
+    let server = Server::start();
+    let json = server.folder().join("report.json").display().to_string();
+    let pid = std::process::id().to_string();
+    let options = ["--connections", "3", "--workload", "fill,create,delete", "--fill", "100"];
+    let beside = ["--siblings", "20", "--watches", "50", "--keep", "--pid", &pid, "--json", &json];
+    let done = bench(&server.connect_string(), &[&options[..], &beside].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let report = std::fs::read_to_string(json).expect("the report is written");
+    assert!(report.contains("\"ops\": 100,"), "{report}");
+    assert!(!report.contains("\"server_cpu_seconds\": null"), "{report}");
+
+    let mut client = RawClient::connect(server.addr());
+    let mut children = |path: &str| client.children(path, false).expect("listed");
+    let root = children("/").into_iter().find(|name| name.starts_with("grovekeeper-bench"));
+    let root = format!("/{}", root.expect("the nodes are kept"));
+    let filled = (0..3).map(|of| children(&format!("{root}/fill-{of}")).len()).sum::<usize>();
+    assert_eq!(filled, 100);
+    assert!(children(&format!("{root}/delete-0")).len() >= 20, "siblings are not deleted");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_one_clear_line() {
     // A wrong address is said in one line, with exit code 1.
     let done = bench("127.0.0.1:1", &["--workload", "get"]);

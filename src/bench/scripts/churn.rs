@@ -46,26 +46,31 @@ fn check_created(path: &str, body: &[u8]) -> Result<(), WrongReply> {
     expect(response.path == path, "path")
 }
 
-/// Creates numbered nodes without end.
+/// Creates numbered nodes, in order.
 #[derive(Debug)]
 pub(in super::super) struct CreateNodes {
     paths: PathText,
     value: Value,
     tail: CreateTail,
     next: u64,
+    end: u64,
     due: u64,
 }
 
 impl CreateNodes {
-    pub(in super::super) fn new(parent: &str, value: Value) -> Self {
+    /// Creates children of `parent` with the numbers below `end`.
+    pub(in super::super) fn new(parent: &str, end: u64, value: Value) -> Self {
         let (paths, tail) = (PathText::below(parent), CreateTail::new(CreateMode::Persistent));
-        Self { paths, value, tail, next: 0, due: 0 }
+        Self { paths, value, tail, next: 0, end, due: 0 }
     }
 }
 
 impl Script for CreateNodes {
     fn write(&mut self, xid: Xid, out: &mut BytesMut) -> bool {
         let number = self.next;
+        if number == self.end {
+            return false;
+        }
         self.next += 1;
         frame(out, xid, OpCode::Create, |out| {
             self.tail.create(self.paths.child(number), self.value.of(number), out);

@@ -39,6 +39,11 @@ impl Names {
         format!("{}/watched", self.root)
     }
 
+    /// A parent that is not there, whose children are watched all the time.
+    pub(in super::super) fn absent(&self) -> String {
+        format!("{}/absent", self.root)
+    }
+
     /// Parent of the nodes that one connection makes.
     pub(in super::super) fn own(&self, workload: Workload, connection: usize) -> String {
         format!("{}/{workload}-{connection}", self.root)

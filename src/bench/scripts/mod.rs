@@ -12,4 +12,4 @@ pub(super) use children::ListChildren;
 pub(super) use churn::{CreateNodes, DeleteNodes, EphemeralPairs};
 pub(super) use keys::{KeyMix, KeyScript};
 pub(super) use material::{Names, Value, frame};
-pub(super) use once::{ChildNames, Paths, SyncOnce};
+pub(super) use once::{ChildNames, Paths, SyncOnce, WatchAbsent};

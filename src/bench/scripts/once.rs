@@ -1,15 +1,16 @@
 //! Single requests around the measured time.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::BytesMut;
 use jute_proto::{
-    CreateMode, Encode, GetChildrenRequest, GetChildrenResponse, OpCode, Reader, ReplyHeader,
-    SyncRequest, Xid,
+    CreateMode, Encode, ErrorCode, ExistsRequest, GetChildrenRequest, GetChildrenResponse, OpCode,
+    Reader, ReplyHeader, SyncRequest, Xid,
 };
 
 use super::churn::{CreateTail, delete};
-use super::material::frame;
+use super::material::{PathText, frame};
 use crate::bench::script::{Script, WrongReply, expect_ok};
 
 /// One `sync`, so that a server has seen the nodes that another one made.
@@ -28,6 +29,39 @@ impl Script for SyncOnce {
 
     fn check(&mut self, header: ReplyHeader, _body: &[u8]) -> Result<(), WrongReply> {
         expect_ok(header)
+    }
+}
+
+/// Watches of numbered nodes that are not there, one each.
+#[derive(Debug)]
+pub(in super::super) struct WatchAbsent {
+    paths: PathText,
+    left: Range<u64>,
+}
+
+impl WatchAbsent {
+    /// Watches the children of `parent` with the numbers of `range`.
+    pub(in super::super) fn new(parent: &str, range: Range<u64>) -> Self {
+        Self { paths: PathText::below(parent), left: range }
+    }
+}
+
+impl Script for WatchAbsent {
+    fn write(&mut self, xid: Xid, out: &mut BytesMut) -> bool {
+        let Some(number) = self.left.next() else { return false };
+        frame(out, xid, OpCode::Exists, |out| {
+            let path = Cow::Borrowed(self.paths.child(number));
+            ExistsRequest { path, watch: true }.encode(out);
+        });
+        true
+    }
+
+    fn check(&mut self, header: ReplyHeader, _body: &[u8]) -> Result<(), WrongReply> {
+        match header.err {
+            err if err == i32::from(ErrorCode::NoNode) => Ok(()),
+            0 => Err(WrongReply::Body("node: one that nobody made")),
+            err => Err(WrongReply::Code(err)),
+        }
     }
 }
 
