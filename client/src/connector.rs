@@ -70,6 +70,8 @@ impl Connector {
     }
 
     /// Whether a server that has lost its quorum and only answers reads will do; not unless set.
+    /// While connected to one the client asks the others, ever more rarely, whether they take writes,
+    /// and goes to the first that does.
     #[must_use]
     pub fn allow_read_only(mut self, allow: bool) -> Self {
         self.settings.read_only = allow;

@@ -71,6 +71,7 @@ impl<T, W: Clone> Session<T, W> {
         self.password = Bytes::copy_from_slice(response.password);
         self.phase = Phase::Open { since: now };
         self.set_state(if read_only { SessionState::ReadOnly } else { SessionState::Connected });
+        self.plan_probes(now);
         self.authenticate();
         self.rearm();
         self.calls.flush(&mut self.out);

@@ -35,6 +35,11 @@ impl Hosts {
         host
     }
 
+    /// This server is to be tried next.
+    pub(super) fn aim(&mut self, host: usize) {
+        self.next = self.order.iter().position(|known| *known == host).unwrap_or_default();
+    }
+
     /// A connection served well.
     pub(super) fn succeeded(&mut self) {
         self.failures = 0;

@@ -94,3 +94,43 @@ fn plain_servers_give_plain_sessions() {
     // Without wishes the handshake is that of any client.
     assert_eq!(wanted(&mut Rig::new(|_| {})), None);
 }
+
+#[test]
+fn a_read_only_server_is_left_for_one_that_takes_writes() {
+    // The others are asked ever more rarely; the session of the read-only server is not kept, and it
+    // is not a session lost.
+    let mut rig = Rig::new(|settings| settings.read_only = true);
+    rig.session.connected(rig.now);
+    rig.settle();
+    let response = |read_only, session| ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: 9000,
+        session_id: SessionId(session),
+        password: &[7; 16],
+        read_only: Some(read_only),
+    };
+    rig.packet(&response(true, 1));
+    assert_eq!(rig.state(), SessionState::ReadOnly);
+    let probes = |rig: &mut Rig| {
+        let before = rig.effects.len();
+        rig.effects.retain(|effect| *effect != Effect::Probe(0));
+        before - rig.effects.len()
+    };
+    for expected in [2, 1, 0, 1] {
+        for _ in 0..4 {
+            rig.pass(TIMEOUT / 9);
+            rig.reply(-2, 0, 0);
+        }
+        assert_eq!(probes(&mut rig), expected, "at {:?}", rig.now);
+    }
+    rig.session.found_writable(rig.now, 0);
+    rig.settle();
+    rig.pass(TIMEOUT / 9);
+    rig.connect(Zxid(0), SessionId(0));
+    rig.packet(&response(false, 2));
+    let status = rig.session.status();
+    assert_eq!((status.state, status.session), (SessionState::Connected, SessionId(2)));
+    assert_eq!(status.generation, 0);
+    rig.pass(TIMEOUT / 3);
+    assert_eq!(probes(&mut rig), 0);
+}

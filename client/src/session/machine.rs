@@ -11,6 +11,7 @@ use crate::error::{Error, Fate};
 use super::calls::{Call, Calls, Failed, put_frame};
 use super::hosts::Hosts;
 use super::leader::Search;
+use super::read_only::Probing;
 use super::rearm::{Rearm, put_auth};
 use super::request::{Reply, Request};
 use super::settings::{Credential, Settings};
@@ -48,6 +49,8 @@ pub(crate) enum Effect<T, W> {
     Dial(usize),
     /// Open a connection to the server at this `host:port`.
     DialAt(String),
+    /// Ask the server with this number, on a connection of its own, whether it takes writes.
+    Probe(usize),
     /// Drop the connection, or the attempt at one.
     Hangup,
 }
@@ -77,6 +80,7 @@ pub(crate) struct Session<T, W> {
     pub(super) settings: Settings,
     pub(super) hosts: Hosts,
     pub(super) search: Search,
+    pub(super) probing: Probing,
     pub(super) phase: Phase,
     pub(super) status: Status,
     pub(super) password: Bytes,
@@ -118,6 +122,7 @@ impl<T, W: Clone> Session<T, W> {
             settings,
             hosts,
             search: Search::default(),
+            probing: Probing::default(),
             phase: Phase::Waiting { until: Time::ZERO },
             status,
             password: resume.map(|saved| saved.password).unwrap_or_default(),
@@ -276,6 +281,7 @@ impl<T, W: Clone> Session<T, W> {
         if self.overdue_at().is_some_and(|at| at <= now) {
             self.overdue();
         }
+        self.probe(now);
         match self.phase {
             Phase::Waiting { until } if until <= now => self.dial(now),
             Phase::Dialing { deadline } | Phase::Handshaking { deadline } if deadline <= now => {
@@ -302,7 +308,10 @@ impl<T, W: Clone> Session<T, W> {
             Phase::Dialing { deadline }
             | Phase::Handshaking { deadline }
             | Phase::Closing { deadline } => deadline,
-            Phase::Open { .. } => self.silence_at().min(self.ping_at()),
+            Phase::Open { .. } => {
+                let at = self.silence_at().min(self.ping_at());
+                self.probe_at().map_or(at, |probe| probe.min(at))
+            }
             Phase::Ended => return None,
         };
         Some(self.overdue_at().map_or(of_phase, |at| at.min(of_phase)))
@@ -428,7 +437,7 @@ impl<T, W: Clone> Session<T, W> {
         self.phase = Phase::Waiting { until: now + self.hosts.failed() };
     }
 
-    fn lose_connection(&mut self, now: Time, since: Time) {
+    pub(super) fn lose_connection(&mut self, now: Time, since: Time) {
         self.hangup();
         self.search.since = now;
         // A connection that ends at once counts as a failed attempt, so that a server that takes

@@ -14,6 +14,7 @@
 //! | `watches` | who watches what, and who is told |
 //! | `rearm` | watches and credentials on a new connection |
 //! | `leader` | extensions of the protocol, and the search for the leader |
+//! | `read_only` | leaving a read-only server for one that takes writes |
 //! | `hosts` | which server to try next, and when |
 
 mod calls;
@@ -25,6 +26,7 @@ mod leader_test;
 mod machine;
 #[cfg(test)]
 mod machine_test;
+mod read_only;
 mod rearm;
 mod request;
 #[cfg(test)]

@@ -198,6 +198,7 @@ impl Rig {
             | Effect::Status(_)
             | Effect::Dial(_)
             | Effect::DialAt(_)
+            | Effect::Probe(_)
             | Effect::Hangup => true,
         });
         outcomes
@@ -219,6 +220,7 @@ impl Rig {
             | Effect::Status(_)
             | Effect::Dial(_)
             | Effect::DialAt(_)
+            | Effect::Probe(_)
             | Effect::Hangup => true,
         });
         notices

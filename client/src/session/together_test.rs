@@ -105,7 +105,7 @@ impl Pair {
                     assert_eq!(before, None, "call {call} was answered twice");
                 }
                 Effect::Notify(call, notice) => self.told.entry(call).or_default().push(notice),
-                Effect::Status(_) => {}
+                Effect::Status(_) | Effect::Probe(_) => {}
             }
         }
     }

@@ -3,7 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// How long a server may take to say whether it takes writes.
+const PROBE_MAX: Duration = Duration::from_secs(2);
 
 /// A server as the connect string names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,4 +57,16 @@ pub(super) async fn dial(host: Host, choice: usize) -> io::Result<TcpStream> {
         }
     }
     Err(failure)
+}
+
+/// Whether a server takes writes, by the four-letter word for it.
+pub(super) async fn takes_writes(host: Host, choice: usize) -> bool {
+    let asked = async {
+        let mut stream = dial(host, choice).await?;
+        stream.write_all(b"isro").await?;
+        let mut answer = Vec::new();
+        stream.take(16).read_to_end(&mut answer).await?;
+        io::Result::Ok(answer == b"rw")
+    };
+    matches!(timeout(PROBE_MAX, asked).await, Ok(Ok(true)))
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::session::{Effect, SessionState, Time};
 
-use super::dial::{Host, dial};
+use super::dial::{Host, dial, takes_writes};
 use super::shared::{Shared, Token};
 use super::sink::Sink;
 
@@ -37,6 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, seed: u64) {
         start,
         alarm: Box::pin(sleep_until(start)),
         link: Link::None,
+        probe: None,
         input: BytesMut::new(),
         output: BytesMut::new(),
         effects: VecDeque::new(),
@@ -54,6 +55,8 @@ enum Input {
     Look,
     Dialed(io::Result<TcpStream>),
     Read(io::Result<usize>),
+    /// A server was asked whether it takes writes.
+    Probed(usize, bool),
 }
 
 enum Link {
@@ -69,6 +72,7 @@ struct Driver {
     start: Instant,
     alarm: Pin<Box<Sleep>>,
     link: Link,
+    probe: Option<Probe>,
     input: BytesMut,
     output: BytesMut,
     effects: VecDeque<Effect<Token, Arc<Sink>>>,
@@ -87,6 +91,7 @@ impl Driver {
             input = advance(&mut self.link, &mut self.input, &mut self.output) => input,
             () = self.guard.0.bell.notified() => Input::Look,
             () = self.alarm.as_mut() => Input::Look,
+            input = advance_probe(&mut self.probe) => input,
         }
     }
 
@@ -97,6 +102,12 @@ impl Driver {
         match input {
             Input::Start => session.start(now),
             Input::Look => {}
+            Input::Probed(host, writable) => {
+                self.probe = None;
+                if writable {
+                    session.found_writable(now, host);
+                }
+            }
             Input::Dialed(Ok(stream)) => {
                 self.link = Link::Open(stream);
                 session.connected(now);
@@ -140,9 +151,11 @@ impl Driver {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Dial(host) => self.dial(self.hosts.get(host).cloned()),
+                Effect::Probe(host) => self.probe(host),
                 Effect::DialAt(address) => self.dial(Host::parse(&address)),
                 Effect::Hangup => {
                     self.link = Link::None;
+                    self.probe = None;
                     self.input.clear();
                     self.output.clear();
                 }
@@ -152,6 +165,13 @@ impl Driver {
             }
         }
         !ended
+    }
+
+    fn probe(&mut self, host: usize) {
+        if let Some(server) = self.hosts.get(host) {
+            let answer = Box::pin(takes_writes(server.clone(), self.dials));
+            self.probe = Some(Probe { host, answer });
+        }
     }
 
     fn dial(&mut self, host: Option<Host>) {
@@ -164,6 +184,19 @@ impl Driver {
     }
 }
 
+/// A question to another server, under way.
+struct Probe {
+    host: usize,
+    answer: Pin<Box<dyn Future<Output = bool> + Send>>,
+}
+
+async fn advance_probe(probe: &mut Option<Probe>) -> Input {
+    match probe {
+        Some(probe) => Input::Probed(probe.host, probe.answer.as_mut().await),
+        None => pending().await,
+    }
+}
+
 /// Answers a caller, tells a watch, or shows the status.
 fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
     match effect {
@@ -173,7 +206,7 @@ fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
         Effect::Status(status) => {
             shared.status.send_replace(status);
         }
-        Effect::Dial(_) | Effect::DialAt(_) | Effect::Hangup => {}
+        Effect::Dial(_) | Effect::DialAt(_) | Effect::Probe(_) | Effect::Hangup => {}
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grovekeeper_client::recipes::Lock;
-use grovekeeper_client::{Client, CreateMode, Error, Fate, Status};
+use grovekeeper_client::{Client, CreateMode, Error, ErrorCode, Fate, SessionState, Status};
 use integration::{EnsembleOptions, Kind};
 use tokio::sync::watch;
 
@@ -108,6 +108,42 @@ fn without_a_majority_calls_end_with_what_is_known() {
             }
         };
         assert!(version == 0 || open, "a change that was not made is there");
+    });
+}
+
+#[test]
+fn a_client_that_may_read_a_minority_goes_on_when_there_is_a_majority() {
+    // With two of three servers gone it reads and cannot write; when they are back it writes, without
+    // having to connect anew.
+    run(async {
+        let options = EnsembleOptions::new(Kind::Grovekeeper, 3);
+        let mut ensemble = options.set("readonlymode.enabled", "true").start();
+        ensemble.wait_until_all_serve();
+        let writer = Client::connect(&ensemble.connect_string()).await.expect("connected");
+        writer.create("/before", b"1", PERSISTENT).await.expect("created");
+        writer.close().await;
+        ensemble.kill(1);
+        ensemble.kill(2);
+        let builder = Client::builder()
+            .allow_read_only(true)
+            .connect_timeout(Duration::from_secs(60))
+            .session_timeout(Duration::from_secs(10));
+        let client = loop {
+            // The server that is left takes a moment to notice, and is gone for clients meanwhile.
+            let connected = builder.clone().connect(&ensemble.connect_string()).await;
+            if let Ok(client) = connected {
+                break client;
+            }
+        };
+        let mut status = client.status();
+        until(&mut status, |status| status.state == SessionState::ReadOnly).await;
+        assert!(client.exists("/before").await.expect("read").is_some());
+        let refused = client.create("/during", b"", PERSISTENT).await.map(drop);
+        assert_eq!(refused, Err(Error::Server(ErrorCode::NotReadOnly)));
+        ensemble.start(1);
+        ensemble.start(2);
+        until(&mut status, |status| status.state == SessionState::Connected).await;
+        client.create("/after", b"", PERSISTENT).await.expect("created");
     });
 }
 
