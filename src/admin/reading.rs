@@ -59,7 +59,7 @@ pub fn server(shared: &Shared) -> ServerReading {
 
 /// The part the server plays, in ZooKeeper's words.
 pub fn mode(shared: &Shared) -> &'static str {
-    if shared.config.ensemble.servers.len() <= 1 {
+    if !shared.config.ensemble.is_distributed() {
         return "standalone";
     }
     if is_read_only(shared) {

@@ -17,6 +17,25 @@ pub(super) struct PeerPorts {
     pub(super) second: u16,
 }
 
+/// A server as another one, or itself, is told of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// The number in `server.N`.
+    pub(super) id: usize,
+    pub(super) ports: PeerPorts,
+    pub(super) client: SocketAddr,
+    pub(super) observer: bool,
+}
+
+impl Seen {
+    /// The line `server.N`.
+    pub(super) fn line(&self) -> String {
+        let PeerPorts { first, second } = self.ports;
+        let role = if self.observer { ":observer" } else { "" };
+        format!("server.{}=127.0.0.1:{first}:{second}{role};{}", self.id, self.client)
+    }
+}
+
 /// A server of an ensemble.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -38,14 +57,8 @@ impl Member {
         self.folder.join("data")
     }
 
-    /// Writes `zoo.cfg` and `myid`. `servers` are the addresses of all servers as this one is to
-    /// see them: ports between servers, and for clients.
-    pub(super) fn write_files(
-        &self,
-        options: &EnsembleOptions,
-        id: usize,
-        servers: &[(PeerPorts, SocketAddr)],
-    ) {
+    /// Writes `zoo.cfg` and `myid`. `servers` are all servers as this one is to see them.
+    pub(super) fn write_files(&self, options: &EnsembleOptions, id: usize, servers: &[Seen]) {
         let mut text = String::new();
         for (key, value) in &options.settings {
             if !is_property(options.kind, key) {
@@ -53,9 +66,8 @@ impl Member {
             }
         }
         let _ = writeln!(text, "dataDir={}", self.data_dir().display());
-        for (at, (ports, client)) in servers.iter().enumerate() {
-            let (first, second) = (ports.first, ports.second);
-            let _ = writeln!(text, "server.{}=127.0.0.1:{first}:{second};{client}", at + 1);
+        for server in servers {
+            let _ = writeln!(text, "{}", server.line());
         }
         std::fs::create_dir_all(self.data_dir()).expect("the data folder");
         std::fs::write(self.config(), text).expect("the configuration file");

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::member::{Member, PeerPorts};
+use super::member::{Member, PeerPorts, Seen};
 use super::{EnsembleOptions, Mode};
 use crate::proxy::Network;
-use crate::{Kind, four_letter, within};
+use crate::{Kind, four_letter, free_port, within};
 
 /// How long an ensemble may take until it serves, on a machine with much else to do.
 const START_PATIENCE: Duration = Duration::from_secs(90);
@@ -47,15 +47,37 @@ impl Ensemble {
     }
 
     fn write_files(&self) {
-        for (at, member) in self.members.iter().enumerate() {
-            let seen: Vec<(PeerPorts, SocketAddr)> = self
-                .members
-                .iter()
-                .enumerate()
-                .map(|(to, other)| (self.ports_between(at, to), other.client))
-                .collect();
-            member.write_files(&self.options, at + 1, &seen);
+        let all: Vec<usize> = self.servers().collect();
+        for server in self.servers() {
+            self.list(server, &all, &[]);
         }
+    }
+
+    /// Writes the configuration of a server anew: it lists these servers, some of them as observers.
+    ///
+    /// # Panics
+    ///
+    /// When the files cannot be written.
+    pub fn list(&self, server: usize, listed: &[usize], observers: &[usize]) {
+        let seen: Vec<Seen> =
+            listed.iter().map(|to| self.seen(server, *to, observers.contains(to))).collect();
+        self.members[server].write_files(&self.options, server + 1, &seen);
+    }
+
+    /// The line `server.N` of a server.
+    #[must_use]
+    pub fn line(&self, server: usize, observer: bool) -> String {
+        self.seen(server, server, observer).line()
+    }
+
+    fn seen(&self, from: usize, to: usize, observer: bool) -> Seen {
+        let (ports, client) = (self.ports_between(from, to), self.members[to].client);
+        Seen { id: to + 1, ports, client, observer }
+    }
+
+    /// Gives a server that does not run other ports for the other servers; nobody is told.
+    pub fn move_away(&mut self, server: usize) {
+        self.members[server].ports = PeerPorts { first: free_port(), second: free_port() };
     }
 
     /// The ports under which server `from` reaches server `to`.
