@@ -62,6 +62,9 @@ impl Server {
         config.clients.addr = client_addr;
         let boot = boot_number();
         let addresses = AddressBook::default();
+        if super::test_settings::own_addresses_only() {
+            addresses.own_only();
+        }
         let consensus_config = consensus_config(&config, &addresses)?;
         let settings = settings(&config);
         let is_alone = settings.is_alone;

@@ -19,3 +19,9 @@ pub(super) fn clock_offset_file() -> Option<PathBuf> {
 pub(super) fn wrong_digest_file() -> Option<PathBuf> {
     std::env::var_os("GROVEKEEPER_TEST_WRONG_DIGEST").map(PathBuf::from)
 }
+
+/// `GROVEKEEPER_TEST_OWN_ADDRESSES`: this server connects to the others where its own file says, and
+/// nowhere else. Tests that break the network lead each pair of servers through ports of its own.
+pub(super) fn own_addresses_only() -> bool {
+    std::env::var_os("GROVEKEEPER_TEST_OWN_ADDRESSES").is_some()
+}

@@ -64,7 +64,8 @@ impl EnsembleOptions {
     #[must_use]
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
-        self
+        // Else a server would find the way around the proxy.
+        self.variable("GROVEKEEPER_TEST_OWN_ADDRESSES", "1")
     }
 
     /// Keeps data, configurations and logs in `folder`, which stays when the ensemble goes.

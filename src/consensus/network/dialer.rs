@@ -38,6 +38,8 @@ struct Pages {
     own: BTreeMap<u64, String>,
     /// How many addresses of a server failed so far, one after the other.
     failures: BTreeMap<u64, usize>,
+    /// No other address is tried where the file has one.
+    own_only: bool,
 }
 
 impl AddressBook {
@@ -53,6 +55,11 @@ impl AddressBook {
         self.pages.write().own.insert(server, address);
     }
 
+    /// Tries no other address of a server than the one in this server's own file.
+    pub fn own_only(&self) {
+        self.pages.write().own_only = true;
+    }
+
     /// Sets what the members agreed on, for all connections made from now on.
     pub fn agree(&self, addresses: BTreeMap<u64, String>) {
         self.pages.write().agreed = addresses;
@@ -62,6 +69,10 @@ impl AddressBook {
     fn choose(&self, server: u64, noted: &str) -> Attempt {
         let pages = self.pages.read();
         let (agreed, own) = (pages.agreed.get(&server), pages.own.get(&server));
+        let (agreed, noted) = match own {
+            Some(own) if pages.own_only => (None, own.as_str()),
+            Some(_) | None => (agreed, noted),
+        };
         let known = agreed.into_iter().chain(own).map(String::as_str).chain([noted]);
         let mut choices: Vec<&str> = Vec::new();
         for address in known.filter(|address| !address.is_empty()) {
