@@ -2,7 +2,7 @@
 //! servers; then the verdict.
 //!
 //! A run is a series of rounds. In each, [`workload`]s write to znodes of the round while a
-//! [`Plan`](plan::Plan), drawn from the run's seed, kills, stops, cuts and delays servers. Then
+//! plan, drawn from the run's seed, kills, stops, cuts and delays servers. Then
 //! everything is healed, all servers must serve again, and the round's histories are checked
 //! against each other and against what each server holds.
 //!

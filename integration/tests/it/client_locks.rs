@@ -6,7 +6,7 @@ use grovekeeper_client::recipes::{Election, Lock, LockGuard, LockStyle, ReadWrit
 use grovekeeper_client::{Client, Error, SessionState};
 use tokio::task::JoinHandle;
 
-use crate::client_world::{end_session, in_line, on_each, on_each_server};
+use crate::client_world::{end_session, in_line, on_each, on_each_server, on_each_server_with};
 
 fn acquire(lock: Lock) -> JoinHandle<Result<LockGuard, Error>> {
     tokio::spawn(async move { lock.acquire().await })
@@ -174,7 +174,7 @@ fn a_leader_that_loses_its_session_is_followed_by_another() {
 #[test]
 fn a_leader_whose_server_is_gone_stops_in_time() {
     // Without any server the leadership ends by itself after the session timeout.
-    on_each_server(|mut server| async move {
+    on_each_server_with(std::convert::identity, |mut server| async move {
         let builder = Client::builder().session_timeout(Duration::from_secs(2));
         let zk = builder.connect(&server.connect_string()).await.expect("connected");
         let leader = Election::new(&zk, "/e").campaign().await.expect("elected");

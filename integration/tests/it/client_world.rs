@@ -55,10 +55,22 @@ pub(crate) fn on_each_with<F: Future<Output = ()>>(
     }
 }
 
-/// Runs a scenario that starts and stops its server itself, once for each kind of server.
+/// Runs a scenario that starts and stops its server itself, once for each kind of server. Sessions
+/// last long enough for a restart on a busy machine.
 pub(crate) fn on_each_server<F: Future<Output = ()>>(scenario: impl Fn(Server) -> F) {
+    let patient = |options: ServerOptions| {
+        options.set("minSessionTimeout", "40000").set("maxSessionTimeout", "60000")
+    };
+    on_each_server_with(patient, scenario);
+}
+
+/// As [`on_each_server`], with settings of the server instead.
+pub(crate) fn on_each_server_with<F: Future<Output = ()>>(
+    settings: impl Fn(ServerOptions) -> ServerOptions,
+    scenario: impl Fn(Server) -> F,
+) {
     for kind in kinds() {
-        run(scenario(ServerOptions::new(kind).start()));
+        run(scenario(settings(ServerOptions::new(kind)).start()));
     }
 }
 
