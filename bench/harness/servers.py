@@ -131,6 +131,7 @@ class Ensemble:
     def disk_mib(self):
         """What the data takes on disk."""
         data = [self.home(index) / "data" for index in range(self.size)]
+        os.sync()
         files = (file for folder in data for file in folder.rglob("*"))
         return sum(file.stat().st_blocks for file in files if file.is_file()) * 512 / 2**20
 
@@ -150,9 +151,9 @@ def _cpu_seconds(pid):
 class Configured(Ensemble):
     """Servers that read a `zoo.cfg`."""
 
-    def __init__(self, folder, size=1, name=None, settings=None):
+    def __init__(self, folder, size=1, name=None, settings=None, observers=0):
         super().__init__(folder, size, name)
-        self.settings = settings or {}
+        self.settings, self.observers = settings or {}, observers
 
     def configure(self, index):
         home = self.home(index)
@@ -164,7 +165,10 @@ class Configured(Ensemble):
         if self.size > 1:
             (home / "data" / "myid").write_text(f"{index + 1}\n")
             for other, (_, peer, election) in enumerate(self.ports):
-                settings[f"server.{other + 1}"] = f"127.0.0.1:{peer}:{election}"
+                role = ":observer" if other >= self.size - self.observers else ""
+                settings[f"server.{other + 1}"] = f"127.0.0.1:{peer}:{election}{role}"
+            if index >= self.size - self.observers:
+                settings["peerType"] = "observer"
         lines = [f"{key}={value}\n" for key, value in settings.items()]
         (home / "zoo.cfg").write_text("".join(lines))
 
@@ -172,8 +176,8 @@ class Configured(Ensemble):
 class Grovekeeper(Configured):
     title = "Grovekeeper"
 
-    def __init__(self, folder, binary, size=1, name=None, settings=None):
-        super().__init__(folder, size, name, settings)
+    def __init__(self, folder, binary, size=1, name=None, settings=None, observers=0):
+        super().__init__(folder, size, name, settings, observers)
         self.binary = binary
 
     def command(self, index):
@@ -185,8 +189,9 @@ class ZooKeeper(Configured):
 
     title = "ZooKeeper"
 
-    def __init__(self, folder, size=1, heap="1000m", settings=None):
-        super().__init__(folder, size, f"zookeeper-{heap}" if heap != "1000m" else None, settings)
+    def __init__(self, folder, size=1, heap="1000m", settings=None, observers=0):
+        name = f"zookeeper-{heap}" if heap != "1000m" else None
+        super().__init__(folder, size, name, settings, observers)
         self.heap = heap
         if heap != "1000m":
             self.title = f"ZooKeeper {heap}"
