@@ -1,10 +1,11 @@
 //! kazoo, the Python client, and its recipes.
 
+use grovekeeper_client::Client;
 use grovekeeper_client::recipes::{Lock, LockStyle};
-use grovekeeper_client::{Client, CreateMode};
 use integration::{EnsembleOptions, Kind, Server, Tool};
 
 use crate::rolling::restarts_and_kills;
+use crate::turns::take_turns;
 
 fn server() -> Server {
     Server::options().set("4lw.commands.whitelist", "*").start()
@@ -58,30 +59,10 @@ fn kazoo_and_the_rust_client_take_turns_at_the_same_lock() {
             for (path, style) in
                 [("/interop/kazoo", LockStyle::Kazoo), ("/interop/curator", LockStyle::Curator)]
             {
-                take_turns(&zk, path, style).await;
+                let lock = Lock::new(&zk, &format!("{path}/lock")).style(style).data("rust");
+                take_turns(&zk, &format!("{path}/count"), async || lock.acquire().await).await;
             }
         });
         kazoo.join().expect("kazoo's side ends well");
     });
-}
-
-/// Counts under the lock until kazoo has counted as often as its suite does.
-async fn take_turns(zk: &Client, path: &str, style: LockStyle) {
-    const ROUNDS: u32 = 25;
-    let count = format!("{path}/count");
-    zk.create_all(path).await.expect("created");
-    zk.create(&count, b"0", CreateMode::Persistent).await.expect("created");
-    let lock = Lock::new(zk, &format!("{path}/lock")).style(style).data("rust");
-    for mine in 1.. {
-        let guard = lock.acquire().await.expect("locked");
-        let (value, stat) = zk.get(&count).await.expect("read");
-        let text = std::str::from_utf8(&value).expect("text");
-        let next = text.parse::<u32>().expect("a number") + 1;
-        // Were kazoo under the lock, the version would be wrong.
-        zk.set(&count, next.to_string().as_bytes(), stat.version).await.expect("counted");
-        guard.release().await.expect("released");
-        if next - mine == ROUNDS {
-            return;
-        }
-    }
 }

@@ -8,4 +8,5 @@ mod java;
 mod kazoo;
 mod node;
 mod rolling;
+mod turns;
 mod zkcli;
