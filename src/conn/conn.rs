@@ -10,8 +10,9 @@ use jute_proto::{
 };
 
 use super::close::CloseReason;
+use super::hold::Hold;
 use super::report::{ConnReport, Tally};
-use super::route::{Route, route};
+use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
 use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
 use crate::session::ConnId;
@@ -135,14 +136,7 @@ pub struct Conn {
     order: VecDeque<Slot>,
     /// Bytes of the frames in `order`.
     waiting_len: usize,
-    /// The last read barrier that a request of this connection waits for, and the last that passed.
-    barrier_wanted: u64,
-    barrier_passed: u64,
-    /// A write that came behind a request which waits for a barrier: it must not be seen by that
-    /// request, and goes its way afterwards. Likewise one behind a command in `slow`.
-    held: Option<Bytes>,
-    /// A command whose outcome may come after that of later ones.
-    slow: Option<u64>,
+    hold: Hold,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
     closing: Option<CloseReason>,
@@ -172,10 +166,7 @@ impl Conn {
             identities,
             order: VecDeque::new(),
             waiting_len: 0,
-            barrier_wanted: 0,
-            barrier_passed: 0,
-            held: None,
-            slow: None,
+            hold: Hold::default(),
             next_seq: 0,
             out: BytesMut::new(),
             closing: None,
@@ -224,9 +215,8 @@ impl Conn {
         };
         let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
         let way = route(op);
-        if self.holds_writes() && matches!(way, Route::Write | Route::CloseSession) {
-            self.held = Some(frame);
-            return;
+        if self.hold.stands() && matches!(way, Route::Write | Route::CloseSession) {
+            return self.hold.keep(frame);
         }
         view.stats.count_op(op);
         if !matches!(way, Route::Auth | Route::Sasl) && !self.is_authenticated(view.settings) {
@@ -260,10 +250,10 @@ impl Conn {
                     } else {
                         0
                     };
-                if self.order.is_empty() && barrier <= self.barrier_passed {
+                if self.order.is_empty() && self.hold.has_passed(barrier) {
                     self.answer(view, &frame, view.now_us);
                 } else {
-                    self.barrier_wanted = self.barrier_wanted.max(barrier);
+                    self.hold.until(barrier);
                     self.waiting_len += frame.len();
                     let start_us = view.now_us;
                     self.order.push_back(Slot::Waiting { frame, start_us, barrier });
@@ -293,7 +283,9 @@ impl Conn {
             None => {
                 self.input_ended = op == OpCode::CloseSession;
                 let seq = self.next_seq - 1;
-                self.slow = (op == OpCode::Reconfig).then_some(seq);
+                if op == OpCode::Reconfig {
+                    self.hold.until_outcome(seq);
+                }
                 self.order.push_back(Slot::Write { xid, op, seq, start_us });
             }
             Some(code) => self.refuse(view, (xid, op), code),
@@ -340,9 +332,7 @@ impl Conn {
             Outcome::Request(Ok(result)) => self.finish_write(view, seq, zxid, Ok(Some(&result))),
             Outcome::Request(Err(error)) => self.finish_write(view, seq, zxid, Err(error.into())),
         }
-        if self.slow == Some(seq) {
-            self.slow = None;
-        }
+        self.hold.outcome(seq);
         view.stats.writes_finished.increment();
         self.answer_waiting(view, view.settings.output_len_high);
     }
@@ -350,17 +340,16 @@ impl Conn {
     /// Every write that was acknowledged anywhere before the read barrier of this number was asked
     /// for is in the state that `view` shows. Answers what waited for it.
     pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
-        self.barrier_passed = self.barrier_passed.max(barrier);
+        self.hold.passed(barrier);
         self.answer_waiting(view, view.settings.output_len_high);
         self.release(view, log);
     }
 
     /// Lets a write go its way that was held back, if it may now.
     fn release(&mut self, view: View<'_>, log: &mut impl Propose) {
-        if self.holds_writes() || self.closing.is_some() {
-            return;
-        }
-        if let Some(frame) = self.held.take() {
+        if self.closing.is_none()
+            && let Some(frame) = self.hold.release()
+        {
             self.request(view, log, frame);
         }
     }
@@ -370,19 +359,14 @@ impl Conn {
         settings.linearizable_reads || self.extensions.is_some_and(wants)
     }
 
-    /// Whether no write may go its way now.
-    fn holds_writes(&self) -> bool {
-        self.barrier_wanted > self.barrier_passed || self.slow.is_some()
-    }
-
     /// Whether requests could be served and are not, because many bytes wait in the output, or
     /// because nobody has looked yet.
     pub fn has_paused(&self) -> bool {
-        if self.held.is_some() && !self.holds_writes() && self.closing.is_none() {
+        if self.hold.may_release() && self.closing.is_none() {
             return true;
         }
         match self.order.front() {
-            Some(Slot::Waiting { barrier, .. }) => *barrier <= self.barrier_passed,
+            Some(Slot::Waiting { barrier, .. }) => self.hold.has_passed(*barrier),
             Some(Slot::Failed { .. }) => true,
             Some(Slot::Write { .. }) | None => false,
         }
@@ -428,7 +412,7 @@ impl Conn {
             match self.order.pop_front() {
                 None => return,
                 Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
-                Some(early @ Slot::Waiting { barrier, .. }) if barrier > self.barrier_passed => {
+                Some(early @ Slot::Waiting { barrier, .. }) if !self.hold.has_passed(barrier) => {
                     return self.order.push_front(early);
                 }
                 Some(Slot::Waiting { frame, start_us, .. }) => {
@@ -459,7 +443,7 @@ impl Conn {
     pub fn close(&mut self, reason: CloseReason) {
         if self.closing.is_none() {
             self.order.clear();
-            self.held = None;
+            self.hold.drop_held();
             self.waiting_len = 0;
             self.closing = Some(reason);
         }
@@ -489,7 +473,7 @@ impl Conn {
         self.phase != Phase::Opening
             && self.closing.is_none()
             && !self.input_ended
-            && self.held.is_none()
+            && !self.hold.is_holding()
             && self.order.len() < settings.waiting_requests_max
             && self.waiting_len < settings.waiting_len_max
             && self.out.len() < settings.output_len_high
@@ -558,37 +542,9 @@ impl Conn {
     }
 }
 
-/// Whether a request is answered only behind a read barrier: `sync` always, reads of the state where
-/// they are to be linearizable.
-fn wants_barrier(op: OpCode, linearizable_reads: bool) -> bool {
-    let reads_state = matches!(
-        op,
-        OpCode::Exists
-            | OpCode::GetData
-            | OpCode::GetAcl
-            | OpCode::GetChildren
-            | OpCode::GetChildren2
-            | OpCode::GetEphemerals
-            | OpCode::GetAllChildrenNumber
-            | OpCode::MultiRead
-    );
-    op == OpCode::Sync || (linearizable_reads && reads_state)
-}
-
-/// Whether a server without a majority refuses a request (`ReadOnlyRequestProcessor`).
-fn needs_majority(op: OpCode) -> bool {
-    route(op) == Route::Write || matches!(op, OpCode::Sync | OpCode::Reconfig | OpCode::Check)
-}
-
 /// Whether a write's record can be decoded, so that applying it cannot fail on that.
 fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
     Request::decode(op, &mut Reader::new(body)).map(|_| ())
-}
-
-/// Whether a request may be answered `THROTTLEDOP` (`Request.isThrottlable`).
-fn is_throttlable(op: OpCode) -> bool {
-    let way = route(op);
-    op != OpCode::Ping && matches!(way, Route::Write | Route::Read)
 }
 
 fn code_of(refusal: Refusal) -> ErrorCode {

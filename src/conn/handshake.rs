@@ -99,9 +99,12 @@ impl Conn {
         if request.session_id == SessionId(0) {
             self.session = log.next_session_id();
         } else {
-            let known = view.replica.sessions().get(request.session_id).is_some();
-            if !known || request.password != session_password(request.session_id) {
+            if request.password != session_password(request.session_id) {
                 return self.refuse_session(view);
+            }
+            if view.replica.sessions().get(request.session_id).is_none() {
+                // A session that is newer than this state must not be told that it is gone.
+                return self.close(CloseReason::NotServing);
             }
             self.session = request.session_id;
         }

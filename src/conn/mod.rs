@@ -20,6 +20,7 @@ mod conn;
 mod credentials;
 mod eager;
 mod handshake;
+mod hold;
 mod read;
 mod rearm;
 mod reply;

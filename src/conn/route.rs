@@ -59,6 +59,34 @@ pub(super) fn route(op: OpCode) -> Route {
     }
 }
 
+/// Whether a request is answered only behind a read barrier: `sync` always, reads of the state where
+/// they are to be linearizable.
+pub(super) fn wants_barrier(op: OpCode, linearizable_reads: bool) -> bool {
+    let reads_state = matches!(
+        op,
+        OpCode::Exists
+            | OpCode::GetData
+            | OpCode::GetAcl
+            | OpCode::GetChildren
+            | OpCode::GetChildren2
+            | OpCode::GetEphemerals
+            | OpCode::GetAllChildrenNumber
+            | OpCode::MultiRead
+    );
+    op == OpCode::Sync || (linearizable_reads && reads_state)
+}
+
+/// Whether a server without a majority refuses a request (`ReadOnlyRequestProcessor`).
+pub(super) fn needs_majority(op: OpCode) -> bool {
+    route(op) == Route::Write || matches!(op, OpCode::Sync | OpCode::Reconfig | OpCode::Check)
+}
+
+/// Whether a request may be answered `THROTTLEDOP` (`Request.isThrottlable`).
+pub(super) fn is_throttlable(op: OpCode) -> bool {
+    let way = route(op);
+    op != OpCode::Ping && matches!(way, Route::Write | Route::Read)
+}
+
 /// The four letters that `cons` shows for the last operation (`FinalRequestProcessor`).
 pub(super) fn short_name(op: OpCode) -> &'static str {
     match op {
