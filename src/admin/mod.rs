@@ -6,6 +6,7 @@
 //! * [`http`]: the administration server (`admin.*`) and the Prometheus endpoint
 //!   (`metricsProvider.*`).
 
+pub mod ensemble;
 pub mod environment;
 pub mod http;
 pub mod process;

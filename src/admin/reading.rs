@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use jute_proto::{SessionId, Zxid};
 
-use super::process;
+use super::{ensemble, process};
 use crate::config::DataSizes;
 use crate::conn::ConnReport;
 use crate::consensus::{Consensus, Role};
@@ -106,6 +106,7 @@ fn gauges(shared: &Shared) -> Gauges {
         process: process::gauges(),
         connection_drop_chance: shared.connection_drop_chance(),
         raft: shared.consensus().map(raft).unwrap_or_default(),
+        ensemble: ensemble::gauges(shared, &replica),
     }
 }
 

@@ -34,6 +34,26 @@ pub struct Members {
     pub progress: BTreeMap<u64, MemberProgress>,
 }
 
+/// A server that did not answer for this long is not in reach.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// A server is up to date when it lacks no more entries than these.
+const LAG_MAX: u64 = 500;
+
+impl Members {
+    /// Whether another server answered this one, the leader, lately.
+    pub fn answers(&self, server: u64) -> bool {
+        let silence = self.progress.get(&server).and_then(|progress| progress.silence);
+        silence.is_some_and(|silence| silence < SILENCE_MAX)
+    }
+
+    /// Whether it answered lately and has nearly all that this one, the leader, has.
+    pub fn is_synced(&self, server: u64) -> bool {
+        let matched = self.progress.get(&server).and_then(|progress| progress.matched);
+        self.answers(server) && matched.is_some_and(|matched| matched + LAG_MAX >= self.last_index)
+    }
+}
+
 /// What a leader knows of another server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemberProgress {

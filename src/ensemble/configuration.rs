@@ -10,7 +10,8 @@ use super::server_spec::ServerSpec;
 pub struct Configuration {
     /// The servers by number.
     pub servers: BTreeMap<u64, ServerSpec>,
-    /// The zxid of the `reconfig` that made it; 0 for the one that the ensemble was formed with.
+    /// The zxid of the `reconfig` that made it. The one that the ensemble was formed with has the
+    /// first leader's epoch with a counter of 0, or 0 where `reconfig` was not enabled.
     pub version: i64,
 }
 
@@ -47,6 +48,11 @@ impl Configuration {
         Ok(configuration)
     }
 
+    /// Whether a `reconfig` made it.
+    pub fn was_agreed_on(&self) -> bool {
+        self.version & 0xffff_ffff != 0
+    }
+
     /// The servers that vote.
     pub fn voters(&self) -> BTreeSet<u64> {
         self.servers.values().filter(|server| server.votes()).map(|server| server.id).collect()
@@ -80,6 +86,7 @@ mod tests {
         let configuration = Configuration::parse(text).unwrap();
         assert_eq!(configuration.to_string(), text);
         assert_eq!(configuration.version, 0x1_0000_000a);
+        assert!(configuration.was_agreed_on());
         assert_eq!(configuration.voters(), BTreeSet::from([1, 10]));
         assert_eq!(configuration.addresses()[&2], "[::1]:1");
         for bad in ["server.1", "server.x=a:1:2", "server.1=a:1", "group.1=1", "version=x"] {

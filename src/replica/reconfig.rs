@@ -79,7 +79,7 @@ impl Replica {
         }
         let configuration = Configuration::parse(text)
             .map_err(|error| EntryError::Configuration(error.to_string()))?;
-        // The first one has version 0 and no zxid of its own, as in ZooKeeper.
+        // The first one uses no zxid, as in ZooKeeper.
         let _ = self.show_configuration(stamp, Zxid(configuration.version), &configuration, events);
         self.members.current = Some(configuration);
         Ok(())

@@ -22,14 +22,8 @@ use crate::session::ConnId;
 /// How often to look for what nobody tells: that a server caught up, or is silent.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// A server that did not answer for this long is not in reach.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
-
 /// How long a joining server may take to answer at all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-
-/// A server is up to date when it lacks no more entries than these.
-const LAG_MAX: u64 = 500;
 
 /// How long a server that leaves is given to hear of it.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -68,8 +62,12 @@ pub(super) fn propose_first(shared: &Shared) {
     if shared.settings.is_alone || shared.replica.read().members().current.is_some() {
         return;
     }
-    let text = Configuration::first(&shared.config.ensemble.servers).to_string();
-    propose(shared, Op::SetMembers { text: &text });
+    let mut first = Configuration::first(&shared.config.ensemble.servers);
+    if shared.config.features.reconfig {
+        // ZooKeeper gives the list of the files this version, so that it goes before other files.
+        first.version = shared.leading().unwrap_or(0).cast_signed() << 32;
+    }
+    propose(shared, Op::SetMembers { text: &first.to_string() });
 }
 
 fn propose(shared: &Shared, op: Op<'_>) {
@@ -94,14 +92,7 @@ struct Look {
 
 impl Look {
     fn synced(&self, own: u64, server: u64) -> bool {
-        let progress = self.members.progress.get(&server).copied().unwrap_or_default();
-        let near = |matched: u64| matched + LAG_MAX >= self.members.last_index;
-        server == own || (self.answers(server) && progress.matched.is_some_and(near))
-    }
-
-    fn answers(&self, server: u64) -> bool {
-        let progress = self.members.progress.get(&server).copied().unwrap_or_default();
-        progress.silence.is_some_and(|silence| silence < SILENCE_MAX)
+        server == own || self.members.is_synced(server)
     }
 }
 
@@ -228,7 +219,7 @@ impl Task {
         let quorum = is_majority(count(&|id| look.synced(own, id)));
         let joining = voters.difference(&look.members.voters);
         let mut late = joining.filter(|id| !look.synced(own, **id));
-        let hopeless = |id: u64| !look.answers(id) && waited > ANSWER_WITHIN;
+        let hopeless = |id: u64| !look.members.answers(id) && waited > ANSWER_WITHIN;
         if waited > self.patience() || late.all(|id| hopeless(*id)) {
             let hope = count(&|id| id == own || !hopeless(id));
             let give_up = waited > self.patience() || !is_majority(hope);

@@ -91,6 +91,8 @@ pub struct Shared {
     /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
     /// `expiry`.
     leading: AtomicU64,
+    /// Since when, in microseconds of the server's clock.
+    leading_since_us: AtomicU64,
     leading_since_ms: AtomicU64,
     service: AtomicU8,
     /// When there was contact to a majority last, in microseconds of the server's clock.
@@ -158,6 +160,7 @@ impl Shared {
             is_member: AtomicBool::new(true),
             members_changed: Notify::new(),
             leading: AtomicU64::new(0),
+            leading_since_us: AtomicU64::new(0),
             leading_since_ms: AtomicU64::new(0),
             service: AtomicU8::new(NONE),
             contact_us: AtomicU64::new(0),
@@ -260,7 +263,14 @@ impl Shared {
         }
         self.reports.lock().clear();
         self.leading_since_ms.store(now_ms, Ordering::Relaxed);
+        self.leading_since_us.store(self.clock.now_us(), Ordering::Relaxed);
         self.leading.store(term, Ordering::Release);
+    }
+
+    /// For how long this server has the duties of a leader, in milliseconds.
+    pub fn leading_for_ms(&self) -> u64 {
+        let since_us = self.leading_since_us.load(Ordering::Relaxed);
+        self.clock.now_us().saturating_sub(since_us) / 1000
     }
 
     /// Another server decides from now on.
@@ -311,7 +321,7 @@ impl Shared {
         self.members_changed.notify_one();
         let Some(current) = &members.current else { return };
         // What was formed has the addresses of the files, which may be newer.
-        if current.version != 0 {
+        if current.was_agreed_on() {
             self.addresses.agree(current.addresses());
             *self.client_addresses.lock() = client_addresses(current.servers.values());
         }

@@ -85,6 +85,8 @@ pub struct Gauges {
     pub connection_drop_chance: f64,
     /// Where consensus stands.
     pub raft: RaftGauges,
+    /// The ensemble; absent for a server on its own.
+    pub ensemble: Option<EnsembleGauges>,
 }
 
 /// What the system says of the process.
@@ -115,6 +117,32 @@ pub struct RaftGauges {
     pub checkpoint_index: u64,
 }
 
+/// The ensemble as a server of it sees it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EnsembleGauges {
+    /// How many servers vote.
+    pub quorum_size: usize,
+    /// Observers that are brought up to date by this server: a follower has none.
+    pub synced_observers: usize,
+    /// What only a leader knows.
+    pub leader: Option<LeaderGauges>,
+}
+
+/// What only a leader knows.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LeaderGauges {
+    /// Servers that answer it.
+    pub learners: usize,
+    /// Those of them that vote and are up to date.
+    pub synced_followers: usize,
+    /// Those that are up to date and belong to the ensemble neither as voters nor as observers.
+    pub synced_non_voting_followers: usize,
+    /// Those that are not up to date.
+    pub pending_syncs: usize,
+    /// For how long it leads, in milliseconds.
+    pub uptime_ms: u64,
+}
+
 /// The storage's own measurements, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct StorageSpreads<'a> {
@@ -135,6 +163,9 @@ pub fn catalogue(
     list.state(stats, gauges);
     list.process(&gauges.process);
     list.consensus(gauges);
+    if let Some(ensemble) = &gauges.ensemble {
+        list.ensemble(ensemble);
+    }
     list.traffic(stats);
     list.limits(stats);
     list.operations(stats);
@@ -242,6 +273,27 @@ impl List {
         for (name, help, value) in indexes {
             self.gauge(name, help, value);
         }
+    }
+
+    fn ensemble(&mut self, ensemble: &EnsembleGauges) {
+        self.gauge("quorum_size", "servers that vote", ensemble.quorum_size);
+        let observers = ensemble.synced_observers;
+        self.gauge("synced_observers", "observers that are up to date", observers);
+        let Some(leader) = &ensemble.leader else { return };
+        let counts = [
+            ("learners", "servers that answer the leader", leader.learners),
+            ("synced_followers", "followers that are up to date", leader.synced_followers),
+            (
+                "synced_non_voting_followers",
+                "servers that are up to date and no members",
+                leader.synced_non_voting_followers,
+            ),
+            ("pending_syncs", "servers that are being brought up to date", leader.pending_syncs),
+        ];
+        for (name, help, count) in counts {
+            self.gauge(name, help, count);
+        }
+        self.gauge("leader_uptime", "time since this server leads, ms", leader.uptime_ms);
     }
 
     fn traffic(&mut self, stats: &ServerStats) {

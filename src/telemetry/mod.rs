@@ -13,8 +13,8 @@ mod spread;
 mod stats;
 
 pub use catalogue::{
-    Gauges, Metric, ProcessGauges, QUANTILES, RaftGauges, StorageSpreads, Summary, Value,
-    catalogue, to_ms,
+    EnsembleGauges, Gauges, LeaderGauges, Metric, ProcessGauges, QUANTILES, RaftGauges,
+    StorageSpreads, Summary, Value, catalogue, to_ms,
 };
 pub use close_kind::CloseKind;
 pub use counter::Counter;

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::command::Command;
 use super::connections;
-use crate::admin::{VERSION, environment, reading};
+use crate::admin::{VERSION, ensemble, environment, reading};
 use crate::consensus::Role;
+use crate::ensemble::{HostPort, PeerAddr};
 use crate::server::Shared;
 use crate::telemetry::{flatten, rounded, to_ms};
 use crate::tree::digest;
@@ -59,12 +60,12 @@ pub(super) fn run(
             answer.with("tracemask", shared.trace_mask.load(Ordering::Relaxed))
         }
         Command::SetTraceMask => set_trace_mask(answer, shared, arguments),
-        // A server with nothing wrong, and no observers, has nothing to say here.
+        // A server with nothing wrong has nothing to say here; nothing is counted of observers.
         Command::Ruok | Command::ObserverConnectionStatReset => answer,
-        Command::Observers => answer.with("synced_observers", 0).with("observers", json!([])),
+        Command::Observers => observers(answer, shared),
         Command::Leader => leader(answer, shared),
-        Command::VotingView => answer.with("current_config", json!({})),
-        Command::ZabState => answer.with("voting", false).with("zabstate", ""),
+        Command::VotingView => answer.with("current_config", voting_view(shared)),
+        Command::ZabState => zab_state(answer, shared),
         Command::Snapshot | Command::Restore => not_yet(command),
         Command::ShedConnections => wrong_method(command),
     }
@@ -107,7 +108,9 @@ fn snake_case(key: &str) -> String {
 fn monitor(answer: Answer, shared: &Shared) -> Answer {
     let numbers = flatten(&reading::metrics(shared)).into_iter();
     let numbers = numbers.map(|(name, number)| (name, json!(number)));
-    answer.with("version", VERSION).with("server_state", reading::mode(shared)).with_all(numbers)
+    let answer = answer.with("version", VERSION).with("server_state", reading::mode(shared));
+    let state = ensemble::peer_state(shared).map(|state| ("peer_state".to_owned(), json!(state)));
+    answer.with_all(state.into_iter().chain(numbers))
 }
 
 fn server_stats(answer: Answer, shared: &Shared) -> Answer {
@@ -223,11 +226,66 @@ fn leader(answer: Answer, shared: &Shared) -> Answer {
     match status {
         Some(status) if reading::mode(shared) != "standalone" => answer
             .with("is_leader", status.role == Role::Leader)
-            .with("leader_id", status.leader.map_or(-1, u64::cast_signed)),
+            .with("leader_id", status.leader.map_or(-1, u64::cast_signed))
+            .with(
+                "leader_ip",
+                status.leader.map_or_else(String::new, |leader| host(shared, leader)),
+            ),
         Some(_) | None => {
             Answer::error(Command::Leader.name(), StatusCode::OK, "server is not initialized")
         }
     }
+}
+
+/// The host of a voter, as the configuration names it; empty for another server.
+fn host(shared: &Shared, server: u64) -> String {
+    let voters = ensemble::voters(shared);
+    let peer = voters.get(&server).and_then(|voter| voter.peers.first());
+    peer.map_or_else(String::new, |peer| peer.host.clone())
+}
+
+fn voting_view(shared: &Shared) -> Map<String, Value> {
+    let voters = ensemble::voters(shared).into_iter();
+    let shown = voters.map(|(id, voter)| {
+        let addresses = |port: fn(&PeerAddr) -> u16| -> Vec<String> {
+            let place = |peer: &PeerAddr| HostPort { host: peer.host.clone(), port: port(peer) };
+            voter.peers.iter().map(|peer| place(peer).to_string()).collect()
+        };
+        let view = json!({
+            "server_addresses": addresses(|peer| peer.quorum_port),
+            "election_addresses": addresses(|peer| peer.election_port),
+            "client_address": voter.client.as_ref().map_or_else(String::new, HostPort::to_string),
+            "learner_type": voter.role.to_string(),
+        });
+        (id.to_string(), view)
+    });
+    shown.collect()
+}
+
+fn observers(answer: Answer, shared: &Shared) -> Answer {
+    let observers = ensemble::synced_observers(shared);
+    let list: Vec<Value> = observers
+        .iter()
+        .map(|server| json!({"sid": server.id, "remote_socket_address": server.peer_address()}))
+        .collect();
+    answer.with("synced_observers", list.len()).with("observers", list)
+}
+
+/// What ZooKeeper says of its own agreement, as far as Raft has the like.
+fn zab_state(answer: Answer, shared: &Shared) -> Answer {
+    let Some(state) = ensemble::peer_state(shared) else {
+        return answer.with("voting", false).with("zabstate", "");
+    };
+    let status = shared.consensus().map(|consensus| consensus.status());
+    let zxid = shared.replica.read().last_zxid();
+    answer
+        .with("myid", shared.server())
+        .with("is_leader", status.is_some_and(|status| status.role == Role::Leader))
+        .with("voting", ensemble::voters(shared).contains_key(&shared.server()))
+        .with("last_zxid", format!("0x{:x}", zxid.0))
+        .with("zab_epoch", zxid.0 >> 32)
+        .with("zab_counter", zxid.0 & 0xffff_ffff)
+        .with("zabstate", if state == "looking" { "election" } else { "broadcast" })
 }
 
 #[cfg(test)]

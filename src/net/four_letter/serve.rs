@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::dump::{Dump, by_end};
 use super::text;
 use super::word::Word;
-use crate::admin::{environment, reading};
+use crate::admin::{ensemble, environment, reading};
 use crate::config::Whitelist;
 use crate::server::Shared;
 
@@ -72,8 +72,11 @@ fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String 
         Word::Srvr => text::srvr(&reading::server(shared)),
         Word::Stat => text::stat(&reading::server(shared), &reading::connections(shared), asking),
         Word::Cons => text::cons(&reading::connections(shared), asking),
-        Word::Mntr => text::mntr(reading::mode(shared), &reading::metrics(shared)),
-        Word::Conf => text::properties(&reading::settings(shared)),
+        Word::Mntr => {
+            let state = ensemble::peer_state(shared);
+            text::mntr(reading::mode(shared), state, &reading::metrics(shared))
+        }
+        Word::Conf => text::properties(&reading::settings(shared)) + &ensemble::conf(shared),
         Word::Envi => format!("Environment:\n{}", text::properties(&environment::list())),
         Word::Dirs => {
             let sizes = reading::sizes(shared);

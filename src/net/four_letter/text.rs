@@ -107,8 +107,11 @@ pub(super) fn properties(lines: &[(&str, String)]) -> String {
 }
 
 /// `mntr`: lines of key, tab and value.
-pub(super) fn mntr(mode: &str, metrics: &[Metric]) -> String {
+pub(super) fn mntr(mode: &str, peer_state: Option<&str>, metrics: &[Metric]) -> String {
     let mut out = format!("zk_version\t{VERSION}\nzk_server_state\t{mode}\n");
+    if let Some(peer_state) = peer_state {
+        let _ = writeln!(out, "zk_peer_state\t{peer_state}");
+    }
     for (name, number) in flatten(metrics) {
         let _ = writeln!(out, "zk_{name}\t{number}");
     }
@@ -253,7 +256,7 @@ mod tests {
         let metric = Metric { name: "znode_count".into(), help: "", value: Value::Gauge(5) };
         let expected =
             format!("zk_version\t{VERSION}\nzk_server_state\tstandalone\nzk_znode_count\t5\n");
-        assert_eq!(mntr("standalone", &[metric]), expected);
+        assert_eq!(mntr("standalone", None, &[metric]), expected);
     }
 
     #[test]

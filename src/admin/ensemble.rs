@@ -1,0 +1,95 @@
+//! The ensemble, as a server of it shows it to operators.
+
+use std::collections::BTreeMap;
+
+use crate::consensus::{Consensus, Members, Role};
+use crate::ensemble::{Configuration, ServerSpec};
+use crate::replica::Replica;
+use crate::server::Shared;
+use crate::telemetry::{EnsembleGauges, LeaderGauges};
+
+/// The configuration in force; that of the file while the ensemble has none, and nothing for a
+/// server on its own.
+pub fn configuration(shared: &Shared, replica: &Replica) -> Option<Configuration> {
+    let ensemble = &shared.config.ensemble;
+    let current = replica.members().current.clone();
+    let of_file = || Configuration::first(&ensemble.servers);
+    ensemble.is_distributed().then(|| current.unwrap_or_else(of_file))
+}
+
+/// The servers that vote.
+pub fn voters(shared: &Shared) -> BTreeMap<u64, ServerSpec> {
+    let configuration = configuration(shared, &shared.replica.read()).unwrap_or_default();
+    configuration.servers.into_iter().filter(|(_, server)| server.votes()).collect()
+}
+
+/// The observers that are up to date, as their leader knows.
+pub fn synced_observers(shared: &Shared) -> Vec<ServerSpec> {
+    let configuration = configuration(shared, &shared.replica.read()).unwrap_or_default();
+    let Some(members) = leaders_members(shared) else { return Vec::new() };
+    let observers = configuration.servers.into_values().filter(|server| !server.votes());
+    observers.filter(|server| members.is_synced(server.id)).collect()
+}
+
+/// What a leader knows of the others.
+fn leaders_members(shared: &Shared) -> Option<Members> {
+    shared.leading()?;
+    shared.consensus().map(Consensus::members)
+}
+
+/// The figures of the ensemble.
+pub(super) fn gauges(shared: &Shared, replica: &Replica) -> Option<EnsembleGauges> {
+    let configuration = configuration(shared, replica)?;
+    let voters = configuration.voters();
+    let mut gauges = EnsembleGauges { quorum_size: voters.len(), ..EnsembleGauges::default() };
+    let Some(members) = leaders_members(shared) else { return Some(gauges) };
+    let mut leader = LeaderGauges { uptime_ms: shared.leading_for_ms(), ..LeaderGauges::default() };
+    for server in members.progress.keys().filter(|server| members.answers(**server)) {
+        leader.learners += 1;
+        let count = match configuration.servers.get(server) {
+            _ if !members.is_synced(*server) => &mut leader.pending_syncs,
+            Some(spec) if spec.votes() => &mut leader.synced_followers,
+            Some(_) => &mut gauges.synced_observers,
+            None => &mut leader.synced_non_voting_followers,
+        };
+        *count += 1;
+    }
+    gauges.leader = Some(leader);
+    Some(gauges)
+}
+
+/// What a server of an ensemble is at, in ZooKeeper's words; nothing for a server on its own.
+pub fn peer_state(shared: &Shared) -> Option<&'static str> {
+    if !shared.config.ensemble.is_distributed() {
+        return None;
+    }
+    let status = shared.consensus()?.status();
+    Some(match status.role {
+        Role::Leader => "leading - broadcast",
+        Role::Follower | Role::Learner if status.leader.is_none() => "looking",
+        Role::Follower => "following - broadcast",
+        Role::Learner => "observing - broadcast",
+        Role::Candidate | Role::Stopped => "looking",
+    })
+}
+
+/// What `conf` says of the ensemble, behind the settings.
+pub fn conf(shared: &Shared) -> String {
+    let Some(configuration) = configuration(shared, &shared.replica.read()) else {
+        return String::new();
+    };
+    let ensemble = &shared.config.ensemble;
+    let own = configuration.servers.get(&shared.server());
+    let own = own.or_else(|| ensemble.servers.iter().find(|spec| spec.id == shared.server()));
+    let peer = own.and_then(|own| own.peers.first());
+    let port = |port: Option<u16>| port.map_or(-1, i32::from);
+    format!(
+        "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\npeerType={}\n\
+         membership: \n{configuration}",
+        ensemble.init_limit_ticks,
+        ensemble.sync_limit_ticks,
+        port(peer.map(|peer| peer.election_port)),
+        port(peer.map(|peer| peer.quorum_port)),
+        u8::from(own.is_some_and(|own| !own.votes())),
+    )
+}
