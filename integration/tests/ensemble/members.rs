@@ -293,3 +293,33 @@ fn a_server_of_its_own_becomes_an_ensemble() {
     });
     assert_eq!(data.0, b"x");
 }
+
+#[test]
+fn all_members_are_exchanged_at_once() {
+    // Three servers take over from three others in one request: the data are there, one of the new
+    // ones leads, and the old ones are not needed any more.
+    let mut ensemble = changeable(Kind::Grovekeeper, 6).prepare();
+    for server in 0..6 {
+        let listed: &[usize] = if server < 3 { &[0, 1, 2] } else { &[0, 1, 2, 3, 4, 5] };
+        ensemble.list(server, listed, &[]);
+        ensemble.start(server);
+    }
+    wait_until_serve(&ensemble, &[0, 1, 2]);
+    let mut old = client(ensemble.addr(0));
+    old.create("/kept", b"x", 0).expect("created");
+    let lines: Vec<String> = (3..6).map(|server| ensemble.line(server, false)).collect();
+    let wish = Wish { members: Some(lines.join(",")), ..Wish::default() };
+    let text = wish.ask(&mut old).expect("done");
+    assert_eq!(text.lines().count(), 4, "{text}");
+    within(PATIENCE, "one of the new servers leads", || {
+        (3..6).find(|server| ensemble.mode(*server) == Some(Mode::Leader))
+    });
+    for server in 0..3 {
+        assert!(!serves(&ensemble, server), "server {} serves nobody", server + 1);
+        ensemble.kill(server);
+    }
+    wait_until_serve(&ensemble, &[3, 4, 5]);
+    let mut new = client(ensemble.addr(4));
+    assert_eq!(new.get("/kept", false).expect("read").0, b"x");
+    new.set("/kept", b"y", -1).expect("written");
+}
