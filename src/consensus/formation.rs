@@ -8,7 +8,7 @@
 //!   that lacks writes which this one had acknowledged before its disk was lost.
 //! * If a majority, this server included, belongs to none, they form one. All do so with the same
 //!   list of voters; Raft's election then makes one of them the first leader. That leader's first
-//!   command gives the ensemble its name ([`EnsembleName`]).
+//!   command gives the ensemble its name ([`EnsembleName`](super::EnsembleName)).
 //! * Else it waits.
 
 use std::collections::BTreeSet;

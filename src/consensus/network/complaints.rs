@@ -11,10 +11,16 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// More different sources than this are complaints without memory.
 const SOURCES_MAX: usize = 256;
 
+/// Different complaints about one source that are remembered: a connection fails in more than one way.
+const KINDS_MAX: usize = 8;
+
+/// A source of complaints that is well for a moment between two is not well.
+const RELAPSE: Duration = Duration::from_secs(5);
+
 /// What was complained about, by whom it was caused.
 #[derive(Debug)]
 pub(super) struct Complaints<K> {
-    last: BTreeMap<K, (String, Instant)>,
+    last: BTreeMap<K, Vec<(String, Instant)>>,
 }
 
 impl<K> Default for Complaints<K> {
@@ -24,23 +30,33 @@ impl<K> Default for Complaints<K> {
 }
 
 impl<K: Ord> Complaints<K> {
-    /// Whether this is worth a line: it was not the last complaint, or that was long ago.
+    /// Whether this is worth a line: it was not said of this source, or that was long ago.
     pub(super) fn is_new(&mut self, source: K, what: &str) -> bool {
         let now = Instant::now();
-        let known = self.last.get(&source);
-        if known.is_some_and(|(last, when)| last == what && now - *when < SILENCE) {
-            return false;
-        }
-        if self.last.len() >= SOURCES_MAX {
+        if self.last.len() >= SOURCES_MAX && !self.last.contains_key(&source) {
             self.last.clear();
         }
-        self.last.insert(source, (what.to_owned(), now));
+        let said = self.last.entry(source).or_default();
+        said.retain(|(_, when)| now - *when < SILENCE);
+        if said.iter().any(|(known, _)| known == what) {
+            return false;
+        }
+        if said.len() == KINDS_MAX {
+            said.remove(0);
+        }
+        said.push((what.to_owned(), now));
         true
     }
 
-    /// All is well: the next complaint is a new one.
+    /// All is well: the next complaint is a new one, unless it comes at once.
     pub(super) fn forget(&mut self, source: &K) {
-        self.last.remove(source);
+        let now = Instant::now();
+        if let Some(said) = self.last.get_mut(source) {
+            said.retain(|(_, when)| now - *when < RELAPSE);
+            if said.is_empty() {
+                self.last.remove(source);
+            }
+        }
     }
 }
 
@@ -56,8 +72,12 @@ mod tests {
         assert!(!complaints.is_new(1, "a"));
         assert!(complaints.is_new(2, "a"));
         assert!(complaints.is_new(1, "b"));
+        assert!(!complaints.is_new(1, "a"), "two complaints may take turns");
         tokio::time::advance(SILENCE).await;
         assert!(complaints.is_new(1, "b"));
+        complaints.forget(&1);
+        assert!(!complaints.is_new(1, "b"), "well for a moment");
+        tokio::time::advance(RELAPSE).await;
         complaints.forget(&1);
         assert!(complaints.is_new(1, "b"));
     }
