@@ -273,6 +273,8 @@ fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
         // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.entries_kept,
+        // A leader that is heard and hears nothing must not keep the others from an election.
+        quorum_loss_probe_interval: Some(3 * millis(config.timings.election_max)),
         // A server that was cut off must not depose a leader when it returns.
         enable_pre_vote: Some(true),
         // A restarted leader might have missed a newer one: it must be elected again.
