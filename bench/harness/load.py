@@ -11,7 +11,8 @@ from .tools import median
 def bench(binary, ensemble, workloads, connections, depth, seconds, warmup, **options):
     """Runs `grovekeeper bench`; its reports, one a workload."""
     out = Path(ensemble.folder) / "report.json"
-    command = [binary, "bench", "--server", ensemble.connect, "--workload", ",".join(workloads),
+    connect = options.pop("server", ensemble.connect)
+    command = [binary, "bench", "--server", connect, "--workload", ",".join(workloads),
                "--connections", connections, "--depth", depth, "--seconds", seconds,
                "--warmup", warmup, "--pid", ",".join(map(str, ensemble.pids)), "--json", out]
     for name, value in options.items():

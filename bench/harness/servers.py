@@ -58,12 +58,14 @@ class Ensemble:
 
     @property
     def connect(self):
-        """For `--server`."""
-        return ",".join(f"{host}:{port}" for host, port in self.addresses)
+        """For `--server`: the servers that run."""
+        addresses = zip(self.addresses, self.processes)
+        return ",".join(f"{host}:{port}" for (host, port), process in addresses
+                        if process.poll() is None)
 
     @property
     def pids(self):
-        return [process.pid for process in self.processes]
+        return [process.pid for process in self.processes if process.poll() is None]
 
     def home(self, index):
         return self.folder / str(index + 1)
@@ -74,14 +76,27 @@ class Ensemble:
 
     def spawn(self):
         """Starts the processes and does not wait for anything."""
-        for index in range(self.size):
-            home = self.home(index)
-            (home / "data").mkdir(parents=True, exist_ok=True)
-            self.configure(index)
-            with (home / "log").open("ab") as log:
-                self.processes.append(subprocess.Popen(
-                    [str(part) for part in self.command(index)], stdout=log, stderr=log,
-                    stdin=subprocess.DEVNULL, cwd=home))
+        self.processes = [self._spawn(index) for index in range(self.size)]
+
+    def _spawn(self, index):
+        home = self.home(index)
+        (home / "data").mkdir(parents=True, exist_ok=True)
+        self.configure(index)
+        with (home / "log").open("ab") as log:
+            return subprocess.Popen([str(part) for part in self.command(index)], cwd=home,
+                                    stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def kill_follower(self):
+        """Ends one server that does not lead, at once; its index."""
+        index = next(index for index, address in enumerate(self.addresses)
+                     if "Mode: follower" in four_letter(address, "srvr"))
+        self.processes[index].kill()
+        self.processes[index].wait()
+        return index
+
+    def respawn(self, index):
+        """Starts a server again that was killed; it has what it had."""
+        self.processes[index] = self._spawn(index)
 
     def wait_ready(self, seconds=90):
         deadline = time.monotonic() + seconds
