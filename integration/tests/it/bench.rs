@@ -1,6 +1,7 @@
 //! `grovekeeper bench` against a real server.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use integration::{RawClient, Server, binary};
 
@@ -70,6 +71,25 @@ fn a_tree_may_be_filled_kept_and_loaded_beside_waiting_watches() {
     let filled = (0..3).map(|of| children(&format!("{root}/fill-{of}")).len()).sum::<usize>();
     assert_eq!(filled, 100);
     assert!(children(&format!("{root}/delete-0")).len() >= 20, "siblings are not deleted");
+}
+
+#[test]
+fn the_server_without_state_serves_the_load_generator() {
+    // `--null-server` says where it listens, gives right replies and leaves on SIGTERM.
+    let mut server = Command::new(binary())
+        .args(["bench", "--null-server", "127.0.0.1:0", "--size", "20"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let out = server.stdout.as_mut().expect("it has an output");
+    BufReader::new(out).read_line(&mut line).expect("one line");
+    let addr = line.trim_end().rsplit(' ').next().expect("the line ends in the address");
+    let done = bench(addr, &["--workload", "create,set,get,list,connect", "--size", "20"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let killed = Command::new("kill").arg(server.id().to_string()).status().expect("kill runs");
+    assert!(killed.success());
+    assert!(server.wait().expect("it ends").success());
 }
 
 #[test]
