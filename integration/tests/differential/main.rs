@@ -81,7 +81,13 @@ fn play_all(kind: Kind, recording: bool) {
         if std::env::var("SCRIPT").is_ok_and(|only| only != name(&path)) {
             continue;
         }
-        let (count, texts) = play(&path, kind, recording);
+        let (count, mut texts) = play(&path, kind, recording);
+        if kind == Kind::ZooKeeper && !texts.is_empty() {
+            // On a starved machine a session that a case left behind may end in the middle of a later
+            // one, which uses a zxid. A true difference is there again.
+            println!("played once more because of:{texts}");
+            texts = play(&path, kind, recording).1;
+        }
         cases += count;
         differences.push_str(&texts);
     }
