@@ -5,6 +5,7 @@
 //! without a break; the pause is the longest time that one of them waits for an answer.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -38,20 +39,33 @@ struct Noticed {
     disconnected: usize,
 }
 
-fn main() {
+/// How often, and which servers; what is wrong otherwise.
+fn options_of(mut arguments: impl Iterator<Item = String>) -> Result<(usize, Vec<Kind>), String> {
     let mut repeat = 20;
     let mut kinds = vec![Kind::Grovekeeper, Kind::ZooKeeper];
-    let mut arguments = std::env::args().skip(1);
     while let Some(key) = arguments.next() {
-        let value = arguments.next().expect("a value behind each option");
-        match key.as_str() {
-            "--repeat" => repeat = value.parse().expect("--repeat is a number"),
-            "--kinds" if value == "grovekeeper" => kinds = vec![Kind::Grovekeeper],
-            "--kinds" if value == "zookeeper" => kinds = vec![Kind::ZooKeeper],
-            "--kinds" => {}
-            _ => panic!("{key} is unknown: --repeat N, --kinds grovekeeper,zookeeper"),
+        let value = arguments.next().ok_or_else(|| format!("{key}: a value is missing"))?;
+        match (key.as_str(), value.as_str()) {
+            ("--repeat", number) => {
+                repeat = number.parse().map_err(|_| format!("{number} is no number"))?;
+            }
+            ("--kinds", "grovekeeper") => kinds = vec![Kind::Grovekeeper],
+            ("--kinds", "zookeeper") => kinds = vec![Kind::ZooKeeper],
+            ("--kinds", "grovekeeper,zookeeper") => {}
+            _ => return Err(format!("{key} {value} is not understood")),
         }
     }
+    Ok((repeat, kinds))
+}
+
+fn main() -> ExitCode {
+    let (repeat, kinds) = match options_of(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(wrong) => {
+            say(&format!("{wrong}\npauses [--repeat N] [--kinds grovekeeper,zookeeper]"));
+            return ExitCode::from(2);
+        }
+    };
     let mut plain: Vec<Ensemble> = kinds.iter().map(|kind| options(*kind).start()).collect();
     for how in [How::Killed, How::Stopped] {
         compare(&mut plain, how, repeat);
@@ -64,6 +78,7 @@ fn main() {
             compare(&mut proxied, how, repeat);
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn compare(ensembles: &mut [Ensemble], how: How, repeat: usize) {
@@ -171,4 +186,9 @@ fn report(kind: Kind, how: How, mut noticed: Vec<Noticed>) {
         noticed[last].pause,
         count * 2
     );
+}
+
+#[expect(clippy::print_stdout, reason = "what the user is told")]
+fn say(text: &str) {
+    println!("{text}");
 }
