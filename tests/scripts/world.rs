@@ -58,6 +58,11 @@ impl Propose for LogStub {
     }
 }
 
+/// What connections of a server with a majority always know.
+fn around<'a>(settings: &'a Settings, stats: &'a ServerStats, now_us: u64) -> Surroundings<'a> {
+    Surroundings { settings, stats, now_us, read_only: false }
+}
+
 /// One server.
 pub(crate) struct World {
     pub(crate) settings: Settings,
@@ -107,24 +112,14 @@ impl World {
     /// Gives a frame to a connection.
     pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around = Surroundings {
-            settings: &self.settings,
-            stats: &self.stats,
-            now_us: self.now_us,
-            read_only: false,
-        };
+        let around = around(&self.settings, &self.stats, self.now_us);
         conn.receive(View { replica: &self.replica, around }, &mut self.log, frame);
     }
 
     /// Gives a frame that waited too long to a connection.
     pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around = Surroundings {
-            settings: &self.settings,
-            stats: &self.stats,
-            now_us: self.now_us,
-            read_only: false,
-        };
+        let around = around(&self.settings, &self.stats, self.now_us);
         let view = View { replica: &self.replica, around };
         conn.receive_throttled(view, &mut self.log, frame);
     }
@@ -132,12 +127,7 @@ impl World {
     /// Answers what was paused, as the server does when the output was sent.
     pub(crate) fn resume(&mut self, name: &str) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
-        let around = Surroundings {
-            settings: &self.settings,
-            stats: &self.stats,
-            now_us: self.now_us,
-            read_only: false,
-        };
+        let around = around(&self.settings, &self.stats, self.now_us);
         conn.resume(View { replica: &self.replica, around }, &mut self.log);
     }
 
@@ -150,12 +140,7 @@ impl World {
     /// Tells a connection that a read barrier has passed.
     #[allow(dead_code, reason = "not every test has barriers")]
     pub(crate) fn pass_barrier(&mut self, name: &str, number: u64) {
-        let around = Surroundings {
-            settings: &self.settings,
-            stats: &self.stats,
-            now_us: self.now_us,
-            read_only: false,
-        };
+        let around = around(&self.settings, &self.stats, self.now_us);
         let view = View { replica: &self.replica, around };
         let conn = self.conns.get_mut(name).expect("a connection of that name");
         conn.barrier_passed(view, &mut self.log, number);
@@ -165,12 +150,7 @@ impl World {
     pub(crate) fn apply_next(&mut self) -> Option<Outcome> {
         let entry = self.log.queue.pop_front()?;
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
-        let around = Surroundings {
-            settings: &self.settings,
-            stats: &self.stats,
-            now_us: self.now_us,
-            read_only: false,
-        };
+        let around = around(&self.settings, &self.stats, self.now_us);
         if let Some(conn) = by_id(&mut self.conns, command.origin.conn) {
             conn.resume_all(View { replica: &self.replica, around });
         }

@@ -178,7 +178,7 @@ impl Dialer {
         let hello = Hello::new(versions.own(), purpose, own, target);
         let agreed = greet(&mut transport, &hello).await?;
         versions.learn(target, agreed.newest);
-        Ok(PeerStream::new(transport, agreed.version))
+        Ok(PeerStream::new(transport))
     }
 
     /// Says in the log what is wrong with a server that is there.

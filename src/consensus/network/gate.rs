@@ -113,7 +113,7 @@ impl Gate {
         let versions = &self.own.versions;
         let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
         versions.learn(welcomed.from, welcomed.newest);
-        Ok((welcomed, PeerStream::new(transport, welcomed.version)))
+        Ok((welcomed, PeerStream::new(transport)))
     }
 }
 

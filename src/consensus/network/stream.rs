@@ -27,7 +27,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 #[derive(Debug)]
 pub(in crate::consensus) struct PeerStream {
     transport: Transport,
-    version: u16,
 }
 
 /// What carries the bytes.
@@ -48,14 +47,8 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl PeerStream {
-    pub(super) fn new(transport: Transport, version: u16) -> Self {
-        Self { transport, version }
-    }
-
-    /// The version that both sides talk.
-    #[allow(dead_code, reason = "there is one version so far")]
-    pub(in crate::consensus) fn version(&self) -> u16 {
-        self.version
+    pub(super) fn new(transport: Transport) -> Self {
+        Self { transport }
     }
 }
 
