@@ -28,7 +28,7 @@
 //! Servers are upgraded one by one, so neighbouring versions work together for a while:
 //!
 //! * *Messages.* A hello says the oldest and the newest version that its server talks; both sides
-//!   then talk the newest that both know ([`PeerStream::version`]). Variants of messages are numbered, and
+//!   then talk the newest that both know. Variants of messages are numbered, and
 //!   new ones go to the end; a version is what both sides may send. The layout of the hello never changes.
 //! * *What stays*: log entries, rows of checkpoints. A follower must be able to read what the leader
 //!   wrote, now and after a restart. A new format is therefore used only when
