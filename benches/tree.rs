@@ -60,11 +60,11 @@ fn run(name: &str, nodes: usize, parents: &[String], path: impl Fn(usize) -> Str
         bench.apply(&WriteOp::SetData { path, data: Some(&DATA), version: -1 });
     });
     let started = busy();
-    let changed = bench.tree.take_changed();
-    println!("  take        {:>8.3} us a changed node", each(started, changed.len()));
+    let removed = bench.tree.begin_checkpoint();
+    println!("  begin       {:>8.3} us a checkpoint", each(started, 1));
     let started = busy();
-    let rows: Vec<_> = changed.into_rows().collect();
-    println!("  encode      {:>8.3} us a row", each(started, rows.len()));
+    let rows: Vec<_> = removed.rows(|| bench.tree.take_changed(256)).collect();
+    println!("  rows        {:>8.3} us a row", each(started, rows.len()));
     bench.time("delete", &order, |bench, path| {
         bench.apply(&WriteOp::Delete { path, version: -1 });
     });

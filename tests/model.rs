@@ -1,11 +1,11 @@
 //! The tree against a model so naive that it is obviously right: one sorted map from path to node,
 //! copied whole before each `multi`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grovekeeper::tree::{
-    Change, ChangeKind, Create, CreateOp, NodeKind, OpContext, OpError, Policy, Tree, TreeLoader,
-    TxnResult, WriteOp,
+    Change, ChangeKind, ChangedNodes, Create, CreateOp, NodeKind, OpContext, OpError, Policy,
+    RemovedNodes, Tree, TreeLoader, TxnResult, WriteOp,
 };
 use jute_proto::{Acl, ErrorCode, Id, Perms, SessionId, Stat, Zxid};
 use proptest::prelude::*;
@@ -58,7 +58,9 @@ enum Op {
 enum Step {
     Write { op: Op, session: i64, is_user: bool },
     Checkpoint,
-    FailedCheckpoint,
+    BeginCheckpoint,
+    GoOn,
+    EndCheckpoint,
     Restart,
 }
 
@@ -117,7 +119,9 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (op(), 1..4i64, prop::bool::weighted(0.7))
             .prop_map(|(op, session, is_user)| Step::Write { op, session, is_user }),
         2 => Just(Step::Checkpoint),
-        1 => Just(Step::FailedCheckpoint),
+        2 => Just(Step::BeginCheckpoint),
+        2 => Just(Step::GoOn),
+        1 => Just(Step::EndCheckpoint),
         1 => Just(Step::Restart),
     ]
 }
@@ -399,6 +403,14 @@ fn expect(expected: i32, current: i32) -> Result<(), OpError> {
 struct Subject {
     tree: Tree,
     disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    under_way: Option<UnderWay>,
+}
+
+/// A checkpoint that was begun, and what the tree was then.
+struct UnderWay {
+    removed: RemovedNodes,
+    taken: VecDeque<ChangedNodes>,
+    digest: u64,
 }
 
 impl Subject {
@@ -418,9 +430,32 @@ impl Subject {
         self.tree.apply(&ctx, &op, changes).map(show)
     }
 
-    /// Writes what changed. The disk then holds the whole tree, which is returned.
+    fn begin_checkpoint(&mut self) {
+        if self.under_way.is_none() {
+            let (removed, digest) = (self.tree.begin_checkpoint(), self.tree.digest());
+            self.under_way = Some(UnderWay { removed, taken: VecDeque::new(), digest });
+        }
+    }
+
+    /// Takes some of what the checkpoint under way, if there is one, has to write.
+    fn go_on(&mut self) {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.taken.extend(self.tree.take_changed(2));
+        }
+    }
+
+    /// Ends the checkpoint under way, if there is one, and writes another.
     fn checkpoint(&mut self) -> Tree {
-        for row in self.tree.take_changed().into_rows() {
+        self.end_checkpoint();
+        self.begin_checkpoint();
+        self.end_checkpoint().expect("a checkpoint was begun")
+    }
+
+    /// Writes the rest of the checkpoint under way. The disk then holds the tree as it was when the
+    /// checkpoint was begun, which is returned.
+    fn end_checkpoint(&mut self) -> Option<Tree> {
+        let UnderWay { removed, mut taken, digest } = self.under_way.take()?;
+        for row in removed.rows(|| taken.pop_front().or_else(|| self.tree.take_changed(2))) {
             match row.value {
                 Some(value) => self.disk.insert(row.key.to_vec(), value.to_vec()),
                 None => self.disk.remove(&*row.key),
@@ -431,9 +466,10 @@ impl Subject {
             loader.add(key, value).expect("rows of a checkpoint");
         }
         let mut loaded = loader.finish().expect("a whole checkpoint");
-        assert_eq!(loaded.digest(), self.tree.digest());
-        assert!(loaded.take_changed().is_empty());
-        loaded
+        assert_eq!(loaded.digest(), digest);
+        let changed = loaded.begin_checkpoint();
+        assert_eq!(changed.rows(|| loaded.take_changed(1)).count(), 0);
+        Some(loaded)
     }
 
     /// Compares all there is to see.
@@ -530,7 +566,8 @@ proptest! {
         // Whatever is written, whichever part of it fails, and wherever the server restarts, the
         // tree answers and holds what the model does.
         let mut model = Model::new();
-        let mut subject = Subject { tree: Tree::new(), disk: BTreeMap::new() };
+        let (tree, disk) = (Tree::new(), BTreeMap::new());
+        let mut subject = Subject { tree, disk, under_way: None };
         let mut zxid = 0;
         for step in steps {
             match step {
@@ -545,10 +582,9 @@ proptest! {
                     prop_assert_eq!(told.collect::<Changes>(), expected);
                 }
                 Step::Checkpoint => drop(subject.checkpoint()),
-                Step::FailedCheckpoint => {
-                    let unwritten = subject.tree.take_changed();
-                    subject.tree.put_back_changed(unwritten);
-                }
+                Step::BeginCheckpoint => subject.begin_checkpoint(),
+                Step::GoOn => subject.go_on(),
+                Step::EndCheckpoint => drop(subject.end_checkpoint()),
                 Step::Restart => subject.tree = subject.checkpoint(),
             }
             subject.compare(&model);

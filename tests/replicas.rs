@@ -287,7 +287,8 @@ impl Server {
     }
 
     fn checkpoint(&mut self, next: usize) {
-        for row in self.replica.take_checkpoint().rows() {
+        let checkpoint = self.replica.begin_checkpoint();
+        for row in checkpoint.rows(|| self.replica.take_changed(3)) {
             let (table, key, value) = match row {
                 CheckpointRow::Node(key, value) => (0, key.to_vec(), value.map(|v| v.to_vec())),
                 CheckpointRow::Session(key, value) => (1, key.to_vec(), value),

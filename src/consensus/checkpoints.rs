@@ -60,7 +60,7 @@ impl Checkpoints {
             .name("checkpoint".into())
             .spawn(move || {
                 for job in queue {
-                    let result = write(&state, &job);
+                    let result = write(&state, job);
                     let Some(checkpoints) = weak.upgrade() else { return };
                     match result {
                         // Nobody waits for the message while the server stops.
@@ -117,8 +117,8 @@ impl Drop for Checkpoints {
     }
 }
 
-fn write(state: &StateDb, job: &Job) -> Result<(), StorageError> {
-    let size = state.write_checkpoint(&*job.source, &job.mark)?;
+fn write(state: &StateDb, mut job: Job) -> Result<(), StorageError> {
+    let size = state.write_checkpoint(&mut *job.source, &job.mark)?;
     let position = job.mark.position.map_or_else(|| "nothing".to_owned(), |p| p.to_string());
     tracing::debug!(position, rows = size.rows, bytes = size.bytes, "checkpoint written");
     Ok(())

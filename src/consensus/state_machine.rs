@@ -45,9 +45,9 @@ pub trait StateMachine: Send + Sync + 'static {
     /// Called after each run of entries: time to hand over what they produced.
     fn batch_end(&mut self);
 
-    /// Takes the rows that changed since the previous call (or since the state was loaded), as
-    /// they are now. A short step: pointers are cloned, the rows are encoded later on another
-    /// thread. The consensus stores the position itself.
+    /// Begins a checkpoint of the rows that changed since the previous call (or since the state was
+    /// loaded), as they are now. A short step: the rows are taken and encoded later, on another
+    /// thread, and before the next call. The consensus stores the position itself.
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource>;
 
     /// Replaces the whole state by that of another server. The entries in between are never
@@ -114,6 +114,10 @@ impl<M: StateMachine> Machine<M> {
 
     /// Begins a checkpoint of all that is applied; false when one is being written.
     pub(super) fn begin_checkpoint(&mut self) -> bool {
+        // After a failure the server ends: what could not be written is in no later checkpoint.
+        if self.checkpoints.failure().is_some() {
+            return false;
+        }
         let Some(slot) = self.checkpoints.reserve() else { return false };
         self.bytes_since_checkpoint = 0;
         self.entries_since_checkpoint = 0;

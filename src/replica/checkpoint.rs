@@ -9,7 +9,7 @@ use super::reconfig::{Members, StoredMembers};
 use super::replica::Replica;
 use crate::ensemble::UnreadableConfiguration;
 use crate::session::{SessionRecord, SessionTable};
-use crate::tree::{ChangedNodes, LoadError, TreeLoader};
+use crate::tree::{ChangedNodes, LoadError, RemovedNodes, TreeLoader};
 
 /// The version of the session and meta rows. Node rows carry their own.
 pub const FORMAT: u8 = 1;
@@ -27,17 +27,17 @@ struct Meta {
     members: StoredMembers,
 }
 
-/// What changed between two checkpoints, as it was at the second.
+/// A checkpoint that was begun: all that it holds but the changed nodes, which stay in the tree until
+/// [`Replica::take_changed`].
 pub struct Checkpoint {
-    nodes: ChangedNodes,
+    removed: RemovedNodes,
     sessions: Vec<(SessionId, Option<SessionRecord>)>,
     meta: Meta,
 }
 
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (nodes, sessions) = (self.nodes.len(), self.sessions.len());
-        write!(f, "Checkpoint({nodes} nodes, {sessions} sessions, {:?})", self.meta)
+        write!(f, "Checkpoint({} sessions, {:?})", self.sessions.len(), self.meta)
     }
 }
 
@@ -53,14 +53,19 @@ pub enum CheckpointRow {
 }
 
 impl Checkpoint {
-    /// The rows, encoded as they are asked for.
-    pub fn rows(&self) -> impl Iterator<Item = CheckpointRow> {
-        let nodes = self.nodes.rows().map(|row| CheckpointRow::Node(row.key, row.value));
-        let sessions = self.sessions.iter().map(|(id, record)| {
-            let value = record.as_ref().map(|record| encode(&(FORMAT, record)));
+    /// The rows, encoded as they are asked for. `more` asks the replica for
+    /// [`Replica::take_changed`], and may take and leave a lock each time.
+    pub fn rows(
+        self,
+        more: impl FnMut() -> Option<ChangedNodes>,
+    ) -> impl Iterator<Item = CheckpointRow> {
+        let Self { removed, sessions, meta } = self;
+        let nodes = removed.rows(more).map(|row| CheckpointRow::Node(row.key, row.value));
+        let sessions = sessions.into_iter().map(|(id, record)| {
+            let value = record.map(|record| encode(&(FORMAT, record)));
             CheckpointRow::Session(id.0.to_be_bytes(), value)
         });
-        let meta = std::iter::once_with(|| CheckpointRow::Meta(encode(&self.meta)));
+        let meta = std::iter::once_with(move || CheckpointRow::Meta(encode(&meta)));
         nodes.chain(sessions).chain(meta)
     }
 }
@@ -70,8 +75,9 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 impl Replica {
-    /// Takes what changed since the last call: a short step, a few pointers a change.
-    pub fn take_checkpoint(&mut self) -> Checkpoint {
+    /// Begins a checkpoint of what changed since the last one, as it is now: a short step, whatever
+    /// changed. The one before must have been taken to its end.
+    pub fn begin_checkpoint(&mut self) -> Checkpoint {
         let meta = Meta {
             format: FORMAT,
             last_zxid: self.last_zxid().0,
@@ -80,8 +86,14 @@ impl Replica {
             ensemble: self.ensemble(),
             members: self.members().store(),
         };
-        let nodes = self.tree_mut().take_changed();
-        Checkpoint { nodes, sessions: self.sessions_mut().take_dirty(), meta }
+        let removed = self.tree_mut().begin_checkpoint();
+        Checkpoint { removed, sessions: self.sessions_mut().take_dirty(), meta }
+    }
+
+    /// The next nodes of the checkpoint that was begun, as they were then: see
+    /// [`Tree::take_changed`](crate::tree::Tree::take_changed).
+    pub fn take_changed(&mut self, limit: usize) -> Option<ChangedNodes> {
+        self.tree_mut().take_changed(limit)
     }
 }
 

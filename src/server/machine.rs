@@ -21,6 +21,8 @@ use crate::tree::{QuotaEvent, QuotaUnit};
 
 /// Commands applied before readers get their turn.
 const COMMANDS_PER_LOCK: u32 = 64;
+/// Changed nodes that a checkpoint takes at once: what a request may have to wait for.
+const NODES_PER_LOCK: usize = 256;
 
 /// The state machine of a server.
 #[derive(Debug)]
@@ -276,7 +278,9 @@ impl StateMachine for Machine {
             zxid: replica.last_zxid(),
             time_ms: self.shared.clock.wall_ms(),
         }]);
-        Box::new(Rows(replica.take_checkpoint()))
+        let checkpoint = Some(replica.begin_checkpoint());
+        drop(replica);
+        Box::new(Rows { shared: Arc::clone(&self.shared), checkpoint })
     }
 
     fn install(
@@ -321,14 +325,19 @@ pub(super) fn restore(
 }
 
 /// A checkpoint as the storage wants it.
-struct Rows(Checkpoint);
+struct Rows {
+    shared: Arc<Shared>,
+    /// Until it is written.
+    checkpoint: Option<Checkpoint>,
+}
 
 impl RowSource for Rows {
     fn rows(
-        &self,
+        &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        for row in self.0.rows() {
+        let Some(checkpoint) = self.checkpoint.take() else { return Ok(()) };
+        for row in checkpoint.rows(|| self.shared.replica.write().take_changed(NODES_PER_LOCK)) {
             match &row {
                 CheckpointRow::Node(key, value) => {
                     each(RowRef { table: Table::Nodes, key, value: value.as_deref() })?;

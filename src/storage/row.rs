@@ -31,14 +31,13 @@ pub struct Row {
 
 /// The rows that changed since the previous checkpoint, as they were at one moment.
 ///
-/// Taken from the state in one short step (shared pointers, no encoding); the storage encodes the
-/// rows afterwards on a thread of its own by walking [`RowSource::rows`]. It may walk more than
-/// once: a checkpoint that could not be written is tried again from the same source.
+/// That moment is fixed in one short step; the storage gets the rows afterwards, on a thread of its own,
+/// by walking [`RowSource::rows`] once.
 pub trait RowSource: Send + Sync + 'static {
     /// Calls `each` with every changed row, encoded. Stops at the first error of `each` and
     /// returns it.
     fn rows(
-        &self,
+        &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), super::StorageError>,
     ) -> Result<(), super::StorageError>;
 }
@@ -56,7 +55,7 @@ pub struct RowRef<'a> {
 
 impl RowSource for Vec<Row> {
     fn rows(
-        &self,
+        &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), super::StorageError>,
     ) -> Result<(), super::StorageError> {
         self.iter().try_for_each(|row| {

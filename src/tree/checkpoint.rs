@@ -1,26 +1,17 @@
 //! What a checkpoint writes of a tree, and the way back.
 //!
-//! [`Tree::take_changed`] is the one step that needs the tree: it copies a few pointers for each
-//! node that changed. Turning the nodes into rows happens later and elsewhere. A row is a path and
-//! the encoded node, or nothing where the node is gone.
+//! [`Tree::begin_checkpoint`] fixes what it holds, [`Tree::take_changed`] copies a few pointers for
+//! some of the nodes at a time. Turning the nodes into rows happens later and elsewhere. A row is a
+//! path and the encoded node, or nothing where the node is gone.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::mutate::ChangeList;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::row::{self, RowError};
 use super::tree::Tree;
-
-/// The nodes that changed between two checkpoints, as they were at the second.
-#[derive(Debug, Default)]
-#[must_use = "what is not written is lost to the checkpoint"]
-pub struct ChangedNodes {
-    removed: Vec<Arc<str>>,
-    nodes: Vec<(Arc<str>, Content)>,
-}
 
 /// A row of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,71 +22,51 @@ pub struct NodeRow {
     pub value: Option<Bytes>,
 }
 
-impl ChangedNodes {
-    /// How many rows there are to write.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.removed.len() + self.nodes.len()
-    }
+/// A checkpoint that was begun: the paths that it removes.
+#[derive(Debug)]
+#[must_use = "what is not written is lost to the checkpoint"]
+pub struct RemovedNodes(Vec<Arc<str>>);
 
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
+/// Some of the nodes that changed between two checkpoints, as they were at the second.
+#[derive(Debug)]
+#[must_use = "what is not written is lost to the checkpoint"]
+pub struct ChangedNodes(Vec<(Arc<str>, Content)>);
 
+impl RemovedNodes {
     /// The rows, to be written in this order: a path that was removed and created again comes
-    /// twice.
-    pub fn rows(&self) -> impl Iterator<Item = NodeRow> {
-        let key = |path: &Arc<str>| Bytes::copy_from_slice(path.as_bytes());
-        let removed = self.removed.iter().map(move |path| NodeRow { key: key(path), value: None });
-        let nodes = self.nodes.iter().map(move |(path, content)| {
-            let value = row::encode(content, Vec::with_capacity(content.data_len() + 96));
-            NodeRow { key: key(path), value: Some(value.into()) }
-        });
-        removed.chain(nodes)
-    }
-
-    /// [`rows`](Self::rows) for whoever wants to own the iterator.
-    pub fn into_rows(self) -> impl Iterator<Item = NodeRow> + Send {
-        let Self { removed, nodes } = self;
-        let key = |path: &Arc<str>| Bytes::copy_from_slice(path.as_bytes());
-        let removed = removed.into_iter().map(move |path| NodeRow { key: key(&path), value: None });
-        let nodes = nodes.into_iter().map(move |(path, content)| {
-            let value = row::encode(&content, Vec::with_capacity(content.data_len() + 96));
-            NodeRow { key: key(&path), value: Some(value.into()) }
-        });
-        removed.chain(nodes)
+    /// twice. `more` asks the tree for [`Tree::take_changed`], and may take and leave a lock each
+    /// time.
+    pub fn rows(self, more: impl FnMut() -> Option<ChangedNodes>) -> impl Iterator<Item = NodeRow> {
+        let removed = self.0.into_iter().map(|path| NodeRow { key: key(&path), value: None });
+        removed.chain(std::iter::from_fn(more).flat_map(ChangedNodes::into_rows))
     }
 }
 
+impl ChangedNodes {
+    fn into_rows(self) -> impl Iterator<Item = NodeRow> {
+        self.0.into_iter().map(|(path, content)| {
+            let value = row::encode(&content, Vec::with_capacity(content.data_len() + 96));
+            NodeRow { key: key(&path), value: Some(value.into()) }
+        })
+    }
+}
+
+fn key(path: &str) -> Bytes {
+    Bytes::copy_from_slice(path.as_bytes())
+}
+
 impl Tree {
-    /// Hands out all that changed since the last call, or since the tree was made. Costs a few
-    /// pointer copies a changed node.
-    pub fn take_changed(&mut self) -> ChangedNodes {
-        let ChangeList { slots, removed } = std::mem::take(&mut self.changed);
-        let mut nodes = Vec::with_capacity(slots.len());
-        for id in slots {
-            self.store.set_changed(id, false);
-            if let Some(node) = self.store.live_mut(id) {
-                node.content.stored = true;
-                nodes.push((Arc::clone(&node.path), node.content.clone()));
-            }
-        }
-        ChangedNodes { removed, nodes }
+    /// Begins a checkpoint of all that changed since the last one, or since the tree was made, as it
+    /// is now. Costs the same however much that is. The one before must have been taken to its end.
+    pub fn begin_checkpoint(&mut self) -> RemovedNodes {
+        RemovedNodes(self.exchange_lists())
     }
 
-    /// Takes back changes that could not be written: the next [`take_changed`](Self::take_changed)
-    /// has them again, as they then are.
-    pub fn put_back_changed(&mut self, unwritten: ChangedNodes) {
-        let ChangedNodes { removed, nodes } = unwritten;
-        let paths = removed.into_iter().chain(nodes.into_iter().map(|(path, _)| path));
-        for path in paths {
-            match self.find(&path) {
-                Some(id) => self.note_change(id),
-                None => self.changed.removed.push(path),
-            }
-        }
+    /// Takes the next nodes of the checkpoint that was begun, as they were then: at most `limit`, and
+    /// those that were changed or removed meanwhile. Costs a few pointer copies for each. `None` when
+    /// there are no more.
+    pub fn take_changed(&mut self, limit: usize) -> Option<ChangedNodes> {
+        self.take_awaited(limit).map(ChangedNodes)
     }
 }
 

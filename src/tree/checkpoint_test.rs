@@ -20,7 +20,7 @@ fn rows() -> Vec<(Vec<u8>, Vec<u8>)> {
             Create { op, path, data: Some(b"some data"), acl: Some(&open), flags, ttl_ms: -1 };
         tree.apply(&ctx, &WriteOp::Create(create), &mut Vec::new()).expect("a good create");
     }
-    let rows = tree.take_changed().into_rows();
+    let rows = tree.begin_checkpoint().rows(|| tree.take_changed(3));
     rows.map(|row| (row.key.to_vec(), row.value.expect("a node").to_vec())).collect()
 }
 

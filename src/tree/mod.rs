@@ -5,7 +5,8 @@
 //! * [`Change`]s tell the watches what happened.
 //! * Reads ([`Tree::get`] and the access-checked ones of `read`) take `&Tree` and may run side by
 //!   side.
-//! * [`Tree::take_changed`] hands out what a checkpoint has to write, [`TreeLoader`] reads it back.
+//! * [`Tree::begin_checkpoint`] and [`Tree::take_changed`] hand out what a checkpoint has to write,
+//!   [`TreeLoader`] reads it back.
 //! * [`Tree::digest`] is equal for equal trees.
 //!
 //! Invariants: every node but the root has its parent in the tree; ephemeral nodes have no
@@ -15,6 +16,7 @@
 
 pub mod acl;
 mod apply;
+mod changes;
 mod checkpoint;
 pub mod digest;
 mod error;
@@ -32,7 +34,7 @@ mod tree;
 mod txn;
 
 pub use acl::{AclList, AclRef};
-pub use checkpoint::{ChangedNodes, LoadError, NodeRow, TreeLoader};
+pub use checkpoint::{ChangedNodes, LoadError, NodeRow, RemovedNodes, TreeLoader};
 pub use error::OpError;
 pub use node::{Node, NodeKind, TTL_MS_MAX};
 pub use policy::Policy;

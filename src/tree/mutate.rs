@@ -5,19 +5,10 @@
 
 use std::sync::Arc;
 
+use super::changes::Listed;
 use super::node::{Content, Node, NodeKind};
 use super::store::NodeId;
 use super::tree::Tree;
-
-/// What the next checkpoint has to write.
-#[derive(Debug, Default)]
-pub(super) struct ChangeList {
-    /// Slots whose node, if there is one, was created or changed. A slot is listed once.
-    pub(super) slots: Vec<NodeId>,
-    /// Paths that the last checkpoint has and that were deleted since. A node may have been created
-    /// there again, so removals are to be written before changes.
-    pub(super) removed: Vec<Arc<str>>,
-}
 
 /// How to take back one change.
 #[derive(Debug)]
@@ -47,6 +38,7 @@ impl Tree {
 
     /// Removes a node without children. The caller has the last of it.
     pub(super) fn detach(&mut self, parent: NodeId, id: NodeId) -> Detached {
+        self.keep(id);
         let node = self.unlink(parent, id);
         if node.content.stored {
             self.changed.removed.push(Arc::clone(&node.path));
@@ -60,6 +52,7 @@ impl Tree {
 
     /// Changes the content of a node, though never its kind.
     pub(super) fn change(&mut self, id: NodeId, change: impl FnOnce(&str, &mut Content)) {
+        self.keep(id);
         let node = self.store.get_mut(id);
         if let Some(undo) = &mut self.undo {
             undo.push(Undo::Content { id, content: Box::new(node.content.clone()) });
@@ -95,7 +88,7 @@ impl Tree {
             }
         }
         for id in self.changed.slots.drain(savepoint.slots..) {
-            self.store.set_changed(id, false);
+            self.store.set_listed(id, Listed::No);
         }
         self.changed.removed.truncate(savepoint.removed);
     }
@@ -106,15 +99,6 @@ impl Tree {
         let content = &node.content;
         self.digest = self.digest.wrapping_sub(undone.digest()).wrapping_add(content.digest());
         self.data_size = self.data_size - undone.data_len() as u64 + content.data_len() as u64;
-    }
-
-    /// Puts a node on the list of changes.
-    pub(super) fn note_change(&mut self, id: NodeId) {
-        let node = self.store.get_mut(id);
-        if !node.content.changed {
-            node.content.changed = true;
-            self.changed.slots.push(id);
-        }
     }
 
     fn link(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
@@ -131,7 +115,7 @@ impl Tree {
         self.digest = self.digest.wrapping_add(node.content.digest());
         self.data_size += size(&node);
         self.index(&node);
-        self.store.insert(node)
+        self.store.insert(node, self.changed.name)
     }
 
     fn unlink(&mut self, parent: NodeId, id: NodeId) -> Node {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jute_proto::{SessionId, Stat, Zxid};
 
 use super::acl::{AclList, AclRef};
+use super::changes::Listed;
 use super::digest;
 use super::path;
 
@@ -119,10 +120,10 @@ pub(super) struct Content {
     pub(super) creates: i32,
     /// How often the ACL was set.
     pub(super) aversion: i32,
-    /// Whether the next checkpoint is to look at this node; it is on the list of changes. These two
-    /// belong to [`Node`]; here they fit into what alignment leaves free.
-    pub(super) changed: bool,
-    /// Whether the last checkpoint has a row for this path.
+    /// Which list of changes has the slot of this node. These two belong to [`Node`]; here they fit
+    /// into what alignment leaves free.
+    pub(super) listed: Listed,
+    /// Whether the last checkpoint has a row for this path, or the one under way will.
     pub(super) stored: bool,
     /// Hash of path and data, so that a change of the stat need not hash the data again.
     hash: u64,
@@ -165,7 +166,7 @@ impl Content {
             version: persisted.version,
             creates: persisted.creates,
             aversion: persisted.aversion,
-            changed: false,
+            listed: Listed::No,
             stored: false,
             hash: digest::hash_content(path, data),
         }

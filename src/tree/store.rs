@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::changes::Listed;
 use super::node::Node;
 
 /// The number of a slot.
@@ -20,9 +21,9 @@ const CHUNK_LEN: usize = 1024;
 
 enum Slot {
     Live(Node),
-    /// A free slot, and whether its number is on the list of changes.
+    /// A free slot, and which list of changes has its number.
     Free {
-        changed: bool,
+        listed: Listed,
     },
 }
 
@@ -75,16 +76,14 @@ impl Store {
         }
     }
 
-    /// Puts a node, whose path is new, into a slot. The slot's place on the list of changes becomes
-    /// the node's.
-    pub(super) fn insert(&mut self, mut node: Node) -> NodeId {
+    /// Puts a node, whose path is new, into a slot. The slot's place on `list`, the list of changes that
+    /// grows at present, becomes the node's; what an older one awaited there is gone.
+    pub(super) fn insert(&mut self, mut node: Node, list: Listed) -> NodeId {
         let id = self.free_slot();
         let hash = self.hasher.hash_one(&*node.path);
-        let slot = self.slot_mut(id);
-        if let Slot::Free { changed } = slot {
-            node.content.changed = *changed;
-        }
-        *slot = Slot::Live(node);
+        let listed = self.listed(id);
+        node.content.listed = if listed == list { list } else { Listed::No };
+        *self.slot_mut(id) = Slot::Live(node);
         let Self { chunks, shards, hasher, .. } = self;
         let rehash = |id: &NodeId| match &chunks[id.chunk()][id.offset()] {
             Slot::Live(node) => hasher.hash_one(&*node.path),
@@ -101,10 +100,10 @@ impl Store {
         if let Ok(entry) = self.shards[shard(hash)].find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        let changed = self.get(id).content.changed;
+        let listed = self.get(id).content.listed;
         self.free.push(id);
         self.len -= 1;
-        match std::mem::replace(self.slot_mut(id), Slot::Free { changed }) {
+        match std::mem::replace(self.slot_mut(id), Slot::Free { listed }) {
             Slot::Live(node) => node,
             Slot::Free { .. } => unreachable!("ids of deleted nodes are not kept"),
         }
@@ -118,11 +117,19 @@ impl Store {
         }
     }
 
-    /// Notes whether a slot, live or free, is on the list of changes.
-    pub(super) fn set_changed(&mut self, id: NodeId, now_changed: bool) {
+    /// Which list of changes has a slot, live or free.
+    pub(super) fn listed(&self, id: NodeId) -> Listed {
+        match self.slot(id) {
+            Slot::Live(node) => node.content.listed,
+            Slot::Free { listed } => *listed,
+        }
+    }
+
+    /// Notes which list of changes has a slot, live or free.
+    pub(super) fn set_listed(&mut self, id: NodeId, now_listed: Listed) {
         match self.slot_mut(id) {
-            Slot::Live(node) => node.content.changed = now_changed,
-            Slot::Free { changed } => *changed = now_changed,
+            Slot::Live(node) => node.content.listed = now_listed,
+            Slot::Free { listed } => *listed = now_listed,
         }
     }
 
@@ -144,7 +151,7 @@ impl Store {
         }
         let chunk = self.chunks.len() - 1;
         let offset = self.chunks[chunk].len();
-        self.chunks[chunk].push(Slot::Free { changed: false });
+        self.chunks[chunk].push(Slot::Free { listed: Listed::No });
         let id = u32::try_from(chunk * CHUNK_LEN + offset);
         NodeId(id.expect("memory ends long before four billion nodes"))
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jute_proto::{Acl, Perms, SessionId, Zxid};
 
 use super::acl::{AclRef, AclTable};
-use super::mutate::{ChangeList, Undo};
+use super::changes::{Awaited, ChangeList};
+use super::mutate::Undo;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::quota::{QuotaEvents, QuotaPaths};
@@ -34,6 +35,8 @@ pub struct Tree {
     pub(super) data_size: u64,
     /// What the next checkpoint has to write.
     pub(super) changed: ChangeList,
+    /// What the checkpoint under way has not taken yet.
+    pub(super) awaited: Awaited,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<Vec<Undo>>,
 }
@@ -79,6 +82,7 @@ impl Tree {
             digest: 0,
             data_size: 0,
             changed: ChangeList::default(),
+            awaited: Awaited::default(),
             undo: None,
         }
     }

@@ -175,7 +175,8 @@ impl TreeRunner {
     /// Writes what changed to the rows and lists it.
     fn checkpoint(&mut self) -> String {
         let mut lines = Vec::new();
-        for row in self.tree.take_changed().rows() {
+        let removed = self.tree.begin_checkpoint();
+        for row in removed.rows(|| self.tree.take_changed(2)) {
             let path = String::from_utf8_lossy(&row.key).into_owned();
             lines.push(format!("{} {path}\n", if row.value.is_some() { "put" } else { "remove" }));
             match row.value {

@@ -81,7 +81,7 @@ fn a_power_loss_leaves_a_whole_checkpoint() {
         disk.fail_after(change);
         let mut acknowledged = 0;
         if let Ok(state) = open(&disk) {
-            let write = |nth: &u64| state.write_checkpoint(&changes(*nth), &mark(*nth)).is_ok();
+            let write = |nth: &u64| state.write_checkpoint(&mut changes(*nth), &mark(*nth)).is_ok();
             acknowledged = (1..=CHECKPOINTS).take_while(write).count() as u64;
         }
         let failed = disk.has_failed();
@@ -94,7 +94,7 @@ fn a_power_loss_leaves_a_whole_checkpoint() {
             assert!(nth == acknowledged || nth == acknowledged + 1, "{what}: found {nth}");
             let rows: Vec<Row> = state.reader().unwrap().rows().map(|row| row.unwrap()).collect();
             assert_eq!(rows, rows_after(nth), "{what}");
-            state.write_checkpoint(&changes(9), &mark(9)).unwrap();
+            state.write_checkpoint(&mut changes(9), &mark(9)).unwrap();
         }
         if !failed {
             assert_eq!(acknowledged, CHECKPOINTS);
@@ -109,7 +109,7 @@ fn a_flipped_bit_in_the_database_is_refused_or_harmless() {
     let disk = FakeDisk::default();
     let state = open(&disk).unwrap();
     for nth in 1..4 {
-        state.write_checkpoint(&changes(nth), &mark(nth)).unwrap();
+        state.write_checkpoint(&mut changes(nth), &mark(nth)).unwrap();
     }
     drop(state);
     let file = disk.file("state.redb");
@@ -138,11 +138,11 @@ fn a_flipped_bit_in_the_database_is_refused_or_harmless() {
 fn a_reader_keeps_its_checkpoint() {
     let disk = FakeDisk::default();
     let state = open(&disk).unwrap();
-    state.write_checkpoint(&changes(1), &mark(1)).unwrap();
+    state.write_checkpoint(&mut changes(1), &mark(1)).unwrap();
     let reader = state.reader().unwrap();
-    state.write_checkpoint(&changes(2), &mark(2)).unwrap();
+    state.write_checkpoint(&mut changes(2), &mark(2)).unwrap();
     let other = open(&FakeDisk::default()).unwrap();
-    other.write_checkpoint(&changes(5), &mark(5)).unwrap();
+    other.write_checkpoint(&mut changes(5), &mark(5)).unwrap();
     assert_eq!(reader.mark().unwrap(), mark(1));
     other.replace(reader.rows(), &mark(1)).unwrap();
     let rows: Vec<Row> = other.reader().unwrap().rows().map(|row| row.unwrap()).collect();

@@ -110,7 +110,7 @@ struct Changed {
 
 impl RowSource for Changed {
     fn rows(
-        &self,
+        &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         for (place, number) in (self.first..).zip(&self.changed) {

@@ -148,7 +148,7 @@ impl StateDb {
     #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
-        source: &dyn RowSource,
+        source: &mut dyn RowSource,
         mark: &CheckpointMark,
     ) -> Result<CheckpointSize, StorageError> {
         let start = Instant::now();
