@@ -24,6 +24,10 @@ pub(crate) type Time = Duration;
 /// The shortest time for a connection attempt, however many servers share the session timeout.
 const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 
+/// How many attempts there is time for within the session timeout, however few servers there are: one
+/// that hangs must not cost the session.
+const ATTEMPTS: usize = 3;
+
 /// The longest silence towards the server.
 const PING_MAX: Duration = Duration::from_secs(10);
 
@@ -421,8 +425,9 @@ impl<T, W: Clone> Session<T, W> {
     }
 
     fn dial(&mut self, now: Time) {
-        let hosts = u32::try_from(self.settings.hosts.max(1)).unwrap_or(u32::MAX);
-        let patience = (self.status.timeout / hosts).max(ATTEMPT_MIN);
+        let attempts = self.settings.hosts.max(ATTEMPTS);
+        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+        let patience = (self.status.timeout / attempts).max(ATTEMPT_MIN);
         self.phase = Phase::Dialing { deadline: now + patience };
         let dial = match self.search.aim.take() {
             Some(address) => Effect::DialAt(address),

@@ -127,6 +127,23 @@ fn nothing_waits_longer_than_the_session_can_last() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_does_not_cost_the_session() {
+    // One that takes the connection and says nothing is given up while there is time for another
+    // attempt, even where it is the only one.
+    let mut rig = Rig::open();
+    rig.lose_connection();
+    rig.submit(OpCode::Delete, 1).expect("accepted");
+    rig.pass(secs(0));
+    rig.connect(Zxid(0), SessionId(77));
+    rig.effects.clear();
+    rig.pass(TIMEOUT / 2);
+    assert_eq!(rig.state(), SessionState::Suspended);
+    rig.connect(Zxid(0), SessionId(77));
+    rig.welcome();
+    assert_eq!(rig.numbers(), [(1, OpCode::Delete)]);
+}
+
+#[test]
 fn limits_refuse_what_is_too_much() {
     // Requests beyond the limits are refused and not sent; answers make room again.
     let mut rig = Rig::opened(|settings| {
