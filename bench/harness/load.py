@@ -2,10 +2,16 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from .tools import median
+
+# A load that hangs is ended after this time, in seconds, beyond the time that it is to take.
+PATIENCE = 600
+
+
+class LoadFailed(Exception):
+    """The server did not do what the load asked of it; the text says what happened."""
 
 
 def bench(binary, ensemble, workloads, connections, depth, seconds, warmup, **options):
@@ -17,7 +23,7 @@ def bench(binary, ensemble, workloads, connections, depth, seconds, warmup, **op
                "--warmup", warmup, "--pid", ",".join(map(str, ensemble.pids)), "--json", out]
     for name, value in options.items():
         command += [f"--{name}"] if value is True else [f"--{name}", value]
-    return _run(command, out, ensemble)
+    return _run(command, out, (seconds + warmup) * len(workloads), ensemble)
 
 
 def etcd_load(program, ensemble, workloads, connections, depth, seconds, warmup, size=100):
@@ -25,13 +31,17 @@ def etcd_load(program, ensemble, workloads, connections, depth, seconds, warmup,
     out = Path(ensemble.folder) / "report.json"
     command = [program, ensemble.connect, ",".join(workloads), connections, depth, seconds, warmup,
                size, ",".join(map(str, ensemble.pids)), out]
-    return _run(command, out, ensemble)
+    return _run(command, out, (seconds + warmup) * len(workloads), ensemble)
 
 
-def _run(command, out, ensemble):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+def _run(command, out, seconds, ensemble):
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                              timeout=seconds + PATIENCE)
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(f"load on {ensemble.name} did not end: {error}") from error
     if done.returncode != 0:
-        sys.exit(f"load on {ensemble.name} failed: {done.stderr.strip()}")
+        raise LoadFailed(f"load on {ensemble.name} failed: {done.stderr.strip()}")
     return json.loads(out.read_text())["workloads"]
 
 

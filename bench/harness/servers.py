@@ -107,6 +107,18 @@ class Ensemble:
                     sys.exit(f"{self.name} does not serve; see {self.home(index)}/log")
                 time.sleep(0.05)
 
+    def recover(self, seconds=60):
+        """Whether all servers serve (again) within the time; those that ended are started anew."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for index, process in enumerate(self.processes):
+                if process.poll() is not None:
+                    self.respawn(index)
+            if all(self.ready(index) for index in range(self.size)):
+                return True
+            time.sleep(0.5)
+        return False
+
     def __enter__(self):
         self.clear()
         self.spawn()

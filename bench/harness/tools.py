@@ -1,5 +1,6 @@
 """Small things: builds, packages, ports, progress, facts about the machine."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -13,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STARTED = time.monotonic()
+# Runs that follow each other begin in different places.
+PORTS = iter(range(12_000 + os.getpid() * 97 % 10_000, 32_000))
 
 
 def say(text):
@@ -44,15 +47,19 @@ def install(proof, *packages):
 
 
 def free_ports(count):
-    """Ports that nobody uses, different from each other."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for holder in held:
-            holder.bind(("127.0.0.1", 0))
-        return [holder.getsockname()[1] for holder in held]
-    finally:
-        for holder in held:
-            holder.close()
+    """Ports that nobody uses, different from each other and from all that were given out before.
+
+    They lie below those that the kernel gives to outgoing connections: a server that opens a port
+    only when it becomes the leader must not find a client there.
+    """
+    found = []
+    while len(found) < count:
+        port = next(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def many_files():
