@@ -238,6 +238,7 @@ impl Scan {
                 spare::FIRST_NAME,
                 self.segment_bytes,
                 spare::FLUSH_ONCE,
+                |_| (),
             )?;
             let header = Header { number: 1, first_sequence: 1, capacity };
             writer::activate(&*self.files, &*file, &name, &header)?;

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -19,8 +20,11 @@ use crate::storage::error::is_disk_full;
 /// then the system takes each small append for a large dirty piece.
 const PIECE_BYTES: usize = 4096;
 
-/// Zeros are flushed this many at a time, so that the log's own flushes get their turn.
+/// Zeros are flushed this many at a time, with a rest after each flush as long as the flush, so that the
+/// log's own flushes get their turn.
 const FLUSH_BYTES: u64 = 1 << 20;
+/// The longest of these rests: a disk that hangs does not double the wait.
+const REST_MAX: Duration = Duration::from_millis(100);
 /// Where nobody else writes yet, they are flushed once.
 pub(super) const FLUSH_ONCE: u64 = u64::MAX;
 
@@ -68,6 +72,8 @@ struct State {
     full: bool,
     /// An error other than a full disk; reported when the spare is needed.
     error: Option<io::Error>,
+    /// The writer waits for a spare.
+    wanted: bool,
     stopping: bool,
     /// How many spares were begun: each has a name of its own, since the previous one may not have
     /// been renamed yet.
@@ -107,9 +113,11 @@ impl SparePool {
             let name = state.next_name();
             drop(state);
             let capacity = needed.next_multiple_of(4096);
-            return prepare(&*self.shared.files, &name, capacity, FLUSH_BYTES).map(Some);
+            return prepare(&*self.shared.files, &name, capacity, FLUSH_BYTES, |_| ()).map(Some);
         }
         if state.spare.is_none() && state.error.is_none() {
+            state.wanted = true;
+            self.shared.changed.notify_all();
             self.shared.changed.wait_for(&mut state, self.shared.options.tick);
         }
         if let Some(error) = state.error.take() {
@@ -137,9 +145,11 @@ impl Shared {
             if state.spare.is_none() && state.error.is_none() {
                 let name = state.next_name();
                 drop(state);
+                let rest = |period| self.rest(period);
                 let prepared =
-                    prepare(&*self.files, &name, self.options.segment_bytes, FLUSH_BYTES);
+                    prepare(&*self.files, &name, self.options.segment_bytes, FLUSH_BYTES, rest);
                 state = self.state.lock();
+                state.wanted = false;
                 match prepared {
                     Ok(spare) => state.spare = Some(spare),
                     Err(error) if is_disk_full(&error) => state.full = true,
@@ -152,6 +162,14 @@ impl Shared {
                 tell(state.full);
             }
             self.changed.wait_for(&mut state, self.options.tick);
+        }
+    }
+
+    /// Lets `period` pass, or less where somebody waits for the spare.
+    fn rest(&self, period: Duration) {
+        let mut state = self.state.lock();
+        if !state.wanted && !state.stopping {
+            self.changed.wait_for(&mut state, period.min(REST_MAX));
         }
     }
 
@@ -181,15 +199,16 @@ impl State {
 }
 
 /// Makes a zeroed file of `capacity` bytes. Its name need not be durable: a spare is of use only
-/// to this process.
+/// to this process. After each flush but the last `rest` is told how long it took.
 pub(super) fn prepare(
     files: &dyn FileSystem,
     name: &str,
     capacity: u64,
     flush_bytes: u64,
+    rest: impl Fn(Duration),
 ) -> io::Result<Spare> {
     let file = files.create(name)?;
-    match fill(&*file, capacity, flush_bytes) {
+    match fill(&*file, capacity, flush_bytes, rest) {
         Ok(()) => Ok(Spare { file, name: name.to_owned(), capacity }),
         Err(error) => {
             // Give the space back: others need it more than half a segment.
@@ -199,7 +218,13 @@ pub(super) fn prepare(
     }
 }
 
-fn fill(file: &dyn LogFile, capacity: u64, flush_bytes: u64) -> io::Result<()> {
+#[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
+fn fill(
+    file: &dyn LogFile,
+    capacity: u64,
+    flush_bytes: u64,
+    rest: impl Fn(Duration),
+) -> io::Result<()> {
     let zeros = [0; PIECE_BYTES];
     let (mut written, mut flushed) = (0, 0);
     while written < capacity {
@@ -208,7 +233,9 @@ fn fill(file: &dyn LogFile, capacity: u64, flush_bytes: u64) -> io::Result<()> {
         file.write_at(&zeros[..piece], written)?;
         written += piece as u64;
         if written - flushed > flush_bytes {
+            let start = Instant::now();
             file.sync()?;
+            rest(start.elapsed());
             flushed = written;
         }
     }

@@ -3,6 +3,10 @@
 //! redb gives a database up after the first error of its file. A full disk must not do that: space
 //! is taken when the file grows, and growing waits until there is some. The data directory is
 //! locked as a whole, so the file needs no lock of its own.
+//!
+//! The log is on the same disk, and every write waits for its flushes. So what redb writes is flushed
+//! bit by bit, with a rest after each flush as long as the flush: a checkpoint takes half of the disk's
+//! time at most, where one large flush at its end would hold up the log for as long as that takes.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,8 +15,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use redb::StorageBackend;
@@ -23,6 +27,12 @@ use crate::storage::error::is_disk_full;
 
 /// How long a full disk is left alone before the next try.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How much is written between two flushes. A flush of the log waits for about as much.
+const FLUSH_BYTES: usize = 1 << 20;
+
+/// The longest rest after a flush: a disk that hangs does not double the wait.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// Tells the file that waits for disk space to give up.
 #[derive(Debug, Default)]
@@ -41,6 +51,14 @@ impl Patience {
 
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Lets `period` pass, or less where the server stops.
+    fn rest(&self, period: Duration) {
+        let mut ended = self.ended.lock();
+        if !*ended {
+            self.changed.wait_for(&mut ended, period);
+        }
     }
 
     /// Runs an operation, again and again while the disk is full.
@@ -68,6 +86,8 @@ pub struct StateFile {
     file: File,
     path: PathBuf,
     patience: Arc<Patience>,
+    /// Bytes written since the last flush.
+    unflushed: AtomicUsize,
     /// Kept alive for as long as redb uses the file: the locks of the data directory.
     _locks: Locks,
 }
@@ -84,7 +104,20 @@ impl StateFile {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(path).map_err(StorageError::io("open", path))?;
-        Ok(Self { file, path: path.to_path_buf(), patience, _locks: locks })
+        let unflushed = AtomicUsize::new(0);
+        Ok(Self { file, path: path.to_path_buf(), patience, unflushed, _locks: locks })
+    }
+
+    /// Flushes what was written so far, where it is much, and gives way to others.
+    #[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
+    fn flush_now_and_then(&self, written: usize) -> io::Result<()> {
+        if self.unflushed.fetch_add(written, Ordering::Relaxed) + written < FLUSH_BYTES {
+            return Ok(());
+        }
+        let start = Instant::now();
+        self.sync_data()?;
+        self.patience.rest(start.elapsed().min(REST_MAX));
+        Ok(())
     }
 
     /// Changes the length; growing takes the space from the disk at once, where the file system
@@ -117,13 +150,15 @@ impl StorageBackend for StateFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.unflushed.store(0, Ordering::Relaxed);
         self.file.sync_data().inspect_err(|error| {
             tracing::error!(%error, file = %self.path.display(), "the checkpoint cannot be flushed");
         })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.patience.retry(|| self.file.write_all_at(data, offset))
+        self.patience.retry(|| self.file.write_all_at(data, offset))?;
+        self.flush_now_and_then(data.len())
     }
 }
 
