@@ -50,7 +50,7 @@ pub struct Command<'a> {
     /// Where it comes from.
     pub origin: Origin,
     /// Who the connection proved to be, as [`encode_identities`] wrote it.
-    #[serde(borrow)]
+    #[serde(borrow, with = "raw_bytes")]
     pub identities: &'a [u8],
     /// What to do.
     #[serde(borrow)]
@@ -65,6 +65,7 @@ pub enum Op<'a> {
         /// The operation, by number.
         op_code: i32,
         /// The record as it came.
+        #[serde(borrow, with = "raw_bytes")]
         body: &'a [u8],
     },
     /// Makes the session of the origin.
@@ -226,6 +227,20 @@ mod session_id {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SessionId, D::Error> {
         i64::deserialize(from).map(SessionId)
+    }
+}
+
+/// Bytes in one piece: serde takes a slice for a sequence, and writes it number by number. In the log
+/// both look the same.
+mod raw_bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<&'de [u8], D::Error> {
+        <&[u8]>::deserialize(from)
     }
 }
 

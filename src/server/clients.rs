@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -57,7 +58,7 @@ impl Client {
 /// All open connections.
 #[derive(Debug, Default)]
 pub struct Clients {
-    by_number: DashMap<u64, Arc<Client>>,
+    by_number: DashMap<u64, Arc<Client>, DefaultHashBuilder>,
     per_ip: DashMap<IpAddr, usize>,
     count: AtomicUsize,
     last_number: AtomicU64,

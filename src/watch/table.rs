@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
 use jute_proto::{AddWatchMode, WatcherType};
 
 /// The connection that a watch belongs to: its number on this server.
@@ -116,13 +117,17 @@ impl Watchers {
     }
 }
 
+/// A map that connections use side by side; seeded anew in each process, like all that clients choose
+/// the keys of.
+type Shared<K, V> = DashMap<K, V, DefaultHashBuilder>;
+
 /// All watches of the connections of one server.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    pub(super) data: DashMap<Arc<str>, Watchers>,
-    pub(super) child: DashMap<Arc<str>, Watchers>,
+    pub(super) data: Shared<Arc<str>, Watchers>,
+    pub(super) child: Shared<Arc<str>, Watchers>,
     /// The paths of each watcher in either table: what `close` and `wchc` go through.
-    by_watcher: DashMap<WatcherId, BTreeSet<Arc<str>>>,
+    by_watcher: Shared<WatcherId, BTreeSet<Arc<str>>>,
     /// How many recursive registrations there are: none means that no ancestor needs a look.
     recursive: AtomicUsize,
     /// How many (watcher, path) pairs the data table holds.
@@ -220,7 +225,12 @@ impl WatchTable {
         self.recursive.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn table(&self, kind: Kind) -> &DashMap<Arc<str>, Watchers> {
+    /// Whether nobody watches anything in this table: most changes need not look for a path then.
+    pub(super) fn is_unused(&self, kind: Kind) -> bool {
+        self.pairs(kind).load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn table(&self, kind: Kind) -> &Shared<Arc<str>, Watchers> {
         match kind {
             Kind::Data => &self.data,
             Kind::Child => &self.child,

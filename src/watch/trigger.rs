@@ -84,6 +84,9 @@ impl WatchTable {
 
     /// Everyone who watches this very path, sorted; one-shot watches are used up.
     fn take(&self, kind: Kind, path: &str) -> Vec<WatcherId> {
+        if self.is_unused(kind) {
+            return Vec::new();
+        }
         let Some(mut found) = self.table(kind).get_mut(path) else { return Vec::new() };
         let watchers = found.iter().map(|(watcher, _)| watcher).collect();
         let mut gone = Vec::new();
