@@ -211,7 +211,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         };
         in_place(|| {
             self.state.replace(snapshot.0, &mark)?;
-            let mut rows = self.state.reader()?.rows();
+            let mut rows = self.state.reader()?.rows_ahead()?;
             self.machine.install(&mut rows).map_err(io::Error::other)
         })?;
         self.applied = meta.last_log_id;

@@ -135,6 +135,11 @@ pub struct Restore {
 }
 
 impl Restore {
+    /// About so many rows of nodes are to come: makes room for them.
+    pub fn expect_nodes(&mut self, nodes: usize) {
+        self.tree.expect(nodes);
+    }
+
     /// Adds the row of a node.
     ///
     /// # Errors

@@ -309,6 +309,7 @@ pub(super) fn restore(
     rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
 ) -> Result<Result<Replica, RestoreError>, StorageError> {
     let mut restore = Restore::default();
+    restore.expect_nodes(rows.size_hint().0);
     for row in rows {
         let row = row?;
         let Some(value) = row.value else { continue };

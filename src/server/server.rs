@@ -51,7 +51,7 @@ impl Server {
         let server = config.ensemble.my_id.max(1);
         let data_dir = config.data.dir.clone();
         let dir = open_data_dir(&config, server)?;
-        let replica = restore(&mut dir.state().reader()?.rows())?
+        let replica = restore(&mut dir.state().reader()?.rows_ahead()?)?
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
         let listener = Listener::bind(&config.clients)?;
         let client_addr = listener.local_addr();

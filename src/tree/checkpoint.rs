@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::row::{self, RowError};
+use super::store::NodeId;
 use super::tree::Tree;
 
 /// A row of a checkpoint.
@@ -101,10 +102,15 @@ pub enum LoadError {
     NoBuiltIn(&'static str),
 }
 
-/// Builds a tree from rows, which may come in any order. Sorted is fastest.
+/// Builds a tree from rows, which may come in any order. Sorted is fastest: then a node comes behind its
+/// parent, and beside its siblings.
 #[derive(Debug)]
 pub struct TreeLoader {
     tree: Tree,
+    /// The parent of the last node, and those of its children that came in a row.
+    family: Option<(NodeId, Vec<Arc<str>>)>,
+    /// Nodes that came before their parents.
+    early: Vec<Arc<str>>,
 }
 
 impl Default for TreeLoader {
@@ -117,26 +123,31 @@ impl TreeLoader {
     /// Begins without rows.
     #[must_use]
     pub fn new() -> Self {
-        Self { tree: Tree::without_nodes() }
+        Self { tree: Tree::without_nodes(), family: None, early: Vec::new() }
+    }
+
+    /// About so many nodes are to come: makes room for them.
+    pub fn expect(&mut self, nodes: usize) {
+        self.tree.store.reserve(nodes);
     }
 
     /// Adds a node.
     ///
     /// # Errors
-    /// [`LoadError`] where key or value is not what a checkpoint writes, or the path is known.
+    /// [`LoadError`] where key or value is not what a checkpoint writes, the path is known, or the
+    /// parent can have no children.
     pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let path = std::str::from_utf8(key).map_err(|_| LoadError::NotText(key.to_vec()))?;
         path::validate(path).map_err(|_| LoadError::Path(path.to_owned()))?;
-        if self.tree.find(path).is_some() {
-            return Err(LoadError::Twice(path.to_owned()));
-        }
         let path: Arc<str> = path.into();
         let content = row::decode(&path, value, &mut self.tree.acls)
             .map_err(|reason| LoadError::Row { path: (*path).to_owned(), reason })?;
-        let mut node = Node::new(path, content);
+        let mut node = Node::new(Arc::clone(&path), content);
         node.content.stored = true;
-        self.tree.insert(node);
-        Ok(())
+        if self.tree.insert_new(node).is_none() {
+            return Err(LoadError::Twice((*path).to_owned()));
+        }
+        self.join(path)
     }
 
     /// Joins the nodes to a tree, in which nothing counts as changed.
@@ -148,28 +159,49 @@ impl TreeLoader {
         {
             return Err(LoadError::NoBuiltIn(missing));
         }
-        let mut paths: Vec<_> = self.tree.store.iter().map(|(_, node)| node.path.clone()).collect();
-        // Each set of children is filled in its order, and errors do not depend on slots.
-        paths.sort_unstable();
-        for path in paths {
+        let mut early = std::mem::take(&mut self.early);
+        early.sort_unstable();
+        for path in early {
             self.join(path)?;
         }
-        Ok(self.tree)
+        self.settle_family();
+        match self.early.first() {
+            Some(orphan) => Err(LoadError::NoParent((**orphan).to_owned())),
+            None => Ok(self.tree),
+        }
     }
 
+    /// Makes a node a child of its parent, or puts it aside where that is not there.
     fn join(&mut self, path: Arc<str>) -> Result<(), LoadError> {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let Some(parent) = self.tree.find(parent) else {
-            return Err(LoadError::NoParent((*path).to_owned()));
+        if let Some((id, children)) = &mut self.family
+            && *self.tree.store.get(*id).path == *parent
+        {
+            children.push(path);
+            return Ok(());
+        }
+        let Some(id) = self.tree.find(parent) else {
+            self.early.push(path);
+            return Ok(());
         };
-        let parent = self.tree.store.get_mut(parent);
-        if matches!(parent.kind(), NodeKind::Ephemeral(_)) {
+        if matches!(self.tree.store.get(id).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        parent.children.get_or_insert_default().insert(path);
+        self.settle_family();
+        self.family = Some((id, vec![path]));
         Ok(())
+    }
+
+    /// Gives the parent of the last node its children. A set that is made of sorted paths at once is made
+    /// fast, and small.
+    fn settle_family(&mut self) {
+        let Some((id, children)) = self.family.take() else { return };
+        match &mut self.tree.store.get_mut(id).children {
+            Some(known) => known.extend(children),
+            none => *none = Some(Box::new(children.into_iter().collect())),
+        }
     }
 }
 

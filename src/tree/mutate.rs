@@ -112,10 +112,21 @@ impl Tree {
 
     /// Adds a node, but not to the children of its parent: loading does this when all are there.
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
-        self.digest = self.digest.wrapping_add(node.content.digest());
-        self.data_size += size(&node);
-        self.index(&node);
+        self.count(&node);
         self.store.insert(node, self.changed.name)
+    }
+
+    /// As [`insert`](Self::insert), unless there is a node with this path already; a tree that is given
+    /// one twice is of no more use.
+    pub(super) fn insert_new(&mut self, node: Node) -> Option<NodeId> {
+        self.count(&node);
+        self.store.insert_new(node, self.changed.name)
+    }
+
+    fn count(&mut self, node: &Node) {
+        self.digest = self.digest.wrapping_add(node.content.digest());
+        self.data_size += size(node);
+        self.index(node);
     }
 
     fn unlink(&mut self, parent: NodeId, id: NodeId) -> Node {

@@ -76,20 +76,40 @@ impl Store {
         }
     }
 
+    /// Makes room for about so many more nodes.
+    pub(super) fn reserve(&mut self, nodes: usize) {
+        // A shard that gets more than its share grows by itself.
+        let share = nodes / SHARDS;
+        let Self { chunks, shards, hasher, .. } = self;
+        for shard in shards {
+            shard.reserve(share, |id| rehash(chunks, hasher, *id));
+        }
+    }
+
     /// Puts a node, whose path is new, into a slot. The slot's place on `list`, the list of changes that
     /// grows at present, becomes the node's; what an older one awaited there is gone.
-    pub(super) fn insert(&mut self, mut node: Node, list: Listed) -> NodeId {
-        let id = self.free_slot();
+    pub(super) fn insert(&mut self, node: Node, list: Listed) -> NodeId {
         let hash = self.hasher.hash_one(&*node.path);
+        self.insert_hashed(hash, node, list)
+    }
+
+    /// As [`insert`](Self::insert), unless there is a node with this path already.
+    pub(super) fn insert_new(&mut self, node: Node, list: Listed) -> Option<NodeId> {
+        let hash = self.hasher.hash_one(&*node.path);
+        let known = self.shards[shard(hash)].find(hash, |id| self.get(*id).path == node.path);
+        if known.is_some() {
+            return None;
+        }
+        Some(self.insert_hashed(hash, node, list))
+    }
+
+    fn insert_hashed(&mut self, hash: u64, mut node: Node, list: Listed) -> NodeId {
+        let id = self.free_slot();
         let listed = self.listed(id);
         node.content.listed = if listed == list { list } else { Listed::No };
         *self.slot_mut(id) = Slot::Live(node);
         let Self { chunks, shards, hasher, .. } = self;
-        let rehash = |id: &NodeId| match &chunks[id.chunk()][id.offset()] {
-            Slot::Live(node) => hasher.hash_one(&*node.path),
-            Slot::Free { .. } => unreachable!("the table lists live nodes only"),
-        };
-        shards[shard(hash)].insert_unique(hash, id, rehash);
+        shards[shard(hash)].insert_unique(hash, id, |id| rehash(chunks, hasher, *id));
         self.len += 1;
         id
     }
@@ -172,6 +192,14 @@ impl NodeId {
 
     fn offset(self) -> usize {
         self.0 as usize % CHUNK_LEN
+    }
+}
+
+/// The hash of a node in the table.
+fn rehash(chunks: &[Vec<Slot>], hasher: &DefaultHashBuilder, id: NodeId) -> u64 {
+    match &chunks[id.chunk()][id.offset()] {
+        Slot::Live(node) => hasher.hash_one(&*node.path),
+        Slot::Free { .. } => unreachable!("the table lists live nodes only"),
     }
 }
 

@@ -44,7 +44,7 @@ impl Default for LogOptions {
         Self {
             segment_bytes: 16 << 20,
             frame_bytes_soft_max: 1 << 20,
-            cache_bytes_max: 32 << 20,
+            cache_bytes_max: 8 << 20,
             low_water_bytes: 32 << 20,
             tick: Duration::from_millis(200),
             slow_flush: Duration::from_secs(1),

@@ -258,6 +258,11 @@ impl StorageBackend for Overlay {
         if offset + out.len() as u64 > changes.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let (first, end) = (offset / PIECE as u64, offset + out.len() as u64);
+        let changed = changes.pieces.range(first..end.div_ceil(PIECE as u64)).next().is_some();
+        if !changed && end <= changes.below_len {
+            return self.below.read(offset, out);
+        }
         for (number, inside, outside) in touched(offset, out.len()) {
             out[outside].copy_from_slice(&self.piece(&changes, number)?[inside]);
         }

@@ -1,9 +1,10 @@
 //! Reading a checkpoint: at start, and to send it to another server.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 use bytes::Bytes;
-use redb::{Range, ReadTransaction};
+use redb::{Range, ReadTransaction, ReadableTableMetadata};
 
 use super::state_db::{CheckpointMark, Definition, definition, failed, read_mark, single};
 use crate::storage::{Row, StorageError, Table};
@@ -30,7 +31,27 @@ impl StateReader {
 
     /// All rows: the single values, the sessions, then the nodes in the order of their keys.
     pub fn rows(self) -> Rows {
-        Rows { reader: self, tables: Table::ALL.into_iter(), current: None }
+        let left = Table::ALL.iter().map(|table| self.len(*table).unwrap_or(0)).sum();
+        Rows { reader: self, tables: Table::ALL.into_iter(), current: None, left }
+    }
+
+    /// As [`rows`](Self::rows), read ahead by a thread of its own: for who has work with each row.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`] where there can be no thread.
+    pub fn rows_ahead(self) -> Result<RowsAhead, StorageError> {
+        let path = self.path.clone();
+        RowsAhead::start(self.rows()).map_err(StorageError::io("start a thread to read", &path))
+    }
+
+    /// How many rows a table has.
+    fn len(&self, table: Table) -> Result<usize, redb::Error> {
+        match self.transaction.open_table(definition(table)) {
+            Ok(table) => Ok(usize::try_from(table.len()?).unwrap_or(usize::MAX)),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn single(
@@ -63,6 +84,8 @@ pub struct Rows {
     reader: StateReader,
     tables: std::array::IntoIter<Table, { Table::ALL.len() }>,
     current: Option<(Table, TableRange)>,
+    /// Rows that are to come.
+    left: usize,
 }
 
 impl Rows {
@@ -95,12 +118,63 @@ impl Iterator for Rows {
             self.tables = Table::ALL.into_iter();
             self.tables.by_ref().for_each(drop);
         }
+        self.left = self.left.saturating_sub(1);
         Some(row)
+    }
+
+    /// The number of rows is a good guess: an error may end them early.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, None)
     }
 }
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rows").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
+
+/// Rows that a thread reads ahead and hands over.
+const AHEAD_ROWS: usize = 512;
+/// As many times as many wait at most.
+const AHEAD_BATCHES: usize = 8;
+
+/// The rows of a checkpoint, read by a thread of its own. It ends when this is dropped.
+#[derive(Debug)]
+pub struct RowsAhead {
+    batches: mpsc::Receiver<Vec<Result<Row, StorageError>>>,
+    batch: std::vec::IntoIter<Result<Row, StorageError>>,
+    left: usize,
+}
+
+impl RowsAhead {
+    fn start(mut rows: Rows) -> std::io::Result<Self> {
+        let left = rows.left;
+        let (sender, batches) = mpsc::sync_channel(AHEAD_BATCHES);
+        std::thread::Builder::new().name("state-reader".into()).spawn(move || {
+            loop {
+                let batch: Vec<_> = rows.by_ref().take(AHEAD_ROWS).collect();
+                if batch.is_empty() || sender.send(batch).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { batches, batch: Vec::new().into_iter(), left })
+    }
+}
+
+impl Iterator for RowsAhead {
+    type Item = Result<Row, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.batch.len() == 0 {
+            self.batch = self.batches.recv().ok()?.into_iter();
+        }
+        self.left = self.left.saturating_sub(1);
+        self.batch.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, None)
     }
 }

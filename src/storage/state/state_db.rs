@@ -18,7 +18,7 @@ use crate::telemetry::Spread;
 /// The format of the tables that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
 /// Loading and checkpoints pass through the file once, so a small cache does.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 const META: Definition = TableDefinition::new("meta");
