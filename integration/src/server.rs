@@ -14,6 +14,9 @@ use crate::{Process, four_letter, free_port, grovekeeper, zookeeper};
 /// How long a server may take until it serves.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it may take to answer the question whether it serves, before it is asked again.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Which server to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -208,7 +211,9 @@ impl Server {
             if let Some(status) = process.exited() {
                 panic!("the server ended at its start ({status}):\n{}", process.log());
             }
-            four_letter::ask(addr, "srvr").filter(|answer| answer.contains("Mode: "))
+            // Apache ZooKeeper takes connections while it starts that it never answers.
+            four_letter::ask_within(addr, "srvr", ASK_PATIENCE)
+                .filter(|answer| answer.contains("Mode: "))
         });
     }
 

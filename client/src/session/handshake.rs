@@ -12,7 +12,7 @@ use crate::error::Error;
 
 use super::calls::OutOfOrder;
 use super::leader::Greeting;
-use super::machine::{Effect, Phase, Session, Time};
+use super::machine::{ATTEMPT_MAX, Effect, Phase, Session, Time};
 use super::request::Reply;
 use super::status::SessionState;
 use super::watches::WatchedEvent;
@@ -31,7 +31,8 @@ impl<T, W: Clone> Session<T, W> {
     pub(super) fn greet(&mut self, now: Time) {
         let Phase::Dialing { deadline } = self.phase else { return };
         // The answer may take as long as opening the connection might have taken.
-        self.phase = Phase::Handshaking { deadline: deadline.max(now + self.status.timeout / 3) };
+        let patience = (self.status.timeout / 3).min(ATTEMPT_MAX);
+        self.phase = Phase::Handshaking { deadline: deadline.max(now + patience) };
         let session_id = if self.fake { SessionId(0) } else { self.status.session };
         let password: &[u8] = if session_id == SessionId(0) { &[0; 16] } else { &self.password };
         let frame = begin_frame(&mut self.out);

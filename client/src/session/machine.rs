@@ -24,6 +24,10 @@ pub(crate) type Time = Duration;
 /// The shortest time for a connection attempt, however many servers share the session timeout.
 const ATTEMPT_MIN: Duration = Duration::from_secs(1);
 
+/// The longest time for each step of an attempt, however long sessions last: Apache ZooKeeper, while it
+/// starts, takes connections that it then never answers.
+pub(super) const ATTEMPT_MAX: Duration = Duration::from_secs(4);
+
 /// How many attempts there is time for within the session timeout, however few servers there are: one
 /// that hangs must not cost the session.
 const ATTEMPTS: usize = 3;
@@ -427,7 +431,7 @@ impl<T, W: Clone> Session<T, W> {
     fn dial(&mut self, now: Time) {
         let attempts = self.settings.hosts.max(ATTEMPTS);
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        let patience = (self.status.timeout / attempts).max(ATTEMPT_MIN);
+        let patience = (self.status.timeout / attempts).clamp(ATTEMPT_MIN, ATTEMPT_MAX);
         self.phase = Phase::Dialing { deadline: now + patience };
         let dial = match self.search.aim.take() {
             Some(address) => Effect::DialAt(address),
