@@ -113,7 +113,9 @@ async fn serve<M: StateMachine>(
     match welcomed.purpose {
         Purpose::Raft => connection.serve(stream, from).await,
         Purpose::Formation => connection.formation.answer(stream).await,
-        Purpose::Forward => gate.hand_over(ForwardConn { from, stream }),
+        purpose @ (Purpose::Forward | Purpose::Lead) => {
+            gate.hand_over(ForwardConn { from, purpose, stream });
+        }
     }
 }
 
