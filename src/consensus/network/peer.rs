@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::hearing::Hearing;
 use super::super::state_machine::SnapshotRows;
 use super::super::typ::{RaftVote, Snapshot, TypeConfig};
 use super::append::Appends;
@@ -56,13 +57,14 @@ enum Spare {
 #[derive(Debug)]
 pub(in crate::consensus) struct Peers {
     dialer: Dialer,
+    hearing: Hearing,
     idle: Idle,
 }
 
 impl Peers {
     /// The peers of a server.
-    pub(in crate::consensus) fn new(dialer: Dialer) -> Self {
-        Self { dialer, idle: Idle::default() }
+    pub(in crate::consensus) fn new(dialer: Dialer, hearing: Hearing) -> Self {
+        Self { dialer, hearing, idle: Idle::default() }
     }
 }
 
@@ -71,8 +73,8 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
         let (dialer, idle) = (self.dialer.clone(), Arc::clone(&self.idle));
-        let address = node.addr.clone();
-        Peer { dialer, idle, target, address, link: None, dialling: None, anew: false }
+        let (hearing, address) = (self.hearing.clone(), node.addr.clone());
+        Peer { dialer, hearing, idle, target, address, link: None, dialling: None, anew: false }
     }
 }
 
@@ -80,6 +82,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 #[derive(Debug)]
 pub(in crate::consensus) struct Peer {
     dialer: Dialer,
+    pub(super) hearing: Hearing,
     idle: Idle,
     target: u64,
     /// Where the replicated configuration says that it is.
@@ -103,9 +106,10 @@ impl Peer {
         if self.link.is_none() {
             let dialled = self.dialling.get_or_insert_with(|| {
                 let (dialer, address) = (self.dialer.clone(), self.address.clone());
-                let target = self.target;
+                let (target, hearing) = (self.target, self.hearing.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
-                    dialer.dial(target, &address, Purpose::Raft).await.map(Link::new)
+                    let stream = dialer.dial(target, &address, Purpose::Raft).await?;
+                    Ok(Link::new(stream, (hearing, target)))
                 }))
             });
             let link = dialled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -295,7 +299,7 @@ mod tests {
         let node = BasicNode::new(listener.local_addr().unwrap());
         let place = (Security::default(), AddressBook::default());
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
-        let mut peers = Peers::new(dialer);
+        let mut peers = Peers::new(dialer, Hearing::default());
         let ask = VoteRequest::new(RaftVote::new(5, 1), None);
         let soon = RPCOption::new(Duration::from_millis(30));
         let late = peers.new_client(2, &node).await.pre_vote(ask.clone(), soon).await;
