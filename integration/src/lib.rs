@@ -33,6 +33,7 @@ mod server;
 mod small_disk;
 pub mod torture;
 pub mod tree;
+mod wish;
 mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};
@@ -44,3 +45,4 @@ pub use process::Process;
 pub use raw::RawClient;
 pub use server::{Kind, Server, ServerOptions};
 pub use small_disk::SmallDisk;
+pub use wish::Wish;
