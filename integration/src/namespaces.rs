@@ -180,8 +180,10 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // What was not made cannot be removed. The wires go with their other ends.
+        // What was not made cannot be removed. A namespace lives on, without a name, for as long as
+        // its last connections do: the wires are not to wait for that.
         for server in 0..self.servers {
+            let _ = run(&format!("ip link del {}", self.wire(server)));
             remove(&self.name(server));
         }
         remove(&self.hub());
@@ -208,18 +210,30 @@ fn remove(namespace: &str) {
 
 /// Removes what test processes that were killed have left behind.
 fn sweep() {
-    let listed = Command::new("ip").args(["netns", "list"]).output();
-    let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    for name in listed.unwrap_or_default().lines().filter_map(|line| line.split(' ').next()) {
-        let digits =
-            name.strip_prefix(PREFIX).map(|rest| rest.split(|c: char| !c.is_ascii_digit()));
-        let Some(process) = digits.and_then(|mut parts| parts.next()) else { continue };
-        let is_gone =
-            process.parse::<u32>().is_ok() && !PathBuf::from("/proc").join(process).exists();
-        if is_gone {
-            remove(name);
+    for name in names(&["netns", "list"], 0).into_iter().filter(|name| is_left_behind(name)) {
+        remove(&name);
+    }
+    for wire in names(&["-o", "link", "show", "type", "veth"], 1) {
+        let wire = wire.split('@').next().unwrap_or_default();
+        if is_left_behind(wire) {
+            let _ = run(&format!("ip link del {wire}"));
         }
     }
+}
+
+/// The word at a place of each line that `ip` writes.
+fn names(words: &[&str], at: usize) -> Vec<String> {
+    let listed = Command::new("ip").args(words).output();
+    let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let listed = listed.unwrap_or_default();
+    listed.lines().filter_map(|line| Some(line.split_whitespace().nth(at)?.to_owned())).collect()
+}
+
+/// Whether a name is one of the harness, of a process that has ended.
+fn is_left_behind(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    let process = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    process.parse::<u32>().is_ok() && !PathBuf::from("/proc").join(process).exists()
 }
 
 /// Runs a command of words; what it said, when it failed.

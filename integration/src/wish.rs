@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jute_proto::{ErrorCode, OpCode, Reader, ReconfigRequest, ReconfigResponse, Xid, Zxid};
 
-use crate::eventually::attempt;
+use crate::eventually::within;
 use crate::raw::{RawClient, Reply, Result};
 
 /// How long an answer may take that has to come.
@@ -41,18 +41,21 @@ impl Wish {
     ///
     /// # Errors
     ///
-    /// The code.
+    /// The code; that of a lost connection where the request cannot be sent, and that of a system
+    /// error for a code that nobody knows.
     ///
     /// # Panics
     ///
     /// When there is no answer at all.
     pub fn ask(&self, client: &mut RawClient) -> std::result::Result<String, ErrorCode> {
-        let xid = self.send(client).expect("sent");
-        let reply =
-            attempt(PATIENCE, || client.receive(xid).ok()).expect("an answer to a reconfig");
+        let xid = self.send(client).map_err(|_| ErrorCode::ConnectionLoss)?;
+        let reply = within(PATIENCE, "an answer to a reconfig", || client.receive(xid).ok());
         match ErrorCode::try_from(reply.header.err) {
-            Ok(ErrorCode::Ok) => Ok(Self::configuration(&reply).expect("a configuration")),
-            code => Err(code.expect("a known code")),
+            Ok(ErrorCode::Ok) => {
+                Self::configuration(&reply).map_err(|_| ErrorCode::MarshallingError)
+            }
+            Ok(code) => Err(code),
+            Err(_) => Err(ErrorCode::SystemError),
         }
     }
 
