@@ -35,6 +35,20 @@ impl SmallDisk {
         &self.0
     }
 
+    /// Makes it as large as what is on it, and so many megabytes more.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made larger.
+    pub fn make_room(&self, megabytes: u64) {
+        let used = Command::new("du").arg("-sm").arg(&self.0).output().expect("the space in use");
+        let used = String::from_utf8_lossy(&used.stdout);
+        let used = used.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+        let options = format!("remount,size={}m", used.unwrap_or(0) + megabytes);
+        let mounted = Command::new("mount").args(["-o", &options]).arg(&self.0).output();
+        assert!(mounted.is_ok_and(|output| output.status.success()), "mount -o {options}");
+    }
+
     /// Takes all the space that is left.
     ///
     /// # Panics

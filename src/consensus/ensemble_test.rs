@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{
-    Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, KnownVersions, StateMachine,
-    Status, Timings,
+    AddressBook, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, KnownVersions,
+    Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 use crate::tls::PeerTlsOptions;
@@ -76,6 +76,7 @@ struct Ensemble {
     proxies: BTreeMap<u64, SocketAddr>,
     dirs: BTreeMap<u64, TempDir>,
     names: BTreeMap<u64, EnsembleName>,
+    books: BTreeMap<u64, AddressBook>,
     tls: BTreeMap<u64, PeerTlsOptions>,
     versions: KnownVersions,
     timings: Timings,
@@ -88,6 +89,7 @@ impl Ensemble {
         let addresses = (1..).zip(sockets.iter().map(|s| s.local_addr().unwrap())).collect();
         let dirs = (1..=3).map(|id| (id, tempfile::tempdir().unwrap())).collect();
         let names = (1..=3).map(|id| (id, EnsembleName::default())).collect();
+        let books = (1..=3).map(|id| (id, AddressBook::default())).collect();
         let (tls, versions) = (BTreeMap::new(), KnownVersions::default());
         // A busy machine must not look like a dead leader.
         let timings = Timings {
@@ -95,7 +97,8 @@ impl Ensemble {
             election_min: Duration::from_millis(800),
             election_max: Duration::from_millis(1600),
         };
-        Self { addresses, proxies: BTreeMap::new(), dirs, names, tls, versions, timings }
+        let proxies = BTreeMap::new();
+        Self { addresses, proxies, dirs, names, books, tls, versions, timings }
     }
 
     fn config(&self, id: u64) -> ConsensusConfig {
@@ -104,6 +107,7 @@ impl Ensemble {
             members: self.addresses.keys().map(|id| (*id, known(id))).collect(),
             listen: Some(self.addresses[&id]),
             ensemble: self.names[&id].clone(),
+            addresses: self.books[&id].clone(),
             entries_kept: 0,
             tls: self.tls.get(&id).cloned(),
             versions: self.versions.clone(),
@@ -278,6 +282,48 @@ async fn a_checkpoint_that_breaks_off_is_continued() {
     let passed = proxy.passed.load(Ordering::Relaxed);
     assert!(passed > size && passed < size * 5 / 4, "{passed} bytes for {size}");
     assert!(!ensemble.dirs[&3].path().join("received.rows").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_reaches_is_given_commands() {
+    // A leader that reaches the others while they cannot connect to it takes their commands all the
+    // same, and they know that a majority stands behind it.
+    let ensemble = Ensemble::new();
+    let servers = [ensemble.start(1).await, ensemble.start(2).await, ensemble.start(3).await];
+    let first = leader(&servers.iter().collect::<Vec<_>>()).await;
+    propose(&servers[first], "a").await;
+    for server in &servers {
+        wait_for_list(server, &["a"]).await;
+    }
+    let deaf = (first + 1) % 3;
+    let number = servers[deaf].consensus.server();
+    for (_, book) in ensemble.books.iter().filter(|(id, _)| **id != number) {
+        // A port that nobody listens on: bound, and closed again.
+        let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        book.own_only();
+        book.set(number, nowhere.to_string());
+    }
+    let mut status = servers[deaf].consensus.watch_status();
+    let handed_over = async {
+        while !status.borrow_and_update().is_leader() {
+            // Refused while the others trust another leader; which that deposes.
+            servers[deaf].consensus.raft.begin_next_term(None).await;
+            let leads = status.wait_for(Status::is_leader);
+            let _ = timeout(ensemble.timings.election_min, leads).await;
+        }
+    };
+    within("the lead of one that nobody reaches", handed_over).await;
+    let seal = |_, bytes: BytesMut| bytes.freeze();
+    let proposers = servers.each_ref().map(|server| {
+        Proposer::start(&server.consensus, ProposerOptions::default(), seal, Arc::new(()))
+    });
+    let follower = &proposers[(deaf + 2) % 3];
+    follower.push(|buffer| buffer.extend_from_slice(b"b")).unwrap();
+    for server in &servers {
+        wait_for_list(server, &["a", "b"]).await;
+    }
+    within("a read barrier", async { while follower.read_barrier().await.is_err() {} }).await;
+    assert!(servers[deaf].consensus.status().is_leader(), "it still leads");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

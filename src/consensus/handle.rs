@@ -144,6 +144,13 @@ impl Consensus {
         self.peers.dialer.dial(server, &node.addr, purpose).await.ok()
     }
 
+    /// The numbers of all other members, with and without a vote.
+    pub(super) fn others(&self) -> BTreeSet<u64> {
+        let metrics = self.raft.metrics();
+        let members = metrics.membership_config.nodes().map(|(server, _)| *server);
+        members.filter(|server| *server != self.peers.server).collect()
+    }
+
     /// Has the next term begin: another server takes over the lead, the one that is nearest; a server
     /// on its own begins it itself. Nothing happens where this server does not lead.
     pub async fn begin_next_term(&self) {
@@ -215,9 +222,7 @@ impl Consensus {
 
     /// The newest version that all members are known to read: what the leader may write.
     pub fn common_version(&self) -> u16 {
-        let metrics = self.raft.metrics();
-        let others = metrics.membership_config.nodes().map(|(server, _)| *server);
-        self.peers.dialer.common_version(others.filter(|server| *server != self.peers.server))
+        self.peers.dialer.common_version(self.others().into_iter())
     }
 
     /// Whether new writes should be refused because the disk is (nearly) full. What was accepted

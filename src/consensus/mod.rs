@@ -34,6 +34,7 @@ mod ensemble_test;
 mod error;
 mod formation;
 mod handle;
+mod hearing;
 mod log_store;
 mod members;
 mod membership;

@@ -15,6 +15,7 @@ use super::checkpoints::Checkpoints;
 use super::error::{Fatal, StartError};
 use super::formation::{Formation, Verdict};
 use super::handle::{Consensus, PeerSide};
+use super::hearing::{self, Hearing};
 use super::log_store::LogStore;
 use super::network::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
@@ -143,16 +144,19 @@ impl Consensus {
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
         )
         .map_err(|Fatal(what)| StartError::Restore(what))?;
+        let hearing = Hearing::default();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             config.server,
             Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone()),
+            Peers::new(dialer.clone(), hearing.clone()),
             log_store,
             machine,
         )
         .await
         .map_err(|error| StartError::Restore(error.to_string()))?;
         let stop = CancellationToken::new();
+        let (own, timings) = (config.server, config.timings);
+        tokio::spawn(hearing::run(raft.clone(), own, hearing, timings, stop.clone()));
         let formation = begin(&raft, &config, dir, &dialer, &stop).await?;
         if let Some(listener) = listener {
             tokio::spawn(listener.run(raft.clone(), formation, stop.clone()));
@@ -273,8 +277,6 @@ fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
         // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.entries_kept,
-        // A leader that is heard and hears nothing must not keep the others from an election.
-        quorum_loss_probe_interval: Some(3 * millis(config.timings.election_max)),
         // A server that was cut off must not depose a leader when it returns.
         enable_pre_vote: Some(true),
         // A restarted leader might have missed a newer one: it must be elected again.

@@ -18,10 +18,11 @@ pub(super) struct PeerPorts {
 }
 
 /// A server as another one, or itself, is told of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// The number in `server.N`.
     pub(super) id: usize,
+    pub(super) host: String,
     pub(super) ports: PeerPorts,
     pub(super) client: SocketAddr,
     pub(super) observer: bool,
@@ -32,7 +33,7 @@ impl Seen {
     pub(super) fn line(&self) -> String {
         let PeerPorts { first, second } = self.ports;
         let role = if self.observer { ":observer" } else { "" };
-        format!("server.{}=127.0.0.1:{first}:{second}{role};{}", self.id, self.client)
+        format!("server.{}={}:{first}:{second}{role};{}", self.id, self.host, self.client)
     }
 }
 
@@ -47,8 +48,8 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::free_port()));
+    pub(super) fn new(folder: PathBuf, addr: Ipv4Addr) -> Self {
+        let client = SocketAddr::from((addr, crate::free_port()));
         let ports = PeerPorts { first: crate::free_port(), second: crate::free_port() };
         Self { client, ports, paused: false, process: None, folder }
     }
@@ -74,14 +75,15 @@ impl Member {
         std::fs::write(self.data_dir().join("myid"), format!("{id}\n")).expect("the id's file");
     }
 
-    pub(super) fn start(&mut self, options: &EnsembleOptions) {
+    /// Starts the server, the one with this number.
+    pub(super) fn start(&mut self, options: &EnsembleOptions, server: usize) {
         assert!(self.process.is_none(), "the server runs already");
-        let mut command = self.command(options);
+        let mut command = self.command(options, server);
         self.paused = false;
         self.process = Some(Process::start(&mut command, &self.log_path()));
     }
 
-    fn command(&self, options: &EnsembleOptions) -> Command {
+    fn command(&self, options: &EnsembleOptions, server: usize) -> Command {
         let mut command = match options.kind {
             Kind::Grovekeeper => grovekeeper::serve_command(&self.config(), &[]),
             Kind::ZooKeeper => {
@@ -90,6 +92,9 @@ impl Member {
                 zookeeper::serve_command(&self.config(), &properties.cloned().collect::<Vec<_>>())
             }
         };
+        if let Some(namespaces) = &options.namespaces {
+            command = namespaces.command(server, &command);
+        }
         command.current_dir(&self.folder);
         command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Ensemble;
-use crate::Kind;
+use crate::{Kind, Namespaces};
 
 /// The servers of an ensemble and their settings; every setting is a key of `zoo.cfg`.
 #[derive(Debug, Clone)]
@@ -15,6 +16,7 @@ pub struct EnsembleOptions {
     pub(super) proxied: bool,
     pub(super) folder: Option<PathBuf>,
     pub(super) environment: Vec<(String, OsString)>,
+    pub(super) namespaces: Option<Arc<Namespaces>>,
 }
 
 impl EnsembleOptions {
@@ -28,6 +30,7 @@ impl EnsembleOptions {
             proxied: false,
             folder: None,
             environment: Vec::new(),
+            namespaces: None,
         };
         let common = [
             ("tickTime", "500"),
@@ -66,6 +69,18 @@ impl EnsembleOptions {
         self.proxied = true;
         // Else a server would find the way around the proxy.
         self.variable("GROVEKEEPER_TEST_OWN_ADDRESSES", "1")
+    }
+
+    /// Puts each server into a network namespace of its own, where others know it as
+    /// [`host`](Ensemble::host); `None`, with a line that says so, for who may not make any.
+    ///
+    /// # Panics
+    ///
+    /// As [`Namespaces::make`].
+    #[must_use]
+    pub fn in_namespaces(mut self) -> Option<Self> {
+        self.namespaces = Some(Arc::new(Namespaces::make(self.servers)?));
+        Some(self)
     }
 
     /// Keeps data, configurations and logs in `folder`, which stays when the ensemble goes.

@@ -1,6 +1,6 @@
 //! The servers of an ensemble, started, broken and watched.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::member::{Member, PeerPorts, Seen};
 use super::{EnsembleOptions, Mode};
 use crate::proxy::Network;
-use crate::{Kind, four_letter, free_port, within};
+use crate::{Kind, Namespaces, four_letter, free_port, within};
 
 /// How long an ensemble may take until it serves, on a machine with much else to do.
 const START_PATIENCE: Duration = Duration::from_secs(90);
@@ -21,8 +21,9 @@ const LOG_LINES: usize = 30;
 /// Servers that were configured to be one ensemble; dropping it kills them.
 #[derive(Debug)]
 pub struct Ensemble {
-    options: EnsembleOptions,
+    // The processes go before what `options` has of the place where they run.
     members: Vec<Member>,
+    options: EnsembleOptions,
     network: Option<Network>,
     root: PathBuf,
     /// Removes the folder with the ensemble.
@@ -37,13 +38,41 @@ impl Ensemble {
         };
         let given = options.folder.as_deref();
         let root = given.or(temporary.as_ref().map(TempDir::path)).expect("one of both").to_owned();
-        let members = (1..=options.servers)
-            .map(|id| Member::new(root.join(format!("server-{id}"))))
+        let members = (0..options.servers)
+            .map(|server| {
+                let namespaces = options.namespaces.as_ref();
+                let addr = namespaces.map(|namespaces| namespaces.client_addr(server));
+                let folder = root.join(format!("server-{}", server + 1));
+                Member::new(folder, addr.unwrap_or(Ipv4Addr::LOCALHOST))
+            })
             .collect();
         let network = options.proxied.then(|| Network::new(options.servers));
         let ensemble = Self { options, members, network, root, _temporary: temporary };
         ensemble.write_files();
+        if let Some(namespaces) = &ensemble.options.namespaces {
+            let host = |server| (ensemble.host(server), namespaces.peer_addr(server));
+            namespaces.set_hosts(&ensemble.servers().map(host).collect::<Vec<_>>());
+        }
         ensemble
+    }
+
+    /// The host at which the others are told that a server is.
+    #[must_use]
+    pub fn host(&self, server: usize) -> String {
+        match self.options.namespaces {
+            Some(_) => format!("server-{}.test", server + 1),
+            None => Ipv4Addr::LOCALHOST.to_string(),
+        }
+    }
+
+    /// The namespaces of the servers.
+    ///
+    /// # Panics
+    ///
+    /// When the ensemble was started without them.
+    #[must_use]
+    pub fn namespaces(&self) -> &Namespaces {
+        self.options.namespaces.as_ref().expect("an ensemble in namespaces")
     }
 
     fn write_files(&self) {
@@ -72,7 +101,7 @@ impl Ensemble {
 
     fn seen(&self, from: usize, to: usize, observer: bool) -> Seen {
         let (ports, client) = (self.ports_between(from, to), self.members[to].client);
-        Seen { id: to + 1, ports, client, observer }
+        Seen { id: to + 1, host: self.host(to), ports, client, observer }
     }
 
     /// Gives a server that does not run other ports for the other servers; nobody is told.
@@ -150,7 +179,7 @@ impl Ensemble {
     ///
     /// When it runs already.
     pub fn start(&mut self, server: usize) {
-        self.members[server].start(&self.options);
+        self.members[server].start(&self.options, server);
     }
 
     /// Kills a server as `kill -9` does.

@@ -119,10 +119,14 @@ async fn write_chunks(
         if chunk.bytes.is_empty() {
             return Ok(());
         }
-        let busy = path.borrow().time_of(chunk.bytes.len());
+        let busy = path.borrow_and_update().time_of(chunk.bytes.len());
         to.write_all(&chunk.bytes).await?;
         if !busy.is_zero() {
-            sleep_until(Instant::now() + busy).await;
+            // What a slow path owes ends with its slowness.
+            tokio::select! {
+                () = sleep_until(Instant::now() + busy) => {}
+                _ = path.changed() => {}
+            }
         }
     }
     Ok(())

@@ -362,7 +362,9 @@ impl Client {
                 | ErrorCode::RuntimeInconsistency
                 | ErrorCode::ConnectionLoss
                 | ErrorCode::OperationTimeout
-                | ErrorCode::NotReadOnly,
+                | ErrorCode::NotReadOnly
+                // The disk is full: not done, and never will be.
+                | ErrorCode::SystemError,
             ) => {}
             Ok(_) | Err(_) => {
                 let detail = format!("{:?} was answered {}", request.op, packet.header.err);

@@ -1,16 +1,27 @@
 //! Doing to the servers what the plan says, and undoing it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::members::{Members, Part};
 use super::plan::{Condition, Fault, Paths, Planned, Target};
 use super::world::World;
-use crate::Kind;
 use crate::ensemble::Ensemble;
-use crate::eventually::pause_for;
+use crate::eventually::{attempt, pause_for};
 use crate::proxy::PathState;
+use crate::{Kind, SmallDisk};
 
 /// How often the plan is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// How long the members may take to be all voters again when nothing else is wrong.
+const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// In a server's folder: how long each flush takes, in milliseconds.
+pub(super) const SLOW_DISK: &str = "slow-disk";
+
+/// In a server's folder: by how much its wall clock is wrong, in milliseconds.
+pub(super) const CLOCK: &str = "clock-offset";
 
 /// What ends a fault.
 #[derive(Debug, Clone)]
@@ -18,6 +29,9 @@ enum Undo {
     Start(Vec<usize>),
     Unpause(usize),
     Heal(Vec<(usize, usize)>),
+    Remove(PathBuf),
+    Relieve,
+    Vote(usize),
     Nothing,
 }
 
@@ -29,11 +43,22 @@ pub(super) struct Injected {
     pub(super) to: Duration,
 }
 
+/// The one disk that can be filled.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) of: usize,
+    pub(super) disk: SmallDisk,
+    pub(super) is_full: bool,
+}
+
 /// Injects the faults of one round.
 #[derive(Debug)]
 pub(super) struct Injector<'a> {
     ensemble: &'a mut Ensemble,
     world: &'a World,
+    disk: Option<&'a mut Disk>,
+    /// Where servers can be told to leave and join.
+    members: Option<&'a Members>,
     active: Vec<(Duration, Undo)>,
     pub(super) injected: Vec<Injected>,
     /// Whether a majority of the servers ran and reached each other, from when on.
@@ -43,9 +68,14 @@ pub(super) struct Injector<'a> {
 }
 
 impl<'a> Injector<'a> {
-    pub(super) fn new(ensemble: &'a mut Ensemble, world: &'a World) -> Self {
+    pub(super) fn new(
+        ensemble: &'a mut Ensemble,
+        world: &'a World,
+        disk: Option<&'a mut Disk>,
+        members: Option<&'a Members>,
+    ) -> Self {
         let (majority, injected, ended) = (vec![(world.now(), true)], Vec::new(), Vec::new());
-        Self { ensemble, world, active: Vec::new(), injected, majority, ended }
+        Self { ensemble, world, disk, members, active: Vec::new(), injected, majority, ended }
     }
 
     /// Plays the whole plan; at its end every fault is undone and every server started.
@@ -54,6 +84,7 @@ impl<'a> Injector<'a> {
         for planned in plan {
             while self.world.now() < start + planned.at {
                 self.undo_until(self.world.now());
+                self.look_at_majority();
                 pause_for(GLANCE);
             }
             self.restart_ended();
@@ -65,6 +96,15 @@ impl<'a> Injector<'a> {
         }
         self.ensemble.network().heal();
         self.restart_ended();
+        if let Some(members) = self.members {
+            let all_vote = attempt(MEMBERS_PATIENCE, || {
+                self.look_at_majority();
+                members.all_vote().then_some(())
+            });
+            if all_vote.is_none() {
+                self.ended.push(format!("not all servers vote again: {members:?}"));
+            }
+        }
         self.look_at_majority();
     }
 
@@ -72,14 +112,23 @@ impl<'a> Injector<'a> {
     fn look_at_majority(&mut self) {
         let servers = self.ensemble.servers().len();
         let ensemble = &*self.ensemble;
-        let runs = |server: usize| ensemble.started(server) && !ensemble.paused(server);
+        let full = self.disk.as_ref().filter(|disk| disk.is_full).map(|disk| disk.of);
+        let runs = |server: usize| {
+            ensemble.started(server) && !ensemble.paused(server) && full != Some(server)
+        };
+        let voters = match self.members {
+            Some(members) => members.voters(),
+            None => [(0..servers).collect(), (0..servers).collect()],
+        };
         let there = (0_u32..1 << servers).any(|group| {
             let members: Vec<usize> =
                 (0..servers).filter(|server| (group >> server) & 1 == 1).collect();
             let reach = |one: &usize| {
                 members.iter().all(|other| one == other || ensemble.network().well(*one, *other))
             };
-            members.len() > servers / 2
+            let counts = |one: &&usize| members.contains(one);
+            let outvotes = |of: &Vec<usize>| of.iter().filter(counts).count() > of.len() / 2;
+            voters.iter().all(outvotes)
                 && members.iter().all(|server| runs(*server))
                 && members.iter().all(reach)
         });
@@ -116,6 +165,19 @@ impl<'a> Injector<'a> {
                 }
             }
             Undo::Unpause(server) => self.ensemble.unpause(server),
+            // It is gone already where the server's disk is lost.
+            Undo::Remove(file) => drop(std::fs::remove_file(file)),
+            Undo::Relieve => {
+                if let Some(disk) = &mut self.disk {
+                    disk.disk.relieve();
+                    disk.is_full = false;
+                }
+            }
+            Undo::Vote(server) => {
+                if let Some(members) = self.members {
+                    members.want(server, Part::Votes);
+                }
+            }
             Undo::Heal(pairs) => {
                 for (from, to) in pairs {
                     self.ensemble.network().set(from, to, PathState::default());
@@ -150,7 +212,9 @@ impl<'a> Injector<'a> {
             Fault::LoseDisk => {
                 // Apache ZooKeeper lets an empty server vote, and may lose what was on its disk.
                 let safe = self.ensemble.kind() == Kind::Grovekeeper;
-                (safe && self.active.is_empty() && self.ensemble.all_serve()).then_some(())?;
+                let settled = self.members.is_none_or(Members::all_vote);
+                (safe && settled && self.active.is_empty()).then_some(())?;
+                self.ensemble.all_serve().then_some(())?;
                 let server = self.find(Target::Follower(0))?;
                 self.ensemble.wipe(server);
                 Some(Undo::Start(vec![server]))
@@ -167,7 +231,50 @@ impl<'a> Injector<'a> {
                 Some(Undo::Nothing)
             }
             Fault::Network(paths, condition) => self.bend(paths, condition),
+            Fault::SlowDisk(..)
+            | Fault::FullDisk
+            | Fault::Clock(..)
+            | Fault::Leave(_)
+            | Fault::Observe(_) => self.strike_beside(fault),
         }
+    }
+
+    /// Does to disks, clocks and members what only Grovekeeper can be told.
+    fn strike_beside(&mut self, fault: Fault) -> Option<Undo> {
+        (self.ensemble.kind() == Kind::Grovekeeper).then_some(())?;
+        match fault {
+            Fault::SlowDisk(target, millis) => self.put(target, SLOW_DISK, millis.into()),
+            Fault::Clock(target, minutes) => self.put(target, CLOCK, i64::from(minutes) * 60_000),
+            Fault::FullDisk => {
+                let disk = self.disk.as_mut().filter(|disk| !disk.is_full)?;
+                disk.disk.fill();
+                disk.is_full = true;
+                Some(Undo::Relieve)
+            }
+            Fault::Leave(target) => self.change(target, Part::Left),
+            Fault::Observe(target) => self.change(target, Part::Observes),
+            Fault::Kill(_)
+            | Fault::KillAll
+            | Fault::LoseDisk
+            | Fault::Pause(_)
+            | Fault::Reset(_)
+            | Fault::Network(..) => None,
+        }
+    }
+
+    /// Writes a number where a server looks for it.
+    fn put(&self, target: Target, file: &str, number: i64) -> Option<Undo> {
+        let file = self.ensemble.folder(self.find(target)?).join(file);
+        std::fs::write(&file, number.to_string()).ok()?;
+        Some(Undo::Remove(file))
+    }
+
+    /// Lets a server play another part, where all others vote.
+    fn change(&self, target: Target, part: Part) -> Option<Undo> {
+        let server = self.find(target)?;
+        let members = self.members.filter(|members| members.all_vote())?;
+        members.want(server, part);
+        Some(Undo::Vote(server))
     }
 
     /// Sets the condition of some directions.

@@ -16,6 +16,7 @@ pub mod plan;
 mod client;
 mod connection;
 mod injector;
+mod members;
 mod report;
 mod round;
 mod run;

@@ -29,6 +29,16 @@ pub enum Fault {
     Reset(Target),
     /// Some of the directions between servers become bad.
     Network(Paths, Condition),
+    /// Each flush of its disk takes so many milliseconds.
+    SlowDisk(Target, u32),
+    /// The disk of the one server whose disk can be filled has no space.
+    FullDisk,
+    /// Its wall clock jumps by so many minutes, and back later.
+    Clock(Target, i32),
+    /// It leaves the ensemble by `reconfig`, and joins again later.
+    Leave(Target),
+    /// It loses its vote by `reconfig`, and gets it back later.
+    Observe(Target),
 }
 
 /// Directions between servers.
@@ -81,6 +91,11 @@ impl Fault {
                 Paths::Between(_) | Paths::All => "split in two",
                 Paths::One(_) => "one-way cut of a pair",
             },
+            Self::SlowDisk(..) => "slow disk",
+            Self::FullDisk => "full disk",
+            Self::Clock(..) => "wall clock jumps",
+            Self::Leave(_) => "leaves and joins",
+            Self::Observe(_) => "observes and votes again",
         }
     }
 }
@@ -96,10 +111,65 @@ pub struct Planned {
     pub fault: Fault,
 }
 
-/// Draws the faults of a round of `length` with so many servers. They may overlap; all end before
-/// the round does.
+/// The purpose of the dice of what is drawn beside.
+const BESIDE: u64 = 0x00be_51de;
+
+/// Draws the faults of a round of `length` with so many servers, in their order. They may overlap;
+/// all end before the round does.
+///
+/// Disks, clocks and members came later than the rest. They are drawn beside it, so that what a
+/// seed did before is still a part of what it does.
 #[must_use]
 pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let mut beside = dice.fork(BESIDE);
+    let mut plan = draw_first(dice, servers, length);
+    plan.extend(draw_beside(&mut beside, servers, length));
+    plan.sort_by_key(|planned| planned.at);
+    plan
+}
+
+/// What strikes disks, clocks and members.
+fn draw_beside(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let mut at = dice.within(500..3_000);
+    while at + 500 < length {
+        let target = target(dice, servers);
+        let fault = match dice.within(0..100) {
+            0..30 => Fault::SlowDisk(target, number(dice, 5..100)),
+            30..50 => Fault::FullDisk,
+            50..65 => {
+                let minutes = i32::try_from(dice.within(0..4_000)).unwrap_or(0) - 2_000;
+                Fault::Clock(target, minutes)
+            }
+            65..85 => Fault::Leave(target),
+            _ => Fault::Observe(target),
+        };
+        let lasts = dice.within(500..6_000).min(length - at);
+        plan.push(Planned {
+            at: Duration::from_millis(at),
+            lasts: Duration::from_millis(lasts),
+            fault,
+        });
+        at += dice.within(1_000..8_000);
+    }
+    plan
+}
+
+fn target(dice: &mut Dice, servers: usize) -> Target {
+    if dice.one_in(2) {
+        Target::Leader
+    } else {
+        Target::Follower(dice.index(servers.saturating_sub(1)))
+    }
+}
+
+fn number(dice: &mut Dice, range: std::ops::Range<u64>) -> u32 {
+    u32::try_from(dice.within(range)).unwrap_or(u32::MAX)
+}
+
+/// What strikes processes and the network.
+fn draw_first(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
     let mut plan = Vec::new();
     let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let mut at = dice.within(300..1_000);
@@ -127,14 +197,8 @@ pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
 }
 
 fn fault(dice: &mut Dice, servers: usize) -> Fault {
-    let target = if dice.one_in(2) {
-        Target::Leader
-    } else {
-        Target::Follower(dice.index(servers.saturating_sub(1)))
-    };
-    let mut number =
-        |range: std::ops::Range<u64>| u32::try_from(dice.within(range)).unwrap_or(u32::MAX);
-    match number(0..100) {
+    let target = target(dice, servers);
+    match number(dice, 0..100) {
         0..24 => Fault::Kill(target),
         24..28 => Fault::KillAll,
         28..31 => Fault::LoseDisk,
@@ -143,14 +207,14 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
         54..60 => Fault::Network(Paths::From(target), Condition::Cut),
         60..66 => Fault::Network(Paths::To(target), Condition::Cut),
         66..72 => {
-            let groups = number(1..(1 << servers) - 1);
+            let groups = number(dice, 1..(1 << servers) - 1);
             Fault::Network(Paths::Between(groups), Condition::Cut)
         }
         72..78 => Fault::Network(Paths::One(dice.index(servers)), Condition::Cut),
-        78..83 => Fault::Network(Paths::All, Condition::Delay(number(5..120))),
-        83..88 => Fault::Network(Paths::From(target), Condition::Delay(number(20..400))),
+        78..83 => Fault::Network(Paths::All, Condition::Delay(number(dice, 5..120))),
+        83..88 => Fault::Network(Paths::From(target), Condition::Delay(number(dice, 20..400))),
         88..92 => {
-            let rate = number(2_000..60_000);
+            let rate = number(dice, 2_000..60_000);
             Fault::Network(Paths::Around(target), Condition::Throttle(rate))
         }
         _ => Fault::Reset(target),
@@ -161,7 +225,7 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
 mod tests {
     use std::time::Duration;
 
-    use super::draw;
+    use super::{draw, draw_first};
     use crate::torture::dice::Dice;
 
     #[test]
@@ -173,5 +237,18 @@ mod tests {
         assert_ne!(plan, draw(&mut Dice::new(8), 5, length));
         assert!(plan.len() > 5);
         assert!(plan.iter().all(|planned| planned.at + planned.lasts <= length));
+        assert!(plan.is_sorted_by_key(|planned| planned.at));
+    }
+
+    #[test]
+    fn what_came_later_is_drawn_beside_the_rest() {
+        // Processes and the network are struck as they were before disks, clocks and members were.
+        let length = Duration::from_secs(20);
+        let mut plan = draw(&mut Dice::new(31).fork(1), 3, length);
+        let first = draw_first(&mut Dice::new(31).fork(1), 3, length);
+        let beside = plan.len() - first.len();
+        plan.retain(|planned| first.contains(planned));
+        assert_eq!(plan, first);
+        assert!(beside > 1);
     }
 }

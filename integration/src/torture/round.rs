@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::figures::{Figures, Pause};
-use super::injector::{Injected, Injector};
+use super::injector::{Disk, Injected, Injector};
+use super::members::Members;
 use super::plan::Planned;
 use super::workload::{self, RoundHistory};
 use super::world::World;
@@ -39,12 +40,13 @@ pub(super) struct Played {
 /// Plays one round.
 pub(super) fn play(
     ensemble: &mut Ensemble,
+    (disk, members): (Option<&mut Disk>, Option<&Members>),
     world: &Arc<World>,
     dice: &Dice,
     plan: &[Planned],
 ) -> Played {
     let meanwhile = || {
-        let mut injector = Injector::new(ensemble, world);
+        let mut injector = Injector::new(ensemble, world, disk, members);
         injector.play(plan);
         let (injected, ended) = (injector.injected, injector.ended);
         let majority = injector.majority;

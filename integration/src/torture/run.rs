@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dice::Dice;
 use super::figures::{Figures, Tally};
+use super::injector::{CLOCK, Disk, SLOW_DISK};
+use super::members::Members;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
 use crate::history::sequence::Create;
 use crate::history::{Anomaly, Promise};
-use crate::{Ensemble, EnsembleOptions, Kind, tree};
+use crate::{Ensemble, EnsembleOptions, Kind, SmallDisk, tree};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);
 
 /// The anomalies of a round that are said at once; `round-N.txt` holds all.
 const ANOMALIES_SAID: usize = 10;
+
+/// What a round may write on the disk that can be filled, in megabytes.
+const ROOM: u64 = 256;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -64,15 +70,16 @@ impl Verdict {
 /// When the folder cannot be made or the servers do not start at all.
 pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
     std::fs::create_dir_all(&options.folder).expect("the folder of the run");
-    let ensemble = EnsembleOptions::new(options.kind, options.servers)
-        .set("snapCount", "300")
-        .set("maxClientCnxns", "0")
-        .proxied()
-        .folder(&options.folder)
-        .start();
+    let (ensemble, disk) = start(options);
+    if disk.is_none() {
+        say("no disk is filled: that takes the right to mount one, and Grovekeeper");
+    }
+    let members = (options.kind == Kind::Grovekeeper).then(|| Members::of(&ensemble));
     let mut run = Run {
         options,
         ensemble,
+        disk,
+        members,
         clock: Stopwatch::start(),
         tally: Arc::new(Tally::default()),
         creates: BTreeMap::new(),
@@ -83,16 +90,54 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         let goes_on = run.round(number, &mut say);
         number += 1;
         if !goes_on {
+            run.keep_disk();
             return run.verdict;
         }
     }
     run.look_back();
+    if !run.verdict.kept() {
+        run.keep_disk();
+    }
     run.verdict
+}
+
+/// Starts the servers; where that is possible, one of them with a disk that can be filled.
+fn start(options: &Options) -> (Ensemble, Option<Disk>) {
+    let mut settings = EnsembleOptions::new(options.kind, options.servers)
+        .set("snapCount", "300")
+        .set("maxClientCnxns", "0")
+        .proxied()
+        .folder(&options.folder);
+    if options.kind == Kind::Grovekeeper {
+        settings = settings
+            .set("reconfigEnabled", "true")
+            .set("skipACL", "yes")
+            .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
+            .variable("GROVEKEEPER_TEST_CLOCK", CLOCK);
+    }
+    let mut ensemble = settings.prepare();
+    let of = Dice::new(options.seed).index(options.servers);
+    let fits = options.kind == Kind::Grovekeeper;
+    let mounted =
+        fits.then(|| SmallDisk::mount(&ensemble.folder(of).join("data"), &format!("{ROOM}m")));
+    let disk = mounted.flatten().map(|disk| Disk { of, disk, is_full: false });
+    if disk.is_some() {
+        let all: Vec<usize> = ensemble.servers().collect();
+        ensemble.list(of, &all, &[]);
+    }
+    for server in ensemble.servers() {
+        ensemble.start(server);
+    }
+    ensemble.wait_until_all_serve();
+    (ensemble, disk)
 }
 
 struct Run<'a> {
     options: &'a Options,
     ensemble: Ensemble,
+    disk: Option<Disk>,
+    /// Where servers can be told to leave and join.
+    members: Option<Members>,
     clock: Stopwatch,
     tally: Arc<Tally>,
     /// The creates of all rounds, by the round and the parent.
@@ -110,7 +155,11 @@ impl Run<'_> {
         }
         let mut dice = Dice::new(self.options.seed).fork(number);
         let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
-        let mut played = round::play(&mut self.ensemble, &world, &dice, &plan);
+        if let Some(disk) = &self.disk {
+            disk.disk.make_room(ROOM);
+        }
+        let beside = (self.disk.as_mut(), self.members.as_ref());
+        let mut played = round::play(&mut self.ensemble, beside, &world, &dice, &plan);
         let pauses = self.tally.take_pauses();
         played.count(&pauses, &mut self.verdict.figures);
         for pause in played.long_pauses(&pauses) {
@@ -142,6 +191,14 @@ impl Run<'_> {
         self.verdict.figures.take_over(&self.tally);
         say(&self.progress(number));
         played.recovery.is_some()
+    }
+
+    /// Copies what is on the mounted disk to where it stays.
+    fn keep_disk(&self) {
+        if let Some(disk) = &self.disk {
+            let to = self.ensemble.folder(disk.of).join("data-copied");
+            let _ = Command::new("cp").arg("-a").arg(disk.disk.path()).arg(to).status();
+        }
     }
 
     fn world(&self, root: String) -> World {

@@ -67,3 +67,27 @@ fn a_slow_disk_costs_time_and_nothing_else() {
     }
     assert_eq!(ensemble.leader(), Some(leader), "the leader stays");
 }
+
+#[test]
+fn slow_disks_of_all_followers_depose_nobody() {
+    // Each flush of the followers takes longer than a lost leader is waited for: writes take as long,
+    // and the leader stays, in the same epoch, as those who are slow are still there.
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
+        .variable("GROVEKEEPER_TEST_SLOW_DISK", "slow-disk")
+        .start();
+    let leader = ensemble.wait_for_leader();
+    let before = create(ensemble.addr(leader), "/before");
+    let mut writer = client(ensemble.addr(leader));
+    writer.create("/n", b"", 0).expect("created");
+    let followers: Vec<usize> = ensemble.servers().filter(|server| *server != leader).collect();
+    for slow in &followers {
+        std::fs::write(ensemble.folder(*slow).join("slow-disk"), "700").expect("it is slow");
+    }
+    throughout(Duration::from_secs(6), "writes are done", || writer.set("/n", b"", -1).is_ok());
+    for slow in &followers {
+        std::fs::remove_file(ensemble.folder(*slow).join("slow-disk")).expect("it is fast");
+    }
+    let after = create(ensemble.addr(leader), "/after");
+    assert_eq!(after.epoch(), before.epoch(), "no election took place");
+    assert_eq!(ensemble.leader(), Some(leader));
+}

@@ -12,6 +12,7 @@ mod leader_loss;
 mod load;
 mod members;
 mod minority;
+mod namespaces;
 mod operators;
 mod partitions;
 mod patience;

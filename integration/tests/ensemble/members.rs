@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use integration::raw::Reply;
-use integration::{Ensemble, EnsembleOptions, Kind, Mode, RawClient, within};
-use jute_proto::{ErrorCode, OpCode, Reader, ReconfigRequest, ReconfigResponse, Xid, Zxid};
+use integration::{Ensemble, EnsembleOptions, Kind, Mode, Wish, within};
 
 use crate::load::Load;
 use crate::patience::{PATIENCE, client};
@@ -12,57 +10,6 @@ use crate::patience::{PATIENCE, client};
 /// So many servers of which nobody needs to be asked for permission.
 pub(crate) fn changeable(kind: Kind, servers: usize) -> EnsembleOptions {
     EnsembleOptions::new(kind, servers).set("reconfigEnabled", "true").set("skipACL", "yes")
-}
-
-/// What a `reconfig` asks for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Wish {
-    pub(crate) joining: Option<String>,
-    pub(crate) leaving: Option<String>,
-    pub(crate) members: Option<String>,
-    pub(crate) version: Option<i64>,
-}
-
-impl Wish {
-    pub(crate) fn add(lines: &[String]) -> Self {
-        Self { joining: Some(lines.join(",")), ..Self::default() }
-    }
-
-    pub(crate) fn remove(servers: &[usize]) -> Self {
-        let ids: Vec<String> = servers.iter().map(|server| (server + 1).to_string()).collect();
-        Self { leaving: Some(ids.join(",")), ..Self::default() }
-    }
-
-    /// The new configuration, or the code of the refusal.
-    pub(crate) fn ask(&self, client: &mut RawClient) -> Result<String, ErrorCode> {
-        let reply = self.answer(client);
-        if reply.header.err == 0 { Ok(configuration(&reply)) } else { Err(code(&reply)) }
-    }
-
-    fn answer(&self, client: &mut RawClient) -> Reply {
-        let xid = self.send(client);
-        within(PATIENCE, "an answer to a reconfig", || client.receive(xid).ok())
-    }
-
-    fn send(&self, client: &mut RawClient) -> Xid {
-        let request = ReconfigRequest {
-            joining_servers: self.joining.as_deref().map(Into::into),
-            leaving_servers: self.leaving.as_deref().map(Into::into),
-            new_members: self.members.as_deref().map(Into::into),
-            current_config_id: Zxid(self.version.unwrap_or(-1)),
-        };
-        client.send(OpCode::Reconfig, &request).expect("sent")
-    }
-}
-
-fn configuration(reply: &Reply) -> String {
-    let response: ReconfigResponse<'_> =
-        Reader::new(&reply.body).record().expect("a configuration");
-    String::from_utf8_lossy(response.data.unwrap_or_default()).into_owned()
-}
-
-fn code(reply: &Reply) -> ErrorCode {
-    ErrorCode::try_from(reply.header.err).expect("a known code")
 }
 
 /// Asks until it is done: a leader that was just elected may not know yet who is up to date.
@@ -250,7 +197,7 @@ fn a_leader_that_dies_during_a_change_leaves_it_to_the_next() {
         let Some(asked) = (0..3).find(|server| *server != leader) else { unreachable!() };
         let wish = if round % 2 == 0 { add(&ensemble, &[3, 4]) } else { Wish::remove(&[3, 4]) };
         let mut asking = client(ensemble.addr(asked));
-        let xid = wish.send(&mut asking);
+        let xid = wish.send(&mut asking).expect("sent");
         ensemble.kill(leader);
         // The one that was asked stays, and so does its client.
         let reply = within(PATIENCE, "an answer", || asking.receive(xid).ok());

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use integration::{Ensemble, Kind, RawClient};
+use integration::{Ensemble, Kind, RawClient, Wish};
 use jute_proto::{AuthRequest, ErrorCode, OpCode, Xid};
 
-use crate::members::{Wish, changeable};
+use crate::members::changeable;
 use crate::patience::{client, three};
 
 /// What each request is answered, in one text; `changed` is the server whose role changes.

@@ -143,6 +143,9 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
     }
 
     async fn send(&mut self, part: Append) -> Result<(), RpcError> {
+        if self.peer.hearing.is_silent() {
+            return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
+        }
         let prev = part.prev_log_id;
         let last = part.entries.last().map(RaftEntry::log_id).or(prev);
         let bytes = part.entries.iter().map(len).sum();
@@ -221,6 +224,7 @@ mod tests {
     use super::super::security::Security;
     use super::super::stream::PeerStream;
     use super::*;
+    use crate::consensus::hearing::Hearing;
     use crate::consensus::typ::{Batch, RaftVote, log_id};
     use crate::storage::{ClusterId, LogPosition};
 
@@ -277,7 +281,7 @@ mod tests {
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
             let node = openraft::BasicNode::new(address);
-            let peer = Peers::new(dialer).new_client(2, &node).await;
+            let peer = Peers::new(dialer, Hearing::default()).new_client(2, &node).await;
             (Self { listener, gate }, peer)
         }
 

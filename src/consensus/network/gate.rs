@@ -15,11 +15,13 @@ use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
 
-/// A connection of a peer that forwards requests of its clients.
+/// A connection on which a follower forwards requests of its clients to its leader.
 #[derive(Debug)]
 pub(in crate::consensus) struct ForwardConn {
-    /// The number of that peer.
+    /// The number of the peer that opened it.
     pub(in crate::consensus) from: u64,
+    /// [`Purpose::Forward`] where that is the follower, [`Purpose::Lead`] where it is the leader.
+    pub(in crate::consensus) purpose: Purpose,
     /// The connection, greeted and welcome.
     pub(in crate::consensus) stream: PeerStream,
 }
@@ -31,7 +33,7 @@ pub(super) struct Gate {
     security: Security,
     /// Where the other servers are known to be.
     book: AddressBook,
-    /// Takes connections for [`Purpose::Forward`]; without it they are refused.
+    /// Takes connections for [`Purpose::Forward`] and [`Purpose::Lead`]; without it they are refused.
     forwards: Option<mpsc::Sender<ForwardConn>>,
     complaints: Arc<Mutex<Complaints<IpAddr>>>,
 }
@@ -103,10 +105,10 @@ impl Gate {
                 return Err(doubt);
             }
             match welcomed.purpose {
-                Purpose::Forward if self.forwards.is_none() => {
+                Purpose::Forward | Purpose::Lead if self.forwards.is_none() => {
                     Err("forwarded requests are not served here".to_owned())
                 }
-                Purpose::Raft | Purpose::Forward | Purpose::Formation => Ok(()),
+                Purpose::Raft | Purpose::Forward | Purpose::Formation | Purpose::Lead => Ok(()),
             }
         };
         let own = self.own.membership();
@@ -165,7 +167,7 @@ mod tests {
         let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
         let (welcomed, stream) = admitted.unwrap();
         assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
-        gate.hand_over(ForwardConn { from: 1, stream });
+        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream });
         dialled.unwrap().write_all(b"hello").await.unwrap();
         let mut connection = forwards.recv().await.unwrap();
         let mut bytes = Vec::new();

@@ -78,6 +78,8 @@ pub(in crate::consensus) enum Purpose {
     Forward,
     /// Questions of a server that does not know whether there is an ensemble yet.
     Formation,
+    /// As [`Purpose::Forward`], opened by the leader towards a follower that does not reach it.
+    Lead,
 }
 
 impl Purpose {
@@ -86,11 +88,12 @@ impl Purpose {
             Self::Raft => 0,
             Self::Forward => 1,
             Self::Formation => 2,
+            Self::Lead => 3,
         }
     }
 
     fn decode(byte: u8) -> Option<Self> {
-        [Self::Raft, Self::Forward, Self::Formation]
+        [Self::Raft, Self::Forward, Self::Formation, Self::Lead]
             .into_iter()
             .find(|purpose| purpose.encode() == byte)
     }

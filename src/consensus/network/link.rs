@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
+use super::super::hearing::Hearing;
 use super::frame::{Frames, encode};
 use super::message::{Request, Response};
 use super::stream::PeerStream;
@@ -20,6 +21,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Link {
     stream: PeerStream,
     frames: Frames,
+    /// Whom to tell that the other server, this one, was heard.
+    tell: (Hearing, u64),
     /// Requests without an answer.
     owed: usize,
     /// When the other server was heard last.
@@ -29,9 +32,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: PeerStream) -> Self {
+    /// A connection to the server of that number.
+    pub(super) fn new(stream: PeerStream, tell: (Hearing, u64)) -> Self {
         let frames = Frames::default();
-        Self { stream, frames, owed: 0, heard: Instant::now(), is_torn: false }
+        tell.0.hear(tell.1);
+        Self { stream, frames, tell, owed: 0, heard: Instant::now(), is_torn: false }
     }
 
     /// Whether nothing was written by half.
@@ -80,6 +85,7 @@ impl Link {
         loop {
             let response = self.frames.next(&mut self.stream).await?;
             self.heard = Instant::now();
+            self.tell.0.hear(self.tell.1);
             if matches!(response, Response::Working) {
                 return Ok(None);
             }

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::hearing::Hearing;
 use super::super::state_machine::SnapshotRows;
 use super::super::typ::{RaftVote, Snapshot, TypeConfig};
 use super::append::Appends;
@@ -40,19 +41,30 @@ const OWED_MAX: usize = 256;
 pub(super) type RpcError = RPCError<TypeConfig>;
 
 /// Connections that nobody uses at the moment, one for each peer at most.
-type Idle = Arc<Mutex<BTreeMap<u64, Link>>>;
+type Idle = Arc<Mutex<BTreeMap<u64, Spare>>>;
+
+type Dialling = AbortOnDropHandle<io::Result<Link>>;
+
+/// What is left of a [`Peer`]. Each vote has one of its own, with little time: what that began, the
+/// next one finishes.
+#[derive(Debug)]
+enum Spare {
+    Link(Link),
+    Dialling(Dialling),
+}
 
 /// Makes connections to peers.
 #[derive(Debug)]
 pub(in crate::consensus) struct Peers {
     dialer: Dialer,
+    hearing: Hearing,
     idle: Idle,
 }
 
 impl Peers {
     /// The peers of a server.
-    pub(in crate::consensus) fn new(dialer: Dialer) -> Self {
-        Self { dialer, idle: Idle::default() }
+    pub(in crate::consensus) fn new(dialer: Dialer, hearing: Hearing) -> Self {
+        Self { dialer, hearing, idle: Idle::default() }
     }
 }
 
@@ -61,8 +73,8 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
         let (dialer, idle) = (self.dialer.clone(), Arc::clone(&self.idle));
-        let address = node.addr.clone();
-        Peer { dialer, idle, target, address, link: None, dialling: None, anew: false }
+        let (hearing, address) = (self.hearing.clone(), node.addr.clone());
+        Peer { dialer, hearing, idle, target, address, link: None, dialling: None, anew: false }
     }
 }
 
@@ -70,6 +82,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 #[derive(Debug)]
 pub(in crate::consensus) struct Peer {
     dialer: Dialer,
+    pub(super) hearing: Hearing,
     idle: Idle,
     target: u64,
     /// Where the replicated configuration says that it is.
@@ -77,7 +90,7 @@ pub(in crate::consensus) struct Peer {
     pub(super) link: Option<Link>,
     /// Goes on when whoever asked for it gives up: a heartbeat waits less than a handshake may
     /// take.
-    dialling: Option<AbortOnDropHandle<io::Result<Link>>>,
+    dialling: Option<Dialling>,
     /// Whether the next checkpoint is sent from its beginning, whatever the peer has of it.
     anew: bool,
 }
@@ -88,14 +101,15 @@ impl Peer {
         let is_usable = |link: &Link| link.is_whole() && link.owed() < OWED_MAX;
         self.link = self.link.take().filter(is_usable);
         if self.link.is_none() {
-            self.link = self.take_idle();
+            self.take_spare().await;
         }
         if self.link.is_none() {
             let dialled = self.dialling.get_or_insert_with(|| {
                 let (dialer, address) = (self.dialer.clone(), self.address.clone());
-                let target = self.target;
+                let (target, hearing) = (self.target, self.hearing.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
-                    dialer.dial(target, &address, Purpose::Raft).await.map(Link::new)
+                    let stream = dialer.dial(target, &address, Purpose::Raft).await?;
+                    Ok(Link::new(stream, (hearing, target)))
                 }))
             });
             let link = dialled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -105,10 +119,23 @@ impl Peer {
         self.link.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// A connection that another one left, if it still stands.
-    fn take_idle(&self) -> Option<Link> {
-        let mut link = self.idle.lock().remove(&self.target)?;
-        link.closed().now_or_never().is_none().then_some(link)
+    /// Takes what another one left, if that is of any use: a connection that stands, or one that is
+    /// being made. Cancel-safe.
+    async fn take_spare(&mut self) {
+        let spare = self.idle.lock().remove(&self.target);
+        let link = match spare {
+            Some(Spare::Link(link)) => Some(link),
+            Some(Spare::Dialling(dialling)) if dialling.is_finished() => {
+                dialling.await.ok().and_then(Result::ok)
+            }
+            Some(Spare::Dialling(dialling)) => {
+                self.dialling.get_or_insert(dialling);
+                None
+            }
+            None => None,
+        };
+        let stands = |link: &mut Link| link.closed().now_or_never().is_none();
+        self.link = link.and_then(|mut link| stands(&mut link).then_some(link));
     }
 
     /// Sends a request and waits for its response.
@@ -145,10 +172,16 @@ impl Peer {
 }
 
 impl Drop for Peer {
-    /// Leaves the connection to the next one: each vote has a value of its own.
+    /// Leaves the connection, or what is to become one, to the next one.
     fn drop(&mut self) {
-        if let Some(link) = self.link.take().filter(|link| link.is_whole() && link.owed() == 0) {
-            self.idle.lock().insert(self.target, link);
+        let link = self.link.take().filter(|link| link.is_whole() && link.owed() == 0);
+        let mut idle = self.idle.lock();
+        match (link, self.dialling.take()) {
+            (Some(link), _) => drop(idle.insert(self.target, Spare::Link(link))),
+            (None, Some(dialling)) => {
+                idle.entry(self.target).or_insert(Spare::Dialling(dialling));
+            }
+            (None, None) => {}
         }
     }
 }
@@ -239,5 +272,52 @@ impl NetBackoff<TypeConfig> for Peer {
     fn backoff(&self) -> Option<Backoff> {
         let last = BACKOFF_MS.last().copied().into_iter().cycle();
         Some(Backoff::new(BACKOFF_MS.into_iter().chain(last).map(Duration::from_millis)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::dialer::AddressBook;
+    use super::super::frame::{receive, send};
+    use super::super::gate::Gate;
+    use super::super::hello::Membership;
+    use super::super::security::Security;
+    use super::*;
+    use crate::storage::ClusterId;
+
+    fn member(server: u64) -> Membership {
+        Membership { cluster: ClusterId(7), server }
+    }
+
+    #[tokio::test]
+    async fn what_a_vote_began_the_next_one_finishes() {
+        // A vote has little time. A connection that takes longer to be made serves the next vote: else
+        // servers that are far apart would dial for ever and never elect anybody.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let node = BasicNode::new(listener.local_addr().unwrap());
+        let place = (Security::default(), AddressBook::default());
+        let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
+        let mut peers = Peers::new(dialer, Hearing::default());
+        let ask = VoteRequest::new(RaftVote::new(5, 1), None);
+        let soon = RPCOption::new(Duration::from_millis(30));
+        let late = peers.new_client(2, &node).await.pre_vote(ask.clone(), soon).await;
+        assert!(matches!(late, Err(RPCError::Unreachable(_))), "{late:?}");
+
+        let gate = Gate::new(member(2), place, None);
+        let (stream, from) = listener.accept().await.unwrap();
+        let (_, mut stream) = gate.admit(stream, from).await.unwrap();
+        let granted = VoteResponse::new(RaftVote::new(4, 2), None, true);
+        let answering = async {
+            let Request::PreVote(_) = receive(&mut stream).await.unwrap() else {
+                panic!("no vote")
+            };
+            send(&mut stream, &Response::Vote(granted.clone())).await.unwrap();
+        };
+        let mut peer = peers.new_client(2, &node).await;
+        let asking = peer.pre_vote(ask, RPCOption::new(Duration::from_secs(60)));
+        let (answered, ()) = tokio::join!(asking, answering);
+        assert_eq!(answered.unwrap(), granted);
     }
 }

@@ -14,7 +14,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +32,10 @@ use super::stream::PeerStream;
 use crate::storage::Spool;
 
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
-pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(500);
+///
+/// Also what a leader hears of a follower whose disk is slow: much less than what makes it doubt
+/// that it hears anybody (`hearing.rs`).
+pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Appends of one connection that may wait to be flushed.
 const APPENDS_MAX: usize = 64;
@@ -113,7 +116,9 @@ async fn serve<M: StateMachine>(
     match welcomed.purpose {
         Purpose::Raft => connection.serve(stream, from).await,
         Purpose::Formation => connection.formation.answer(stream).await,
-        Purpose::Forward => gate.hand_over(ForwardConn { from, stream }),
+        purpose @ (Purpose::Forward | Purpose::Lead) => {
+            gate.hand_over(ForwardConn { from, purpose, stream });
+        }
     }
 }
 
@@ -146,6 +151,7 @@ impl<M: StateMachine> Connection<M> {
     async fn try_serve(&mut self, stream: &mut PeerStream) -> io::Result<()> {
         let mut frames = Frames::default();
         let (mut appends, mut other) = (VecDeque::<Pending>::new(), None);
+        let mut said = Instant::now();
         loop {
             if appends.is_empty()
                 && let Some(request) = other.take()
@@ -157,18 +163,27 @@ impl<M: StateMachine> Connection<M> {
                 biased;
                 answer = first(&mut appends) => Event::Answer(answer),
                 request = frames.next(stream), if has_room => Event::Request(request),
-                () = sleep(WORKING_INTERVAL), if !appends.is_empty() => Event::StillWorking,
+                () = sleep_until(said + WORKING_INTERVAL), if !appends.is_empty() => {
+                    Event::StillWorking
+                }
             };
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {
+                    if appends.is_empty() {
+                        said = Instant::now();
+                    }
                     appends.push_back(self.append(rpc).await);
                 }
                 Event::Request(request) => other = Some(request?),
                 Event::Answer(response) => {
                     appends.pop_front();
                     send(stream, &response).await?;
+                    said = Instant::now();
                 }
-                Event::StillWorking => send(stream, &Response::Working).await?,
+                Event::StillWorking => {
+                    send(stream, &Response::Working).await?;
+                    said = Instant::now();
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Batches travel to the leader, where this server follows one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -18,8 +19,8 @@ use crate::storage::LogPosition;
 /// How often the leader is told what it is to know, and asked whether it is still one.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// A leader that says nothing for this long is dialled anew.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// A leader or follower that says nothing for this long is taken for gone.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How long to wait after the way to the leader broke.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -54,7 +55,7 @@ impl<C: Commands> Task<C> {
             let barriers = BTreeMap::new();
             let mut following =
                 Following { link, sent: 0, first: 1, barriers, last_barrier: 0, heard };
-            let _ = self.talk(way, &mut following).await;
+            let _ = self.talk(way, leader, &mut following).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
         tokio::select! {
@@ -64,9 +65,13 @@ impl<C: Commands> Task<C> {
     }
 
     async fn connect(&mut self, way: Way, leader: u64, term: u64) -> Option<LeaderLink> {
-        let consensus = self.shared.consensus.clone();
+        let shared = Arc::clone(&self.shared);
         let dialled = async {
-            let stream = consensus.dial(leader, Purpose::Forward).await?;
+            let stream = tokio::select! {
+                biased;
+                called = shared.calls.of(leader) => called,
+                dialled = shared.consensus.dial(leader, Purpose::Forward) => dialled?,
+            };
             let mut link = LeaderLink::new(stream);
             link.send(ToLeader::Open { term }).await?;
             matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
@@ -88,7 +93,8 @@ impl<C: Commands> Task<C> {
     }
 
     /// `None` where the connection broke.
-    async fn talk(&mut self, way: Way, following: &mut Following) -> Option<()> {
+    async fn talk(&mut self, way: Way, leader: u64, following: &mut Following) -> Option<()> {
+        let shared = Arc::clone(&self.shared);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.way() == way && following.heard.elapsed() < SILENCE_MAX {
@@ -98,6 +104,8 @@ impl<C: Commands> Task<C> {
                 told = following.link.receive() => Next::Told(told),
                 asked = self.barriers.recv() => Next::Barrier(asked),
                 _ = reports.tick() => Next::Report,
+                // The leader called before it saw this connection: one is enough.
+                _ = shared.calls.of(leader) => Next::Look,
                 () = self.shared.filled.notified(), if room => Next::Look,
                 _ = self.status.changed() => Next::Look,
             };

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::super::handle::Consensus;
-use super::super::network::ForwardConn;
+use super::super::network::{ForwardConn, PeerStream, Purpose};
 use super::super::status::{Role, Status};
 use super::super::typ::Batch as Payload;
 use super::batch::{Ack, Acked};
+use super::calls::{Entered, LOOK_EVERY, Missed, Roll, call};
+use super::follow::SILENCE_MAX;
 use super::liaison::Liaison;
 use super::link::Link;
 use super::proposer::Proposer;
@@ -34,21 +37,59 @@ pub(super) async fn run(
     liaison: Arc<dyn Liaison>,
 ) {
     let mut status = proposer.consensus().watch_status();
+    let (hosts, mut missed) =
+        (Hosts { proposer, liaison, roll: Roll::default() }, Missed::default());
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
             next = forwards.recv() => next,
             _ = status.wait_for(|status| status.role == Role::Stopped) => None,
+            _ = looks.tick() => {
+                let servers = missed.look(hosts.proposer.consensus(), &hosts.roll);
+                servers.into_iter().for_each(|server| hosts.call(server));
+                continue;
+            }
         };
-        let Some(ForwardConn { from, stream }) = next else { return };
-        let host = Host {
+        let Some(ForwardConn { from, purpose, stream }) = next else { return };
+        if purpose == Purpose::Lead {
+            hosts.proposer.calls().put(from, stream);
+        } else {
+            let host = hosts.host(hosts.roll.enter(from), from, stream);
+            tokio::spawn(host.serve());
+        }
+    }
+}
+
+/// What all connections of followers share.
+#[derive(Clone)]
+struct Hosts {
+    proposer: Proposer,
+    liaison: Arc<dyn Liaison>,
+    roll: Roll,
+}
+
+impl Hosts {
+    fn host(&self, entered: Entered, from: u64, stream: PeerStream) -> Host {
+        Host {
             from,
             link: Link::new(stream),
-            status: proposer.consensus().watch_status(),
-            proposer: proposer.clone(),
-            liaison: Arc::clone(&liaison),
+            status: self.proposer.consensus().watch_status(),
+            proposer: self.proposer.clone(),
+            liaison: Arc::clone(&self.liaison),
             acked: Arc::default(),
-        };
-        tokio::spawn(host.serve());
+            _entered: entered,
+        }
+    }
+
+    /// Opens a connection to a follower and serves it.
+    fn call(&self, follower: u64) {
+        let (hosts, entered) = (self.clone(), self.roll.enter(follower));
+        tokio::spawn(async move {
+            if let Some(stream) = call(hosts.proposer.consensus(), follower).await {
+                hosts.host(entered, follower, stream).serve().await;
+            }
+        });
     }
 }
 
@@ -60,14 +101,16 @@ struct Host {
     proposer: Proposer,
     liaison: Arc<dyn Liaison>,
     acked: Arc<Acked>,
+    _entered: Entered,
 }
 
 impl Host {
     async fn serve(mut self) {
-        let Some(ToLeader::Open { term }) = self.link.receive().await else { return };
+        let opened = timeout(SILENCE_MAX, self.link.receive()).await;
+        let Ok(Some(ToLeader::Open { term })) = opened else { return };
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
-        if !tokio::time::timeout(LEAD_WITHIN, waited).await.unwrap_or(false) {
+        if !timeout(LEAD_WITHIN, waited).await.unwrap_or(false) {
             return tracing::debug!("server {} takes this one for leader of {term}", self.from);
         }
         if self.link.send(ToFollower::Accepted).await.is_some() {
@@ -75,13 +118,18 @@ impl Host {
         }
     }
 
-    /// Takes what comes until the leadership ends or the connection breaks.
+    /// Takes what comes until the leadership ends, the connection breaks or the follower falls silent.
     async fn talk(&mut self, term: u64) -> Option<()> {
         let acked = Arc::clone(&self.acked);
-        let mut told = 0;
+        // A follower reports several times a second.
+        let (mut told, mut heard) = (0, Instant::now());
         while self.leads(term) {
             tokio::select! {
-                message = self.link.receive() => self.take(term, message?).await?,
+                message = self.link.receive() => {
+                    self.take(term, message?).await?;
+                    heard = Instant::now();
+                }
+                () = sleep_until(heard + SILENCE_MAX) => return None,
                 () = acked.changed.notified() => {
                     let number = acked.number();
                     if number > told {

@@ -7,7 +7,8 @@
 //!
 //! * Where this server leads, a batch becomes an entry ([`lead`]).
 //! * Where it follows, batches travel to the leader in order ([`follow`]), which puts their commands
-//!   into its own batches and tells when these are applied ([`host`]).
+//!   into its own batches and tells when these are applied ([`host`]). A follower that cannot open
+//!   the way to its leader is called by it ([`calls`]).
 //!
 //! A batch stays with its server until it is known to be applied. Whenever the way to the log was
 //! lost — another leader, a broken connection, an entry that was refused — all that is unanswered is
@@ -18,6 +19,7 @@
 //! end with that term: who they came from sends them again where that is needed.
 
 mod batch;
+mod calls;
 mod follow;
 mod host;
 mod lead;

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::super::error::{ProposeError, ReadError};
 use super::super::handle::Consensus;
 use super::batch::Ack;
+use super::calls::Calls;
 use super::host;
 use super::liaison::{Commands, Liaison};
 use super::queue::Queue;
@@ -70,6 +71,7 @@ impl Proposer {
             consensus: consensus.clone(),
             options,
             contact: Contact::default(),
+            calls: Calls::default(),
             ask,
         });
         let proposer = Self { shared: Arc::clone(&shared) };
@@ -179,6 +181,10 @@ impl Proposer {
     pub(super) fn consensus(&self) -> &Consensus {
         &self.shared.consensus
     }
+
+    pub(super) fn calls(&self) -> &Calls {
+        &self.shared.calls
+    }
 }
 
 /// Asks for a read barrier.
@@ -194,6 +200,8 @@ pub(super) struct Shared {
     pub(super) consensus: Consensus,
     pub(super) options: ProposerOptions,
     pub(super) contact: Contact,
+    /// Where the leader opened the way to itself.
+    pub(super) calls: Calls,
     ask: mpsc::Sender<AskBarrier>,
 }
 

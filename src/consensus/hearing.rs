@@ -1,0 +1,221 @@
+//! Whether a leader hears anybody.
+//!
+//! A leader that is heard but hears nothing keeps the others from electing one who could do the work:
+//! its heartbeats renew their trust in it. So it falls silent, for long enough that they elect.
+//!
+//! Hearing is anything that came over a connection, not an answer to a heartbeat: that waits for the
+//! follower's disk, and a follower with a slow disk is still there and says so
+//! ([`Response::Working`](super::network)).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::{Raft, RaftMetrics};
+use parking_lot::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::start::Timings;
+use super::state_machine::{Machine, StateMachine};
+use super::status::{Role, role};
+use super::typ::TypeConfig;
+
+/// What came over connections to peers, and whether anything may be sent to them as a leader. Cheap to
+/// clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hearing(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<BTreeMap<u64, Instant>>,
+    silent: AtomicBool,
+}
+
+impl Hearing {
+    /// Something came from `peer`.
+    pub(super) fn hear(&self, peer: u64) {
+        self.0.heard.lock().insert(peer, Instant::now());
+    }
+
+    /// Whether this server is to send nothing as a leader.
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.silent.load(Ordering::Relaxed)
+    }
+
+    fn set_silent(&self, silent: bool) {
+        self.0.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Whether a majority of each of `sets` was heard since `since`; `own` always is.
+    fn majority(&self, own: u64, sets: &[BTreeSet<u64>], since: Instant) -> bool {
+        let heard = self.0.heard.lock();
+        let is_heard = |id: &&u64| **id == own || heard.get(id).is_some_and(|at| *at >= since);
+        sets.iter().all(|set| set.iter().filter(is_heard).count() > set.len() / 2)
+    }
+}
+
+/// The clocks of a leader's silence.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    look_every: Duration,
+    /// A leader that hears no majority for this long falls silent...
+    deaf_after: Duration,
+    /// ... for this long: followers take it for lost, wait on top as they do, and elect.
+    silent_for: Duration,
+}
+
+impl Clocks {
+    fn of(timings: Timings) -> Self {
+        let Timings { heartbeat, election_max, .. } = timings;
+        let deaf_after = (election_max * 3 / 2).max(heartbeat * 3);
+        Self { look_every: heartbeat, deaf_after, silent_for: election_max * 3 }
+    }
+}
+
+/// What a leader does about what it hears.
+#[derive(Debug)]
+struct Ear {
+    clocks: Clocks,
+    /// The term that it leads, and since when it speaks.
+    speaks: Option<(u64, Instant)>,
+    silent_until: Option<Instant>,
+    looked: Instant,
+}
+
+impl Ear {
+    fn new(clocks: Clocks) -> Self {
+        Self { clocks, speaks: None, silent_until: None, looked: Instant::now() }
+    }
+
+    /// Whether to be silent from now on, as the leader of `term`, if it leads. `hears` says whether a
+    /// majority was heard since a moment.
+    fn look(&mut self, term: Option<u64>, hears: impl FnOnce(Instant) -> bool) -> bool {
+        let now = Instant::now();
+        // A server that was stopped or starved has not listened.
+        let was_away = now - std::mem::replace(&mut self.looked, now) > self.clocks.look_every * 3;
+        let Some(term) = term else {
+            (self.speaks, self.silent_until) = (None, None);
+            return false;
+        };
+        let since = match self.speaks {
+            Some((known, since)) if known == term && !was_away => since,
+            Some(_) | None => {
+                self.speaks = Some((term, now));
+                self.silent_until = None;
+                return false;
+            }
+        };
+        if let Some(until) = self.silent_until {
+            if now < until {
+                return true;
+            }
+            self.silent_until = None;
+            self.speaks = Some((term, now));
+            return false;
+        }
+        let deaf_after = self.clocks.deaf_after;
+        if now - since < deaf_after || now.checked_sub(deaf_after).is_none_or(hears) {
+            return false;
+        }
+        self.silent_until = Some(now + self.clocks.silent_for);
+        true
+    }
+}
+
+/// Keeps an eye on what a leader hears, until `stop`.
+pub(super) async fn run<M: StateMachine>(
+    raft: Raft<TypeConfig, Machine<M>>,
+    own: u64,
+    hearing: Hearing,
+    timings: Timings,
+    stop: CancellationToken,
+) {
+    let clocks = Clocks::of(timings);
+    let mut ear = Ear::new(clocks);
+    let mut looks = interval(clocks.look_every);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let (term, sets) = leads(&raft.metrics().borrow_watched());
+        let was_silent = hearing.is_silent();
+        let silent = ear.look(term, |since| hearing.majority(own, &sets, since));
+        if silent && !was_silent {
+            tracing::debug!("this leader hears no majority and falls silent");
+        }
+        hearing.set_silent(silent);
+    }
+}
+
+/// The term that this server leads, if it does, and the sets of voters.
+fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>) {
+    let leads = role(metrics.state) == Role::Leader;
+    let sets = metrics.membership_config.membership().get_joint_config().clone();
+    (leads.then_some(metrics.current_term), sets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(40);
+
+    fn ear() -> Ear {
+        Ear::new(Clocks::of(Timings::default()))
+    }
+
+    async fn pass(ear: &mut Ear, time: Duration, hearing: &Hearing) -> Vec<bool> {
+        let sets = [BTreeSet::from([1, 2, 3])];
+        let mut silent = Vec::new();
+        for _ in 0..time.as_millis() / LOOK.as_millis() {
+            tokio::time::advance(LOOK).await;
+            silent.push(ear.look(Some(7), |since| hearing.majority(1, &sets, since)));
+        }
+        silent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_hears_nobody_falls_silent_for_a_while() {
+        // One voice of two is enough; without any, the leader is silent for longer than followers
+        // wait for it, then speaks again, as there may be nobody who could be elected.
+        let (mut ear, hearing) = (ear(), Hearing::default());
+        assert!(pass(&mut ear, Duration::from_millis(280), &hearing).await.iter().all(|s| !s));
+        for _ in 0..20 {
+            hearing.hear(3);
+            assert!(pass(&mut ear, Duration::from_millis(240), &hearing).await.iter().all(|s| !s));
+        }
+        let silent = pass(&mut ear, Duration::from_secs(3), &hearing).await;
+        let longest = silent.split(|silent| !silent).map(<[bool]>::len).max().unwrap_or(0);
+        assert!(longest >= 14, "{silent:?}");
+        assert!(silent.iter().filter(|silent| !**silent).count() > 15, "{silent:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_stopped_blames_nobody() {
+        // After a stop, as after an election, the others are given the time to be heard.
+        let (mut ear, hearing) = (ear(), Hearing::default());
+        pass(&mut ear, Duration::from_millis(120), &hearing).await;
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(pass(&mut ear, Duration::from_millis(280), &hearing).await.iter().all(|s| !s));
+        assert!(!ear.look(Some(8), |_| false), "another term");
+        assert!(!ear.look(None, |_| false), "it leads no more");
+    }
+
+    #[test]
+    fn a_majority_of_old_and_new_voters_is_to_be_heard() {
+        // While the voters change, both groups count.
+        let (hearing, start) = (Hearing::default(), Instant::now());
+        let sets = [BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 4, 5])];
+        hearing.hear(2);
+        assert!(hearing.majority(1, &sets[..1], start));
+        assert!(!hearing.majority(1, &sets, start));
+        hearing.hear(5);
+        assert!(hearing.majority(1, &sets, start));
+        assert!(hearing.majority(1, &[BTreeSet::from([1])], start), "alone");
+    }
+}
