@@ -195,7 +195,7 @@ impl Conn {
     /// who the client is is served all the same.
     pub fn receive_throttled(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         let header: Option<RequestHeader> = Reader::new(&frame).record().ok();
-        let op = header.and_then(|header| Some((header.xid, OpCode::try_from(header.op).ok()?)));
+        let op = header.map(|header| (header.xid, self.operation(header.op)));
         match op {
             Some((xid, op)) if self.phase != Phase::Fresh && is_throttlable(op) => {
                 self.tally.received();
@@ -213,7 +213,7 @@ impl Conn {
             Ok(header) => header,
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
-        let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
+        let op = self.operation(header.op);
         let way = route(op);
         if self.hold.stands() && matches!(way, Route::Write | Route::CloseSession) {
             return self.hold.keep(frame);
@@ -259,6 +259,16 @@ impl Conn {
                     self.order.push_back(Slot::Waiting { frame, start_us, barrier });
                 }
             }
+        }
+    }
+
+    /// The operation of a number. One of an extension that the client was not granted is none.
+    pub(super) fn operation(&self, number: i32) -> OpCode {
+        match OpCode::try_from(number) {
+            Ok(op) if Extensions::needed_by(op).is_none_or(|needed| self.has_extension(needed)) => {
+                op
+            }
+            Ok(_) | Err(_) => OpCode::Error,
         }
     }
 
