@@ -72,3 +72,5 @@ pub use client::{
 pub use connector::Connector;
 pub use error::{Error, Fate};
 pub use session::{SavedSession, SessionState, Status, WatchedEvent};
+#[cfg(feature = "tls")]
+pub use transport::Tls;

@@ -71,8 +71,8 @@ pub trait Propose {
     /// [`Conn::barrier_passed`] will name; 0 where the state here is the newest there is.
     fn read_barrier(&mut self, conn: ConnId) -> u64;
 
-    /// Where the leader is.
-    fn leader(&self) -> LeaderHint<'static>;
+    /// Where the leader is; its address is that for clients with TLS, or that for those without.
+    fn leader(&self, secure: bool) -> LeaderHint<'static>;
 
     /// An id for a new session.
     fn next_session_id(&mut self) -> SessionId;
@@ -131,6 +131,8 @@ pub struct Conn {
     pub(super) extensions: Option<Extensions>,
     /// Where the leader was when the session was asked for, for a client that wants to know.
     pub(super) leader: Option<LeaderHint<'static>>,
+    /// Whether its bytes are encrypted.
+    pub(super) secure: bool,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
     order: VecDeque<Slot>,
@@ -162,6 +164,7 @@ impl Conn {
             is_local: false,
             extensions: None,
             leader: None,
+            secure: false,
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,
             order: VecDeque::new(),
@@ -500,6 +503,11 @@ impl Conn {
     /// The connection's name.
     pub fn id(&self) -> ConnId {
         self.id
+    }
+
+    /// Whether the client talks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The client's address.

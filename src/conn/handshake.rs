@@ -78,7 +78,7 @@ impl Conn {
             wanted.and(known)
         });
         let tells = self.has_extension(Extensions::TELL_LEADER);
-        self.leader = tells.then(|| log.leader());
+        self.leader = tells.then(|| log.leader(self.is_secure()));
     }
 
     pub(super) fn has_extension(&self, extension: Extensions) -> bool {

@@ -11,6 +11,7 @@ mod client_pages;
 mod client_recipes;
 mod client_sessions;
 mod client_store;
+mod client_tls;
 mod client_world;
 mod config_effects;
 mod config_file;
@@ -19,6 +20,8 @@ mod data_dir;
 mod dev_cluster;
 mod disk_full;
 mod four_letter_words;
+#[path = "../keys.rs"]
+mod keys;
 mod limits;
 mod restart;
 mod rust_client;
