@@ -144,7 +144,7 @@ impl Propose for Log {
         0
     }
 
-    fn leader(&self) -> LeaderHint<'static> {
+    fn leader(&self, _secure: bool) -> LeaderHint<'static> {
         LeaderHint::Here
     }
 

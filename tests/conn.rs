@@ -39,7 +39,7 @@ fn opened() -> World {
 
 fn hello() -> ConnectRequest<'static> {
     ConnectRequest {
-        protocol_version: 0,
+        protocol_version: Extensions::PAGES.protocol_version(),
         last_zxid_seen: Zxid(0),
         timeout_ms: 10_000,
         session_id: SessionId(0),

@@ -10,7 +10,9 @@ use crate::client::Client;
 use crate::error::{Error, Fate};
 use crate::path::Chroot;
 use crate::session::{Credential, SavedSession, Session, SessionState, Settings, Status};
-use crate::transport::{Host, Shared, run};
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
+use crate::transport::{Host, Security, Shared, run};
 
 /// Says how a client is to connect; [`Client::builder`] makes one.
 ///
@@ -29,13 +31,19 @@ use crate::transport::{Host, Shared, run};
 #[derive(Clone, Debug)]
 pub struct Connector {
     settings: Settings,
+    security: Security,
     connect_timeout: Option<Duration>,
     watch_buffer: usize,
 }
 
 impl Default for Connector {
     fn default() -> Self {
-        Self { settings: Settings::new(0), connect_timeout: None, watch_buffer: 1024 }
+        Self {
+            settings: Settings::new(0),
+            security: Security::default(),
+            connect_timeout: None,
+            watch_buffer: 1024,
+        }
     }
 }
 
@@ -67,6 +75,15 @@ impl Connector {
     #[must_use]
     pub fn digest_auth(self, user: &str, password: &str) -> Self {
         self.auth("digest", format!("{user}:{password}"))
+    }
+
+    /// Talks TLS with the servers, whose ports for that the connect string names then
+    /// (`secureClientPort`). Needs the feature `tls` of this crate.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.security.tls = Some(tls);
+        self
     }
 
     /// Whether a server that has lost its quorum and only answers reads will do; not unless set.
@@ -182,7 +199,7 @@ impl Connector {
         let patience = self.connect_timeout.unwrap_or(self.settings.timeout);
         let session = Session::new(self.settings);
         let shared = Arc::new(Shared::new(session, self.watch_buffer));
-        let driver = tokio::spawn(run(Arc::clone(&shared), hosts, seed));
+        let driver = tokio::spawn(run(Arc::clone(&shared), hosts, self.security, seed));
         let client = Client::new(shared, driver, chroot);
         let mut status = client.status();
         let settled = status.wait_for(|status| outcome(status).is_some());

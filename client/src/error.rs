@@ -101,6 +101,12 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Keys or certificates that cannot be used.
+    #[error("TLS: {why}")]
+    InvalidTls {
+        /// What is wrong with them.
+        why: String,
+    },
     /// The server's answer could not be understood.
     #[error("the answer could not be understood: {0}")]
     Malformed(#[from] DecodeError),
@@ -121,7 +127,8 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::InvalidPath { .. }
             | Self::InvalidArgument(_)
-            | Self::InvalidConnectString { .. } => Fate::NotApplied,
+            | Self::InvalidConnectString { .. }
+            | Self::InvalidTls { .. } => Fate::NotApplied,
             Self::ConnectionLost { fate } | Self::SessionLost { fate } | Self::Closed { fate } => {
                 *fate
             }
@@ -145,6 +152,7 @@ impl Error {
             | Self::InvalidPath { .. }
             | Self::InvalidArgument(_)
             | Self::InvalidConnectString { .. }
+            | Self::InvalidTls { .. }
             | Self::Malformed(_) => None,
         }
     }

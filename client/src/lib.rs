@@ -66,9 +66,11 @@ pub use jute_proto::{
 };
 
 pub use client::{
-    Call, Client, CreateOptions, Created, Identity, Multi, MultiRead, MultiResult, ReadResult,
-    Version, Watch, WatchNotice, WatchStream,
+    Call, ChildrenPage, ChildrenStream, Client, CreateOptions, Created, Identity, Multi, MultiRead,
+    MultiResult, ReadResult, SubtreeNode, SubtreeStream, Version, Watch, WatchNotice, WatchStream,
 };
 pub use connector::Connector;
 pub use error::{Error, Fate};
 pub use session::{SavedSession, SessionState, Status, WatchedEvent};
+#[cfg(feature = "tls")]
+pub use transport::Tls;

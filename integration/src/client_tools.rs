@@ -15,7 +15,7 @@ use crate::{Ensemble, Process, Server, grovekeeper, zookeeper};
 const SUITE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The jars that the Java suites are compiled and run with, beside what these name themselves.
-const JAVA_JARS: [&str; 12] = [
+const JAVA_JARS: [&str; 14] = [
     "curator-client",
     "curator-framework",
     "curator-recipes",
@@ -26,6 +26,8 @@ const JAVA_JARS: [&str; 12] = [
     "jackson-annotations",
     "jackson-core",
     "jackson-databind",
+    "netty-codec",
+    "netty-resolver",
     "slf4j-api",
     "slf4j-simple",
 ];
@@ -99,6 +101,15 @@ impl Tool {
         faults(ensemble);
         std::fs::write(folder.join("over"), "").expect("the end is told");
         finish(process, name)
+    }
+
+    /// Runs the suite `name` in `folder`, with another address than the server's first.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_at(self, name: &str, folder: &Path, connect_string: &str) -> Report {
+        finish(self.start_in(folder, name, connect_string), name)
     }
 
     fn start(self, name: &str, server: &Server) -> Process {

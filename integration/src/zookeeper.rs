@@ -25,7 +25,10 @@ pub(crate) fn serve_command(config: &Path, properties: &[(String, String)]) -> C
     }
     command
         .arg("-cp")
-        .arg(std::env::var(CLASS_PATH).unwrap_or_else(|_| class_path(&["zookeeper"])))
+        .arg(
+            std::env::var(CLASS_PATH)
+                .unwrap_or_else(|_| class_path(&["zookeeper", "netty-codec", "netty-resolver"])),
+        )
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
         .arg(config);
     command

@@ -67,6 +67,10 @@ pub enum OpCode {
     AddWatch = 106,
     /// List the connection's identities.
     WhoAmI = 107,
+    /// List some of the children; where [`Extensions::PAGES`](crate::Extensions::PAGES) was granted.
+    ListPage = 600,
+    /// Read some of the znodes below one; likewise.
+    GetSubtree = 601,
     /// Create a session; not a request, the handshake does it.
     CreateSession = -10,
     /// End the session.
@@ -108,12 +112,14 @@ impl OpCode {
         Self::SetWatches2,
         Self::AddWatch,
         Self::WhoAmI,
+        Self::ListPage,
+        Self::GetSubtree,
         Self::CreateSession,
         Self::CloseSession,
         Self::Error,
     ];
 
-    /// The name that Apache ZooKeeper uses.
+    /// The name that Apache ZooKeeper uses, or would use for an operation that only Grovekeeper has.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -147,6 +153,8 @@ impl OpCode {
             Self::SetWatches2 => "setWatches2",
             Self::AddWatch => "addWatch",
             Self::WhoAmI => "whoAmI",
+            Self::ListPage => "listPage",
+            Self::GetSubtree => "getSubtree",
             Self::CreateSession => "createSession",
             Self::CloseSession => "closeSession",
             Self::Error => "error",
@@ -189,6 +197,8 @@ impl TryFrom<i32> for OpCode {
             105 => Ok(Self::SetWatches2),
             106 => Ok(Self::AddWatch),
             107 => Ok(Self::WhoAmI),
+            600 => Ok(Self::ListPage),
+            601 => Ok(Self::GetSubtree),
             -10 => Ok(Self::CreateSession),
             -11 => Ok(Self::CloseSession),
             -1 => Ok(Self::Error),

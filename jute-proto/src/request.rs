@@ -9,8 +9,9 @@ use crate::ops::{
     AddWatchRequest, AuthRequest, CheckRequest, CheckWatchesRequest, CreateRequest,
     CreateTtlRequest, DeleteContainerRequest, DeleteRequest, ExistsRequest, GetAclRequest,
     GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest,
-    GetEphemeralsRequest, MultiReadRequest, MultiRequest, ReconfigRequest, RemoveWatchesRequest,
-    SaslRequest, SetAclRequest, SetDataRequest, SetWatches2Request, SetWatchesRequest, SyncRequest,
+    GetEphemeralsRequest, GetSubtreeRequest, ListPageRequest, MultiReadRequest, MultiRequest,
+    ReconfigRequest, RemoveWatchesRequest, SaslRequest, SetAclRequest, SetDataRequest,
+    SetWatches2Request, SetWatchesRequest, SyncRequest,
 };
 
 /// A request of a client, without its header.
@@ -72,6 +73,10 @@ pub enum Request<'a> {
     Sasl(SaslRequest<'a>),
     /// `whoAmI`
     WhoAmI,
+    /// `listPage`
+    ListPage(ListPageRequest<'a>),
+    /// `getSubtree`
+    GetSubtree(GetSubtreeRequest<'a>),
     /// `ping`
     Ping,
     /// `closeSession`
@@ -113,6 +118,8 @@ impl<'a> Request<'a> {
             OpCode::Auth => Self::Auth(r.record()?),
             OpCode::Sasl => Self::Sasl(r.record()?),
             OpCode::WhoAmI => Self::WhoAmI,
+            OpCode::ListPage => Self::ListPage(r.record()?),
+            OpCode::GetSubtree => Self::GetSubtree(r.record()?),
             OpCode::Ping => Self::Ping,
             OpCode::CloseSession => Self::CloseSession,
             OpCode::Notification | OpCode::CreateSession | OpCode::Error => {
@@ -153,6 +160,8 @@ impl<'a> Request<'a> {
             Self::Auth(_) => OpCode::Auth,
             Self::Sasl(_) => OpCode::Sasl,
             Self::WhoAmI => OpCode::WhoAmI,
+            Self::ListPage(_) => OpCode::ListPage,
+            Self::GetSubtree(_) => OpCode::GetSubtree,
             Self::Ping => OpCode::Ping,
             Self::CloseSession => OpCode::CloseSession,
         }
@@ -189,6 +198,8 @@ impl Encode for Request<'_> {
             Self::AddWatch(request) => request.encode(out),
             Self::Auth(request) => request.encode(out),
             Self::Sasl(request) => request.encode(out),
+            Self::ListPage(request) => request.encode(out),
+            Self::GetSubtree(request) => request.encode(out),
             Self::WhoAmI | Self::Ping | Self::CloseSession => {}
         }
     }

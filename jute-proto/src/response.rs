@@ -8,8 +8,8 @@ use crate::op_code::OpCode;
 use crate::ops::{
     AddWatchResponse, Create2Response, CreateResponse, ExistsResponse, GetAclResponse,
     GetAllChildrenNumberResponse, GetChildren2Response, GetChildrenResponse, GetDataResponse,
-    GetEphemeralsResponse, MultiResponse, ReconfigResponse, SaslResponse, SetAclResponse,
-    SetDataResponse, SyncResponse, WhoAmIResponse,
+    GetEphemeralsResponse, GetSubtreeResponse, ListPageResponse, MultiResponse, ReconfigResponse,
+    SaslResponse, SetAclResponse, SetDataResponse, SyncResponse, WhoAmIResponse,
 };
 
 /// What follows a reply header that says success.
@@ -52,6 +52,10 @@ pub enum Response<'a> {
     Sasl(SaslResponse<'a>),
     /// `whoAmI`
     WhoAmI(WhoAmIResponse<'a>),
+    /// `listPage`
+    ListPage(ListPageResponse<'a>),
+    /// `getSubtree`
+    GetSubtree(GetSubtreeResponse<'a>),
 }
 
 impl<'a> Response<'a> {
@@ -80,6 +84,8 @@ impl<'a> Response<'a> {
             OpCode::AddWatch => Self::AddWatch(r.record()?),
             OpCode::Sasl => Self::Sasl(r.record()?),
             OpCode::WhoAmI => Self::WhoAmI(r.record()?),
+            OpCode::ListPage => Self::ListPage(r.record()?),
+            OpCode::GetSubtree => Self::GetSubtree(r.record()?),
             OpCode::Delete
             | OpCode::DeleteContainer
             | OpCode::Check
@@ -118,6 +124,8 @@ impl Encode for Response<'_> {
             Self::AddWatch(response) => response.encode(out),
             Self::Sasl(response) => response.encode(out),
             Self::WhoAmI(response) => response.encode(out),
+            Self::ListPage(response) => response.encode(out),
+            Self::GetSubtree(response) => response.encode(out),
         }
     }
 }

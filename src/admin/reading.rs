@@ -136,6 +136,8 @@ pub fn reset(shared: &Shared) {
 pub struct ConnReading {
     /// The client's address.
     pub peer: SocketAddr,
+    /// Whether it talks TLS.
+    pub secure: bool,
     /// Whether its socket is read at the moment.
     pub reading: bool,
     /// What the connection counted.
@@ -157,6 +159,7 @@ pub fn connections(shared: &Shared) -> Vec<ConnReading> {
         let age_ms = now_us.saturating_sub(report.established_us) / 1000;
         readings.push(ConnReading {
             peer: conn.peer(),
+            secure: conn.is_secure(),
             reading: conn.wants_input(&shared.settings),
             established_ms: wall_ms.saturating_sub_unsigned(age_ms),
             expires_ms: (heard_us + conn.idle_limit_us(&shared.settings)) / 1000,
@@ -232,7 +235,7 @@ fn file_bytes(folder: &Path) -> u64 {
 
 /// The settings as `conf` shows them.
 pub fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
-    shared.config.describe(shared.config.clients.addr.port(), sizes(shared))
+    shared.config.describe(sizes(shared))
 }
 
 /// The digests of the tree at some of the last writes, oldest first.

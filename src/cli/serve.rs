@@ -19,7 +19,8 @@ pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {
         started = Server::start(config) => started.map_err(failure)?,
         signal = signals.next() => return given_up(signal),
     };
-    say(start_line(&program(), server.client_addr(), &data_dir));
+    let addrs = (server.client_addr(), server.secure_addr());
+    say(start_line(&program(), addrs, &data_dir));
     let failed = tokio::select! {
         signal = signals.next() => {
             tracing::info!("{signal}: stopping");
@@ -54,18 +55,27 @@ fn load(args: &ServeArgs) -> Result<Config, CliError> {
     Ok(config)
 }
 
-/// The one line that a started server prints: where it listens, where its data is, what to try.
-fn start_line(program: &str, client_addr: SocketAddr, data_dir: &Path) -> String {
+/// The one line that a started server prints: where it listens, for clients with TLS too, where its
+/// data is, what to try.
+fn start_line(
+    program: &str,
+    (client_addr, secure_addr): (SocketAddr, Option<SocketAddr>),
+    data_dir: &Path,
+) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
     let reachable = match client_addr.ip() {
         ip if ip.is_unspecified() => format!("localhost:{}", client_addr.port()),
         _ => client_addr.to_string(),
     };
+    let data_dir = data_dir.display();
+    if secure_addr == Some(client_addr) {
+        return format!("Grovekeeper {version} listens on {client_addr} (TLS), data in {data_dir}");
+    }
+    let secure = secure_addr.map(|addr| format!(" and {addr} (TLS)")).unwrap_or_default();
     format!(
-        "Grovekeeper {version} listens on {client_addr}, data in {}; \
-         try: {program} bench --server {reachable}",
-        data_dir.display()
+        "Grovekeeper {version} listens on {client_addr}{secure}, data in {data_dir}; \
+         try: {program} bench --server {reachable}"
     )
 }
 
@@ -81,14 +91,20 @@ mod tests {
     #[test]
     fn the_start_line_says_where_and_what_next() {
         // One line holds the address, the directory and a command that works as it stands.
-        let line = start_line("gk", ([127, 0, 0, 1], 2181).into(), Path::new("/data"));
+        let addr = |addr: &str| addr.parse().unwrap();
+        let line = start_line("gk", (addr("127.0.0.1:2181"), None), Path::new("/data"));
         let version = env!("CARGO_PKG_VERSION");
         let expected = format!(
             "Grovekeeper {version} listens on 127.0.0.1:2181, data in /data; \
              try: gk bench --server 127.0.0.1:2181"
         );
         assert_eq!(line, expected);
-        let line = start_line("gk", ([0, 0, 0, 0], 4000).into(), Path::new("/data"));
+        let line = start_line("gk", (addr("0.0.0.0:4000"), None), Path::new("/data"));
         assert!(line.ends_with("gk bench --server localhost:4000"), "{line}");
+        let secure = Some(addr("0.0.0.0:5000"));
+        let line = start_line("gk", (addr("0.0.0.0:4000"), secure), Path::new("/data"));
+        assert!(line.contains("listens on 0.0.0.0:4000 and 0.0.0.0:5000 (TLS), data"), "{line}");
+        let line = start_line("gk", (addr("0.0.0.0:5000"), secure), Path::new("/data"));
+        assert!(line.ends_with("listens on 0.0.0.0:5000 (TLS), data in /data"), "{line}");
     }
 }

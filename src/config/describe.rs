@@ -1,5 +1,7 @@
 //! The settings as the four-letter word `conf` shows them.
 
+use std::net::SocketAddr;
+
 use super::types::Config;
 
 /// Bytes on disk, which `conf` shows beside the directories.
@@ -14,13 +16,17 @@ pub struct DataSizes {
 impl Config {
     /// The lines of `conf`: ZooKeeper's key names and order, each with its value.
     ///
-    /// `client_port` is the port in use, which differs from the configured one when that is 0.
+    /// Ports are those in use, once the server has put them into the configuration.
     #[must_use]
-    pub fn describe(&self, client_port: u16, sizes: DataSizes) -> Vec<(&'static str, String)> {
+    pub fn describe(&self, sizes: DataSizes) -> Vec<(&'static str, String)> {
+        let clients = &self.clients;
+        let port = |addr: Option<SocketAddr>| addr.map_or(-1, |addr| i32::from(addr.port()));
+        let client_port = port(clients.plain.then_some(clients.addr));
+        let secure_port = port(clients.secure.as_ref().and_then(|secure| secure.addr));
         let none_as = |limit: Option<u32>, none: i64| limit.map_or(none, i64::from).to_string();
         vec![
             ("clientPort", client_port.to_string()),
-            ("secureClientPort", "-1".to_owned()),
+            ("secureClientPort", secure_port.to_string()),
             ("dataDir", self.data.dir.display().to_string()),
             ("dataDirSize", sizes.data_dir_bytes.to_string()),
             ("dataLogDir", self.data.log_dir.display().to_string()),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::peer_tls::PeerTlsDraft;
+use super::tls::TlsDraft;
 use super::types::{Config, Overrides};
 use crate::ensemble::ServerSpec;
 
@@ -72,6 +73,14 @@ pub(super) struct Draft {
     pub(super) dynamic_file: Option<Located<String>>,
     /// `sslQuorum`, `portUnification`, `ssl.quorum.*`
     pub(super) peer_tls: PeerTlsDraft,
+    /// `ssl.*`, `client.certReload`
+    pub(super) client_tls: TlsDraft,
+    /// `secureClientPort`
+    pub(super) secure_port: Option<Located<u16>>,
+    /// `secureClientPortAddress`
+    pub(super) secure_host: Option<Located<String>>,
+    /// `client.portUnification`
+    pub(super) accept_both: Located<bool>,
 }
 
 /// Port of the Prometheus endpoint when the file does not say.
@@ -104,6 +113,10 @@ impl Draft {
             clocks_line: 0,
             dynamic_file: None,
             peer_tls: PeerTlsDraft::default(),
+            client_tls: TlsDraft::default(),
+            secure_port: None,
+            secure_host: None,
+            accept_both: Located::default(),
         }
     }
 }

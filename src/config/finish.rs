@@ -7,11 +7,12 @@ use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::keys::SERVER_IDS;
 use super::peer_tls::peer_tls;
+use super::secure::secure;
 use super::types::{Config, ticks_ms};
 use crate::ensemble::{HostPort, ServerRole, ServerSpec};
 
 /// Schemes that a connection can authenticate with.
-const AUTH_SCHEMES: [&str; 2] = ["digest", "ip"];
+const AUTH_SCHEMES: [&str; 3] = ["digest", "ip", "x509"];
 
 /// The valid configuration that the lines of `file` amount to.
 pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigError> {
@@ -19,6 +20,7 @@ pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigErro
     sessions(&mut draft, file)?;
     ensemble(&mut draft, file)?;
     peer_tls(&mut draft, file)?;
+    secure(&mut draft, file)?;
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
     addresses(&mut draft, file)?;
@@ -76,10 +78,6 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     let at = |server: &Located<ServerSpec>, problem: Problem| {
         problem.at(file, server.line, &format!("server.{}", server.value.id))
     };
-    if let Some(secure) = draft.servers.iter().find(|s| s.value.secure_client.is_some()) {
-        let problem = "TLS is not supported yet; remove the secure client port";
-        return Err(at(secure, Problem::refused(problem)));
-    }
     let own_id = my_id(&draft.config.data.dir)?;
     let only_id = draft.servers.first().map(|server| server.value.id);
     let alone = draft.config.ensemble.standalone_enabled && draft.servers.len() == 1;
@@ -159,8 +157,7 @@ fn clients(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
         return Ok(());
     }
     let my_id = draft.config.ensemble.my_id;
-    let listed = draft.servers.iter().find(|server| server.value.id == my_id);
-    let listed = listed.and_then(|s| Some((s.line, s.value.client.as_ref()?)));
+    let listed = own_line(draft).and_then(|s| Some((s.line, s.value.client.as_ref()?)));
     let port = draft.client_port.clone();
     let addr = match (port, listed) {
         (Some(port), Some((line, HostPort { port: other, .. }))) if port.value != *other => {
@@ -176,8 +173,13 @@ fn clients(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
             None => SocketAddr::new(draft.config.clients.addr.ip(), port.value),
         },
         (None, None) => {
-            let (file, key) = (file.to_owned(), "clientPort");
-            return Err(ConfigError::Missing { file, key, example: "clientPort=2181" });
+            let secure = draft.config.clients.secure.as_ref();
+            let Some(addr) = secure.and_then(|secure| secure.addr) else {
+                let (file, key) = (file.to_owned(), "clientPort");
+                return Err(ConfigError::Missing { file, key, example: "clientPort=2181" });
+            };
+            draft.config.clients.plain = false;
+            addr
         }
     };
     draft.config.clients.addr = addr;
@@ -198,7 +200,7 @@ fn auth(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
         return Err(Problem::value(problem).at(file, line, "enforce.auth.enabled"));
     }
     if let Some(unknown) = schemes.iter().find(|scheme| !AUTH_SCHEMES.contains(&scheme.as_str())) {
-        let known = AUTH_SCHEMES.join(" and ");
+        let known = AUTH_SCHEMES.join(", ");
         let problem = format!("there is no scheme \"{unknown}\"; there are {known}");
         return Err(Problem::value(problem).at(file, *schemes_line, "enforce.auth.schemes"));
     }
@@ -222,8 +224,13 @@ fn addresses(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The line of this server among those of the ensemble.
+pub(super) fn own_line(draft: &Draft) -> Option<&Located<ServerSpec>> {
+    draft.servers.iter().find(|server| server.value.id == draft.config.ensemble.my_id)
+}
+
 /// The first address of a host; a name is looked up once, at start.
-fn resolve(host: &str, port: u16) -> Result<SocketAddr, Problem> {
+pub(super) fn resolve(host: &str, port: u16) -> Result<SocketAddr, Problem> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, port));

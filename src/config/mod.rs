@@ -14,6 +14,8 @@ mod finish;
 mod keys;
 mod peer_tls;
 mod properties;
+mod secure;
+mod tls;
 mod types;
 mod value;
 mod words;
@@ -29,6 +31,6 @@ pub use error::{ConfigError, Place};
 pub use types::{
     AdminConfig, AuthConfig, ClientsConfig, Config, ConnectionThrottle, ContainersConfig,
     DataConfig, DigestAlgorithm, EnsembleConfig, FeaturesConfig, JUTE_MAX_BUFFER_DEFAULT,
-    LimitsConfig, MetricsConfig, Notice, Overrides, SessionsConfig, ThrottleConfig, TlsConfig,
+    LimitsConfig, MetricsConfig, Notice, Overrides, SecureConfig, SessionsConfig, ThrottleConfig,
 };
 pub use words::{FOUR_LETTER_WORDS, Whitelist};

@@ -1,66 +1,21 @@
 //! Puts the settings of TLS between servers together.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::draft::{Draft, Located};
-use super::error::{ConfigError, Problem};
-use crate::tls::{ClientAuth, PeerTlsOptions, TlsOptions, TlsVersion};
+use super::error::ConfigError;
+use super::tls::{Stores, TlsDraft};
+use crate::tls::PeerTlsOptions;
 
 /// What the lines said so far about TLS between servers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PeerTlsDraft {
     /// `sslQuorum`
     pub(super) dial: Located<bool>,
     /// `portUnification`
     pub(super) accept_both: Located<bool>,
-    /// `ssl.quorum.keyStore.*`
-    pub(super) key_store: StoreDraft,
-    /// `ssl.quorum.trustStore.*`
-    pub(super) trust_store: StoreDraft,
-    /// `ssl.quorum.protocol`
-    pub(super) protocol: Vec<TlsVersion>,
-    /// `ssl.quorum.enabledProtocols`
-    pub(super) enabled_protocols: Option<Vec<TlsVersion>>,
-    /// `ssl.quorum.ciphersuites`
-    pub(super) cipher_suites: Vec<String>,
-    /// `ssl.quorum.hostnameVerification`
-    pub(super) verify_host: bool,
-    /// `ssl.quorum.clientHostnameVerification`
-    pub(super) verify_client_host: bool,
-    /// `ssl.quorum.clientAuth`
-    pub(super) client_auth: ClientAuth,
-    /// `ssl.quorum.handshakeDetectionTimeoutMillis`
-    pub(super) handshake_timeout_ms: u64,
-    /// `sslQuorumReloadCertFiles`
-    pub(super) reload: bool,
-}
-
-/// A file with keys or certificates.
-#[derive(Debug, Default)]
-pub(super) struct StoreDraft {
-    /// `location`
-    pub(super) location: Option<Located<String>>,
-    /// `type`
-    pub(super) kind: Option<Located<String>>,
-}
-
-impl Default for PeerTlsDraft {
-    fn default() -> Self {
-        Self {
-            dial: Located::default(),
-            accept_both: Located::default(),
-            key_store: StoreDraft::default(),
-            trust_store: StoreDraft::default(),
-            protocol: TlsVersion::ALL.to_vec(),
-            enabled_protocols: None,
-            cipher_suites: Vec::new(),
-            verify_host: true,
-            verify_client_host: false,
-            client_auth: ClientAuth::default(),
-            handshake_timeout_ms: 5000,
-            reload: false,
-        }
-    }
+    /// `ssl.quorum.*`, `sslQuorumReloadCertFiles`
+    pub(super) tls: TlsDraft,
 }
 
 /// The settings of TLS between servers, where it is wanted.
@@ -73,74 +28,26 @@ pub(super) fn peer_tls(draft: &mut Draft, file: &Path) -> Result<(), ConfigError
         true => (tls.dial.line, "sslQuorum"),
         false => (tls.accept_both.line, "portUnification"),
     };
-    let store = |store: &StoreDraft, name: &str| {
-        let Some(location) = &store.location else {
-            let problem = format!("it is true, so {name}.location must name a PEM file");
-            return Err(Problem::value(problem).at(file, line, key));
-        };
-        let location_line = location.line;
-        pem_file(&location.value, store.kind.as_ref()).map_err(|(line, key, p)| {
-            p.at(file, line.unwrap_or(location_line), &format!("{name}.{key}"))
-        })
-    };
-    let key_store = store(&tls.key_store, "ssl.quorum.keyStore")?;
-    let trust_store = store(&tls.trust_store, "ssl.quorum.trustStore")?;
+    let stores = Stores { file, prefix: "ssl.quorum", wanted_by: (line, key) };
+    let key_store = stores.find(&tls.tls.key_store, "keyStore")?;
+    let trust_store = stores.find(&tls.tls.trust_store, "trustStore")?;
     draft.config.ensemble.tls = Some(PeerTlsOptions {
-        tls: TlsOptions {
-            key_store,
-            trust_store,
-            verify_host: tls.verify_host,
-            client_auth: tls.client_auth,
-            versions: tls.enabled_protocols.unwrap_or(tls.protocol),
-            cipher_suites: tls.cipher_suites,
-            reload: tls.reload,
-        },
         dial: tls.dial.value,
         accept_plain: !tls.dial.value || tls.accept_both.value,
-        // Without the other check this one is off too, as in ZooKeeper.
-        verify_client_host: tls.verify_client_host && tls.verify_host,
-        handshake_timeout_ms: tls.handshake_timeout_ms,
+        verify_client_host: tls.tls.verifies_client_host(),
+        handshake_timeout_ms: tls.tls.handshake_timeout_ms,
+        tls: tls.tls.options(key_store, Some(trust_store)),
     });
     Ok(())
 }
 
-/// Line, last word of the key, and what is wrong there.
-type StoreProblem = (Option<usize>, &'static str, Problem);
-
-/// The file, if it is said to be PEM, or its name says so.
-fn pem_file(location: &str, kind: Option<&Located<String>>) -> Result<PathBuf, StoreProblem> {
-    let path = PathBuf::from(location);
-    let (line, key, kind) = if let Some(Located { line, value }) = kind {
-        (Some(*line), "type", value.to_ascii_uppercase())
-    } else {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let kind = match extension.unwrap_or_default().to_ascii_lowercase().as_str() {
-            "pem" => "PEM",
-            "jks" => "JKS",
-            "p12" | "pfx" => "PKCS12",
-            "bcfks" => "BCFKS",
-            _ => "",
-        };
-        (None, "location", kind.to_owned())
-    };
-    let to_pem = "`openssl pkcs12 -in store.p12 -nodes -out store.pem`";
-    let problem = match kind.as_str() {
-        "PEM" => return Ok(path),
-        "PKCS12" => Problem::refused(format!("only PEM files are read; convert it: {to_pem}")),
-        "JKS" | "BCFKS" => Problem::refused(format!(
-            "only PEM files are read; convert it: `keytool -importkeystore -srckeystore {location} \
-             -destkeystore store.p12 -deststoretype PKCS12`, then {to_pem}"
-        )),
-        "" => Problem::value("the name does not end with .pem; set the type to PEM if it is"),
-        other => Problem::value(format!("expected PEM, found \"{other}\"")),
-    };
-    Err((line, key, problem))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, ConfigError};
+    use std::path::PathBuf;
+
+    use super::super::Config;
     use super::*;
+    use crate::tls::{ClientAuth, TlsVersion};
 
     fn written(lines: &str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -199,8 +106,8 @@ mod tests {
         // Missing files, stores of Java and old protocols are told with line, key and a way out.
         let key = "ssl.quorum.keyStore.location";
         for (lines, expected) in [
-            ("sslQuorum=true".to_owned(), format!("zoo.cfg:3: sslQuorum: it is true, so {key}")),
-            ("portUnification=true".to_owned(), format!("portUnification: it is true, so {key}")),
+            ("sslQuorum=true".to_owned(), format!("zoo.cfg:3: sslQuorum: it is set, so {key}")),
+            ("portUnification=true".to_owned(), format!("portUnification: it is set, so {key}")),
             (format!("sslQuorum=true\n{key}=/k.jks"), format!("zoo.cfg:4: {key}: refused")),
             (format!("sslQuorum=true\n{key}=/k.jks"), "keytool -importkeystore".to_owned()),
             (format!("sslQuorum=true\n{key}=/k.p12"), "openssl pkcs12".to_owned()),

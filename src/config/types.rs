@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::words::Whitelist;
 use crate::ensemble::ServerSpec;
-use crate::tls::PeerTlsOptions;
+use crate::tls::{ClientTlsOptions, PeerTlsOptions};
 
 /// The largest packet body that a server reads unless `jute.maxbuffer` says otherwise, in bytes.
 pub const JUTE_MAX_BUFFER_DEFAULT: usize = 0xfffff;
@@ -41,8 +41,6 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// This server's place among others.
     pub ensemble: EnsembleConfig,
-    /// TLS settings, kept as they were written.
-    pub tls: TlsConfig,
     /// Lines of the file that were accepted although they change nothing, in file order.
     pub notices: Vec<Notice>,
 }
@@ -77,8 +75,12 @@ pub struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientsConfig {
     /// Where to listen. An unspecified address (0.0.0.0) means every interface of both address
-    /// families, as it does for a Java server.
+    /// families, as it does for a Java server. Without `plain` it is the address of the secure port.
     pub addr: SocketAddr,
+    /// Whether clients without TLS are served: not where only `secureClientPort` is set.
+    pub plain: bool,
+    /// TLS with clients.
+    pub secure: Option<SecureConfig>,
     /// Length of the queue of connections not yet accepted (`clientPortListenBacklog`).
     /// `None` leaves it to the system.
     pub listen_backlog: Option<u32>,
@@ -90,6 +92,17 @@ pub struct ClientsConfig {
     pub tcp_keep_alive: bool,
     /// A connection that has not shaken hands by then is closed (`nio.sessionlessCnxnTimeout`).
     pub handshake_timeout_ms: u64,
+}
+
+/// TLS with clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecureConfig {
+    /// Where to listen for clients with TLS (`secureClientPort`, `secureClientPortAddress`).
+    pub addr: Option<SocketAddr>,
+    /// Whether they are served at the port for clients without TLS too (`client.portUnification`).
+    pub at_client_port: bool,
+    /// Keys and certificates (`ssl.*`).
+    pub tls: ClientTlsOptions,
 }
 
 /// Ticks and session timeouts.
@@ -208,6 +221,8 @@ pub struct AuthConfig {
     pub digest_algorithm: DigestAlgorithm,
     /// `super:<hash>` of the superuser (`DigestAuthenticationProvider.superDigest`).
     pub super_digest: Option<String>,
+    /// The subject of the certificate of the superuser (`X509AuthenticationProvider.superUser`).
+    pub super_subject: Option<String>,
     /// Names that the scheme `ensemble` accepts (`ensembleAuthName`). Empty: the scheme takes
     /// every name. `None`: the scheme does not exist (`authProvider.N` did not ask for it).
     pub ensemble_names: Option<Vec<String>>,
@@ -293,13 +308,6 @@ impl EnsembleConfig {
     }
 }
 
-/// TLS settings as they were written (`ssl.*`, `ssl.quorum.*`, ...), key and value in file order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// Key without the prefix `zookeeper.`, and its value.
-    pub settings: Vec<(String, String)>,
-}
-
 impl Config {
     /// A server on its own: 127.0.0.1:2181, data in `dir`, every other setting as ZooKeeper's.
     #[must_use]
@@ -328,7 +336,6 @@ impl Config {
             admin: AdminConfig::new(SocketAddr::new(any, ADMIN_PORT_DEFAULT)),
             metrics: MetricsConfig::default(),
             ensemble: EnsembleConfig::default(),
-            tls: TlsConfig::default(),
             notices: Vec::new(),
         }
     }
@@ -384,6 +391,8 @@ impl ClientsConfig {
     fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
+            plain: true,
+            secure: None,
             listen_backlog: None,
             max_per_ip: Some(60),
             max_total: None,
@@ -461,6 +470,7 @@ impl Default for AuthConfig {
             digest_enabled: true,
             digest_algorithm: DigestAlgorithm::default(),
             super_digest: None,
+            super_subject: None,
             ensemble_names: None,
             enforced_schemes: None,
         }

@@ -103,8 +103,7 @@ fn messages_name_file_line_and_key_and_what_to_do() {
         ("a=\\u12", "zoo.cfg:3: `\\u` must be followed by four hexadecimal digits"),
         (
             "secureClientPort=2281",
-            "zoo.cfg:3: secureClientPort: refused: TLS is not supported yet; \
-             remove this line and keep clients on clientPort",
+            "zoo.cfg:3: secureClientPort: it is set, so ssl.keyStore.location must name a PEM file",
         ),
         (
             "enforce.auth.enabled=true",
@@ -114,7 +113,7 @@ fn messages_name_file_line_and_key_and_what_to_do() {
         (
             "enforce.auth.enabled=true\nenforce.auth.schemes=digest,sasl",
             "zoo.cfg:4: enforce.auth.schemes: there is no scheme \"sasl\"; \
-             there are digest and ip",
+             there are digest, ip, x509",
         ),
         (
             "raft.heartbeatMs=150",
@@ -220,7 +219,8 @@ fn conf_shows_zookeepers_keys_in_their_order() {
     let mut config = Config::standalone("/data");
     config.clients.max_per_ip = None;
     let sizes = DataSizes { data_dir_bytes: 10, log_dir_bytes: 20 };
-    let lines = config.describe(4000, sizes);
+    config.clients.addr.set_port(4000);
+    let lines = config.describe(sizes);
     let lines: Vec<String> = lines.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let expected = "clientPort=4000 secureClientPort=-1 dataDir=/data dataDirSize=10 \
                     dataLogDir=/data dataLogSize=20 tickTime=3000 maxClientCnxns=0 \

@@ -71,8 +71,8 @@ pub trait Propose {
     /// [`Conn::barrier_passed`] will name; 0 where the state here is the newest there is.
     fn read_barrier(&mut self, conn: ConnId) -> u64;
 
-    /// Where the leader is.
-    fn leader(&self) -> LeaderHint<'static>;
+    /// Where the leader is; its address is that for clients with TLS, or that for those without.
+    fn leader(&self, secure: bool) -> LeaderHint<'static>;
 
     /// An id for a new session.
     fn next_session_id(&mut self) -> SessionId;
@@ -131,6 +131,8 @@ pub struct Conn {
     pub(super) extensions: Option<Extensions>,
     /// Where the leader was when the session was asked for, for a client that wants to know.
     pub(super) leader: Option<LeaderHint<'static>>,
+    /// Whether its bytes are encrypted.
+    pub(super) secure: bool,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
     order: VecDeque<Slot>,
@@ -162,6 +164,7 @@ impl Conn {
             is_local: false,
             extensions: None,
             leader: None,
+            secure: false,
             encoded_identities: crate::replica::entry::encode_identities(&identities),
             identities,
             order: VecDeque::new(),
@@ -195,7 +198,7 @@ impl Conn {
     /// who the client is is served all the same.
     pub fn receive_throttled(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         let header: Option<RequestHeader> = Reader::new(&frame).record().ok();
-        let op = header.and_then(|header| Some((header.xid, OpCode::try_from(header.op).ok()?)));
+        let op = header.map(|header| (header.xid, self.operation(header.op)));
         match op {
             Some((xid, op)) if self.phase != Phase::Fresh && is_throttlable(op) => {
                 self.tally.received();
@@ -213,7 +216,7 @@ impl Conn {
             Ok(header) => header,
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
-        let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
+        let op = self.operation(header.op);
         let way = route(op);
         if self.hold.stands() && matches!(way, Route::Write | Route::CloseSession) {
             return self.hold.keep(frame);
@@ -259,6 +262,16 @@ impl Conn {
                     self.order.push_back(Slot::Waiting { frame, start_us, barrier });
                 }
             }
+        }
+    }
+
+    /// The operation of a number. One of an extension that the client was not granted is none.
+    pub(super) fn operation(&self, number: i32) -> OpCode {
+        match OpCode::try_from(number) {
+            Ok(op) if Extensions::needed_by(op).is_none_or(|needed| self.has_extension(needed)) => {
+                op
+            }
+            Ok(_) | Err(_) => OpCode::Error,
         }
     }
 
@@ -490,6 +503,11 @@ impl Conn {
     /// The connection's name.
     pub fn id(&self) -> ConnId {
         self.id
+    }
+
+    /// Whether the client talks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The client's address.

@@ -9,13 +9,23 @@ use super::close::CloseReason;
 use super::conn::{Conn, Surroundings, View};
 use super::settings::Settings;
 use crate::replica::entry::encode_identities;
-use crate::session::auth::{AuthFailure, authenticate};
+use crate::session::auth::{AuthFailure, authenticate, subject_identities};
 use crate::tree::{AclList, acl};
 
 /// How many identities a connection may prove: each of its writes carries all of them.
 const IDENTITIES_MAX: usize = 100;
 
 impl Conn {
+    /// The client talks TLS, and has shown a certificate with this subject if it has shown any; to be
+    /// called before the first frame.
+    pub fn secured(&mut self, settings: &Settings, subject: Option<String>) {
+        self.secure = true;
+        if let Some(subject) = subject {
+            self.identities.extend(subject_identities(&settings.auth, subject));
+            self.encoded_identities = encode_identities(&self.identities);
+        }
+    }
+
     pub(super) fn authenticate(&mut self, view: View<'_>, xid: Xid, body: &[u8]) {
         let request: AuthRequest<'_> = match Reader::new(body).record() {
             Ok(request) => request,

@@ -73,14 +73,15 @@ impl Conn {
         self.extensions = Extensions::of_protocol_version(protocol_version).map(|wanted| {
             let known = Extensions::LINEARIZABLE_READS
                 .with(Extensions::TELL_LEADER)
-                .with(Extensions::LEADER_ONLY);
+                .with(Extensions::LEADER_ONLY)
+                .with(Extensions::PAGES);
             wanted.and(known)
         });
         let tells = self.has_extension(Extensions::TELL_LEADER);
-        self.leader = tells.then(|| log.leader());
+        self.leader = tells.then(|| log.leader(self.is_secure()));
     }
 
-    fn has_extension(&self, extension: Extensions) -> bool {
+    pub(super) fn has_extension(&self, extension: Extensions) -> bool {
         self.extensions.is_some_and(|granted| granted.contains(extension))
     }
 

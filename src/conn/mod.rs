@@ -21,6 +21,7 @@ mod credentials;
 mod eager;
 mod handshake;
 mod hold;
+mod pages;
 mod read;
 mod rearm;
 mod reply;

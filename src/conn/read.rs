@@ -21,8 +21,8 @@ const NO_ZXID: Zxid = Zxid(-1);
 
 /// A request whose turn has come.
 #[derive(Clone, Copy)]
-struct Turn<'a> {
-    view: View<'a>,
+pub(super) struct Turn<'a> {
+    pub(super) view: View<'a>,
     xid: Xid,
     op: OpCode,
     start_us: u64,
@@ -37,7 +37,7 @@ impl Conn {
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
         let xid = header.xid;
-        let op = OpCode::try_from(header.op).unwrap_or(OpCode::Error);
+        let op = self.operation(header.op);
         if route(op) == Route::Refused {
             let failure = (NO_ZXID, ErrorCode::Unimplemented);
             self.reply(view, (xid, op), failure, start_us, |_| {});
@@ -96,6 +96,8 @@ impl Conn {
                 self.who_am_i(turn);
                 Ok(())
             }
+            Request::ListPage(request) => self.list_page(turn, request),
+            Request::GetSubtree(request) => self.get_subtree(turn, request),
             Request::AddWatch(request) => self.add_watch(turn, request),
             Request::CheckWatches(request) => self.check_watches(turn, request),
             Request::RemoveWatches(request) => self.remove_watches(turn, request),
@@ -127,12 +129,12 @@ impl Conn {
     }
 
     /// A read's reply carries the zxid of the state that it shows.
-    fn ok(&mut self, turn: Turn<'_>, body: impl FnOnce(&mut BytesMut)) {
+    pub(super) fn ok(&mut self, turn: Turn<'_>, body: impl FnOnce(&mut BytesMut)) {
         let header = (turn.view.replica.last_zxid(), ErrorCode::Ok);
         self.reply(turn.view, (turn.xid, turn.op), header, turn.start_us, body);
     }
 
-    fn node<'a>(&self, view: View<'a>, path: &str) -> Result<&'a Node, OpError> {
+    pub(super) fn node<'a>(&self, view: View<'a>, path: &str) -> Result<&'a Node, OpError> {
         view.replica.tree().read(path, &self.identities, view.settings.policy)
     }
 

@@ -46,6 +46,8 @@ pub(super) fn route(op: OpCode) -> Route {
         | OpCode::AddWatch
         | OpCode::GetEphemerals
         | OpCode::GetAllChildrenNumber
+        | OpCode::ListPage
+        | OpCode::GetSubtree
         | OpCode::WhoAmI => Route::Read,
         OpCode::CloseSession => Route::CloseSession,
         OpCode::Auth => Route::Auth,
@@ -71,6 +73,8 @@ pub(super) fn wants_barrier(op: OpCode, linearizable_reads: bool) -> bool {
             | OpCode::GetChildren2
             | OpCode::GetEphemerals
             | OpCode::GetAllChildrenNumber
+            | OpCode::ListPage
+            | OpCode::GetSubtree
             | OpCode::MultiRead
     );
     op == OpCode::Sync || (linearizable_reads && reads_state)
@@ -102,6 +106,8 @@ pub(super) fn short_name(op: OpCode) -> &'static str {
         OpCode::GetChildren | OpCode::GetChildren2 => "GETC",
         OpCode::GetAllChildrenNumber => "GETACN",
         OpCode::GetEphemerals => "GETE",
+        OpCode::ListPage => "LSTP",
+        OpCode::GetSubtree => "GETT",
         OpCode::Sync => "SYNC",
         OpCode::Ping => "PING",
         OpCode::Reconfig => "RECO",
@@ -115,5 +121,25 @@ pub(super) fn short_name(op: OpCode) -> &'static str {
         OpCode::CreateSession => "SESS",
         OpCode::CloseSession => "CLOS",
         OpCode::Auth | OpCode::Sasl | OpCode::Notification | OpCode::Error => "NA",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_reads_like_others() {
+        // They wait for a read barrier where reads are linearizable, are served without a majority, and
+        // may be throttled.
+        for op in [OpCode::ListPage, OpCode::GetSubtree] {
+            let like = OpCode::GetChildren2;
+            assert_eq!(route(op), route(like));
+            for linearizable in [false, true] {
+                assert_eq!(wants_barrier(op, linearizable), wants_barrier(like, linearizable));
+            }
+            assert_eq!(needs_majority(op), needs_majority(like));
+            assert_eq!(is_throttlable(op), is_throttlable(like));
+        }
     }
 }

@@ -1,18 +1,23 @@
 //! The loop of one connection: bytes in, frames to the [`Conn`], bytes out.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{FrameError, next_frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
+use super::secure::Welcome;
+use super::stream::ClientStream;
 use crate::conn::{CloseReason, Conn, View};
 use crate::server::{Client, Shared, TooMuch};
 use crate::telemetry::CloseKind;
@@ -34,14 +39,15 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Serves a client until either side ends the connection.
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    mut welcome: Welcome,
     peer: SocketAddr,
     stop: &CancellationToken,
 ) {
     let mut input = BytesMut::new();
+    let stream = &mut welcome.stream;
     let patience = Duration::from_millis(shared.settings.handshake_timeout_ms);
     let first = tokio::select! {
-        first = tokio::time::timeout(patience, read_first(&mut stream, &mut input)) => first,
+        first = tokio::time::timeout(patience, read_first(stream, &mut input)) => first,
         () = stop.cancelled() => return,
     };
     match first {
@@ -52,14 +58,14 @@ pub(super) async fn run(
         Ok(Err(error)) => tracing::debug!("{peer}: {error}"),
         Ok(Ok(false)) => {}
         Ok(Ok(true)) => match Word::parse(&input[..4]) {
-            Some(word) => four_letter::serve(shared, word, &mut stream, peer, &mut input).await,
-            None => Task::new(shared, stream, peer, input).run(stop).await,
+            Some(word) => four_letter::serve(shared, word, stream, peer, &mut input).await,
+            None => Task::new(shared, welcome, peer, input).run(stop).await,
         },
     }
 }
 
 /// Reads until there are four bytes, which are a word or a length; false if the client left before.
-async fn read_first(stream: &mut TcpStream, input: &mut BytesMut) -> std::io::Result<bool> {
+async fn read_first(stream: &mut ClientStream, input: &mut BytesMut) -> io::Result<bool> {
     while input.len() < 4 {
         input.reserve(READ_LEN_MIN);
         if stream.read_buf(input).await? == 0 {
@@ -82,7 +88,9 @@ enum Input {
 struct Task<'a> {
     shared: &'a Arc<Shared>,
     client: Arc<Client>,
-    stream: TcpStream,
+    stream: ClientStream,
+    /// Whether something was written that the stream may still hold back.
+    unflushed: bool,
     input: BytesMut,
     output: BytesMut,
     read_len: usize,
@@ -101,15 +109,19 @@ struct Held {
 }
 
 impl<'a> Task<'a> {
-    fn new(shared: &'a Arc<Shared>, stream: TcpStream, peer: SocketAddr, input: BytesMut) -> Self {
+    fn new(shared: &'a Arc<Shared>, welcome: Welcome, peer: SocketAddr, input: BytesMut) -> Self {
         let now_us = shared.clock.now_us();
         shared.stats.bytes_received.add(input.len() as u64);
-        let conn = Conn::new(shared.next_conn_id(), peer, now_us);
+        let mut conn = Conn::new(shared.next_conn_id(), peer, now_us);
+        if welcome.is_secure {
+            conn.secured(&shared.settings, welcome.subject);
+        }
         let client = shared.clients.insert(conn, now_us);
         Self {
             shared,
             client,
-            stream,
+            stream: welcome.stream,
+            unflushed: false,
             input,
             output: BytesMut::new(),
             read_len: READ_LEN_MIN,
@@ -173,6 +185,7 @@ impl<'a> Task<'a> {
                 Input::Received(len) => self.received(len),
                 Input::Sent(len) => {
                     self.shared.stats.bytes_sent.add(len as u64);
+                    self.unflushed = len > 0 && self.stream.wants_flush();
                     if self.output.is_empty() {
                         // Lets the connection have the whole buffer again.
                         self.output = BytesMut::new();
@@ -195,16 +208,13 @@ impl<'a> Task<'a> {
         let now_us = self.shared.clock.now_us();
         let left = Duration::from_micros((heard_us + idle_limit_us).saturating_sub(now_us));
         let stall = self.held.and_then(|held| held.stall);
-        let (mut reader, mut writer): (ReadHalf<'_>, WriteHalf<'_>) = self.stream.split();
         if wants_input {
             self.input.reserve(self.read_len);
         }
+        let input = wants_input.then_some(&mut self.input);
         tokio::select! {
-            received = reader.read_buf(&mut self.input), if wants_input => {
-                received.map_or(Input::Failed, Input::Received)
-            }
-            sent = writer.write_buf(&mut self.output), if !self.output.is_empty() => {
-                sent.map_or(Input::Failed, Input::Sent)
+            moved = exchange(&mut self.stream, input, &mut self.output, self.unflushed) => {
+                moved.unwrap_or(Input::Failed)
             }
             () = self.client.wake.notified() => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
@@ -343,6 +353,34 @@ impl<'a> Task<'a> {
             tracing::debug!("{peer}, session {session}: closed: {reason}");
         }
     }
+}
+
+/// Writes what there is to write, or reads; whichever can be done first. Nothing is lost when it is
+/// dropped half-way.
+async fn exchange(
+    stream: &mut ClientStream,
+    mut input: Option<&mut BytesMut>,
+    output: &mut BytesMut,
+    unflushed: bool,
+) -> io::Result<Input> {
+    poll_fn(|cx| {
+        let mut stream = Pin::new(&mut *stream);
+        if !output.is_empty() {
+            if let Poll::Ready(sent) = poll_write_buf(stream.as_mut(), cx, output) {
+                return Poll::Ready(sent.map(Input::Sent));
+            }
+        } else if unflushed && let Poll::Ready(flushed) = stream.as_mut().poll_flush(cx) {
+            return Poll::Ready(flushed.map(|()| Input::Sent(0)));
+        }
+        match input.as_deref_mut() {
+            Some(input) => {
+                let received = ready!(poll_read_buf(stream, cx, input));
+                Poll::Ready(received.map(Input::Received))
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// What is wrong with a frame, and what it asks for as far as its beginning tells.

@@ -9,26 +9,56 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client_task;
+use super::secure::{Secure, Welcome};
 use crate::config::ClientsConfig;
 use crate::server::{ServeError, Shared};
 
 /// Connections that wait to be accepted, where the configuration does not say.
 const BACKLOG: u32 = 1024;
 
-/// The socket that clients connect to.
+/// A socket that clients connect to.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
+    way: Way,
+}
+
+/// Who is served.
+#[derive(Clone, Debug)]
+enum Way {
+    /// Clients without TLS.
+    Plain,
+    /// Those with it.
+    Secure(Arc<Secure>),
+    /// Both.
+    Mixed(Arc<Secure>),
 }
 
 impl Listener {
-    /// Listens where the configuration says.
+    /// Listens where the configuration says, for clients without TLS first.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] where that is not possible.
-    pub fn bind(config: &ClientsConfig) -> Result<Self, ServeError> {
-        let addr = config.addr;
+    /// [`ServeError::Listen`] where that is not possible, [`ServeError::Tls`] where keys or
+    /// certificates cannot be used.
+    pub fn bind(config: &ClientsConfig) -> Result<Vec<Self>, ServeError> {
+        let mut listeners = Vec::new();
+        let secure = config.secure.as_ref();
+        let tls = secure.map(|secure| Secure::load(&secure.tls).map(Arc::new)).transpose()?;
+        if config.plain {
+            let mixed = secure.is_some_and(|secure| secure.at_client_port);
+            let way = tls.clone().filter(|_| mixed).map_or(Way::Plain, Way::Mixed);
+            listeners.push(Self::listen(config, config.addr, way)?);
+        }
+        if let Some(addr) = secure.and_then(|secure| secure.addr)
+            && let Some(tls) = tls
+        {
+            listeners.push(Self::listen(config, addr, Way::Secure(tls))?);
+        }
+        Ok(listeners)
+    }
+
+    fn listen(config: &ClientsConfig, addr: SocketAddr, way: Way) -> Result<Self, ServeError> {
         let listen = || -> std::io::Result<Self> {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_reuse_address(true)?;
@@ -41,9 +71,14 @@ impl Listener {
             socket.set_nonblocking(true)?;
             let listener = TcpListener::from_std(socket.into())?;
             let addr = listener.local_addr()?;
-            Ok(Self { listener, addr })
+            Ok(Self { listener, addr, way })
         };
         listen().map_err(|source| ServeError::Listen { addr, source })
+    }
+
+    /// Whether it is for clients with TLS alone.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.way, Way::Secure(_))
     }
 
     /// Where it listens.
@@ -59,7 +94,7 @@ impl Listener {
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => admit(&shared, &stop, &tasks, stream, peer),
+                Ok((stream, peer)) => admit(&shared, &stop, &tasks, (stream, peer), &self.way),
                 Err(error) => {
                     // Out of file descriptors, mostly: others may be closed meanwhile.
                     tracing::warn!("cannot accept a connection: {error}");
@@ -74,8 +109,8 @@ fn admit(
     shared: &Arc<Shared>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    way: &Way,
 ) {
     let config = &shared.config.clients;
     if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
@@ -88,9 +123,41 @@ fn admit(
     if config.tcp_keep_alive {
         let _ = SockRef::from(&stream).set_keepalive(true);
     }
-    let (shared, stop) = (Arc::clone(shared), stop.clone());
+    let (shared, stop, way) = (Arc::clone(shared), stop.clone(), way.clone());
     tasks.spawn(async move {
-        client_task::run(&shared, stream, peer, &stop).await;
+        if let Some(welcome) = greet(&shared, &stop, (stream, peer), &way).await {
+            client_task::run(&shared, welcome, peer, &stop).await;
+        }
         shared.clients.release(peer.ip());
     });
+}
+
+/// Shakes hands where that is to be done; a client that does it wrong is named in the log.
+async fn greet(
+    shared: &Shared,
+    stop: &CancellationToken,
+    (stream, peer): (TcpStream, SocketAddr),
+    way: &Way,
+) -> Option<Welcome> {
+    let (tls, also_plain) = match way {
+        Way::Plain => return Some(Welcome::plain(stream)),
+        Way::Secure(tls) => (tls, false),
+        Way::Mixed(tls) => (tls, true),
+    };
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, peer, also_plain) => accepted,
+        () = stop.cancelled() => return None,
+    };
+    match accepted {
+        Ok(welcome) => Some(welcome),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            tracing::debug!("{peer} left during the TLS handshake");
+            None
+        }
+        Err(error) => {
+            shared.stats.connections_rejected.increment();
+            tracing::warn!("refused a connection from {peer}: {error}");
+            None
+        }
+    }
 }

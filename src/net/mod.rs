@@ -3,5 +3,7 @@
 mod client_task;
 mod four_letter;
 mod listener;
+mod secure;
+mod stream;
 
 pub use listener::Listener;

@@ -332,6 +332,8 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
         | Request::SetWatches2(_)
         | Request::AddWatch(_)
         | Request::WhoAmI
+        | Request::ListPage(_)
+        | Request::GetSubtree(_)
         | Request::CloseSession => return None,
     })
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::consensus::{Fatal, StartError};
 use crate::replica::checkpoint::RestoreError;
 use crate::storage::StorageError;
+use crate::tls::TlsError;
 
 /// Why a server does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,10 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The client port cannot be listened on.
+    /// Keys or certificates of TLS with clients cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A client port cannot be listened on.
     #[error("cannot listen on {addr}: {source} (another server may be running there)")]
     Listen {
         /// The address.

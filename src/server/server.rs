@@ -19,7 +19,7 @@ use super::shared::{Service, Shared};
 use super::{barriers, container_task, expiry_task, reconfig_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
-use crate::config::Config;
+use crate::config::{ClientsConfig, Config};
 use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
 };
@@ -35,7 +35,6 @@ const HAND_OVER_WITHIN: Duration = Duration::from_millis(500);
 pub struct Server {
     shared: Arc<Shared>,
     consensus: Consensus,
-    client_addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
     prometheus_addr: Option<SocketAddr>,
     stop: CancellationToken,
@@ -53,13 +52,12 @@ impl Server {
         let dir = open_data_dir(&config, server)?;
         let replica = restore(&mut dir.state().reader()?.rows_ahead()?)?
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
-        let listener = Listener::bind(&config.clients)?;
-        let client_addr = listener.local_addr();
+        let listeners = Listener::bind(&config.clients)?;
         let surfaces = Surfaces::bind(&config).await?;
         let (admin_addr, prometheus_addr) = (surfaces.admin_addr(), surfaces.prometheus_addr());
         // From here on the address in use counts, which has a port where the file says 0.
         let mut config = config;
-        config.clients.addr = client_addr;
+        use_addresses(&mut config.clients, &listeners);
         let boot = boot_number();
         let addresses = AddressBook::default();
         if super::test_settings::own_addresses_only() {
@@ -104,13 +102,20 @@ impl Server {
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
         tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
         surfaces.run(&shared, &stop, &tasks);
-        tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));
-        Ok(Self { shared, consensus, client_addr, admin_addr, prometheus_addr, stop, tasks })
+        for listener in listeners {
+            tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));
+        }
+        Ok(Self { shared, consensus, admin_addr, prometheus_addr, stop, tasks })
     }
 
-    /// Where clients connect.
+    /// Where clients connect; those with TLS where no others are served.
     pub fn client_addr(&self) -> SocketAddr {
-        self.client_addr
+        self.shared.config.clients.addr
+    }
+
+    /// Where clients with TLS connect, if they have a port of their own.
+    pub fn secure_addr(&self) -> Option<SocketAddr> {
+        self.shared.config.clients.secure.as_ref().and_then(|secure| secure.addr)
     }
 
     /// Where the administration server listens, if it does.
@@ -155,6 +160,19 @@ impl Server {
         self.tasks.close();
         self.tasks.wait().await;
         self.consensus.shutdown().await;
+    }
+}
+
+/// Puts the addresses in use into the configuration.
+fn use_addresses(clients: &mut ClientsConfig, listeners: &[Listener]) {
+    for listener in listeners {
+        let addr = listener.local_addr();
+        if let Some(secure) = clients.secure.as_mut().filter(|_| listener.is_secure()) {
+            secure.addr = Some(addr);
+        }
+        if !listener.is_secure() || !clients.plain {
+            clients.addr = addr;
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn settings(config: &Config) -> Settings {
             digest_enabled: config.auth.digest_enabled,
             digest_algorithm: config.auth.digest_algorithm,
             super_digest: config.auth.super_digest.clone(),
+            super_subject: config.auth.super_subject.clone(),
             ensemble_names: config.auth.ensemble_names.clone(),
         },
         enforced_schemes: config.auth.enforced_schemes.clone(),
@@ -39,6 +40,7 @@ pub(super) fn policy(config: &Config) -> Policy {
         enforce_quota: config.features.enforce_quota,
         skip_acl: config.features.skip_acl,
         no_digest_scheme: !config.auth.digest_enabled,
+        x509_scheme: config.clients.secure.is_some(),
         reconfig: config.features.reconfig,
         ensemble_of_one: !config.ensemble.standalone_enabled,
         ..Policy::default()

@@ -15,7 +15,7 @@ use super::clients::{Client, Clients};
 use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
-use super::members::client_addresses;
+use super::members::{ClientAddresses, client_addresses};
 use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
@@ -83,7 +83,7 @@ pub struct Shared {
     /// Where the other servers are.
     addresses: AddressBook,
     /// Where clients reach them.
-    client_addresses: Mutex<BTreeMap<u64, String>>,
+    client_addresses: Mutex<ClientAddresses>,
     /// Whether this server belongs to its ensemble.
     is_member: AtomicBool,
     /// Signalled when the members of the ensemble changed, or are to.
@@ -280,12 +280,12 @@ impl Shared {
         self.leading.store(0, Ordering::Release);
     }
 
-    /// Where the leader is.
-    fn leader(&self) -> LeaderHint<'static> {
+    /// Where the leader is, for clients with TLS or for those without.
+    fn leader(&self, secure: bool) -> LeaderHint<'static> {
         let Some(engine) = self.engine.get() else { return LeaderHint::Election };
         match engine.consensus.watch_status().borrow().leader {
             Some(leader) if leader == self.server => LeaderHint::Here,
-            Some(leader) => match self.client_addresses.lock().get(&leader) {
+            Some(leader) => match self.client_addresses.lock().get(&(leader, secure)) {
                 Some(address) => LeaderHint::At(address.clone().into()),
                 None => LeaderHint::Elsewhere,
             },
@@ -490,8 +490,8 @@ impl Propose for &Shared {
         if self.settings.is_alone { 0 } else { self.barriers.want(conn.number) }
     }
 
-    fn leader(&self) -> LeaderHint<'static> {
-        Shared::leader(self)
+    fn leader(&self, secure: bool) -> LeaderHint<'static> {
+        Shared::leader(self, secure)
     }
 
     fn next_session_id(&mut self) -> SessionId {

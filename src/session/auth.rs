@@ -21,6 +21,8 @@ pub struct AuthSettings {
     pub digest_algorithm: DigestAlgorithm,
     /// `user:base64hash` of the super user, who may do everything.
     pub super_digest: Option<String>,
+    /// The subject of the certificate of the super user.
+    pub super_subject: Option<String>,
     /// The names that the `ensemble` scheme accepts; `None` where the scheme does not exist.
     pub ensemble_names: Option<Vec<String>>,
 }
@@ -31,6 +33,7 @@ impl Default for AuthSettings {
             digest_enabled: true,
             digest_algorithm: DigestAlgorithm::Sha1,
             super_digest: None,
+            super_subject: None,
             ensemble_names: None,
         }
     }
@@ -113,6 +116,17 @@ fn check_ensemble(names: &[String], credentials: &[u8]) -> Result<Vec<Id>, AuthF
     }
 }
 
+/// The identities of a client whose certificate has this subject
+/// (`X509AuthenticationProvider.handleAuthentication`).
+pub fn subject_identities(settings: &AuthSettings, subject: String) -> Vec<Id> {
+    let mut identities = Vec::with_capacity(2);
+    if settings.super_subject.as_deref() == Some(&subject) {
+        identities.push(Id { scheme: "super".to_owned(), id: subject.clone() });
+    }
+    identities.push(Id { scheme: "x509".to_owned(), id: subject });
+    identities
+}
+
 fn digest_identities(settings: &AuthSettings, credentials: &[u8]) -> Vec<Id> {
     let id = digest_id(settings.digest_algorithm, credentials);
     let mut identities = Vec::with_capacity(2);
@@ -152,6 +166,19 @@ mod tests {
         };
         assert_eq!(schemes(b"super:test"), ["super", "digest"]);
         assert_eq!(schemes(b"super:other"), ["digest"]);
+    }
+
+    #[test]
+    fn the_certificate_of_the_super_user_is_recognised() {
+        // Whoever's certificate has the subject of the configuration is the superuser too.
+        let settings = AuthSettings {
+            super_subject: Some("CN=admin,O=x".to_owned()),
+            ..AuthSettings::default()
+        };
+        let ids = |subject: &str| subject_identities(&settings, subject.to_owned());
+        let admin = "CN=admin,O=x";
+        assert_eq!(ids(admin), [Id::new("super", admin), Id::new("x509", admin)]);
+        assert_eq!(ids("CN=admin"), [Id::new("x509", "CN=admin")]);
     }
 
     #[test]

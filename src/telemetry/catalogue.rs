@@ -423,6 +423,8 @@ fn family(op: OpCode) -> Option<&'static str> {
         OpCode::CreateSession => "create_session",
         OpCode::CloseSession => "close_session",
         OpCode::WhoAmI => "who_am_i",
+        OpCode::ListPage => "list_page",
+        OpCode::GetSubtree => "get_subtree",
         OpCode::Auth | OpCode::Sasl | OpCode::DeleteContainer => return None,
         OpCode::Notification | OpCode::Error => return None,
     })

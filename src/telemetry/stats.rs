@@ -124,8 +124,8 @@ const OP_MIN: i32 = OpCode::CloseSession as i32;
 
 /// The place of each operation code in [`OpCode::ALL`], by the code less [`OP_MIN`]: requests are
 /// counted one by one, and a search would cost more than the counting.
-const PLACES: [u8; 128] = {
-    let mut places = [0; 128];
+const PLACES: [u8; 640] = {
+    let mut places = [0; 640];
     let mut at = 0;
     while at < OPS {
         places[(OpCode::ALL[at] as i32 - OP_MIN) as usize] = at as u8;

@@ -32,7 +32,8 @@ pub struct TlsContext {
 /// What the files held when they were read.
 struct Loaded {
     seen: [Option<Stamp>; 2],
-    connector: TlsConnector,
+    /// Absent where no authority is trusted.
+    connector: Option<TlsConnector>,
     acceptor: TlsAcceptor,
 }
 
@@ -51,8 +52,8 @@ impl TlsContext {
         Ok(Self { options, current })
     }
 
-    /// Opens connections, for the next one to be opened.
-    pub fn connector(&self) -> TlsConnector {
+    /// Opens connections, for the next one to be opened; `None` without a trust store.
+    pub fn connector(&self) -> Option<TlsConnector> {
         self.refresh();
         self.current.lock().connector.clone()
     }
@@ -94,8 +95,8 @@ impl std::fmt::Debug for TlsContext {
 }
 
 fn stamps(options: &TlsOptions) -> [Option<Stamp>; 2] {
-    [&options.key_store, &options.trust_store].map(|path| {
-        let metadata = std::fs::metadata(path).ok()?;
+    [Some(&options.key_store), options.trust_store.as_ref()].map(|path| {
+        let metadata = std::fs::metadata(path?).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     })
 }
@@ -104,7 +105,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     // Before the files are read: a change in between is then found later.
     let seen = stamps(options);
     let (chain, key) = key_store(&options.key_store)?;
-    let roots = Arc::new(trust_store(&options.trust_store)?);
+    let roots = options.trust_store.as_deref().map(Roots::read).transpose()?;
     let provider = Arc::new(provider(options)?);
     let versions = versions(options);
     let of_key = |error: Error| TlsError::File {
@@ -114,20 +115,26 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     let settings = |error: Error| TlsError::Settings {
         problem: format!("the versions and cipher suites leave nothing to talk: {error}"),
     };
-    let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&versions)
-        .map_err(settings)?
-        .dangerous()
-        .with_custom_certificate_verifier(server_verifier(options, &roots, &provider)?)
-        .with_client_auth_cert(chain.clone(), key.clone_key())
-        .map_err(of_key)?;
+    let client = match &roots {
+        None => None,
+        Some(roots) => Some(
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&versions)
+                .map_err(settings)?
+                .dangerous()
+                .with_custom_certificate_verifier(server_verifier(options, roots, &provider)?)
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(of_key)?,
+        ),
+    };
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)
         .map_err(settings)?
-        .with_client_cert_verifier(client_verifier(options, roots, provider)?)
+        .with_client_cert_verifier(client_verifier(options, roots.as_ref(), provider)?)
         .with_single_cert(chain, key)
         .map_err(of_key)?;
-    let (connector, acceptor) = (Arc::new(client).into(), Arc::new(server).into());
+    let connector = client.map(|client| Arc::new(client).into());
+    let acceptor = Arc::new(server).into();
     Ok(Loaded { seen, connector, acceptor })
 }
 
@@ -135,27 +142,32 @@ type Verifier = Arc<dyn ServerCertVerifier>;
 
 fn server_verifier(
     options: &TlsOptions,
-    roots: &Arc<RootCertStore>,
+    roots: &Roots<'_>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Verifier, TlsError> {
-    let builder =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
-    let verifier = builder.build().map_err(|error| unusable(&options.trust_store, &error))?;
+    let trusted = Arc::clone(&roots.trusted);
+    let builder = WebPkiServerVerifier::builder_with_provider(trusted, Arc::clone(provider));
+    let verifier = builder.build().map_err(|error| unusable(roots.path, &error))?;
     Ok(if options.verify_host { verifier } else { Arc::new(AnyHost(verifier)) })
 }
 
 fn client_verifier(
     options: &TlsOptions,
-    roots: Arc<RootCertStore>,
+    roots: Option<&Roots<'_>>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
-    let builder = match options.client_auth {
-        ClientAuth::None => return Ok(WebPkiClientVerifier::no_client_auth()),
-        ClientAuth::Want => builder.allow_unauthenticated(),
-        ClientAuth::Need => builder,
+    if options.client_auth == ClientAuth::None {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    }
+    let Some(Roots { trusted, path }) = roots else {
+        let problem = "certificates are asked for, but no authority is trusted".to_owned();
+        return Err(TlsError::Settings { problem });
     };
-    builder.build().map_err(|error| unusable(&options.trust_store, &error))
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(trusted), provider);
+    if options.client_auth == ClientAuth::Want {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| unusable(path, &error))
 }
 
 fn unusable(path: &Path, error: &dyn std::fmt::Display) -> TlsError {
@@ -200,6 +212,18 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
         return Err(problem("it has no `BEGIN CERTIFICATE`".to_owned()));
     }
     Ok(certificates)
+}
+
+/// The authorities of a trust store.
+struct Roots<'a> {
+    trusted: Arc<RootCertStore>,
+    path: &'a Path,
+}
+
+impl<'a> Roots<'a> {
+    fn read(path: &'a Path) -> Result<Self, TlsError> {
+        Ok(Self { trusted: Arc::new(trust_store(path)?), path })
+    }
 }
 
 fn trust_store(path: &Path) -> Result<RootCertStore, TlsError> {
@@ -291,7 +315,7 @@ mod tests {
         let (here, there) = duplex(1 << 14);
         let name = ServerName::try_from("localhost").unwrap();
         let client = async {
-            let mut stream = client.connector().connect(name, here).await?;
+            let mut stream = client.connector().unwrap().connect(name, here).await?;
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).await?;
             Ok::<_, std::io::Error>(bytes)
@@ -394,7 +418,7 @@ mod tests {
             assert!(error.contains(expected) && error.contains("bad.pem"), "{error}");
         }
         std::fs::remove_file(&file).unwrap();
-        let missing = TlsOptions { trust_store: file, ..good };
+        let missing = TlsOptions { trust_store: Some(file), ..good };
         assert!(matches!(TlsContext::load(missing), Err(TlsError::Read { .. })));
     }
 }

@@ -8,8 +8,9 @@ pub struct TlsOptions {
     /// PEM file with the private key and the certificates from the own one upwards
     /// (`keyStore.location`).
     pub key_store: PathBuf,
-    /// PEM file with the certificates of the authorities that are trusted (`trustStore.location`).
-    pub trust_store: PathBuf,
+    /// PEM file with the certificates of the authorities that are trusted (`trustStore.location`);
+    /// without one nobody is, so nobody can be asked for a certificate.
+    pub trust_store: Option<PathBuf>,
     /// Whether a server's certificate must be made out to the host that was asked for
     /// (`hostnameVerification`).
     pub verify_host: bool,
@@ -55,6 +56,19 @@ impl TlsVersion {
             Self::V1_3 => "TLSv1.3",
         }
     }
+}
+
+/// TLS between clients and this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTlsOptions {
+    /// Keys and certificates.
+    pub tls: TlsOptions,
+    /// Whether the certificate of a client must be made out to its address
+    /// (`clientHostnameVerification`).
+    pub verify_client_host: bool,
+    /// How long a client may take for its part of the handshake, in milliseconds
+    /// (`handshakeDetectionTimeoutMillis`).
+    pub handshake_timeout_ms: u64,
 }
 
 /// TLS between the servers of an ensemble.

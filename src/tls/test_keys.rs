@@ -25,6 +25,18 @@ impl Authority {
         Self { issuer, dir: dir.to_owned() }
     }
 
+    /// A certificate with this subject, in DER.
+    pub(crate) fn certificate(&self, subject: &[(&str, &str)]) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (word, value) in subject {
+            let kind = if *word == "CN" { DnType::CommonName } else { DnType::OrganizationName };
+            params.distinguished_name.push(kind, *value);
+        }
+        let key = KeyPair::generate().unwrap();
+        params.signed_by(&key, &self.issuer).unwrap().der().to_vec()
+    }
+
     /// Options with a new key, whose certificate is made out to `host`.
     pub(crate) fn options(&self, name: &str, host: &str) -> TlsOptions {
         let key_store = self.dir.join(format!("{name}.pem"));
@@ -34,7 +46,7 @@ impl Authority {
         std::fs::write(&key_store, key.serialize_pem() + &certificate.pem()).unwrap();
         TlsOptions {
             key_store,
-            trust_store: self.dir.join("trust.pem"),
+            trust_store: Some(self.dir.join("trust.pem")),
             verify_host: true,
             client_auth: ClientAuth::Need,
             versions: TlsVersion::ALL.to_vec(),

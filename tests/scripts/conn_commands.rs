@@ -15,8 +15,8 @@ use grovekeeper::conn::{ConnectWeights, Refusal};
 use grovekeeper::replica::{Op, Origin};
 use grovekeeper::session::{ConnId, ConnectionThrottle, ThrottleSettings};
 use jute_proto::{
-    ConnectRequest, Encode, ErrorCode, OpCode, Reader, ReplyHeader, Response, SessionId,
-    WatcherEvent, Xid, Zxid, session_password,
+    ConnectRequest, Encode, ErrorCode, Extensions, OpCode, Reader, ReplyHeader, Response,
+    SessionId, WatcherEvent, Xid, Zxid, session_password,
 };
 
 use crate::golden::words;
@@ -154,7 +154,11 @@ impl ConnRunner {
             _ => session_password(session),
         };
         let request = ConnectRequest {
-            protocol_version: 0,
+            protocol_version: if options.contains(&"pages") {
+                Extensions::PAGES.protocol_version()
+            } else {
+                0
+            },
             last_zxid_seen: Zxid(option("seen").map_or(0, number)),
             timeout_ms: option("timeout").map_or(10_000, |ms| number(ms) as i32),
             session_id: session,

@@ -3,10 +3,10 @@
 use jute_proto::{
     Acl, AddWatchRequest, AuthRequest, CheckRequest, CheckWatchesRequest, CreateRequest,
     CreateTtlRequest, DeleteContainerRequest, DeleteRequest, ExistsRequest, GetAclRequest,
-    GetAllChildrenNumberRequest, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest, Id,
-    MultiOp, MultiReadOp, MultiReadRequest, MultiRequest, Perms, ReconfigRequest,
-    RemoveWatchesRequest, Request, SaslRequest, SetAclRequest, SetDataRequest, SetWatches2Request,
-    SetWatchesRequest, SyncRequest, Zxid,
+    GetAllChildrenNumberRequest, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest,
+    GetSubtreeRequest, Id, ListPageRequest, MultiOp, MultiReadOp, MultiReadRequest, MultiRequest,
+    Perms, ReconfigRequest, RemoveWatchesRequest, Request, SaslRequest, SetAclRequest,
+    SetDataRequest, SetWatches2Request, SetWatchesRequest, SyncRequest, Zxid,
 };
 
 /// The words behind an operation.
@@ -124,6 +124,16 @@ fn parse_read<'a>(op: &str, words: &'a [&'a str]) -> Request<'a> {
         "getEphemerals" => {
             Request::GetEphemerals(GetEphemeralsRequest { prefix: Some(args.path()) })
         }
+        "listPage" => Request::ListPage(ListPageRequest {
+            path: args.path(),
+            after: args.value("after").map(Into::into),
+            limit: args.int("limit", i32::MAX),
+        }),
+        "getSubtree" => Request::GetSubtree(GetSubtreeRequest {
+            path: args.path(),
+            after: args.value("after").map(Into::into),
+            limit: args.int("limit", i32::MAX),
+        }),
         "multiRead" => {
             Request::MultiRead(MultiReadRequest { ops: parts(words).map(read_op).collect() })
         }

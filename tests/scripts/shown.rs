@@ -96,6 +96,19 @@ pub(crate) fn response(response: &Response<'_>) -> String {
             let text = String::from_utf8_lossy(reconfig.data.unwrap_or_default()).into_owned();
             format!(" [{}]{}", text.replace('\n', " "), stat(&reconfig.stat))
         }
+        Response::ListPage(page) => {
+            let more = if page.more { " and more" } else { "" };
+            format!(" [{}]{more} {}", page.children.join(" "), stat(&page.stat))
+        }
+        Response::GetSubtree(chunk) => {
+            let nodes = chunk.nodes.iter().map(|node| match ErrorCode::try_from(node.err) {
+                Ok(ErrorCode::Ok) => format!("{} {}", node.path, data(node.data)),
+                Ok(code) => format!("{} {code}", node.path),
+                Err(error) => panic!("{error}"),
+            });
+            let nodes = nodes.collect::<Vec<_>>().join("; ");
+            format!(" [{nodes}]{}", if chunk.more { " and more" } else { "" })
+        }
         Response::AddWatch(added) => format!(" {}", added.err),
         Response::Sasl(sasl) => format!(" token={}", data(sasl.token)),
         Response::WhoAmI(who) => {

@@ -44,7 +44,7 @@ impl Propose for LogStub {
         })
     }
 
-    fn leader(&self) -> LeaderHint<'static> {
+    fn leader(&self, _secure: bool) -> LeaderHint<'static> {
         LeaderHint::Here
     }
 

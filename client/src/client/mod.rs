@@ -9,6 +9,9 @@ mod handle;
 mod multi;
 mod multi_read;
 mod other;
+mod pages;
+mod subtree;
+mod walk;
 mod watch;
 
 pub use call::Call;
@@ -18,4 +21,6 @@ pub use handle::Client;
 pub use multi::{Multi, MultiResult};
 pub use multi_read::{MultiRead, ReadResult};
 pub use other::Identity;
+pub use pages::{ChildrenPage, ChildrenStream};
+pub use subtree::{SubtreeNode, SubtreeStream};
 pub use watch::{Watch, WatchNotice, WatchStream};

@@ -89,6 +89,17 @@ impl<T> Calls<T> {
         self.send(call, out);
     }
 
+    /// Takes back what waits for a connection and has one of these operations.
+    pub(super) fn withdraw(&mut self, which: impl Fn(OpCode) -> bool) -> VecDeque<Call<T>> {
+        let queue = std::mem::take(&mut self.queue);
+        let (taken, kept) = queue.into_iter().partition(|call| which(call.op));
+        self.queue = kept;
+        for Call { body, .. } in &taken {
+            self.bytes -= body.len() + OVERHEAD;
+        }
+        taken
+    }
+
     /// Writes out everything that waited for a connection.
     pub(super) fn flush(&mut self, out: &mut BytesMut) {
         while let Some(call) = self.queue.pop_front() {

@@ -75,6 +75,7 @@ impl<T, W: Clone> Session<T, W> {
         self.plan_probes(now);
         self.authenticate();
         self.rearm();
+        self.withdraw_unknown();
         self.calls.flush(&mut self.out);
         Ok(())
     }

@@ -45,7 +45,7 @@ impl<T, W: Clone> Session<T, W> {
     /// What the handshake asks for. Only the leader will do at first; when it is not found in a third
     /// of the time that the session has, any server will.
     pub(super) fn protocol_version(&self, now: Time) -> i32 {
-        let mut wanted = Extensions::NONE;
+        let mut wanted = Extensions::PAGES;
         if self.settings.linearizable_reads {
             wanted = wanted.with(Extensions::LINEARIZABLE_READS);
         }
@@ -55,13 +55,14 @@ impl<T, W: Clone> Session<T, W> {
                 wanted = wanted.with(Extensions::LEADER_ONLY);
             }
         }
-        if wanted == Extensions::NONE { 0 } else { wanted.protocol_version() }
+        wanted.protocol_version()
     }
 
     /// Goes on to where the leader is said to be, if this server would not do. Returns whether it
     /// goes on.
     pub(super) fn sent_on(&mut self, now: Time, greeting: &Greeting<'_>) -> bool {
         if !greeting.is_misplaced() {
+            self.granted = greeting.granted;
             self.status.linearizable = greeting.granted.contains(Extensions::LINEARIZABLE_READS);
             self.status.at_leader = greeting.hint == Some(LeaderHint::Here);
             return false;

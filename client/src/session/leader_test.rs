@@ -2,9 +2,11 @@
 
 use bytes::BytesMut;
 use jute_proto::{
-    ConnectRequest, ConnectResponse, Encode, Extensions, LeaderHint, Reader, SessionId, Zxid,
-    next_frame,
+    ConnectRequest, ConnectResponse, Encode, ErrorCode, Extensions, LeaderHint, OpCode, Reader,
+    SessionId, Zxid, next_frame,
 };
+
+use crate::error::Error;
 
 use super::machine::Effect;
 use super::rig_test::{Rig, TIMEOUT};
@@ -44,7 +46,7 @@ fn wanted(rig: &mut Rig) -> Option<Extensions> {
 fn a_server_that_does_not_lead_sends_on_to_the_one_that_does() {
     // The session is opened where the hint says, and no session is taken for lost meanwhile.
     let mut rig = Rig::new(|settings| settings.prefer_leader = true);
-    let only = Extensions::TELL_LEADER.with(Extensions::LEADER_ONLY);
+    let only = Extensions::PAGES.with(Extensions::TELL_LEADER).with(Extensions::LEADER_ONLY);
     assert_eq!(wanted(&mut rig), Some(only));
     rig.effects.clear();
     rig.packet(&Answer(0, 0, only, LeaderHint::At("there:7".into())));
@@ -69,10 +71,12 @@ fn a_server_that_does_not_lead_sends_on_to_the_one_that_does() {
 
 #[test]
 fn without_a_leader_any_server_will_do_after_a_while() {
-    // A third of the session's time is given to the search.
+    // A third of the session's time is given to the search. An attempt ends with it; this is the next.
     let mut rig = Rig::new(|settings| settings.prefer_leader = true);
     rig.pass(TIMEOUT / 3);
-    assert_eq!(wanted(&mut rig), Some(Extensions::TELL_LEADER));
+    rig.pass(TIMEOUT / 9);
+    let told = Extensions::PAGES.with(Extensions::TELL_LEADER);
+    assert_eq!(wanted(&mut rig), Some(told));
     rig.packet(&Answer(9000, 5, Extensions::TELL_LEADER, LeaderHint::Election));
     let status = rig.session.status();
     assert_eq!((status.state, status.at_leader), (SessionState::Connected, false));
@@ -91,8 +95,8 @@ fn plain_servers_give_plain_sessions() {
     let status = rig.session.status();
     assert_eq!((status.linearizable, status.at_leader), (false, false));
     assert_eq!(status.state, SessionState::Connected);
-    // Without wishes the handshake is that of any client.
-    assert_eq!(wanted(&mut Rig::new(|_| {})), None);
+    // What needs no wish of the caller is asked for anyway.
+    assert_eq!(wanted(&mut Rig::new(|_| {})), Some(Extensions::PAGES));
 }
 
 #[test]
@@ -133,4 +137,36 @@ fn a_read_only_server_is_left_for_one_that_takes_writes() {
     assert_eq!(status.generation, 0);
     rig.pass(TIMEOUT / 3);
     assert_eq!(probes(&mut rig), 0);
+}
+
+#[test]
+fn what_a_server_does_not_have_is_not_sent_to_it() {
+    // An operation of an extension fails as the server would fail it, at once or when the connection
+    // that it waited for turns out to be one without; what is under way beside it goes on.
+    let mut rig = Rig::new(|_| {});
+    assert_eq!(rig.submit(OpCode::ListPage, 1), Ok(()));
+    assert_eq!(rig.submit(OpCode::Exists, 2), Ok(()));
+    rig.connect(Zxid(0), SessionId(0));
+    rig.welcome();
+    let unknown = Error::Server(ErrorCode::Unimplemented);
+    assert_eq!(rig.outcomes(), [(1, Some(unknown.clone()))]);
+    assert_eq!(rig.submit(OpCode::GetSubtree, 3), Err(unknown));
+    assert_eq!(rig.numbers(), [(1, OpCode::Exists)]);
+    // A server that has it is asked, and asked again after a lost connection.
+    rig.lose_connection();
+    rig.pass(TIMEOUT / 3);
+    rig.session.connected(rig.now);
+    rig.settle();
+    rig.output.clear();
+    rig.packet(&Answer(9000, 77, Extensions::PAGES, LeaderHint::Here));
+    assert_eq!(rig.numbers(), [(2, OpCode::Exists)]);
+    assert_eq!(rig.submit(OpCode::ListPage, 4), Ok(()));
+    rig.output.clear();
+    rig.lose_connection();
+    rig.pass(TIMEOUT / 3);
+    rig.session.connected(rig.now);
+    rig.settle();
+    rig.output.clear();
+    rig.packet(&Answer(9000, 77, Extensions::PAGES, LeaderHint::Here));
+    assert_eq!(rig.numbers(), [(4, OpCode::Exists), (5, OpCode::ListPage)]);
 }

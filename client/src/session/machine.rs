@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use jute_proto::{Encode, OpCode, RemoveWatchesRequest, SessionId, Xid, Zxid, frame_len};
+use jute_proto::{
+    Encode, Extensions, OpCode, RemoveWatchesRequest, SessionId, Xid, Zxid, frame_len,
+};
 
 use crate::error::{Error, Fate};
 
@@ -92,6 +94,8 @@ pub(crate) struct Session<T, W> {
     pub(super) phase: Phase,
     pub(super) status: Status,
     pub(super) password: Bytes,
+    /// What the server of the newest connection has beyond ZooKeeper.
+    pub(super) granted: Extensions,
     /// Whether the session is one that a read-only server made up.
     pub(super) fake: bool,
     /// The newest transaction that an answer told of.
@@ -133,6 +137,7 @@ impl<T, W: Clone> Session<T, W> {
             probing: Probing::default(),
             phase: Phase::Waiting { until: Time::ZERO },
             status,
+            granted: Extensions::NONE,
             password: resume.map(|saved| saved.password).unwrap_or_default(),
             fake: false,
             last_zxid,
@@ -152,6 +157,7 @@ impl<T, W: Clone> Session<T, W> {
     /// Takes a request on. Returns whether there are bytes to send where there were none.
     pub(crate) fn submit(&mut self, request: Request<T, W>) -> Result<bool, Error> {
         self.refusal()?;
+        self.check_operation(request.op)?;
         self.calls.admit(request.body.len())?;
         let Request { op, body, token, arm } = request;
         let watch = arm.map(|arm| self.watches.add(arm));

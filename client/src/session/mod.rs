@@ -14,10 +14,12 @@
 //! | `watches` | who watches what, and who is told |
 //! | `rearm` | watches and credentials on a new connection |
 //! | `leader` | extensions of the protocol, and the search for the leader |
+//! | `extensions` | operations that only some servers have |
 //! | `read_only` | leaving a read-only server for one that takes writes |
 //! | `hosts` | which server to try next, and when |
 
 mod calls;
+mod extensions;
 mod handshake;
 mod hosts;
 mod leader;

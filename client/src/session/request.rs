@@ -55,6 +55,8 @@ pub(super) const fn is_repeatable(op: OpCode) -> bool {
         | OpCode::CheckWatches
         | OpCode::AddWatch
         | OpCode::WhoAmI
+        | OpCode::ListPage
+        | OpCode::GetSubtree
         | OpCode::Ping => true,
         OpCode::Create
         | OpCode::Create2

@@ -241,6 +241,10 @@ fn body(op: OpCode, path: &str) -> Bytes {
         OpCode::Delete => {
             jute_proto::DeleteRequest { path: path.into(), version: -1 }.encode(&mut body)
         }
+        OpCode::ListPage | OpCode::GetSubtree => {
+            let (path, after, limit) = (path.into(), None, 1);
+            jute_proto::ListPageRequest { path, after, limit }.encode(&mut body);
+        }
         OpCode::AddWatch => {
             jute_proto::AddWatchRequest { path: path.into(), mode: 0 }.encode(&mut body)
         }

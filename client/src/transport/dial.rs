@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+
+use super::stream::{Security, Stream};
 
 /// How long a server may take to say whether it takes writes.
 const PROBE_MAX: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ impl Host {
 
 /// Opens a connection. The name is looked up each time, because the addresses behind it change; of
 /// several addresses `choice` says which is tried first.
-pub(super) async fn dial(host: Host, choice: usize) -> io::Result<TcpStream> {
+pub(super) async fn dial(host: Host, choice: usize, security: Security) -> io::Result<Stream> {
     let mut addrs: Vec<SocketAddr> = lookup_host((host.name.as_str(), host.port)).await?.collect();
     if !addrs.is_empty() {
         let first = choice % addrs.len();
@@ -51,7 +52,7 @@ pub(super) async fn dial(host: Host, choice: usize) -> io::Result<TcpStream> {
         match TcpStream::connect(addr).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(stream);
+                return security.secure(stream, &host).await;
             }
             Err(error) => failure = error,
         }
@@ -60,13 +61,10 @@ pub(super) async fn dial(host: Host, choice: usize) -> io::Result<TcpStream> {
 }
 
 /// Whether a server takes writes, by the four-letter word for it.
-pub(super) async fn takes_writes(host: Host, choice: usize) -> bool {
+pub(super) async fn takes_writes(host: Host, choice: usize, security: Security) -> bool {
     let asked = async {
-        let mut stream = dial(host, choice).await?;
-        stream.write_all(b"isro").await?;
-        let mut answer = Vec::new();
-        stream.take(16).read_to_end(&mut answer).await?;
-        io::Result::Ok(answer == b"rw")
+        let mut stream = dial(host, choice, security).await?;
+        io::Result::Ok(stream.ask(b"isro", 16).await? == b"rw")
     };
     matches!(timeout(PROBE_MAX, asked).await, Ok(Ok(true)))
 }

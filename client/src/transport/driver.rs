@@ -9,8 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::session::{Effect, SessionState, Time};
@@ -18,6 +16,7 @@ use crate::session::{Effect, SessionState, Time};
 use super::dial::{Host, dial, takes_writes};
 use super::shared::{Shared, Token};
 use super::sink::Sink;
+use super::stream::{Security, Stream};
 
 /// How much room is made for what the server sends, and the least that a read is given. Answers that
 /// nobody has taken yet are slices of that room, so it is used up before there is more.
@@ -28,11 +27,12 @@ const READ_ROOM_MIN: usize = 4 * 1024;
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Drives the session until it ends. `seed` decides which of a server's addresses comes first.
-pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, seed: u64) {
+pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, security: Security, seed: u64) {
     let start = Instant::now();
     let mut driver = Driver {
         guard: Guard(shared),
         hosts,
+        security,
         dials: usize::try_from(seed % 1021).unwrap_or_default(),
         start,
         alarm: Box::pin(sleep_until(start)),
@@ -53,7 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, seed: u64) {
 enum Input {
     Start,
     Look,
-    Dialed(io::Result<TcpStream>),
+    Dialed(io::Result<Stream>),
     Read(io::Result<usize>),
     /// A server was asked whether it takes writes.
     Probed(usize, bool),
@@ -61,13 +61,14 @@ enum Input {
 
 enum Link {
     None,
-    Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
-    Open(TcpStream),
+    Dialing(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
+    Open(Stream),
 }
 
 struct Driver {
     guard: Guard,
     hosts: Vec<Host>,
+    security: Security,
     dials: usize,
     start: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -169,17 +170,18 @@ impl Driver {
 
     fn probe(&mut self, host: usize) {
         if let Some(server) = self.hosts.get(host) {
-            let answer = Box::pin(takes_writes(server.clone(), self.dials));
+            let security = self.security.clone();
+            let answer = Box::pin(takes_writes(server.clone(), self.dials, security));
             self.probe = Some(Probe { host, answer });
         }
     }
 
     fn dial(&mut self, host: Option<Host>) {
         self.dials += 1;
-        let choice = self.dials;
+        let (choice, security) = (self.dials, self.security.clone());
         self.link = Link::Dialing(Box::pin(async move {
             let host = host.ok_or(io::ErrorKind::InvalidInput)?;
-            dial(host, choice).await
+            dial(host, choice, security).await
         }));
     }
 }
@@ -222,24 +224,14 @@ async fn advance(link: &mut Link, input: &mut BytesMut, output: &mut BytesMut) -
 
 /// Writes what there is to write, and returns after the first read.
 async fn exchange(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     input: &mut BytesMut,
     output: &mut BytesMut,
 ) -> io::Result<usize> {
     if input.capacity() - input.len() < READ_ROOM_MIN {
         input.reserve(READ_ROOM);
     }
-    let (mut reader, mut writer) = stream.split();
-    while !output.is_empty() {
-        tokio::select! {
-            biased;
-            written = writer.write_buf(output) => if written? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            },
-            read = reader.read_buf(input) => return read,
-        }
-    }
-    reader.read_buf(input).await
+    stream.exchange(input, output).await
 }
 
 /// Sees to it that no caller waits for ever, should the runtime drop the driver.

@@ -8,8 +8,14 @@ mod dial;
 mod driver;
 mod shared;
 mod sink;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(crate) use dial::Host;
 pub(crate) use driver::run;
 pub(crate) use shared::{Shared, Token};
 pub(crate) use sink::{Item, Sink};
+pub(crate) use stream::Security;
+#[cfg(feature = "tls")]
+pub use tls::Tls;

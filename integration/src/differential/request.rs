@@ -92,6 +92,7 @@ impl Words<'_> {
             OpCode::Ping | OpCode::WhoAmI | OpCode::CloseSession => {}
             OpCode::Notification | OpCode::Multi | OpCode::MultiRead => panic!("use raw for {op}"),
             OpCode::CreateSession | OpCode::Error => panic!("use raw for {op}"),
+            OpCode::ListPage | OpCode::GetSubtree => panic!("ZooKeeper has no {op}"),
             OpCode::Exists
             | OpCode::GetData
             | OpCode::GetAcl

@@ -181,6 +181,7 @@ impl Transcript {
             Response::Reconfig(reconfig) => {
                 format!(" {}{}", data(reconfig.data), self.stat(&reconfig.stat))
             }
+            Response::ListPage(_) | Response::GetSubtree(_) => " (not ZooKeeper's)".to_owned(),
             Response::AddWatch(add) => format!(" err={}", add.err),
             Response::Sasl(sasl) => format!(" {}", data(sasl.token)),
             Response::WhoAmI(who) => {

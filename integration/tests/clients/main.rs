@@ -6,7 +6,10 @@
 mod c;
 mod java;
 mod kazoo;
+#[path = "../keys.rs"]
+mod keys;
 mod node;
 mod rolling;
+mod secure;
 mod turns;
 mod zkcli;

@@ -11,6 +11,7 @@ mod ephemerals;
 mod exists;
 mod multi;
 mod multi_read;
+mod pages;
 mod reconfig;
 mod sync;
 mod watches;
@@ -29,6 +30,9 @@ pub use ephemerals::{GetEphemeralsRequest, GetEphemeralsResponse};
 pub use exists::{ExistsRequest, ExistsResponse};
 pub use multi::{MultiHeader, MultiOp, MultiRequest, MultiResponse, OpResult};
 pub use multi_read::{MultiReadOp, MultiReadRequest};
+pub use pages::{
+    GetSubtreeRequest, GetSubtreeResponse, ListPageRequest, ListPageResponse, SubtreeNode,
+};
 pub use reconfig::{ReconfigRequest, ReconfigResponse};
 pub use sync::{SyncRequest, SyncResponse};
 pub use watches::{

@@ -110,6 +110,11 @@ impl Parts {
         self.opt_texts[index].as_deref().map(Cow::Borrowed)
     }
 
+    fn node(&self) -> SubtreeNode<'_> {
+        let (path, data, stat) = (self.path(), self.data(), self.stat);
+        SubtreeNode { path, err: self.number, data, stat }
+    }
+
     fn create(&self, flags: i32) -> CreateRequest<'_> {
         CreateRequest { path: self.path(), data: self.data(), acl: self.acl.clone(), flags }
     }
@@ -216,7 +221,7 @@ impl OwnedRequest {
 
     fn read<'a>(&'a self, p: &'a Parts) -> Request<'a> {
         let path = p.path();
-        match self.kind / 3 % 10 {
+        match self.kind / 3 % 12 {
             0 => Request::Exists(ExistsRequest { path, watch: p.flag }),
             1 => Request::GetData(p.get_data()),
             2 => Request::GetAcl(GetAclRequest { path }),
@@ -226,6 +231,14 @@ impl OwnedRequest {
             6 => Request::GetEphemerals(GetEphemeralsRequest { prefix: p.opt_text(0) }),
             7 => Request::Sync(SyncRequest { path }),
             8 => Request::WhoAmI,
+            9 => {
+                let (after, limit) = (p.opt_text(0), p.number);
+                Request::ListPage(ListPageRequest { path, after, limit })
+            }
+            10 => {
+                let (after, limit) = (p.opt_text(0), p.number);
+                Request::GetSubtree(GetSubtreeRequest { path, after, limit })
+            }
             _ => {
                 let ops = self.more.iter().map(|(kind, parts)| match kind % 2 {
                     0 => MultiReadOp::GetData(parts.get_data()),
@@ -272,7 +285,7 @@ impl OwnedResponse {
         let (p, kind) = (&self.0.parts, self.0.kind);
         let (path, stat, data, children) = (p.path(), p.stat, p.data(), p.texts());
         let acl = p.acl.clone().unwrap_or_default();
-        let (op, response) = match kind % 18 {
+        let (op, response) = match kind % 20 {
             0 => (OpCode::Delete, Response::Empty),
             1 => (OpCode::Create, Response::Create(CreateResponse { path })),
             2 => (OpCode::CreateTtl, Response::Create2(Create2Response { path, stat })),
@@ -302,7 +315,16 @@ impl OwnedResponse {
             }
             14 => (OpCode::Reconfig, Response::Reconfig(ReconfigResponse { data, stat })),
             15 => (OpCode::AddWatch, Response::AddWatch(AddWatchResponse { err: p.number })),
-            16 => (OpCode::Sasl, Response::Sasl(SaslResponse { token: data })),
+            16 => {
+                let response = ListPageResponse { children, more: p.flag, stat };
+                (OpCode::ListPage, Response::ListPage(response))
+            }
+            17 => {
+                let nodes = self.0.more.iter().map(|(_, parts)| parts.node()).collect();
+                let response = GetSubtreeResponse { nodes, more: p.flag };
+                (OpCode::GetSubtree, Response::GetSubtree(response))
+            }
+            18 => (OpCode::Sasl, Response::Sasl(SaslResponse { token: data })),
             _ => {
                 let client = ClientInfo { auth_scheme: path.clone(), user: path };
                 (OpCode::WhoAmI, Response::WhoAmI(WhoAmIResponse { clients: vec![client] }))

@@ -148,8 +148,11 @@ fn server_stats(answer: Answer, shared: &Shared) -> Answer {
 }
 
 fn with_connections(answer: Answer, shared: &Shared, brief: bool) -> Answer {
-    let list = connections::list(&reading::connections(shared), brief);
-    answer.with("connections", list).with("secure_connections", json!([]))
+    let (secure, plain): (Vec<_>, Vec<_>) =
+        reading::connections(shared).into_iter().partition(|conn| conn.secure);
+    answer
+        .with("connections", connections::list(&plain, brief))
+        .with("secure_connections", connections::list(&secure, brief))
 }
 
 fn dump(answer: Answer, shared: &Shared) -> Answer {

@@ -273,7 +273,9 @@ fn super_digest(setting: &Setting<'_>) -> Result<String, Problem> {
 fn provider(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
     let class = setting.value.text()?;
     match class.rsplit('.').next().unwrap_or(class) {
-        "DigestAuthenticationProvider" | "IPAuthenticationProvider" => Ok(()),
+        "DigestAuthenticationProvider"
+        | "IPAuthenticationProvider"
+        | "X509AuthenticationProvider" => Ok(()),
         "EnsembleAuthenticationProvider" => {
             draft.ensemble_provider = true;
             Ok(())
@@ -281,11 +283,8 @@ fn provider(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
         "SASLAuthenticationProvider" => Err(Problem::refused(
             "SASL is not supported yet; use the scheme digest, or remove this line",
         )),
-        "X509AuthenticationProvider" => Err(Problem::refused(
-            "TLS is not supported yet, so nobody can show a certificate; remove this line",
-        )),
         _ => Err(Problem::refused(format!(
-            "{class} is a Java class and cannot be loaded; digest, ip and ensemble are built in"
+            "{class} is a Java class and cannot be loaded; digest, ip, x509 and ensemble are built in"
         ))),
     }
 }

@@ -4,14 +4,12 @@ use super::{Key, refuse, refuse_unless};
 
 const SASL: &str = "SASL is not supported yet; use the scheme digest, or remove this line";
 const KERBEROS: &str = "Kerberos is not supported yet; use the scheme digest, or remove this line";
-const TLS: &str = "TLS is not supported yet; remove this line and keep clients on clientPort";
+const TLS: &str = "there is no TLS for HTTP; remove this line, and keep the port to the machine or \
+                   behind a proxy that talks TLS";
 const HIERARCHY: &str = "hierarchical quorums are not supported; remove the group and weight lines";
 const AUDIT: &str = "the audit log is not supported yet; set it to false or remove this line";
 
 pub(super) static KEYS: &[Key] = &[
-    refuse("secureClientPort", "2281", TLS),
-    refuse("secureClientPortAddress", "0.0.0.0", TLS),
-    refuse_unless("client.portUnification", "false", TLS),
     refuse_unless("admin.forceHttps", "false", TLS),
     refuse_unless("admin.portUnification", "false", TLS),
     refuse_unless("admin.needClientAuth", "false", TLS),

@@ -219,7 +219,7 @@ mod tests {
         let (dialled, admitted) = errors(&tls, &foreign).await;
         assert!(dialled.contains("UnknownIssuer") && !admitted.is_empty(), "{dialled} {admitted}");
         let trusting = TlsOptions {
-            trust_store: dir.path().join("ours/trust.pem"),
+            trust_store: Some(dir.path().join("ours/trust.pem")),
             ..others.options("foreign", "localhost")
         };
         let (dialled, admitted) = errors(&tls, &security(trusting, |_| {})).await;

@@ -73,7 +73,10 @@ impl Security {
             return Ok(Transport::Plain(stream));
         };
         let name = name(address)?;
-        let stream = context.connector().connect(name, stream).await?;
+        let connector = context.connector().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "no authority of servers is trusted")
+        })?;
+        let stream = connector.connect(name, stream).await?;
         Ok(Transport::Tls(Box::new(TlsStream::Client(stream))))
     }
 

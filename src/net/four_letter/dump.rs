@@ -73,7 +73,7 @@ mod tests {
     fn conn(session: i64, expires_ms: u64) -> ConnReading {
         let report = ConnReport { session: SessionId(session), ..ConnReport::default() };
         let peer = ([127, 0, 0, 1], 4000).into();
-        ConnReading { peer, reading: true, report, established_ms: 0, expires_ms }
+        ConnReading { peer, secure: false, reading: true, report, established_ms: 0, expires_ms }
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::dump::{Dump, by_end};
 use super::text;
@@ -22,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(10);
 pub(in crate::net) async fn serve(
     shared: &Shared,
     word: Word,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     peer: SocketAddr,
     input: &mut BytesMut,
 ) {
@@ -38,7 +37,10 @@ pub(in crate::net) async fn serve(
 }
 
 /// The eight bytes behind `stmk`.
-async fn read_mask(stream: &mut TcpStream, input: &mut BytesMut) -> std::io::Result<i64> {
+async fn read_mask(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> std::io::Result<i64> {
     while input.len() < 8 {
         if stream.read_buf(input).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -200,6 +200,7 @@ mod tests {
         let peer = ([127, 0, 0, 1], 43_344).into();
         ConnReading {
             peer,
+            secure: false,
             reading: true,
             report,
             established_ms: 1_795_465_513_529,

@@ -1,0 +1,36 @@
+//! Third-party clients that talk TLS.
+
+use std::path::Path;
+
+use integration::{Server, Tool};
+
+use crate::keys::{Authority, secured};
+
+/// A server with a secure port, and where that is; in `folder` are the keys of two clients that it
+/// trusts and of one that it does not.
+fn server(folder: &Path) -> (Server, String) {
+    let ours = Authority::new(folder, "trust");
+    let others = Authority::new(folder, "others");
+    ours.draw("server", &["localhost", "127.0.0.1"]);
+    ours.draw("ann", &[]);
+    ours.draw("bob", &[]);
+    others.draw("stranger", &[]);
+    let (options, port) = secured(Server::options(), folder);
+    (options.start(), format!("127.0.0.1:{port}"))
+}
+
+#[test]
+fn the_java_client_talks_tls_and_is_known_by_its_certificate() {
+    // Netty's client with PEM files: large data, an owner by its subject, and strangers outside.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_server, hosts) = server(folder.path());
+    Tool::Java.run_at("SecureSuite", folder.path(), &hosts);
+}
+
+#[test]
+fn kazoo_talks_tls_and_is_known_by_its_certificate() {
+    // The same with Python's TLS.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_server, hosts) = server(folder.path());
+    Tool::Kazoo.run_at("secure", folder.path(), &hosts);
+}
