@@ -2,8 +2,7 @@
 //! tree, reply. `bench/instructions` runs it under callgrind and counts.
 //!
 //! Clock, disk, sockets, tasks and locks are left out: what is left does the same on every run. A
-//! burst is what a client with ten requests in flight sends at once; its writes are one log entry. `once`
-//! is `set` with numbers, from a client that sends unanswered writes again.
+//! burst is what a client with ten requests in flight sends at once; its writes are one log entry.
 
 use std::hint::black_box;
 
@@ -16,9 +15,9 @@ use grovekeeper::replica::{Command, EntryHeader, Event, EventSink, Replica, Stam
 use grovekeeper::session::ConnId;
 use grovekeeper::telemetry::ServerStats;
 use jute_proto::{
-    Acl, ConnectRequest, CreateRequest, Encode, Extensions, GetChildrenRequest, GetDataRequest,
-    LeaderHint, OpCode, RequestHeader, SessionId, SetDataRequest, WriteNumber, Xid, Zxid,
-    begin_frame, end_frame, next_frame,
+    Acl, ConnectRequest, CreateRequest, Encode, GetChildrenRequest, GetDataRequest, LeaderHint,
+    OpCode, RequestHeader, SessionId, SetDataRequest, Xid, Zxid, begin_frame, end_frame,
+    next_frame,
 };
 
 /// Nodes before the measurement.
@@ -34,7 +33,7 @@ fn main() {
     // Without an operation, as `cargo test` calls it, each runs once to show that it works.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let bursts = if named.is_empty() { 1 } else { BURSTS };
-    for op in ["create", "set", "once", "get", "list"] {
+    for op in ["create", "set", "get", "list"] {
         if named.is_empty() || named.iter().any(|name| name == op) {
             run(op, bursts);
         }
@@ -43,19 +42,14 @@ fn main() {
 
 fn run(op: &str, bursts: usize) {
     let mut server = Server::new();
-    let numbers = op == "once";
-    server.handle(handshake(numbers));
+    server.handle(handshake());
     for first in (0..NODES).step_by(BURST) {
-        let answered = numbers.then_some(first);
-        server.handle(burst(first, answered, |number| request("create", number)));
+        server.handle(burst(first, |number| request("create", number)));
     }
     // Created nodes are new ones; the others are visited in no order.
     let number = |at: usize| if op == "create" { NODES + at } else { at * 7919 % NODES };
     let input: Vec<_> = (0..bursts)
-        .map(|at| {
-            let answered = numbers.then_some(NODES + at * BURST);
-            burst(at * BURST, answered, |number_of| request(op, number(number_of)))
-        })
+        .map(|at| burst(at * BURST, |number_of| request(op, number(number_of))))
         .collect();
     server.replies = 0;
     measured(&mut server, input);
@@ -170,12 +164,11 @@ impl EventSink for Nobody {
     fn event(&mut self, _event: Event<'_>) {}
 }
 
-fn handshake(numbers: bool) -> BytesMut {
-    let once = Extensions::EXACTLY_ONCE.protocol_version();
+fn handshake() -> BytesMut {
     let mut out = BytesMut::new();
     let mark = begin_frame(&mut out);
     ConnectRequest {
-        protocol_version: if numbers { once } else { 0 },
+        protocol_version: 0,
         last_zxid_seen: Zxid(0),
         timeout_ms: 30_000,
         session_id: SessionId(0),
@@ -187,23 +180,14 @@ fn handshake(numbers: bool) -> BytesMut {
     out
 }
 
-/// Frames of consecutive requests, as one read from a socket gives them. They are writes with numbers
-/// where it is said how many writes were `answered`.
-fn burst(
-    first: usize,
-    answered: Option<usize>,
-    request: impl Fn(usize) -> (OpCode, BytesMut),
-) -> BytesMut {
+/// Frames of consecutive requests, as one read from a socket gives them.
+fn burst(first: usize, request: impl Fn(usize) -> (OpCode, BytesMut)) -> BytesMut {
     let mut out = BytesMut::new();
     for number in first..first + BURST {
         let (op, body) = request(number);
         let mark = begin_frame(&mut out);
         let xid = Xid(i32::try_from(number + 1).expect("a small number"));
         RequestHeader { xid, op: op.into() }.encode(&mut out);
-        if let Some(answered) = answered.map(|answered| answered as u64) {
-            let number = answered + (number - first) as u64 + 1;
-            WriteNumber { number, answered }.encode(&mut out);
-        }
         out.extend_from_slice(&body);
         end_frame(&mut out, mark);
     }
@@ -225,7 +209,7 @@ fn request(op: &str, number: usize) -> (OpCode, BytesMut) {
             CreateRequest { path, data, acl, flags: 0 }.encode(&mut body);
             OpCode::Create
         }
-        "set" | "once" => {
+        "set" => {
             SetDataRequest { path, data, version: -1 }.encode(&mut body);
             OpCode::SetData
         }

@@ -118,9 +118,6 @@ impl Connector {
     /// servers see to it that each happens once; yes unless set. Grovekeeper's servers do;
     /// with others such changes fail with [`Fate::Unknown`]. [`Status::exactly_once`] says what was
     /// granted.
-    ///
-    /// The wish stands in a field of the handshake that Apache ZooKeeper ignores. A server that
-    /// looks at it may refuse the connection; set this to false there.
     #[must_use]
     pub fn exactly_once(mut self, wanted: bool) -> Self {
         self.settings.exactly_once = wanted;
