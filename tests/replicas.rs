@@ -10,11 +10,11 @@ use grovekeeper::replica::entry::{
 use grovekeeper::replica::{
     Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
 };
-use grovekeeper::session::ConnId;
+use grovekeeper::session::{ConnId, KeptReply};
 use grovekeeper::tree::Policy;
 use jute_proto::{
-    Acl, CreateRequest, DeleteRequest, Encode, Id, MultiOp, MultiRequest, Perms, Request,
-    SessionId, SetAclRequest, SetDataRequest,
+    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, Perms,
+    Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
 };
 use proptest::prelude::*;
 
@@ -43,6 +43,9 @@ struct Step {
     stranger: bool,
     /// How far the number of the command is from the one that is due.
     skew: i64,
+    /// Of a write that has a number in its session: how far the number is from the next one, and how
+    /// many before it are not acknowledged.
+    numbered: Option<(u64, u64)>,
     /// Whether the entry ends here, and whether a new term begins then.
     ends: bool,
     new_term: bool,
@@ -93,15 +96,21 @@ fn pause() -> impl Strategy<Value = Pause> {
 fn step() -> impl Strategy<Value = Step> {
     let skew = prop_oneof![16 => Just(0), 1 => Just(-1), 1 => Just(1)];
     let stranger = prop::bool::weighted(0.1);
-    let rest =
-        ((stranger, skew), any::<bool>(), prop::bool::weighted(0.05), [pause(), pause(), pause()]);
+    let numbered = prop::option::of((0..4_u64, 0..6_u64));
+    let rest = (
+        (stranger, skew, numbered),
+        any::<bool>(),
+        prop::bool::weighted(0.05),
+        [pause(), pause(), pause()],
+    );
     (act(), 1..4_i64, 1..4_u64, rest).prop_map(
-        |(act, session, conn, ((stranger, skew), ends, new_term, pauses))| Step {
+        |(act, session, conn, ((stranger, skew, numbered), ends, new_term, pauses))| Step {
             act,
             session,
             conn,
             stranger,
             skew,
+            numbered,
             ends,
             new_term,
             pauses,
@@ -120,11 +129,12 @@ struct Entry {
 fn write_log(steps: &[Step]) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut due: BTreeMap<i64, (u64, i64)> = BTreeMap::new();
+    let mut numbers: BTreeMap<i64, u64> = BTreeMap::new();
     let mut epoch = 1;
     let mut buffer = BytesMut::zeroed(HEADER_LEN);
     let mut count = 0;
     for (at, step) in steps.iter().enumerate() {
-        push_step(&mut buffer, step, &mut due);
+        push_step(&mut buffer, step, &mut due, &mut numbers);
         count += 1;
         if step.ends || at + 1 == steps.len() {
             let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
@@ -138,7 +148,12 @@ fn write_log(steps: &[Step]) -> Vec<Entry> {
     entries
 }
 
-fn push_step(buffer: &mut BytesMut, step: &Step, due: &mut BTreeMap<i64, (u64, i64)>) {
+fn push_step(
+    buffer: &mut BytesMut,
+    step: &Step,
+    due: &mut BTreeMap<i64, (u64, i64)>,
+    numbers: &mut BTreeMap<i64, u64>,
+) {
     let mut body = BytesMut::new();
     let (owner, next) = due.get(&step.session).copied().unwrap_or((step.conn, 1));
     let claims = matches!(
@@ -167,7 +182,17 @@ fn push_step(buffer: &mut BytesMut, step: &Step, due: &mut BTreeMap<i64, (u64, i
         | Act::Multi(_) => {
             let request = request(&step.act);
             request.encode(&mut body);
-            Op::Request { op_code: request.op_code().into(), body: &body }
+            let op_code = request.op_code().into();
+            match step.numbered {
+                None => Op::Request { op_code, body: &body },
+                Some((back, unanswered)) => {
+                    let next = numbers.entry(step.session).or_insert(1);
+                    let number = (*next).saturating_sub(back).max(1);
+                    *next += u64::from(number == *next);
+                    let answered = (number - 1).saturating_sub(unanswered);
+                    Op::Numbered { number, answered, op_code, body: &body }
+                }
+            }
         }
     };
     let identities = encode_identities(&[user(step.conn)]);
@@ -334,7 +359,67 @@ fn assert_same(one: &Replica, other: &Replica) {
     assert_eq!(sessions(one), sessions(other));
 }
 
+/// What is known of numbered writes without a window: every answer ever given.
+#[derive(Default)]
+struct Model {
+    answers: BTreeMap<(SessionId, u64), KeptReply>,
+    /// The newest transaction of a numbered write, by session.
+    newest: BTreeMap<SessionId, (u64, Zxid)>,
+}
+
+impl Model {
+    fn judge(&mut self, command: &Command<'_>, outcome: Outcome) {
+        let session = command.origin.session;
+        if outcome == Outcome::SessionClosed {
+            self.answers.retain(|(of, _), _| *of != session);
+            self.newest.remove(&session);
+        }
+        let Op::Numbered { number, answered, .. } = command.op else { return };
+        let last = self.newest.get(&session).copied();
+        match outcome {
+            Outcome::Numbered(reply) if reply.code == ErrorCode::ThrottledOp => {
+                assert!(!self.answers.contains_key(&(session, number)), "it was applied");
+                assert!(last.is_some_and(|(last, _)| number < last), "it may be applied");
+            }
+            Outcome::Numbered(reply) => match self.answers.get(&(session, number)) {
+                Some(first) => assert_eq!(*first, reply),
+                None => {
+                    assert!(last.is_none_or(|(last, zxid)| number > last && reply.zxid > zxid));
+                    self.newest.insert(session, (number, reply.zxid));
+                    self.answers.insert((session, number), reply);
+                }
+            },
+            // Acknowledged before, so nobody needs an answer.
+            Outcome::Misnumbered => assert!(number > answered),
+            Outcome::Disowned | Outcome::Early | Outcome::Repeated => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_numbered_write_has_one_answer(steps in prop::collection::vec(step(), 1..200)) {
+        // Whatever comes again, from whichever connection and behind whichever restarts: each number
+        // of a session is applied at most once, in order, and later answers are the first one.
+        let log = write_log(&steps);
+        let mut server = Server::default();
+        let mut model = Model::default();
+        for (at, entry) in log.iter().enumerate() {
+            let outcomes = server.apply(entry);
+            let (header, mut rest) = open_entry(&entry.payload).expect("its own encoding");
+            for (number, outcome) in (0..header.count).zip(outcomes) {
+                let command = next_command(&mut rest, number).expect("its own encoding");
+                model.judge(&command, outcome);
+            }
+            match entry.pauses[0] {
+                Pause::None => {}
+                Pause::Checkpoint => server.checkpoint(at + 1),
+                Pause::Restart => server.restart(&log[..=at]),
+            }
+        }
+    }
+
     #[test]
     fn one_log_makes_one_state(steps in prop::collection::vec(step(), 1..150)) {
         // Whatever checkpoints and restarts the replicas have, after each entry they have the same
@@ -366,6 +451,7 @@ fn server_on_disk() -> Server {
         conn: 1,
         stranger: false,
         skew: 0,
+        numbered: Some((0, 9)),
         ends: true,
         new_term: false,
         pauses: [Pause::None; 3],

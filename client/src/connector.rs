@@ -114,6 +114,16 @@ impl Connector {
         self
     }
 
+    /// Whether changes that a lost connection interrupts are sent again on the next one, where the
+    /// servers see to it that each happens once; yes unless set. Grovekeeper's servers do;
+    /// with others such changes fail with [`Fate::Unknown`]. [`Status::exactly_once`] says what was
+    /// granted.
+    #[must_use]
+    pub fn exactly_once(mut self, wanted: bool) -> Self {
+        self.settings.exactly_once = wanted;
+        self
+    }
+
     /// Whether to try the servers in random order, so that clients spread; yes unless set.
     #[must_use]
     pub fn shuffle_hosts(mut self, shuffle: bool) -> Self {

@@ -25,8 +25,11 @@
 //!   the one connection: make them first and await them later.
 //! * **Errors say what is known.** [`Error::fate`] is [`Fate::NotApplied`] where a change was
 //!   certainly not made and [`Fate::Unknown`] where the connection was lost before the answer came.
+//! * **Changes happen once.** With Grovekeeper a change that a lost connection interrupted is sent
+//!   again and answered with what it did, see [`Connector::exactly_once`].
 //! * **Interruptions.** What was called while there is no connection waits for the next one. Reads
-//!   that a lost connection interrupted are asked again, unless a change was under way behind them.
+//!   that a lost connection interrupted are asked again, unless a change behind them was made, or may
+//!   have been.
 //!   Nothing waits for longer than the session timeout without a connection: calls fail with
 //!   [`Error::Unreachable`] then, until a server answers again.
 //! * **Bounds.** Requests that wait, their bytes, answers and events that nobody takes have limits,

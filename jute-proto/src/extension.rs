@@ -30,6 +30,8 @@ impl Extensions {
     /// Only the leader is to open the session; another server says where it is, and closes the connection.
     /// Goes with [`TELL_LEADER`](Self::TELL_LEADER).
     pub const LEADER_ONLY: Self = Self(1 << 2);
+    /// A write that is sent again on another connection happens once, see [`once`](crate::once).
+    pub const EXACTLY_ONCE: Self = Self(1 << 3);
 
     /// The operations [`ListPage`](OpCode::ListPage) and [`GetSubtree`](OpCode::GetSubtree) exist. Where it was
     /// not granted they are answered as any number that no operation has.

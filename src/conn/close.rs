@@ -43,9 +43,13 @@ pub enum CloseReason {
     /// The server wants credentials before anything else.
     #[error("the client did not authenticate with one of the enforced schemes")]
     AuthRequired,
-    /// Commands cannot be written now, so no session can be made or resumed.
-    #[error("the handshake cannot be written to the log now")]
+    /// Commands cannot be written now, so no session can be made or resumed, and a write that its
+    /// client repeats elsewhere is not answered with an error here.
+    #[error("nothing can be written to the log now")]
     Unavailable,
+    /// The client numbers its writes as it must not.
+    #[error("a write has a number of no use, or too many writes wait for their answers")]
+    Misnumbered,
     /// The client reads too slowly for what it asked for.
     #[error("the client does not read: {waiting} bytes wait for it")]
     SlowReader {
@@ -110,6 +114,7 @@ impl CloseReason {
             Self::BadHandshake(_)
             | Self::BadHeader(_)
             | Self::UnknownOperation(_)
+            | Self::Misnumbered
             | Self::AuthFailed(_)
             | Self::AuthRequired
             | Self::Unavailable
@@ -145,6 +150,7 @@ impl CloseReason {
             Self::BadHandshake(_)
             | Self::BadHeader(_)
             | Self::UnknownOperation(_)
+            | Self::Misnumbered
             | Self::BadFrame(_) => CloseKind::Malformed,
             Self::Throttled => CloseKind::Throttled,
             Self::LargeRequests { .. } => CloseKind::LargeRequests,

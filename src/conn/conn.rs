@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{
     DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
-    RequestHeader, SessionId, Xid, Zxid,
+    RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
 };
 
 use super::close::CloseReason;
@@ -14,6 +14,7 @@ use super::hold::Hold;
 use super::report::{ConnReport, Tally};
 use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
+use crate::replica::answer::put_result;
 use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
 use crate::session::ConnId;
 use crate::session::auth::ip_identity;
@@ -230,20 +231,18 @@ impl Conn {
                 self.refuse(view, (header.xid, op), ErrorCode::NotReadOnly);
             }
             Route::CloseSession if self.is_local => {
-                self.reply_write(
-                    view,
-                    (header.xid, op),
-                    view.replica.last_zxid(),
-                    view.now_us,
-                    None,
-                );
+                let done = (view.replica.last_zxid(), ErrorCode::Ok);
+                self.reply(view, (header.xid, op), done, view.now_us, |_| {});
                 self.close(CloseReason::SessionClosed);
             }
             Route::Auth => self.authenticate(view, header.xid, reader.rest()),
             Route::Sasl => self.answer_sasl(view, header.xid, reader.rest()),
             Route::Write | Route::CloseSession => {
-                let body = frame.slice(reader.position()..);
-                self.write(view, log, header.xid, op, &body);
+                let number = match self.number(op, &mut reader) {
+                    Ok(number) => number,
+                    Err(error) => return self.close(CloseReason::BadHeader(error)),
+                };
+                self.write(view, log, (header.xid, op), number, reader.rest());
             }
             Route::Read | Route::Refused => {
                 self.input_ended = way == Route::Refused;
@@ -275,7 +274,24 @@ impl Conn {
         }
     }
 
-    fn write(&mut self, view: View<'_>, log: &mut impl Propose, xid: Xid, op: OpCode, body: &[u8]) {
+    /// The number of a write, on a connection where they have one.
+    fn number(
+        &self,
+        op: OpCode,
+        reader: &mut Reader<'_>,
+    ) -> Result<Option<WriteNumber>, DecodeError> {
+        let numbers = self.has_extension(Extensions::EXACTLY_ONCE) && once::is_numbered(op);
+        if numbers { reader.record().map(Some) } else { Ok(None) }
+    }
+
+    fn write(
+        &mut self,
+        view: View<'_>,
+        log: &mut impl Propose,
+        (xid, op): (Xid, OpCode),
+        number: Option<WriteNumber>,
+        body: &[u8],
+    ) {
         let start_us = view.now_us;
         if view.settings.eager_acl_check
             && self.order.is_empty()
@@ -286,10 +302,22 @@ impl Conn {
         let command = if op == OpCode::CloseSession {
             Ok(Op::CloseSession)
         } else {
-            check_write(op, body).map(|()| Op::Request { op_code: op.into(), body })
+            check_write(op, body).map(|()| match number {
+                None => Op::Request { op_code: op.into(), body },
+                Some(WriteNumber { number, answered }) => {
+                    Op::Numbered { number, answered, op_code: op.into(), body }
+                }
+            })
         };
         let refused = match command {
-            Ok(command) => self.propose(view, log, command).err().map(code_of),
+            Ok(command) => match self.propose(view, log, command) {
+                Ok(()) => None,
+                // The client sends it again, and need not know.
+                Err(Refusal::Unavailable) if number.is_some() => {
+                    return self.close(CloseReason::Unavailable);
+                }
+                Err(Refusal::DiskFull | Refusal::Unavailable) => Some(ErrorCode::SystemError),
+            },
             Err(_) => Some(ErrorCode::MarshallingError),
         };
         match refused {
@@ -339,11 +367,21 @@ impl Conn {
             Outcome::SessionOpened { timeout_ms } => self.session_opened(view, timeout_ms),
             Outcome::SessionRefused => self.refuse_session(view),
             Outcome::SessionClosed => {
-                self.finish_write(view, seq, zxid, Ok(None));
+                self.finish_write(view, seq, (zxid, ErrorCode::Ok), |_| {});
                 self.close(CloseReason::SessionClosed);
             }
-            Outcome::Request(Ok(result)) => self.finish_write(view, seq, zxid, Ok(Some(&result))),
-            Outcome::Request(Err(error)) => self.finish_write(view, seq, zxid, Err(error.into())),
+            Outcome::Request(Ok(result)) => {
+                let done = (zxid, ErrorCode::Ok);
+                self.finish_write(view, seq, done, |out| put_result(out, &result));
+            }
+            Outcome::Request(Err(error)) => {
+                self.finish_write(view, seq, (zxid, error.into()), |_| {});
+            }
+            Outcome::Numbered(reply) => {
+                let header = (reply.zxid, reply.code);
+                self.finish_write(view, seq, header, |out| out.put_slice(&reply.body));
+            }
+            Outcome::Misnumbered => self.close(CloseReason::Misnumbered),
         }
         self.hold.outcome(seq);
         view.stats.writes_finished.increment();
@@ -401,18 +439,13 @@ impl Conn {
         &mut self,
         view: View<'_>,
         seq: u64,
-        zxid: Zxid,
-        result: Result<Option<&crate::tree::TxnResult>, ErrorCode>,
+        header: (Zxid, ErrorCode),
+        body: impl FnOnce(&mut BytesMut),
     ) {
         match self.order.pop_front() {
             Some(Slot::Write { xid, op, seq: expected, start_us }) if expected == seq => {
                 view.stats.write_latency_us.record(view.now_us.saturating_sub(start_us));
-                match result {
-                    Ok(result) => self.reply_write(view, (xid, op), zxid, start_us, result),
-                    Err(code) => {
-                        self.reply_error(view, (xid, op), zxid, code, start_us);
-                    }
-                }
+                self.reply(view, (xid, op), header, start_us, body);
                 self.report_oversized(view, op, None);
             }
             // An outcome out of order would put every later reply in the wrong place.
@@ -563,10 +596,4 @@ impl Conn {
 /// Whether a write's record can be decoded, so that applying it cannot fail on that.
 fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
     Request::decode(op, &mut Reader::new(body)).map(|_| ())
-}
-
-fn code_of(refusal: Refusal) -> ErrorCode {
-    match refusal {
-        Refusal::DiskFull | Refusal::Unavailable => ErrorCode::SystemError,
-    }
 }

@@ -1,5 +1,6 @@
 //! The first packet: a new session, a session resumed, or no session.
 
+use bytes::BufMut;
 use jute_proto::{
     ConnectRequest, ConnectResponse, Encode, Extensions, LeaderHint, OpCode, Reader, SessionId,
     Xid, begin_frame, end_frame, session_password,
@@ -38,7 +39,7 @@ impl Conn {
             (view.settings.session_timeout_ms_min, view.settings.session_timeout_ms_max);
         self.timeout_ms = u32::try_from(request.timeout_ms).unwrap_or(0).clamp(min, max);
         let timeout_ms = self.timeout_ms;
-        self.grant(log, request.protocol_version);
+        self.grant(view, log, request.protocol_version);
         if self.is_misplaced() {
             self.put_connect_response(view, 0, SessionId(0), &[0; 16]);
             return self.close(CloseReason::NotLeader);
@@ -68,14 +69,16 @@ impl Conn {
         }
     }
 
-    /// Grants what the client asks for beyond ZooKeeper.
-    fn grant(&mut self, log: &impl Propose, protocol_version: i32) {
+    /// Grants what the client asks for beyond ZooKeeper. Without a majority nothing is written, so
+    /// nothing is written once.
+    fn grant(&mut self, view: View<'_>, log: &impl Propose, protocol_version: i32) {
         self.extensions = Extensions::of_protocol_version(protocol_version).map(|wanted| {
             let known = Extensions::LINEARIZABLE_READS
                 .with(Extensions::TELL_LEADER)
                 .with(Extensions::LEADER_ONLY)
                 .with(Extensions::PAGES);
-            wanted.and(known)
+            let writes = if view.read_only { Extensions::NONE } else { Extensions::EXACTLY_ONCE };
+            wanted.and(known.with(writes))
         });
         let tells = self.has_extension(Extensions::TELL_LEADER);
         self.leader = tells.then(|| log.leader(self.is_secure()));
@@ -158,6 +161,9 @@ impl Conn {
         response.encode(&mut self.out);
         if let Some(leader) = self.leader.take() {
             leader.encode(&mut self.out);
+        }
+        if self.has_extension(Extensions::EXACTLY_ONCE) {
+            self.out.put_u64(view.replica.sessions().last_number(session_id));
         }
         end_frame(&mut self.out, frame);
         self.sent(view.around);

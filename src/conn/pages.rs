@@ -10,8 +10,8 @@ use jute_proto::{
 
 use super::conn::Conn;
 use super::read::Turn;
-use super::reply::put_data;
 use super::settings::Settings;
+use crate::replica::answer::put_data;
 use crate::tree::{Node, OpError};
 
 /// Most names or nodes in an answer.

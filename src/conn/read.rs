@@ -11,8 +11,8 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, View};
-use super::reply::{put_data, put_multi_error};
 use super::route::{Route, route};
+use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
 use crate::watch::{Kind, Modes};
 

@@ -1,14 +1,13 @@
 //! Replies and events, encoded straight into the connection's output.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use jute_proto::{
-    Encode, ErrorCode, EventType, MultiHeader, OpCode, ReplyHeader, Stat, WatcherEvent, Xid, Zxid,
-    begin_frame, end_frame, put_str,
+    Encode, ErrorCode, EventType, OpCode, ReplyHeader, WatcherEvent, Xid, Zxid, begin_frame,
+    end_frame,
 };
 
 use super::close::CloseReason;
 use super::conn::{Conn, Surroundings, View};
-use crate::tree::{CreateOp, TxnResult};
 
 impl Conn {
     /// Puts a whole reply into the output: header, then what `body` writes.
@@ -59,22 +58,6 @@ impl Conn {
         self.reply(view, request, (zxid, code), start_us, |_| {});
     }
 
-    /// Answers a write that was done; closing a session has no result.
-    pub(super) fn reply_write(
-        &mut self,
-        view: View<'_>,
-        request: (Xid, OpCode),
-        zxid: Zxid,
-        start_us: u64,
-        result: Option<&TxnResult>,
-    ) {
-        self.reply(view, request, (zxid, ErrorCode::Ok), start_us, |out| {
-            if let Some(result) = result {
-                put_result(out, result);
-            }
-        });
-    }
-
     pub(super) fn put_event(
         &mut self,
         around: Surroundings<'_>,
@@ -100,57 +83,4 @@ impl Conn {
             self.close(CloseReason::SlowReader { waiting });
         }
     }
-}
-
-fn put_result(out: &mut BytesMut, result: &TxnResult) {
-    match result {
-        TxnResult::Created { op: CreateOp::Create, path, .. } => put_str(out, path),
-        TxnResult::Created { path, stat, .. } => {
-            put_str(out, path);
-            stat.encode(out);
-        }
-        TxnResult::DataSet(stat) | TxnResult::AclSet(stat) => stat.encode(out),
-        TxnResult::Reconfigured { data, stat } => put_data(out, Some(data), stat),
-        TxnResult::Deleted | TxnResult::Checked | TxnResult::SessionClosed { .. } => {}
-        TxnResult::Multi(results) => {
-            for result in results {
-                put_multi_result(out, result);
-            }
-            MultiHeader::END.encode(out);
-        }
-        TxnResult::MultiFailed(codes) => {
-            for code in codes {
-                put_multi_error(out, *code);
-            }
-            MultiHeader::END.encode(out);
-        }
-    }
-}
-
-fn put_multi_result(out: &mut BytesMut, result: &TxnResult) {
-    let op = match result {
-        TxnResult::Created { op, .. } => op.result_op(),
-        TxnResult::Deleted => OpCode::Delete,
-        TxnResult::DataSet(_) => OpCode::SetData,
-        TxnResult::Checked => OpCode::Check,
-        TxnResult::AclSet(_)
-        | TxnResult::Multi(_)
-        | TxnResult::MultiFailed(_)
-        | TxnResult::Reconfigured { .. }
-        | TxnResult::SessionClosed { .. } => return put_multi_error(out, ErrorCode::SystemError),
-    };
-    MultiHeader::success(op).encode(out);
-    put_result(out, result);
-}
-
-/// A failed operation: its code stands in the header and once more as its body.
-pub(super) fn put_multi_error(out: &mut BytesMut, code: ErrorCode) {
-    MultiHeader { op: OpCode::Error.into(), done: false, err: code.into() }.encode(out);
-    out.put_i32(code.into());
-}
-
-/// Data and stat, the answer to `getData`.
-pub(super) fn put_data(out: &mut BytesMut, data: Option<&[u8]>, stat: &Stat) {
-    jute_proto::put_buffer(out, data);
-    stat.encode(out);
 }

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::reconfig::{Members, StoredMembers};
 use super::replica::Replica;
 use crate::ensemble::UnreadableConfiguration;
-use crate::session::{SessionRecord, SessionTable};
+use crate::session::replies::StoredReplies;
+use crate::session::{Replies, SessionRecord, SessionTable};
 use crate::tree::{ChangedNodes, LoadError, RemovedNodes, TreeLoader};
 
 /// The version of the session and meta rows. Node rows carry their own.
 pub const FORMAT: u8 = 1;
+
+/// The version of the row of a session that has numbered its writes: its replies follow the record.
+const FORMAT_REPLIES: u8 = 2;
 
 /// The key of the one meta row.
 pub const META_KEY: &[u8] = b"replica";
@@ -62,7 +66,10 @@ impl Checkpoint {
         let Self { removed, sessions, meta } = self;
         let nodes = removed.rows(more).map(|row| CheckpointRow::Node(row.key, row.value));
         let sessions = sessions.into_iter().map(|(id, record)| {
-            let value = record.map(|record| encode(&(FORMAT, record)));
+            let value = record.map(|record| match &record.replies {
+                None => encode(&(FORMAT, &record)),
+                Some(replies) => encode(&(FORMAT_REPLIES, &record, replies.store())),
+            });
             CheckpointRow::Session(id.0.to_be_bytes(), value)
         });
         let meta = std::iter::once_with(move || CheckpointRow::Meta(encode(&meta)));
@@ -157,11 +164,16 @@ impl Restore {
     pub fn session(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         let unusable = || RestoreError::Session(key.to_vec());
         let id = key.try_into().map(i64::from_be_bytes).map_err(|_| unusable())?;
-        if let Some(newer) = value.first().filter(|format| **format != FORMAT) {
-            return Err(RestoreError::Format(*newer));
+        let (format, row) = value.split_first().ok_or_else(unusable)?;
+        let (mut record, rest): (SessionRecord, &[u8]) = match *format {
+            FORMAT | FORMAT_REPLIES => postcard::take_from_bytes(row).map_err(|_| unusable())?,
+            newer => return Err(RestoreError::Format(newer)),
+        };
+        if *format == FORMAT_REPLIES {
+            let stored: StoredReplies<'_> = postcard::from_bytes(rest).map_err(|_| unusable())?;
+            let replies = Replies::restore(&stored).ok_or_else(unusable)?;
+            record.replies = Some(Box::new(replies));
         }
-        let (_, record): (u8, SessionRecord) =
-            postcard::from_bytes(value).map_err(|_| unusable())?;
         self.sessions.load(SessionId(id), record);
         Ok(())
     }

@@ -108,6 +108,18 @@ pub enum Op<'a> {
         /// Whether it was carried out.
         done: bool,
     },
+    /// A client's write request with the number that it has in its session, see
+    /// [`once`](jute_proto::once).
+    Numbered {
+        /// Its number.
+        number: u64,
+        /// The client waits for no answer up to this number.
+        answered: u64,
+        /// The operation, by number.
+        op_code: i32,
+        /// The record as it came, without the number.
+        body: &'a [u8],
+    },
 }
 
 /// An entry that this server cannot understand.
@@ -281,6 +293,11 @@ mod tests {
             Command { origin, identities: b"", op: Op::CreateSession { timeout_ms: 4000 } },
             Command { origin, identities: b"", op: Op::ExpireSession { owner: conn } },
             Command { origin, identities: b"", op: Op::DeleteContainer { path: "/c" } },
+            Command {
+                origin,
+                identities: b"who",
+                op: Op::Numbered { number: 1 << 33, answered: 7, op_code: 2, body: b"/" },
+            },
         ]
     }
 
@@ -288,7 +305,7 @@ mod tests {
     fn a_batch_comes_back_as_it_went() {
         // Header and commands survive the log, in order.
         let policy = Policy { enforce_quota: true, ..Policy::default() };
-        let header = EntryHeader { time_ms: -3, policy, count: 4 };
+        let header = EntryHeader { time_ms: -3, policy, count: 5 };
         let mut buffer = BytesMut::new();
         begin_batch(&mut buffer);
         for command in commands() {

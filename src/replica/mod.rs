@@ -4,12 +4,14 @@
 //! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
 //!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
 //! * [`Members`]: who belongs to the ensemble, and how that changes.
+//! * `answer`: the records of replies to writes, as clients read them.
 //! * [`checkpoint`]: the rows that a checkpoint keeps of it, and back.
 //!
 //! Applying is deterministic: it reads the command, its stamp and this state, and nothing else. A
 //! failed operation is a normal outcome. What cannot be decoded is [`entry::EntryError`], and the
 //! server that meets it must stop rather than differ from the others.
 
+pub(crate) mod answer;
 pub mod checkpoint;
 pub mod entry;
 mod outcome;

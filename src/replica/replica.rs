@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use jute_proto::{Id, OpCode, Reader, Request, SessionId, Zxid};
+use bytes::BytesMut;
+use jute_proto::{ErrorCode, Id, OpCode, Reader, Request, SessionId, WriteNumber, Zxid, once};
 
+use super::answer;
 use super::entry::{Command, EntryError, Op, Origin, decode_identities};
 use super::outcome::{Event, EventSink, Outcome};
 use super::reconfig::Members;
-use crate::session::{Attach, Claim, ConnId, SessionTable};
+use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, OpContext, OpError, Policy, Tree, TxnResult, WriteOp,
 };
@@ -54,6 +56,8 @@ pub struct Replica {
     /// The identities of the last command: neighbours in a batch mostly have the same.
     identities: (Box<[u8]>, Arc<[Id]>),
     changes: Vec<Change>,
+    /// Where replies that are kept are encoded.
+    scratch: BytesMut,
 }
 
 impl Replica {
@@ -172,7 +176,11 @@ impl Replica {
                 self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
             }
             Op::Request { op_code, body } => {
-                self.request(stamp, command, *op_code, body, events)?.into()
+                self.request(stamp, command, (*op_code, body), events)?.into()
+            }
+            Op::Numbered { number, answered, op_code, body } => {
+                let write = WriteNumber { number: *number, answered: *answered };
+                self.numbered(stamp, command, write, (*op_code, body), events)?.into()
             }
         })
     }
@@ -211,15 +219,11 @@ impl Replica {
         &mut self,
         stamp: &Stamp,
         command: &Command<'_>,
-        op_code: i32,
-        body: &[u8],
+        (op_code, body): (i32, &[u8]),
         events: &mut impl EventSink,
     ) -> Result<Outcome, EntryError> {
         let origin = command.origin;
-        let undecodable = |reason: String| EntryError::Request { op_code, reason };
-        let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
-        let request = Request::decode(code, &mut Reader::new(body))
-            .map_err(|error| undecodable(error.to_string()))?;
+        let (_, request) = decode(op_code, body)?;
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
         if let Some(outcome) = refusal(claim) {
@@ -229,9 +233,47 @@ impl Replica {
         if let Request::Reconfig(request) = &request {
             return Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request));
         }
-        let op = write_op(&request).ok_or_else(|| undecodable("it is no write".to_owned()))?;
+        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
         Ok(Outcome::Request(result))
+    }
+
+    /// A write that may have been applied before, on another connection of its session. Its place on
+    /// this connection is judged first, as that of every command, then its number in the session.
+    fn numbered(
+        &mut self,
+        stamp: &Stamp,
+        command: &Command<'_>,
+        write: WriteNumber,
+        (op_code, body): (i32, &[u8]),
+        events: &mut impl EventSink,
+    ) -> Result<Outcome, EntryError> {
+        let origin = command.origin;
+        let (code, request) = decode(op_code, body)?;
+        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
+        let identities = self.identities(command.identities)?;
+        let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
+        if let Some(outcome) = refusal(claim) {
+            return Ok(outcome);
+        }
+        let weight = once::weight(code, body.len());
+        match self.sessions.place(origin.session, write, weight) {
+            Place::Next => {}
+            Place::Again(reply) => return Ok(Outcome::Numbered(reply)),
+            Place::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
+            Place::Refused => return Ok(Outcome::Misnumbered),
+        }
+        let zxid = self.advance(stamp);
+        let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
+        let reply = answer::reply(&mut self.scratch, zxid, &result);
+        self.sessions.keep(origin.session, write.number, weight, reply.clone());
+        Ok(Outcome::Numbered(reply))
+    }
+
+    /// The reply to a write that was refused before and must not come behind those that followed it.
+    fn never_applied(&self) -> KeptReply {
+        let code = ErrorCode::ThrottledOp;
+        KeptReply { zxid: self.last_zxid, code, body: Arc::default() }
     }
 
     pub(super) fn write(
@@ -282,6 +324,18 @@ impl Replica {
         }
         Ok(Arc::clone(&self.identities.1))
     }
+}
+
+fn decode(op_code: i32, body: &[u8]) -> Result<(OpCode, Request<'_>), EntryError> {
+    let undecodable = |reason: String| EntryError::Request { op_code, reason };
+    let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
+    let request = Request::decode(code, &mut Reader::new(body))
+        .map_err(|error| undecodable(error.to_string()))?;
+    Ok((code, request))
+}
+
+fn no_write(op_code: i32) -> EntryError {
+    EntryError::Request { op_code, reason: "it is no write".to_owned() }
 }
 
 /// What the sender of a command that is not to be applied is told.

@@ -149,7 +149,8 @@ fn changes_members(command: &Command<'_>) -> bool {
     match &command.op {
         Op::SetMembers { .. } | Op::FinishReconfig { .. } => true,
         Op::Request { op_code, .. } => *op_code == i32::from(OpCode::Reconfig),
-        Op::CreateSession { .. }
+        Op::Numbered { .. }
+        | Op::CreateSession { .. }
         | Op::AttachSession { .. }
         | Op::CloseSession
         | Op::ExpireSession { .. }
@@ -206,6 +207,8 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
             }
         }
         Outcome::Request(_)
+        | Outcome::Numbered(_)
+        | Outcome::Misnumbered
         | Outcome::SessionRefused
         | Outcome::Disowned
         | Outcome::Early

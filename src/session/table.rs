@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jute_proto::SessionId;
+use jute_proto::{SessionId, WriteNumber};
 use serde::{Deserialize, Serialize};
+
+use super::replies::{KeptReply, Place, Replies};
 
 /// A client connection, named so that no other connection ever has the same name: not on another
 /// server, not after a restart.
@@ -42,12 +44,16 @@ pub struct SessionRecord {
     /// Of each server that ever held the session, its newest connection that did, in the order of
     /// the servers: an older one that asks (again) is late.
     pub newest: Vec<ConnId>,
+    /// Replies to numbered writes; `None` for a session that never had one. A checkpoint keeps them
+    /// beside the record.
+    #[serde(skip)]
+    pub replies: Option<Box<Replies>>,
 }
 
 impl SessionRecord {
     /// A new session, whose first command (number 0) is the creation itself.
     pub fn new(timeout_ms: u32, owner: ConnId) -> Self {
-        Self { timeout_ms, owner, next_seq: 1, newest: vec![owner] }
+        Self { timeout_ms, owner, next_seq: 1, newest: vec![owner], replies: None }
     }
 
     /// Takes note of a connection; false where a newer one of the same server process was there
@@ -142,6 +148,26 @@ impl SessionTable {
                 Claim::Granted
             }
         }
+    }
+
+    /// Judges a numbered write that was [granted](Claim::Granted) by its number in the session, see
+    /// [`Replies::judge`].
+    pub fn place(&mut self, id: SessionId, write: WriteNumber, weight: usize) -> Place {
+        let Some(record) = self.sessions.get_mut(&id) else { return Place::Refused };
+        record.replies.get_or_insert_default().judge(write, weight)
+    }
+
+    /// Keeps the reply to a write that was just judged to be [`Place::Next`].
+    pub fn keep(&mut self, id: SessionId, number: u64, weight: usize, reply: KeptReply) {
+        if let Some(record) = self.sessions.get_mut(&id) {
+            record.replies.get_or_insert_default().keep(number, weight, reply);
+        }
+    }
+
+    /// The highest number of a write that was applied in the session; 0 where there is none.
+    pub fn last_number(&self, id: SessionId) -> u64 {
+        let replies = self.sessions.get(&id).and_then(|record| record.replies.as_ref());
+        replies.map_or(0, |replies| replies.last())
     }
 
     /// Forgets the session; its record is returned where there was one.

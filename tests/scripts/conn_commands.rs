@@ -5,7 +5,8 @@
 //! ` ; ` sends several in one burst. What was proposed is applied at the end of each line, unless
 //! `hold` was said: then `apply [COUNT]` does it. After each line the packets that went out are
 //! shown, connection by connection, and which connections ended and why. `members LINE..` says who
-//! belongs to the ensemble, `finish done|not` what became of a `reconfig`.
+//! belongs to the ensemble, `finish done|not` what became of a `reconfig`. After `NAME connect once`
+//! writes are numbered: `NAME once NUMBER ANSWERED OP ARGS..`. `restart [LOST]` kills the server.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ use grovekeeper::replica::{Op, Origin};
 use grovekeeper::session::{ConnId, ConnectionThrottle, ThrottleSettings};
 use jute_proto::{
     ConnectRequest, Encode, ErrorCode, Extensions, OpCode, Reader, ReplyHeader, Response,
-    SessionId, WatcherEvent, Xid, Zxid, session_password,
+    SessionId, WatcherEvent, WriteNumber, Xid, Zxid, session_password,
 };
 
 use crate::golden::words;
@@ -89,6 +90,9 @@ impl ConnRunner {
                 self.world.disconnect(name);
                 self.clients.remove(*name);
             }
+            ["restart", lost @ ..] => {
+                self.world.restart(lost.first().map_or(0, |lost| number(lost) as usize));
+            }
             [name, "connect", options @ ..] => self.connect(name, options),
             [name, "socket"] => {
                 self.world.connect(name, [127, 0, 0, 1]);
@@ -156,6 +160,8 @@ impl ConnRunner {
         let request = ConnectRequest {
             protocol_version: if options.contains(&"pages") {
                 Extensions::PAGES.protocol_version()
+            } else if options.contains(&"once") {
+                Extensions::EXACTLY_ONCE.protocol_version()
             } else {
                 0
             },
@@ -186,6 +192,13 @@ impl ConnRunner {
                 return self.world.receive(name, Bytes::from(bytes));
             }
             ("late", args) => return self.late(name, args),
+            ("once", [write, answered, op, args @ ..]) => {
+                let (write, answered) = (number(write) as u64, number(answered) as u64);
+                WriteNumber { number: write, answered }.encode(&mut body);
+                let request = requests::parse(op, args);
+                request.encode(&mut body);
+                request.op_code().into()
+            }
             (op, args) => {
                 let request = requests::parse(op, args);
                 request.encode(&mut body);
@@ -295,7 +308,12 @@ fn packet_text(client: &mut Client, packet: &[u8]) -> String {
         let len = packet.len();
         let response = reader.record::<jute_proto::ConnectResponse<'_>>().expect("a handshake");
         client.session = response.session_id;
-        return shown::handshake(&response, len);
+        let applied = if reader.is_empty() {
+            String::new()
+        } else {
+            format!(" applied={}", reader.i64().expect("a number"))
+        };
+        return shown::handshake(&response, len) + &applied;
     }
     let header: ReplyHeader = reader.record().expect("a header");
     client.seen = client.seen.max(header.zxid);

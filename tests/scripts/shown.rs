@@ -29,6 +29,8 @@ pub(crate) fn event_type(number: i32) -> String {
 pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Request(Ok(_)) => "done".to_owned(),
+        Outcome::Numbered(reply) => format!("{} @{}", reply.code, reply.zxid.0),
+        Outcome::Misnumbered => "misnumbered".to_owned(),
         Outcome::Request(Err(error)) => format!("{}", ErrorCode::from(*error)),
         Outcome::SessionOpened { .. }
         | Outcome::SessionRefused

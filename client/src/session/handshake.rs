@@ -60,7 +60,7 @@ impl<T, W: Clone> Session<T, W> {
         if self.sent_on(now, &greeting) {
             return Ok(());
         }
-        let response = greeting.response;
+        let Greeting { response, applied, .. } = greeting;
         let Some(timeout) = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0) else {
             self.refused(now);
             return Ok(());
@@ -75,6 +75,8 @@ impl<T, W: Clone> Session<T, W> {
         self.plan_probes(now);
         self.authenticate();
         self.rearm();
+        let failed = self.calls.connected(applied);
+        self.fail(failed);
         self.withdraw_unknown();
         self.calls.flush(&mut self.out);
         Ok(())
@@ -160,6 +162,7 @@ impl<T, W: Clone> Session<T, W> {
 
     fn replied(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), OutOfOrder> {
         let call = self.calls.answered(header.xid)?;
+        self.calls.flush(&mut self.out);
         self.saw(header.zxid);
         if let Some(watch) = &call.watch
             && let Some(removal) = self.watches.answered(watch, header.err)

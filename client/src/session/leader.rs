@@ -21,6 +21,8 @@ pub(super) struct Greeting<'a> {
     pub(super) response: ConnectResponse<'a>,
     granted: Extensions,
     hint: Option<LeaderHint<'a>>,
+    /// The highest number of a write that was applied in the session, where the server keeps replies.
+    pub(super) applied: Option<u64>,
 }
 
 impl<'a> Greeting<'a> {
@@ -31,7 +33,9 @@ impl<'a> Greeting<'a> {
         let granted = granted.unwrap_or(Extensions::NONE);
         let told = granted.contains(Extensions::TELL_LEADER) && !reader.is_empty();
         let hint = if told { Some(reader.record()?) } else { None };
-        Ok(Self { response, granted, hint })
+        let keeps = granted.contains(Extensions::EXACTLY_ONCE) && !reader.is_empty();
+        let applied = if keeps { Some(reader.i64()? as u64) } else { None };
+        Ok(Self { response, granted, hint, applied })
     }
 
     /// Whether the session was refused because another server leads.
@@ -49,6 +53,9 @@ impl<T, W: Clone> Session<T, W> {
         if self.settings.linearizable_reads {
             wanted = wanted.with(Extensions::LINEARIZABLE_READS);
         }
+        if self.settings.exactly_once {
+            wanted = wanted.with(Extensions::EXACTLY_ONCE);
+        }
         if self.settings.prefer_leader {
             wanted = wanted.with(Extensions::TELL_LEADER);
             if now < self.search.since + self.status.timeout / 3 {
@@ -64,6 +71,7 @@ impl<T, W: Clone> Session<T, W> {
         if !greeting.is_misplaced() {
             self.granted = greeting.granted;
             self.status.linearizable = greeting.granted.contains(Extensions::LINEARIZABLE_READS);
+            self.status.exactly_once = greeting.applied.is_some();
             self.status.at_leader = greeting.hint == Some(LeaderHint::Here);
             return false;
         }

@@ -127,6 +127,7 @@ impl<T, W: Clone> Session<T, W> {
             timeout: settings.timeout,
             linearizable: false,
             at_leader: false,
+            exactly_once: false,
         };
         let last_zxid = resume.as_ref().map_or(Zxid(0), |saved| saved.last_zxid);
         Self {
@@ -158,10 +159,10 @@ impl<T, W: Clone> Session<T, W> {
     pub(crate) fn submit(&mut self, request: Request<T, W>) -> Result<bool, Error> {
         self.refusal()?;
         self.check_operation(request.op)?;
-        self.calls.admit(request.body.len())?;
+        self.calls.admit(request.op, request.body.len())?;
         let Request { op, body, token, arm } = request;
         let watch = arm.map(|arm| self.watches.add(arm));
-        Ok(self.accept(Call { op, body, token, watch }))
+        Ok(self.accept(Call::new(op, body, token, watch)))
     }
 
     /// Adds an identity to this connection and all that follow.
@@ -196,7 +197,7 @@ impl<T, W: Clone> Session<T, W> {
             Phase::Open { .. } if !self.settings.detached => {
                 let body = Bytes::new();
                 let op = OpCode::CloseSession;
-                self.calls.write_out(Call { op, body, token: None, watch: None }, &mut self.out);
+                self.calls.write_out(Call::new(op, body, None, None), &mut self.out);
                 let patience = CLOSE_MAX.min(self.status.timeout);
                 self.phase = Phase::Closing { deadline: now + patience };
             }
@@ -372,7 +373,7 @@ impl<T, W: Clone> Session<T, W> {
         if matches!(self.phase, Phase::Open { .. }) {
             let quiet = self.out.is_empty();
             self.calls.write_out(call, &mut self.out);
-            quiet
+            quiet && !self.out.is_empty()
         } else {
             self.calls.enqueue(call);
             false
@@ -388,7 +389,7 @@ impl<T, W: Clone> Session<T, W> {
         let path = removal.path.as_str().into();
         RemoveWatchesRequest { path, watcher_type: removal.kind.into() }.encode(&mut body);
         let (op, body) = (OpCode::RemoveWatches, body.freeze());
-        self.accept(Call { op, body, token: None, watch: None })
+        self.accept(Call::new(op, body, None, None))
     }
 
     /// Fails what waits and ends the watches.
@@ -416,10 +417,14 @@ impl<T, W: Clone> Session<T, W> {
         }
     }
 
-    /// No connection for longer than the session lasts without one.
+    /// No connection for longer than the session lasts without one. Writes that wait to be sent again
+    /// end too: the session, and with it their answers, is probably gone.
     fn overdue(&mut self) {
         self.set_state(SessionState::Overdue);
-        let failed = self.calls.abandon(|_| Error::Unreachable);
+        let failed = self.calls.abandon(|fate| match fate {
+            Fate::Applied | Fate::Unknown => Error::ConnectionLost { fate },
+            Fate::NotApplied => Error::Unreachable,
+        });
         self.fail(failed);
     }
 

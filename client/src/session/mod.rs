@@ -11,6 +11,7 @@
 //! | `machine` | the state, its phases and its entry points |
 //! | `handshake` | opening a connection, taking up the session, losing it |
 //! | `calls` | requests on their way and their answers |
+//! | `once` | numbers of writes that are to happen once |
 //! | `watches` | who watches what, and who is told |
 //! | `rearm` | watches and credentials on a new connection |
 //! | `leader` | extensions of the protocol, and the search for the leader |
@@ -28,6 +29,9 @@ mod leader_test;
 mod machine;
 #[cfg(test)]
 mod machine_test;
+mod once;
+#[cfg(test)]
+mod once_test;
 mod read_only;
 mod rearm;
 mod request;

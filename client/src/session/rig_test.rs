@@ -40,6 +40,7 @@ impl Rig {
     pub(super) fn new(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new(1);
         settings.timeout = TIMEOUT;
+        settings.exactly_once = false;
         change(&mut settings);
         let session = Session::new(settings);
         let mut rig =

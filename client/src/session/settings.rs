@@ -26,6 +26,9 @@ pub(crate) struct Settings {
     /// What to ask for beyond ZooKeeper's protocol, and whether to look for the leader.
     pub(crate) linearizable_reads: bool,
     pub(crate) prefer_leader: bool,
+    /// Whether writes are to be repeated after a lost connection, where the server sees to it that
+    /// they happen once.
+    pub(crate) exactly_once: bool,
     /// How many servers there are to try.
     pub(crate) hosts: usize,
     /// The session timeout to ask for.
@@ -62,6 +65,7 @@ impl Settings {
         Self {
             linearizable_reads: false,
             prefer_leader: false,
+            exactly_once: true,
             hosts,
             timeout: Duration::from_secs(10),
             read_only: false,

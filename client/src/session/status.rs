@@ -73,6 +73,10 @@ pub struct Status {
     /// Whether the server of the newest connection was the leader when it was opened, as far as it
     /// was asked, see [`Connector::prefer_leader`](crate::Connector::prefer_leader).
     pub at_leader: bool,
+    /// Whether the server of the newest connection answers a change that is sent again after a lost
+    /// connection without making it again, see
+    /// [`Connector::exactly_once`](crate::Connector::exactly_once).
+    pub exactly_once: bool,
 }
 
 /// All that it takes to take up a session again, from this process or another.

@@ -1,15 +1,18 @@
 //! The session and the server's own connections and replica, joined by queues, in virtual time:
-//! connections break in the middle of anything, sessions expire, and the promises stand.
+//! connections break in the middle of anything, servers restart, sessions expire, and the promises
+//! stand.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use grovekeeper::replica::{Op, Origin};
+use grovekeeper::conn::CloseReason;
+use grovekeeper::replica::{Op, Origin, Outcome as Applied};
 use grovekeeper::session::ConnId;
 use jute_proto::{
-    Acl, Create2Response, CreateMode, CreateRequest, Encode, GetDataRequest, GetDataResponse,
-    OpCode, Reader, SessionId, SetDataRequest, next_frame,
+    Acl, Create2Response, CreateMode, CreateRequest, DeleteRequest, Encode, GetDataRequest,
+    GetDataResponse, MultiOp, MultiRequest, MultiResponse, OpCode, OpResult, Reader, SessionId,
+    SetDataRequest, Stat, Zxid, next_frame, once,
 };
 
 use crate::error::{Error, Fate};
@@ -30,6 +33,9 @@ const LINK: &str = "client";
 
 const NODE: &str = "/node";
 
+/// A node that is made and deleted by turns.
+const TOGGLE: &str = "/toggle";
+
 /// How many histories, and how many steps each has.
 const HISTORIES: u64 = 300;
 const STEPS: usize = 300;
@@ -41,7 +47,20 @@ enum Asked {
     Get,
     Watch,
     Sequential,
+    Toggle,
+    Pair,
     Setup,
+}
+
+/// What may happen in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// The client does not ask for writes that happen once.
+    Plain,
+    /// It does; sessions expire.
+    Once,
+    /// It does, and its session lives on.
+    Endless,
 }
 
 type Outcome = Result<Reply, Error>;
@@ -61,11 +80,17 @@ struct Pair {
     told: BTreeMap<usize, Vec<Notice>>,
     /// How many sessions were ended by the server.
     expired: u64,
+    course: Course,
+    /// How many writes the server answered again.
+    repeated: u64,
+    /// Whether the next toggle makes the node.
+    makes: bool,
 }
 
 impl Pair {
-    fn new(seed: u64) -> Self {
-        let client = Session::new(Settings { seed, ..Settings::new(1) });
+    fn new(seed: u64, course: Course) -> Self {
+        let exactly_once = course != Course::Plain;
+        let client = Session::new(Settings { seed, exactly_once, ..Settings::new(1) });
         let mut pair = Self {
             client,
             server: World::default(),
@@ -79,6 +104,9 @@ impl Pair {
             outcomes: BTreeMap::new(),
             told: BTreeMap::new(),
             expired: 0,
+            course,
+            repeated: 0,
+            makes: true,
         };
         pair.client.start(pair.now);
         pair.settle();
@@ -122,13 +150,15 @@ impl Pair {
         match self.below(100) {
             0..45 => self.call(),
             45..60 => self.server_reads(),
-            60..75 => drop(self.server.apply_next()),
+            60..75 => self.apply(),
             75..90 => self.client_reads(),
             90..93 => {
                 self.cut();
                 self.client.disconnected(self.now);
             }
-            93..99 => self.pass(),
+            93..98 => self.pass(),
+            98 => self.restart(),
+            _ if self.course == Course::Endless => self.restart(),
             _ => self.expire(),
         }
         if self.dialing {
@@ -139,6 +169,23 @@ impl Pair {
         self.settle();
     }
 
+    fn apply(&mut self) {
+        let applied = self.server.apply_next();
+        let newest = self.server.replica.last_zxid();
+        self.repeated +=
+            u64::from(matches!(&applied, Some(Applied::Numbered(reply)) if reply.zxid < newest));
+        assert_ne!(applied, Some(Applied::Misnumbered));
+    }
+
+    /// The server is killed, and with it some of what is not in its log yet.
+    fn restart(&mut self) {
+        let under_way = self.server.log.queue.len() as u64;
+        let lost = usize::try_from(self.below(under_way + 1)).expect("small");
+        self.server.restart(lost);
+        self.cut();
+        self.client.disconnected(self.now);
+    }
+
     fn pass(&mut self) {
         let period = self.below(200);
         self.now += Duration::from_millis(period);
@@ -146,11 +193,13 @@ impl Pair {
     }
 
     fn call(&mut self) {
-        let asked = match self.below(4) {
+        let asked = match self.below(if self.course == Course::Endless { 6 } else { 4 }) {
             0 => Asked::Set,
             1 => Asked::Get,
             2 => Asked::Watch,
-            _ => Asked::Sequential,
+            3 => Asked::Sequential,
+            4 => Asked::Toggle,
+            _ => Asked::Pair,
         };
         self.ask(asked);
     }
@@ -178,6 +227,22 @@ impl Pair {
             Asked::Sequential => {
                 create("/node/n-", CreateMode::PersistentSequential).encode(&mut body);
                 OpCode::Create2
+            }
+            Asked::Toggle => {
+                self.makes = !self.makes;
+                if self.makes {
+                    DeleteRequest { path: TOGGLE.into(), version: -1 }.encode(&mut body);
+                    OpCode::Delete
+                } else {
+                    create(TOGGLE, CreateMode::Persistent).encode(&mut body);
+                    OpCode::Create2
+                }
+            }
+            Asked::Pair => {
+                let made =
+                    || MultiOp::Create2(create("/node/n-", CreateMode::PersistentSequential));
+                MultiRequest { ops: vec![made(), made()] }.encode(&mut body);
+                OpCode::Multi
             }
             Asked::Setup => {
                 create(NODE, CreateMode::Persistent).encode(&mut body);
@@ -212,6 +277,7 @@ impl Pair {
         let Some(conn) = self.server.conns.get_mut(LINK) else { return };
         self.to_client.unsplit(conn.take_output());
         let closed = conn.close_reason().is_some();
+        assert_ne!(conn.close_reason(), Some(&CloseReason::Misnumbered));
         let most = self.to_client.len() as u64;
         let some = usize::try_from(self.below(most + 1)).expect("small");
         let mut arrived = self.held_back(some);
@@ -249,7 +315,7 @@ impl Pair {
     fn quiesce(&mut self) {
         for _ in 0..2000 {
             self.server_reads();
-            drop(self.server.apply_next());
+            self.apply();
             self.client_reads();
             self.settle();
             self.pass();
@@ -266,6 +332,14 @@ impl Pair {
         let reply = self.outcomes.get(&call)?.as_ref().ok().filter(|reply| reply.err == 0)?;
         let read: GetDataResponse<'_> = Reader::new(&reply.body).record().expect("a record");
         Some(read.stat.version)
+    }
+
+    /// Whether it was the end of the session that left fates unknown, and nothing else.
+    fn unknown_only_with_the_session(&self) -> bool {
+        let mut errors = self.outcomes.values().filter_map(|outcome| outcome.as_ref().err());
+        errors.all(|error| {
+            error.fate() != Fate::Unknown || matches!(error, Error::SessionLost { .. })
+        })
     }
 
     /// Counts the calls of a kind that were done, and those whose fate is unknown.
@@ -285,8 +359,8 @@ impl Pair {
     }
 }
 
-fn history(seed: u64) -> Pair {
-    let mut pair = Pair::new(seed);
+fn history(seed: u64, course: Course) -> Pair {
+    let mut pair = Pair::new(seed, course);
     pair.ask(Asked::Setup);
     pair.quiesce();
     for _ in 0..STEPS {
@@ -303,9 +377,15 @@ fn history(seed: u64) -> Pair {
 fn every_call_has_one_outcome_and_it_is_true() {
     // Changes that were answered were made once, those refused or not sent were not, and only those
     // of unknown fate may be either; reads never go back in time.
+    for course in [Course::Plain, Course::Once] {
+        judge_outcomes(course);
+    }
+}
+
+fn judge_outcomes(course: Course) {
     let (mut unknown_ever, mut expired_ever) = (0, 0);
     for seed in 1..=HISTORIES {
-        let pair = history(seed);
+        let pair = history(seed, course);
         let calls = pair.asked.len();
         assert_eq!(pair.outcomes.len(), calls, "seed {seed}: calls without an outcome");
         let last = pair.version(calls - 1).unwrap_or_else(|| panic!("seed {seed}: no last read"));
@@ -325,17 +405,116 @@ fn every_call_has_one_outcome_and_it_is_true() {
                 newest = version;
             }
         }
+        if course == Course::Once {
+            assert!(pair.unknown_only_with_the_session(), "seed {seed}");
+        }
         unknown_ever += unknown;
         expired_ever += pair.expired;
     }
-    assert!(unknown_ever > 100 && expired_ever > 100, "{unknown_ever} {expired_ever}");
+    assert!(expired_ever > 100, "{expired_ever}");
+    assert!(unknown_ever > 100 || course == Course::Once, "{unknown_ever}");
+}
+
+/// What a write was answered with: its zxid, and the names that it made.
+fn answer(pair: &Pair, call: usize) -> (Zxid, Vec<String>) {
+    let outcome = &pair.outcomes[&call];
+    let reply = outcome.as_ref().unwrap_or_else(|error| panic!("call {call}: {error}"));
+    assert_eq!(reply.err, 0, "call {call}");
+    let asked = pair.asked[call];
+    let names = match asked {
+        Asked::Sequential => {
+            let made: Create2Response<'_> = Reader::new(&reply.body).record().expect("a record");
+            vec![made.path.into_owned()]
+        }
+        Asked::Pair => {
+            let done: MultiResponse<'_> = Reader::new(&reply.body).record().expect("a record");
+            let made = |result: OpResult<'_>| match result {
+                OpResult::Create2(made) => made.path.into_owned(),
+                other => panic!("call {call}: {other:?}"),
+            };
+            done.results.into_iter().map(made).collect()
+        }
+        Asked::Set => {
+            let stat: Stat = Reader::new(&reply.body).record().expect("a record");
+            vec![format!("version {}", stat.version)]
+        }
+        Asked::Toggle | Asked::Setup | Asked::Get | Asked::Watch => Vec::new(),
+    };
+    (reply.zxid, names)
+}
+
+#[test]
+fn each_write_happens_once_whatever_breaks() {
+    // With connections that break, a server that restarts and a log that loses what was not
+    // acknowledged, no write ends with an error: each is made once, in the order of the calls, and
+    // answered with what it did.
+    let mut repeated_ever = 0;
+    for seed in 1..=HISTORIES {
+        let pair = history(seed, Course::Endless);
+        let (mut newest, mut counter, mut sets) = (Zxid(0), 0, 0);
+        for call in 0..pair.asked.len() {
+            if let Asked::Get | Asked::Watch = pair.asked[call] {
+                continue;
+            }
+            let (zxid, names) = answer(&pair, call);
+            assert!(zxid > newest, "seed {seed}: call {call}");
+            newest = zxid;
+            for name in names {
+                let expected = if pair.asked[call] == Asked::Set {
+                    sets += 1;
+                    format!("version {sets}")
+                } else {
+                    counter += 1;
+                    format!("/node/n-{:010}", counter - 1)
+                };
+                assert_eq!(name, expected, "seed {seed}: call {call}");
+            }
+        }
+        assert_eq!(pair.version(pair.asked.len() - 1), Some(sets), "seed {seed}");
+        let children = pair.server.replica.tree().get(NODE).expect("made").child_count();
+        assert_eq!(children, counter, "seed {seed}");
+        repeated_ever += pair.repeated;
+    }
+    assert!(repeated_ever > 100, "{repeated_ever}");
+}
+
+#[test]
+fn many_writes_at_once_are_never_more_than_the_server_keeps() {
+    // With more writes under way than replies are kept, and connections that break, the server has
+    // no reason to refuse one.
+    let mut pair = Pair::new(3, Course::Endless);
+    pair.ask(Asked::Setup);
+    pair.quiesce();
+    for _ in 0..3 * once::WRITES_MAX {
+        pair.ask(Asked::Sequential);
+    }
+    for round in 0..20_000 {
+        pair.server_reads();
+        pair.apply();
+        pair.client_reads();
+        pair.settle();
+        if round % 700 == 0 {
+            pair.restart();
+        }
+        pair.pass();
+        if pair.dialing {
+            pair.dialing = false;
+            pair.server.connect(LINK, [127, 0, 0, 1]);
+            pair.client.connected(pair.now);
+        }
+        pair.settle();
+    }
+    let calls = 1..pair.asked.len();
+    for (at, call) in calls.enumerate() {
+        assert_eq!(answer(&pair, call).1, [format!("/node/n-{at:010}")]);
+    }
 }
 
 #[test]
 fn created_names_are_never_told_twice() {
     // Two creates that were answered made two znodes.
     for seed in 1..=HISTORIES / 3 {
-        let pair = history(seed);
+        let pair = history(seed, Course::Plain);
         let mut names = std::collections::BTreeSet::new();
         for (call, outcome) in &pair.outcomes {
             if let (Asked::Sequential, Ok(reply)) = (pair.asked[*call], outcome)
@@ -354,7 +533,7 @@ fn a_one_shot_watch_misses_nothing() {
     // Whoever read a version that is not the last was told of a change, once, or that the session is
     // over; whoever read the last was not told of any.
     for seed in 1..=HISTORIES {
-        let pair = history(seed);
+        let pair = history(seed, if seed % 2 == 0 { Course::Plain } else { Course::Once });
         let last = pair.version(pair.asked.len() - 1).expect("a last read");
         for call in 0..pair.asked.len() {
             let told = pair.told.get(&call).map(Vec::as_slice).unwrap_or_default();
@@ -380,7 +559,7 @@ fn a_one_shot_watch_misses_nothing() {
 #[test]
 fn the_rig_itself_moves_bytes() {
     // Without faults a call is answered as the server answers.
-    let mut pair = Pair::new(7);
+    let mut pair = Pair::new(7, Course::Plain);
     pair.ask(Asked::Setup);
     pair.ask(Asked::Set);
     pair.ask(Asked::Get);

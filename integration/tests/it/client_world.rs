@@ -76,13 +76,18 @@ pub(crate) fn on_each_server_with<F: Future<Output = ()>>(
 
 /// Runs a scenario that must end in time.
 pub(crate) fn run(scenario: impl Future<Output = ()>) {
+    run_within(PATIENCE, scenario);
+}
+
+/// As [`run`], with more time or less.
+pub(crate) fn run_within(patience: Duration, scenario: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, scenario).await.expect("the scenario ends in time");
+        tokio::time::timeout(patience, scenario).await.expect("the scenario ends in time");
     });
 }
 

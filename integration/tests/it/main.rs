@@ -7,6 +7,7 @@ mod chance;
 mod client_basics;
 mod client_ensemble;
 mod client_locks;
+mod client_once;
 mod client_pages;
 mod client_recipes;
 mod client_sessions;
