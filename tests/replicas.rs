@@ -376,23 +376,27 @@ impl Model {
         }
         let Op::Numbered { number, answered, .. } = command.op else { return };
         let last = self.newest.get(&session).copied();
-        match outcome {
+        match &outcome {
             Outcome::Numbered(reply) if reply.code == ErrorCode::ThrottledOp => {
                 assert!(!self.answers.contains_key(&(session, number)), "it was applied");
                 assert!(last.is_some_and(|(last, _)| number < last), "it may be applied");
             }
             Outcome::Numbered(reply) => match self.answers.get(&(session, number)) {
-                Some(first) => assert_eq!(*first, reply),
+                Some(first) => assert_eq!(first, reply),
                 None => {
                     assert!(last.is_none_or(|(last, zxid)| number > last && reply.zxid > zxid));
                     self.newest.insert(session, (number, reply.zxid));
-                    self.answers.insert((session, number), reply);
+                    self.answers.insert((session, number), reply.clone());
                 }
             },
             // Acknowledged before, so nobody needs an answer.
             Outcome::Misnumbered => assert!(number > answered),
             Outcome::Disowned | Outcome::Early | Outcome::Repeated => {}
-            other => panic!("{other:?}"),
+            Outcome::Request(_)
+            | Outcome::SessionOpened { .. }
+            | Outcome::SessionRefused
+            | Outcome::SessionClosed
+            | Outcome::Deferred => panic!("{outcome:?}"),
         }
     }
 }

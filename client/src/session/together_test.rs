@@ -428,9 +428,9 @@ fn answer(pair: &Pair, call: usize) -> (Zxid, Vec<String>) {
         }
         Asked::Pair => {
             let done: MultiResponse<'_> = Reader::new(&reply.body).record().expect("a record");
-            let made = |result: OpResult<'_>| match result {
-                OpResult::Create2(made) => made.path.into_owned(),
-                other => panic!("call {call}: {other:?}"),
+            let made = |result: OpResult<'_>| {
+                let OpResult::Create2(made) = result else { panic!("call {call}: {result:?}") };
+                made.path.into_owned()
             };
             done.results.into_iter().map(made).collect()
         }
