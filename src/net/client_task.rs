@@ -152,14 +152,19 @@ impl<'a> Task<'a> {
             }
             let (wants_input, idle_limit_us, paused) = {
                 let mut conn = self.client.conn.lock();
-                let output = conn.take_output();
-                if self.output.is_empty() {
-                    self.output = output;
-                } else {
-                    self.output.unsplit(output);
+                let settings = &self.shared.settings;
+                let reason = conn.close_reason().cloned();
+                // What the socket does not take stays with the connection, which has a limit for it.
+                if reason.is_some() || self.output.len() < settings.output_len_high {
+                    let output = conn.take_output();
+                    if self.output.is_empty() {
+                        self.output = output;
+                    } else {
+                        self.output.unsplit(output);
+                    }
                 }
-                if let Some(reason) = conn.close_reason() {
-                    return reason.clone();
+                if let Some(reason) = reason {
+                    return reason;
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;
@@ -168,7 +173,6 @@ impl<'a> Task<'a> {
                 if self.large_bytes > 0 && !conn.has_outstanding() {
                     self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
                 }
-                let settings = &self.shared.settings;
                 let room = self.output.len() < settings.output_len_high;
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());

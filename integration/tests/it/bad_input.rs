@@ -289,8 +289,9 @@ fn a_client_that_never_reads_is_held_back() {
 
 #[test]
 fn watch_events_that_nobody_reads_are_bounded() {
-    // A watcher that stops reading does not make the server keep its events without end.
-    let mut server = server();
+    // A watcher that stops reading does not make the server keep its events without end, also where
+    // its session does not end before that.
+    let mut server = Server::options().set("maxSessionTimeout", "120000").start();
     let mut bystander = Bystander::of(&mut server);
     let folder = format!("/{}", "x".repeat(100_000));
     bystander.client.create(&folder, b"", 0).expect("created");
