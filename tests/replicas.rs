@@ -368,15 +368,15 @@ struct Model {
 }
 
 impl Model {
-    fn judge(&mut self, command: &Command<'_>, outcome: Outcome) {
+    fn judge(&mut self, command: &Command<'_>, outcome: &Outcome) {
         let session = command.origin.session;
-        if outcome == Outcome::SessionClosed {
+        if *outcome == Outcome::SessionClosed {
             self.answers.retain(|(of, _), _| *of != session);
             self.newest.remove(&session);
         }
         let Op::Numbered { number, answered, .. } = command.op else { return };
         let last = self.newest.get(&session).copied();
-        match &outcome {
+        match outcome {
             Outcome::Numbered(reply) if reply.code == ErrorCode::ThrottledOp => {
                 assert!(!self.answers.contains_key(&(session, number)), "it was applied");
                 assert!(last.is_some_and(|(last, _)| number < last), "it may be applied");
@@ -414,7 +414,7 @@ proptest! {
             let (header, mut rest) = open_entry(&entry.payload).expect("its own encoding");
             for (number, outcome) in (0..header.count).zip(outcomes) {
                 let command = next_command(&mut rest, number).expect("its own encoding");
-                model.judge(&command, outcome);
+                model.judge(&command, &outcome);
             }
             match entry.pauses[0] {
                 Pause::None => {}
