@@ -59,8 +59,11 @@ fn reconnect(rig: &mut Rig, applied: u64) {
     welcome(rig, applied);
 }
 
-/// The requests sent since the last look: xid, operation, and the number with what is acknowledged.
-fn sent(rig: &mut Rig) -> Vec<(i32, OpCode, Option<(u64, u64)>)> {
+/// A request: xid, operation, and the number with what is acknowledged.
+type Sent = (i32, OpCode, Option<(u64, u64)>);
+
+/// The requests sent since the last look.
+fn sent(rig: &mut Rig) -> Vec<Sent> {
     let mut sent = Vec::new();
     while let Some(frame) = next_frame(&mut rig.output, 1 << 20).expect("a frame") {
         let mut reader = Reader::new(&frame);
