@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
-use super::stream::ClientStream;
 use crate::conn::{CloseReason, Conn, View};
 use crate::server::{Client, Shared, TooMuch};
 use crate::telemetry::CloseKind;
+use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
 const READ_LEN_MIN: usize = 2 << 10;
@@ -65,7 +65,7 @@ pub(super) async fn run(
 }
 
 /// Reads until there are four bytes, which are a word or a length; false if the client left before.
-async fn read_first(stream: &mut ClientStream, input: &mut BytesMut) -> io::Result<bool> {
+async fn read_first(stream: &mut Transport, input: &mut BytesMut) -> io::Result<bool> {
     while input.len() < 4 {
         input.reserve(READ_LEN_MIN);
         if stream.read_buf(input).await? == 0 {
@@ -88,7 +88,7 @@ enum Input {
 struct Task<'a> {
     shared: &'a Arc<Shared>,
     client: Arc<Client>,
-    stream: ClientStream,
+    stream: Transport,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
     input: BytesMut,
@@ -362,7 +362,7 @@ impl<'a> Task<'a> {
 /// Writes what there is to write, or reads; whichever can be done first. Nothing is lost when it is
 /// dropped half-way.
 async fn exchange(
-    stream: &mut ClientStream,
+    stream: &mut Transport,
     mut input: Option<&mut BytesMut>,
     output: &mut BytesMut,
     unflushed: bool,

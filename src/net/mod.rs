@@ -4,6 +4,5 @@ mod client_task;
 mod four_letter;
 mod listener;
 mod secure;
-mod stream;
 
 pub use listener::Listener;

@@ -10,8 +10,7 @@ use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 
-use super::stream::ClientStream;
-use crate::tls::{ClientTlsOptions, TlsContext, TlsError, subject};
+use crate::tls::{ClientTlsOptions, TlsContext, TlsError, Transport, subject};
 
 /// The first byte of TLS. A request begins with its length, which never begins so: it would be longer
 /// than any limit.
@@ -27,7 +26,7 @@ pub(super) struct Secure {
 /// A client that may go on.
 #[derive(Debug)]
 pub(super) struct Welcome {
-    pub(super) stream: ClientStream,
+    pub(super) stream: Transport,
     /// Whether its bytes are encrypted.
     pub(super) is_secure: bool,
     /// Whom its certificate names, if it showed one.
@@ -37,7 +36,7 @@ pub(super) struct Welcome {
 impl Welcome {
     /// A client without TLS.
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self { stream: ClientStream::Plain(stream), is_secure: false, subject: None }
+        Self { stream: Transport::Plain(stream), is_secure: false, subject: None }
     }
 }
 
@@ -71,7 +70,7 @@ impl Secure {
         let stream = self.in_time(self.context.acceptor().accept(stream)).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let subject = shown.map(|certificate| self.judge(certificate, peer)).transpose()?;
-        Ok(Welcome { stream: ClientStream::Tls(Box::new(stream)), is_secure: true, subject })
+        Ok(Welcome { stream: Transport::Tls(Box::new(stream.into())), is_secure: true, subject })
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {

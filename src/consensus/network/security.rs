@@ -11,8 +11,7 @@ use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 
-use super::stream::Transport;
-use crate::tls::{PeerTlsOptions, TlsContext, TlsError};
+use crate::tls::{PeerTlsOptions, TlsContext, TlsError, Transport};
 
 /// How long a greeting may take where the configuration does not say.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);

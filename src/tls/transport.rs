@@ -1,4 +1,4 @@
-//! A connection of a client, whatever it runs over.
+//! A connection with or without TLS, of clients and of peers.
 
 use std::io;
 use std::pin::Pin;
@@ -6,25 +6,25 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// What carries the bytes.
 #[derive(Debug)]
-pub(super) enum ClientStream {
+pub(crate) enum Transport {
     /// TCP, readable to all.
     Plain(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl ClientStream {
+impl Transport {
     /// Whether what was written may be held back until it is flushed.
-    pub(super) fn wants_flush(&self) -> bool {
+    pub(crate) fn wants_flush(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
 
-impl AsyncRead for ClientStream {
+impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -37,7 +37,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl AsyncWrite for Transport {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
