@@ -3,7 +3,8 @@
 //!
 //! One server, one connection, a hundred requests in flight, 100 bytes a node, and all three on one
 //! thread. The bare loop is `grovekeeper bench`. Rounds alternate between the three; the table shows
-//! medians. Read the ratios: the load generator shares the machine with the server.
+//! medians. Read the ratios: the load generator shares the machine with the server. Names of workloads
+//! behind `--` choose among them.
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "it measures and reports")]
 
 use std::collections::VecDeque;
@@ -32,11 +33,16 @@ const WORKLOADS: [(Workload, &str); 3] =
 fn main() {
     // `cargo test --benches` passes no `--bench`; then a small run shows that it works.
     let whole = std::env::args().any(|arg| arg == "--bench");
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let (rounds, period) = if whole { (5, 2.0) } else { (1, 0.05) };
     let server = ServerOptions::new(Kind::Grovekeeper).start();
     println!("operations a second, and processor time of the client in ns for each");
     row("workload", ["bare loop", "", "client", "", "ratio", "zookeeper-client", ""]);
     for (workload, name) in WORKLOADS {
+        if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
+            continue;
+        }
         let mut measured = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds {
             measured[0].push(bare(&server, name, period));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use jute_proto::{Decode, Encode, OpCode, Reader};
 use tokio::sync::oneshot;
 
@@ -141,10 +141,11 @@ impl<T> Future for Call<T> {
     }
 }
 
-fn encode(record: &impl Encode) -> Bytes {
+fn encode(record: &impl Encode) -> Vec<u8> {
     let mut body = BytesMut::with_capacity(128);
     record.encode(&mut body);
-    body.freeze()
+    // What is frozen would be shared, at the price of an allocation more.
+    body.into()
 }
 
 /// Fails where the server refused.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame, once};
 
 use crate::error::{Error, Fate};
@@ -22,7 +22,7 @@ const OVERHEAD: usize = 12;
 #[derive(Debug)]
 pub(super) struct Call<T> {
     pub(super) op: OpCode,
-    pub(super) body: Bytes,
+    pub(super) body: Vec<u8>,
     pub(super) token: Option<T>,
     pub(super) watch: Option<Pending>,
     /// The number that it was given as a write.
@@ -32,7 +32,7 @@ pub(super) struct Call<T> {
 }
 
 impl<T> Call<T> {
-    pub(super) fn new(op: OpCode, body: Bytes, token: Option<T>, watch: Option<Pending>) -> Self {
+    pub(super) fn new(op: OpCode, body: Vec<u8>, token: Option<T>, watch: Option<Pending>) -> Self {
         Self { op, body, token, watch, number: None, sent: false }
     }
 }

@@ -40,6 +40,10 @@ const PING_MAX: Duration = Duration::from_secs(10);
 /// How long closing may take.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 
+/// How many packets are taken at once: callers go on with the first answers of a long burst, and the
+/// server with what they ask next, while the client takes the rest.
+const BURST: usize = 32;
+
 /// A connection that held so long was a good one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(1);
 
@@ -195,7 +199,7 @@ impl<T, W: Clone> Session<T, W> {
     pub(crate) fn close(&mut self, now: Time) {
         match self.phase {
             Phase::Open { .. } if !self.settings.detached => {
-                let body = Bytes::new();
+                let body = Vec::new();
                 let op = OpCode::CloseSession;
                 self.calls.write_out(Call::new(op, body, None, None), &mut self.out);
                 let patience = CLOSE_MAX.min(self.status.timeout);
@@ -242,28 +246,32 @@ impl<T, W: Clone> Session<T, W> {
         }
     }
 
-    /// Takes the whole frames off the front of `input`.
-    pub(crate) fn receive(&mut self, now: Time, input: &mut BytesMut) {
+    /// Takes whole frames off the front of `input`, up to [`BURST`] of them. Returns whether there may be
+    /// more.
+    pub(crate) fn receive(&mut self, now: Time, input: &mut BytesMut) -> bool {
         self.last_heard = now;
-        loop {
+        for _ in 0..BURST {
             let len = match frame_len(input, self.settings.response_max) {
                 Ok(Some(len)) => len,
-                Ok(None) => return,
+                Ok(None) => return false,
                 Err(error) => {
                     tracing::warn!(%error, "the server's answer is no frame");
-                    return self.disconnected(now);
+                    self.disconnected(now);
+                    return false;
                 }
             };
             let understood = match self.phase {
                 Phase::Handshaking { .. } => self.greeted(now, input, len),
                 Phase::Open { .. } | Phase::Closing { .. } => self.answer(input, len),
-                Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Ended => return,
+                Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Ended => return false,
             };
             if let Err(error) = understood {
                 tracing::warn!(%error, "the server's answer cannot be understood");
-                return self.disconnected(now);
+                self.disconnected(now);
+                return false;
             }
         }
+        true
     }
 
     /// Appends the bytes to send to `output`, which is taken for sent.
@@ -388,7 +396,7 @@ impl<T, W: Clone> Session<T, W> {
         let mut body = BytesMut::new();
         let path = removal.path.as_str().into();
         RemoveWatchesRequest { path, watcher_type: removal.kind.into() }.encode(&mut body);
-        let (op, body) = (OpCode::RemoveWatches, body.freeze());
+        let (op, body) = (OpCode::RemoveWatches, body.into());
         self.accept(Call::new(op, body, None, None))
     }
 

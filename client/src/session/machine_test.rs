@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use jute_proto::{ErrorCode, OpCode, SessionId, Zxid, begin_frame, end_frame};
+use jute_proto::{
+    Encode, ErrorCode, OpCode, ReplyHeader, SessionId, Xid, Zxid, begin_frame, end_frame,
+};
 
 use crate::error::{Error, Fate};
 
@@ -156,7 +158,7 @@ fn limits_refuse_what_is_too_much() {
     rig.reply(1, 1, 0);
     rig.submit(OpCode::Exists, 4).expect("accepted");
     rig.reply(2, 1, 0);
-    let body = Bytes::from(vec![0; 93]);
+    let body = vec![0; 93];
     let request = Request { op: OpCode::SetData, body, token: Some(5), arm: None };
     assert_eq!(rig.session.submit(request), Err(Error::TooLarge { len: 101, max: 100 }));
     let mut rig = Rig::opened(|settings| settings.outstanding_bytes_max = 50);
@@ -229,6 +231,33 @@ fn an_answer_out_of_order_ends_the_connection() {
 }
 
 #[test]
+fn the_first_answers_of_a_long_burst_do_not_wait_for_the_last() {
+    // A burst is taken in steps, and callers are answered after each.
+    let mut rig = Rig::open();
+    let mut burst = BytesMut::new();
+    for number in 1..=100 {
+        rig.submit(OpCode::Exists, number).expect("accepted");
+        let xid = Xid(i32::try_from(number).expect("small"));
+        let frame = begin_frame(&mut burst);
+        ReplyHeader { xid, zxid: Zxid(1), err: 0 }.encode(&mut burst);
+        end_frame(&mut burst, frame);
+    }
+    let mut steps = 0;
+    let mut answered = 0;
+    while answered < 100 {
+        let more = rig.session.receive(rig.now, &mut burst);
+        rig.settle();
+        let outcomes = rig.outcomes().len();
+        assert!(outcomes > 0 && outcomes < 50, "a step of {outcomes}");
+        answered += outcomes;
+        steps += 1;
+        assert!(more || answered == 100, "the rest of the burst is forgotten");
+    }
+    assert!(burst.is_empty());
+    assert!(steps > 2);
+}
+
+#[test]
 fn noise_from_the_server_is_survived() {
     // Whatever bytes come, in whatever phase, the session goes on with another connection.
     let mut noise: u64 = 0x5eed;
@@ -246,7 +275,7 @@ fn noise_from_the_server_is_survived() {
             input.extend_from_slice(&[if byte > 128 { byte } else { byte % 2 }]);
         }
         end_frame(&mut input, frame);
-        rig.session.receive(rig.now, &mut input);
+        while rig.session.receive(rig.now, &mut input) {}
         rig.settle();
         assert!(!rig.session.has_ended());
     }

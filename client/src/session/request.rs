@@ -10,7 +10,7 @@ use super::watches::{Table, WatcherId};
 pub(crate) struct Request<T, W> {
     pub(crate) op: OpCode,
     /// The encoded record, without the header: the number is given when it goes out.
-    pub(crate) body: Bytes,
+    pub(crate) body: Vec<u8>,
     /// Who waits for the answer.
     pub(crate) token: Option<T>,
     /// The watch that the request sets.

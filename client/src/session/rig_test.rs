@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use jute_proto::{
     ConnectRequest, ConnectResponse, Encode, EventType, OpCode, Reader, ReplyHeader,
     Request as WireRequest, RequestHeader, SessionId, WatcherEvent, Xid, Zxid, begin_frame,
@@ -99,7 +99,7 @@ impl Rig {
         let frame = begin_frame(&mut input);
         record.encode(&mut input);
         end_frame(&mut input, frame);
-        self.session.receive(self.now, &mut input);
+        while self.session.receive(self.now, &mut input) {}
         self.settle();
     }
 
@@ -113,7 +113,7 @@ impl Rig {
         ReplyHeader { xid: Xid::NOTIFICATION, zxid: Zxid(-1), err: 0 }.encode(&mut input);
         WatcherEvent::new(kind, path).encode(&mut input);
         end_frame(&mut input, frame);
-        self.session.receive(self.now, &mut input);
+        while self.session.receive(self.now, &mut input) {}
         self.settle();
     }
 
@@ -236,7 +236,7 @@ impl Rig {
     clippy::wildcard_enum_match_arm,
     reason = "the rest goes as one that is asked with a path"
 )]
-fn body(op: OpCode, path: &str) -> Bytes {
+fn body(op: OpCode, path: &str) -> Vec<u8> {
     let mut body = BytesMut::new();
     match op {
         OpCode::Delete => {
@@ -251,7 +251,7 @@ fn body(op: OpCode, path: &str) -> Bytes {
         }
         _ => jute_proto::ExistsRequest { path: path.into(), watch: true }.encode(&mut body),
     }
-    body.freeze()
+    body.into()
 }
 
 /// What matters of a request.

@@ -256,7 +256,7 @@ impl Pair {
             sink: call,
         });
         self.asked.push(asked);
-        let request = Request { op, body: body.freeze(), token: Some(call), arm };
+        let request = Request { op, body: body.into(), token: Some(call), arm };
         if let Err(error) = self.client.submit(request) {
             self.outcomes.insert(call, Err(error));
         }
@@ -281,7 +281,7 @@ impl Pair {
         let most = self.to_client.len() as u64;
         let some = usize::try_from(self.below(most + 1)).expect("small");
         let mut arrived = self.held_back(some);
-        self.client.receive(self.now, &mut arrived);
+        while self.client.receive(self.now, &mut arrived) {}
         // What the client did not use yet comes before what follows.
         arrived.unsplit(std::mem::take(&mut self.to_client));
         self.to_client = arrived;

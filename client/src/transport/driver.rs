@@ -40,6 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, security: Securit
         probe: None,
         input: BytesMut::new(),
         output: BytesMut::new(),
+        unread: false,
         effects: VecDeque::new(),
     };
     driver.handle(Input::Start);
@@ -55,6 +56,8 @@ enum Input {
     Look,
     Dialed(io::Result<Stream>),
     Read(io::Result<usize>),
+    /// There is more of what was read.
+    Rest,
     /// A server was asked whether it takes writes.
     Probed(usize, bool),
 }
@@ -76,6 +79,8 @@ struct Driver {
     probe: Option<Probe>,
     input: BytesMut,
     output: BytesMut,
+    /// Whether `input` may have more whole packets.
+    unread: bool,
     effects: VecDeque<Effect<Token, Arc<Sink>>>,
 }
 
@@ -85,6 +90,9 @@ impl Driver {
     }
 
     async fn select(&mut self) -> Input {
+        if self.unread {
+            return self.take_turns().await;
+        }
         tokio::select! {
             biased;
             // What the others bring is looked at after each step, so that none of them can be
@@ -94,6 +102,18 @@ impl Driver {
             () = self.alarm.as_mut() => Input::Look,
             input = advance_probe(&mut self.probe) => input,
         }
+    }
+
+    /// Lets the callers that were answered ask again, and sends what they ask, so that the server
+    /// works on it while the rest of its answers is taken.
+    async fn take_turns(&mut self) -> Input {
+        tokio::task::yield_now().await;
+        let now = self.now();
+        self.guard.0.session.lock().take_output(now, &mut self.output);
+        if let Link::Open(stream) = &mut self.link {
+            stream.send_some(&mut self.output).await;
+        }
+        Input::Rest
     }
 
     fn handle(&mut self, input: Input) {
@@ -118,8 +138,12 @@ impl Driver {
                 self.link = Link::None;
                 session.disconnected(now);
             }
-            Input::Read(Ok(len)) if len > 0 => session.receive(now, &mut self.input),
+            Input::Rest => self.unread = session.receive(now, &mut self.input),
+            Input::Read(Ok(len)) if len > 0 => {
+                self.unread = session.receive(now, &mut self.input);
+            }
             Input::Read(outcome) => {
+                self.unread = false;
                 if let Err(error) = outcome {
                     tracing::debug!(%error, "the connection is lost");
                 }
@@ -157,6 +181,7 @@ impl Driver {
                 Effect::Hangup => {
                     self.link = Link::None;
                     self.probe = None;
+                    self.unread = false;
                     self.input.clear();
                     self.output.clear();
                 }

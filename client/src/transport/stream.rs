@@ -1,9 +1,12 @@
 //! A connection to a server, whatever it runs over.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::dial::Host;
@@ -86,6 +89,26 @@ impl Stream {
                 reader.read_buf(input).await
             }
         }
+    }
+
+    /// Writes as much as the connection takes at once. What is wrong with it comes up again with the
+    /// next [`exchange`](Self::exchange).
+    pub(super) async fn send_some(&mut self, output: &mut BytesMut) {
+        poll_fn(|cx| {
+            while !output.is_empty() {
+                let written = match self {
+                    Self::Plain(stream) => Pin::new(stream).poll_write(cx, output),
+                    #[cfg(feature = "tls")]
+                    Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, output),
+                };
+                match written {
+                    Poll::Ready(Ok(len)) if len > 0 => output.advance(len),
+                    Poll::Ready(_) | Poll::Pending => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Asks with a few bytes, and reads the answer up to its end or to `max` bytes.
