@@ -19,8 +19,11 @@ const KILLS: usize = 2;
 /// How long one kill, and all that comes of it, may take on a busy machine.
 const PATIENCE_PER_KILL: Duration = Duration::from_secs(30);
 
-/// Calls under way.
+/// Rounds of calls under way.
 const DEPTH: usize = 100;
+
+/// How many rounds the numbers of one are kept.
+const KEPT: u64 = 1000;
 
 /// Longer than any restart takes.
 const SESSION: Duration = Duration::from_secs(40);
@@ -37,38 +40,65 @@ struct Load {
     stop: AtomicBool,
 }
 
-/// Three calls that belong together: the next number of a counter, a change, a transaction.
-type Round = (Call<Created>, Call<Stat>, Call<Vec<MultiResult>>);
+/// Calls that belong together.
+struct Round {
+    /// The next number of the counter.
+    number: Call<Created>,
+    change: Call<Stat>,
+    /// The number after it and another change; a number of long ago is deleted.
+    both: Call<Vec<MultiResult>>,
+    /// Deletes the other number of long ago, so that the tree stays small.
+    delete: Option<Call<()>>,
+}
 
-fn begin(client: &Client) -> Round {
+/// The path with a number of the counter.
+fn path_of(number: u64) -> String {
+    format!("/counter/n-{number:010}")
+}
+
+fn begin(client: &Client, round: u64) -> Round {
     let number = client.create("/counter/n-", b"", CreateMode::PersistentSequential);
     let change = client.set("/changes", b"x", None);
-    let both = client
-        .multi()
-        .create("/counter/n-", b"", CreateMode::PersistentSequential)
-        .set("/changes", b"y", None)
-        .commit();
-    (number, change, both)
+    let old = round.checked_sub(KEPT).map(|old| (path_of(2 * old), path_of(2 * old + 1)));
+    let both = client.multi().create("/counter/n-", b"", CreateMode::PersistentSequential);
+    let both = both.set("/changes", b"y", None);
+    let both = match &old {
+        Some((_, odd)) => both.delete(odd, None).commit(),
+        None => both.commit(),
+    };
+    let delete = old.map(|(even, _)| client.delete(&even, None));
+    Round { number, change, both, delete }
+}
+
+/// Whatever is not as if nothing had ever been lost is a panic.
+async fn end(calls: Round, round: u64) {
+    let failed = |error: Error| -> ! { panic!("round {round}: {error}") };
+    let made = calls.number.await.unwrap_or_else(|error| failed(error));
+    assert_eq!(made.path, path_of(2 * round));
+    let stat = calls.change.await.unwrap_or_else(|error| failed(error));
+    assert_eq!(u64::from(stat.version.cast_unsigned()), 2 * round + 1);
+    let results = calls.both.await.unwrap_or_else(|error| failed(error));
+    let made_too =
+        matches!(&results[0], MultiResult::Created { path, .. } if *path == path_of(2 * round + 1));
+    assert!(made_too, "round {round}: {results:?}");
+    if let Some(delete) = calls.delete {
+        delete.await.unwrap_or_else(|error| failed(error));
+    }
 }
 
 impl Load {
-    /// Counts, with many calls under way, until it is told to stop. Returns how many rounds were
-    /// begun; whatever is not as if nothing had ever been lost is a panic.
+    /// Counts, with many calls under way, until it is told to stop. Returns how many rounds were begun.
     async fn run(&self, client: &Client) -> u64 {
         let (mut begun, mut under_way) = (0, VecDeque::new());
         loop {
             let stops = self.stop.load(Ordering::Relaxed);
             while under_way.len() < DEPTH && !stops {
-                under_way.push_back(begin(client));
+                under_way.push_back(begin(client, begun));
                 begun += 1;
             }
-            let Some((number, change, both)) = under_way.pop_front() else { return begun };
+            let Some(calls) = under_way.pop_front() else { return begun };
             let round = self.done.load(Ordering::Relaxed);
-            let made = number.await.unwrap_or_else(|error| panic!("round {round}: {error}"));
-            assert_eq!(made.path, format!("/counter/n-{:010}", 2 * round));
-            let stat = change.await.unwrap_or_else(|error| panic!("round {round}: {error}"));
-            assert_eq!(stat.version.cast_unsigned() as u64, 2 * round + 1);
-            both.await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            end(calls, round).await;
             self.done.store(round + 1, Ordering::Relaxed);
         }
     }
@@ -110,8 +140,8 @@ fn strike(ensemble: &mut Ensemble, load: &Load, victims: &[usize]) {
 #[test]
 fn a_counter_has_no_gap_whatever_is_killed() {
     // The leader, the server that the client is connected to, and all servers at once are killed
-    // under load, again and again: no call ends with an error, each change is made once, in the order of
-    // the calls, and answered with what it did.
+    // under load, again and again: no call ends with an error, each create, set, delete and transaction
+    // is made once, in the order of the calls, and answered with what it did.
     let kills = kills();
     let patience = PATIENCE_PER_KILL * u32::try_from(2 * kills + 4).expect("a few");
     run_within(patience, async move {
@@ -137,9 +167,13 @@ fn a_counter_has_no_gap_whatever_is_killed() {
         load.wait_for_progress();
         load.stop.store(true, Ordering::Relaxed);
         let rounds = counting.await.expect("no call failed");
-        let made = client.list("/counter").await.expect("listed").0.len() as u64;
+        let mut left = client.list("/counter").await.expect("listed").0;
+        left.sort_unstable();
+        let first = 2 * rounds.saturating_sub(KEPT);
+        let expected: Vec<String> = (first..2 * rounds).map(path_of).collect();
+        assert!(left.iter().eq(expected.iter().filter_map(|path| path.strip_prefix("/counter/"))));
         let version = client.get("/changes").await.expect("read").1.version;
-        assert_eq!((made, version.cast_unsigned() as u64), (2 * rounds, 2 * rounds));
+        assert_eq!(u64::from(version.cast_unsigned()), 2 * rounds);
         assert_eq!(client.status().borrow().generation, 0);
         println!("{rounds} rounds, {kills} kills of each kind");
     });
