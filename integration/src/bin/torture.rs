@@ -1,7 +1,7 @@
 //! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
 //!
-//! Ends with the verdict; exit code 1 when a promise was broken, and then the folder with histories,
-//! logs and data stays.
+//! Ends with the verdict; exit code 1 when a promise was broken. Then the folder with histories,
+//! logs and data stays, as it does when `--folder` names it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,8 +33,10 @@ fn main() -> ExitCode {
     let verdict = run(&options, say);
     say(&format!("\n{}\n", verdict.figures));
     if verdict.kept() {
-        // What cannot be removed is only in the way.
-        let _ = std::fs::remove_dir_all(&options.folder);
+        if !options.keep {
+            // What cannot be removed is only in the way.
+            let _ = std::fs::remove_dir_all(&options.folder);
+        }
         say(&format!("every promise was kept; seed {}", options.seed));
         return ExitCode::SUCCESS;
     }
@@ -57,6 +59,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         first: 1,
         round: Duration::from_secs(20),
         folder: PathBuf::new(),
+        keep: false,
     };
     while let Some(key) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{key} needs a value"))?;
@@ -70,7 +73,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--first" => options.first = number(&key, &value)?,
             "--servers" => options.servers = number(&key, &value)?,
             "--round" => options.round = Duration::from_secs(number(&key, &value)?),
-            "--folder" => options.folder = PathBuf::from(value),
+            "--folder" => (options.folder, options.keep) = (PathBuf::from(value), true),
             "--kind" => {
                 options.kind = match value.as_str() {
                     "grovekeeper" => Kind::Grovekeeper,

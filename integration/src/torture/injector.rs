@@ -1,5 +1,6 @@
 //! Doing to the servers what the plan says, and undoing it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,11 +37,20 @@ enum Undo {
 }
 
 /// A fault that was injected.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Injected {
     pub(super) fault: Fault,
     pub(super) from: Duration,
     pub(super) to: Duration,
+    /// What ends it, which says whom it struck.
+    undo: Undo,
+}
+
+impl fmt::Display for Injected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.from.as_secs_f64(), self.to.as_secs_f64());
+        write!(f, "{from:.3}..{to:.3} {:?} until {:?}", self.fault, self.undo)
+    }
 }
 
 /// The one disk that can be filled.
@@ -141,8 +151,8 @@ impl<'a> Injector<'a> {
         let Some(undo) = self.strike(planned.fault) else { return };
         let from = self.world.now();
         let to = from + planned.lasts;
-        self.active.push((to, undo));
-        self.injected.push(Injected { fault: planned.fault, from, to });
+        self.active.push((to, undo.clone()));
+        self.injected.push(Injected { fault: planned.fault, from, to, undo });
         self.look_at_majority();
     }
 

@@ -102,11 +102,7 @@ impl Played {
                 .injected
                 .iter()
                 .filter(|injected| injected.to + NEAR >= pause.from && injected.from <= pause.to);
-            let near: Vec<String> = near
-                .map(|Injected { fault, from, to }| {
-                    format!("{:.3}..{:.3} {fault:?}", from.as_secs_f64(), to.as_secs_f64())
-                })
-                .collect();
+            let near: Vec<String> = near.map(Injected::to_string).collect();
             format!(
                 "no write was acknowledged {:.3}..{:.3}, {:.1?} of it with a majority; {}",
                 pause.from.as_secs_f64(),
@@ -130,9 +126,13 @@ impl Played {
 
     /// The faults, one a line.
     pub(super) fn faults(&self) -> String {
-        let lines = self.injected.iter().map(|Injected { fault, from, to }| {
-            format!("{:.3}..{:.3} {fault:?}\n", from.as_secs_f64(), to.as_secs_f64())
-        });
-        lines.collect()
+        self.injected.iter().map(|injected| format!("{injected}\n")).collect()
+    }
+
+    /// Whether a majority was well, from when on, one a line.
+    pub(super) fn majorities(&self) -> String {
+        let word = |well: bool| if well { "well" } else { "not well" };
+        let lines = self.majority.iter();
+        lines.map(|(from, well)| format!("{:.3} {}\n", from.as_secs_f64(), word(*well))).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::dice::Dice;
 use super::figures::{Figures, Tally};
@@ -44,6 +44,8 @@ pub struct Options {
     pub round: Duration,
     /// Where data, logs and histories go; it must not exist yet.
     pub folder: PathBuf,
+    /// Write down the faults of every round, not only of one that goes wrong.
+    pub keep: bool,
 }
 
 /// The outcome of a run.
@@ -81,6 +83,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         disk,
         members,
         clock: Stopwatch::start(),
+        began: SystemTime::now(),
         tally: Arc::new(Tally::default()),
         creates: BTreeMap::new(),
         verdict: Verdict { figures: Figures::default(), anomalies: Vec::new() },
@@ -139,6 +142,8 @@ struct Run<'a> {
     /// Where servers can be told to leave and join.
     members: Option<Members>,
     clock: Stopwatch,
+    /// When the clock was started, for who compares with the servers' logs.
+    began: SystemTime,
     tally: Arc<Tally>,
     /// The creates of all rounds, by the round and the parent.
     creates: BTreeMap<u64, BTreeMap<String, Vec<Create>>>,
@@ -177,8 +182,9 @@ impl Run<'_> {
         };
         checked.anomalies.extend(verify::locks_go(&world));
         self.verdict.figures.undecided += checked.undecided;
-        if !checked.anomalies.is_empty()
-            && let Err(error) = report::save(&self.options.folder, number, &played, &checked)
+        if (self.options.keep || !checked.anomalies.is_empty())
+            && let Err(error) =
+                report::save(&self.options.folder, (number, self.began), &played, &checked)
         {
             say(&format!("the history of round {number} cannot be written: {error}"));
         }

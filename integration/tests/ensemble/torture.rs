@@ -17,6 +17,7 @@ fn no_promise_is_broken_under_faults() {
         first: 1,
         round: Duration::from_secs(15),
         folder: folder.path().join("run"),
+        keep: false,
     };
     let verdict = run(&options, |line| println!("{line}"));
     println!("{}", verdict.figures);
