@@ -128,7 +128,7 @@ impl<'a> Injector<'a> {
         };
         let voters = match self.members {
             Some(members) => members.voters(),
-            None => [(0..servers).collect(), (0..servers).collect()],
+            None => vec![(0..servers).collect()],
         };
         let there = (0_u32..1 << servers).any(|group| {
             let members: Vec<usize> =

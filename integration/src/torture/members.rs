@@ -50,8 +50,17 @@ struct Shared {
 struct State {
     wanted: Vec<Part>,
     known: Vec<Part>,
-    /// A request was given up, and may still be carried out.
-    loose: bool,
+    /// What was asked for since it was last told what is so: any of it may be carried out, or be on
+    /// the way, also where the request was given up.
+    asked: Vec<Vec<Part>>,
+}
+
+impl State {
+    fn ask(&mut self, parts: &[Part]) {
+        if !self.asked.iter().any(|asked| asked == parts) {
+            self.asked.push(parts.to_vec());
+        }
+    }
 }
 
 impl Members {
@@ -60,7 +69,7 @@ impl Members {
         let servers = ensemble.servers();
         let line = |server: usize| [false, true].map(|observer| ensemble.line(server, observer));
         let all = vec![Part::Votes; servers.len()];
-        let state = State { wanted: all.clone(), known: all, loose: false };
+        let state = State { wanted: all.clone(), known: all, asked: Vec::new() };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             stop: AtomicBool::new(false),
@@ -83,14 +92,17 @@ impl Members {
     pub(super) fn all_vote(&self) -> bool {
         let state = self.shared.state();
         let all = |parts: &[Part]| parts.iter().all(|part| *part == Part::Votes);
-        all(&state.wanted) && all(&state.known) && !state.loose
+        all(&state.wanted) && all(&state.known) && state.asked.is_empty()
     }
 
-    /// The groups of voters of which a majority is needed each: two, while the members change.
-    pub(super) fn voters(&self) -> [Vec<usize>; 2] {
+    /// The groups of voters of which a majority is needed each: more than one, while the members
+    /// change.
+    pub(super) fn voters(&self) -> Vec<Vec<usize>> {
         let state = self.shared.state();
-        [&state.wanted, &state.known]
-            .map(|parts| (0..parts.len()).filter(|server| parts[*server] == Part::Votes).collect())
+        let votes = |parts: &Vec<Part>| {
+            (0..parts.len()).filter(|server| parts[*server] == Part::Votes).collect()
+        };
+        [&state.wanted, &state.known].into_iter().chain(&state.asked).map(votes).collect()
     }
 }
 
@@ -113,7 +125,7 @@ impl Shared {
         while !self.stop.load(Ordering::Relaxed) {
             let (wanted, to_do) = {
                 let state = self.state();
-                (state.wanted.clone(), state.loose || state.wanted != state.known)
+                (state.wanted.clone(), !state.asked.is_empty() || state.wanted != state.known)
             };
             if !to_do {
                 pause_for(GLANCE);
@@ -137,14 +149,14 @@ impl Shared {
         let members = Some(members.collect::<Vec<_>>().join(","));
         let wish = Wish { members, version: Some(version), ..Wish::default() };
         // Until it is answered it may be carried out at any time.
-        self.state().loose = true;
+        self.state().ask(wanted);
         let xid = wish.send(&mut client).ok()?;
         let reply = client.receive(xid).ok()?;
         let done = Wish::configuration(&reply).ok();
         if let Some(text) = &done {
             let mut state = self.state();
             state.known = self.parts(text);
-            state.loose = false;
+            state.asked.clear();
         }
         let _ = client.close();
         done.map(drop)
