@@ -41,10 +41,7 @@ impl SmallDisk {
     ///
     /// When it cannot be made larger.
     pub fn make_room(&self, megabytes: u64) {
-        let used = Command::new("du").arg("-sm").arg(&self.0).output().expect("the space in use");
-        let used = String::from_utf8_lossy(&used.stdout);
-        let used = used.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
-        let options = format!("remount,size={}m", used.unwrap_or(0) + megabytes);
+        let options = format!("remount,size={}m", self::megabytes(&self.0) + megabytes);
         let mounted = Command::new("mount").args(["-o", &options]).arg(&self.0).output();
         assert!(mounted.is_ok_and(|output| output.status.success()), "mount -o {options}");
     }
@@ -73,6 +70,13 @@ impl SmallDisk {
     fn ballast(&self) -> PathBuf {
         self.0.join("ballast")
     }
+}
+
+/// What lies in a folder, in megabytes.
+pub(crate) fn megabytes(folder: &Path) -> u64 {
+    let used = Command::new("du").arg("-sm").arg(folder).output().expect("the space in use");
+    let used = String::from_utf8_lossy(&used.stdout);
+    used.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl Drop for SmallDisk {

@@ -1,5 +1,6 @@
 //! Doing to the servers what the plan says, and undoing it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,13 +11,20 @@ use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
 use crate::proxy::PathState;
-use crate::{Kind, SmallDisk};
+use crate::small_disk::megabytes;
+use crate::{Kind, SmallDisk, four_letter};
 
 /// How often the plan is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
 
+/// How long a server that was started is waited for, each time that it is asked.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long the members may take to be all voters again when nothing else is wrong.
 const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a round may write on the disk that can be filled, in megabytes.
+pub(super) const ROOM: u64 = 256;
 
 /// In a server's folder: how long each flush takes, in milliseconds.
 pub(super) const SLOW_DISK: &str = "slow-disk";
@@ -53,6 +61,15 @@ impl fmt::Display for Injected {
     }
 }
 
+/// What a server that was killed has to do before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coming {
+    /// It reads what it has, then it answers.
+    Answers,
+    /// It lost its disk, so it has no vote until it is brought up to date; then it serves.
+    Serves,
+}
+
 /// The one disk that can be filled.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -70,6 +87,8 @@ pub(super) struct Injector<'a> {
     /// Where servers can be told to leave and join.
     members: Option<&'a Members>,
     active: Vec<(Duration, Undo)>,
+    /// Servers that were killed, and what each has to do before it is well again.
+    coming: BTreeMap<usize, Coming>,
     pub(super) injected: Vec<Injected>,
     /// Whether a majority of the servers ran and reached each other, from when on.
     pub(super) majority: Vec<(Duration, bool)>,
@@ -85,7 +104,8 @@ impl<'a> Injector<'a> {
         members: Option<&'a Members>,
     ) -> Self {
         let (majority, injected, ended) = (vec![(world.now(), true)], Vec::new(), Vec::new());
-        Self { ensemble, world, disk, members, active: Vec::new(), injected, majority, ended }
+        let (active, coming) = (Vec::new(), BTreeMap::new());
+        Self { ensemble, world, disk, members, active, coming, injected, majority, ended }
     }
 
     /// Plays the whole plan; at its end every fault is undone and every server started.
@@ -118,30 +138,39 @@ impl<'a> Injector<'a> {
         self.look_at_majority();
     }
 
+    /// Asks the servers that were started whether they are well again.
+    fn look_at_coming(&mut self) {
+        let ensemble = &*self.ensemble;
+        self.coming.retain(|server, coming| {
+            let runs = ensemble.started(*server) && !ensemble.paused(*server);
+            let there = || match coming {
+                Coming::Answers => {
+                    four_letter::ask_within(ensemble.addr(*server), "ruok", PATIENCE).is_some()
+                }
+                Coming::Serves => ensemble.mode(*server).is_some(),
+            };
+            !(runs && there())
+        });
+    }
+
     /// Notes whether some majority runs and reaches each other.
     fn look_at_majority(&mut self) {
+        self.look_at_coming();
         let servers = self.ensemble.servers().len();
         let ensemble = &*self.ensemble;
         let full = self.disk.as_ref().filter(|disk| disk.is_full).map(|disk| disk.of);
         let runs = |server: usize| {
-            ensemble.started(server) && !ensemble.paused(server) && full != Some(server)
+            ensemble.started(server)
+                && !ensemble.paused(server)
+                && !self.coming.contains_key(&server)
+                && full != Some(server)
         };
         let voters = match self.members {
             Some(members) => members.voters(),
             None => vec![(0..servers).collect()],
         };
-        let there = (0_u32..1 << servers).any(|group| {
-            let members: Vec<usize> =
-                (0..servers).filter(|server| (group >> server) & 1 == 1).collect();
-            let reach = |one: &usize| {
-                members.iter().all(|other| one == other || ensemble.network().well(*one, *other))
-            };
-            let counts = |one: &&usize| members.contains(one);
-            let outvotes = |of: &Vec<usize>| of.iter().filter(counts).count() > of.len() / 2;
-            voters.iter().all(outvotes)
-                && members.iter().all(|server| runs(*server))
-                && members.iter().all(reach)
-        });
+        let well: Vec<usize> = (0..servers).filter(|server| runs(*server)).collect();
+        let there = is_majority(&voters, &well, |from, to| ensemble.network().well(from, to));
         if self.majority.last().is_none_or(|(_, known)| *known != there) {
             self.majority.push((self.world.now(), there));
         }
@@ -201,8 +230,25 @@ impl<'a> Injector<'a> {
     fn restart_ended(&mut self) {
         for (server, status) in self.ensemble.ended() {
             self.ended.push(format!("server {} ended by itself ({status})", server + 1));
-            self.ensemble.kill(server);
+            self.kill(server);
             self.ensemble.start(server);
+        }
+    }
+
+    fn kill(&mut self, server: usize) {
+        self.ensemble.kill(server);
+        self.coming.entry(server).or_insert(Coming::Answers);
+    }
+
+    fn wipe(&mut self, server: usize) {
+        self.ensemble.wipe(server);
+        self.coming.insert(server, Coming::Serves);
+        // What it is sent lies on its disk twice for a while: as it comes, and in its place.
+        let others = self.ensemble.servers().filter(|other| *other != server);
+        let sizes = others.map(|other| megabytes(self.ensemble.folder(other)));
+        let state = sizes.max().unwrap_or(0);
+        if let Some(disk) = self.disk.as_ref().filter(|disk| disk.of == server) {
+            disk.disk.make_room(ROOM + 2 * state);
         }
     }
 
@@ -212,11 +258,11 @@ impl<'a> Injector<'a> {
         match fault {
             Fault::Kill(target) => {
                 let server = self.find(target)?;
-                self.ensemble.started(server).then(|| self.ensemble.kill(server))?;
+                self.ensemble.started(server).then(|| self.kill(server))?;
                 Some(Undo::Start(vec![server]))
             }
             Fault::KillAll => {
-                servers.iter().for_each(|server| self.ensemble.kill(*server));
+                servers.iter().for_each(|server| self.kill(*server));
                 Some(Undo::Start(servers))
             }
             Fault::LoseDisk => {
@@ -226,7 +272,7 @@ impl<'a> Injector<'a> {
                 (safe && settled && self.active.is_empty()).then_some(())?;
                 self.ensemble.all_serve().then_some(())?;
                 let server = self.find(Target::Follower(0))?;
-                self.ensemble.wipe(server);
+                self.wipe(server);
                 Some(Undo::Start(vec![server]))
             }
             Fault::Pause(target) => {
@@ -338,5 +384,42 @@ impl<'a> Injector<'a> {
                 followers.get(number % followers.len().max(1)).copied()
             }
         }
+    }
+}
+
+/// Whether some of the servers that are well reach each other and are a majority of each group of
+/// voters.
+fn is_majority(
+    voters: &[Vec<usize>],
+    well: &[usize],
+    reaches: impl Fn(usize, usize) -> bool,
+) -> bool {
+    (0_u32..1 << well.len()).any(|chosen| {
+        let members = well.iter().enumerate().filter(|(at, _)| (chosen >> at) & 1 == 1);
+        let members: Vec<usize> = members.map(|(_, server)| *server).collect();
+        let reaches_all =
+            |one: &usize| members.iter().all(|other| one == other || reaches(*one, *other));
+        let outvotes = |of: &Vec<usize>| {
+            of.iter().filter(|server| members.contains(server)).count() > of.len() / 2
+        };
+        voters.iter().all(outvotes) && members.iter().all(reaches_all)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_majority;
+
+    #[test]
+    fn a_majority_reaches_each_other_and_outvotes_every_group() {
+        // Two of three are enough, not where they are cut from each other, and not where voters
+        // that may be in force need the third.
+        let three = vec![0, 1, 2];
+        let all = |_, _| true;
+        assert!(is_majority(&[three.clone()], &[0, 2], all));
+        assert!(!is_majority(&[three.clone()], &[2], all));
+        assert!(!is_majority(&[three.clone()], &[0, 2], |from, to| (from, to) != (2, 0)));
+        assert!(is_majority(&[three.clone()], &[0, 1, 2], |from, to| (from, to) != (2, 0)));
+        assert!(!is_majority(&[three, vec![1, 2]], &[0, 2], all));
     }
 }

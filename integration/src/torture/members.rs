@@ -56,10 +56,28 @@ struct State {
 }
 
 impl State {
+    fn new(servers: usize) -> Self {
+        let all = vec![Part::Votes; servers];
+        Self { wanted: all.clone(), known: all, asked: Vec::new() }
+    }
+
     fn ask(&mut self, parts: &[Part]) {
         if !self.asked.iter().any(|asked| asked == parts) {
             self.asked.push(parts.to_vec());
         }
+    }
+
+    fn tell(&mut self, known: Vec<Part>) {
+        self.known = known;
+        self.asked.clear();
+    }
+
+    /// The groups of voters of which a majority is needed each.
+    fn voters(&self) -> Vec<Vec<usize>> {
+        let votes = |parts: &Vec<Part>| {
+            (0..parts.len()).filter(|server| parts[*server] == Part::Votes).collect()
+        };
+        [&self.wanted, &self.known].into_iter().chain(&self.asked).map(votes).collect()
     }
 }
 
@@ -68,8 +86,7 @@ impl Members {
     pub(super) fn of(ensemble: &Ensemble) -> Self {
         let servers = ensemble.servers();
         let line = |server: usize| [false, true].map(|observer| ensemble.line(server, observer));
-        let all = vec![Part::Votes; servers.len()];
-        let state = State { wanted: all.clone(), known: all, asked: Vec::new() };
+        let state = State::new(servers.len());
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             stop: AtomicBool::new(false),
@@ -98,11 +115,7 @@ impl Members {
     /// The groups of voters of which a majority is needed each: more than one, while the members
     /// change.
     pub(super) fn voters(&self) -> Vec<Vec<usize>> {
-        let state = self.shared.state();
-        let votes = |parts: &Vec<Part>| {
-            (0..parts.len()).filter(|server| parts[*server] == Part::Votes).collect()
-        };
-        [&state.wanted, &state.known].into_iter().chain(&state.asked).map(votes).collect()
+        self.shared.state().voters()
     }
 }
 
@@ -155,8 +168,7 @@ impl Shared {
         let done = Wish::configuration(&reply).ok();
         if let Some(text) = &done {
             let mut state = self.state();
-            state.known = self.parts(text);
-            state.asked.clear();
+            state.tell(self.parts(text));
         }
         let _ = client.close();
         done.map(drop)
@@ -192,4 +204,24 @@ impl Shared {
 fn version(text: &str) -> Option<i64> {
     let version = text.lines().find_map(|line| line.strip_prefix("version="))?;
     i64::from_str_radix(version, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, State};
+
+    #[test]
+    fn what_was_asked_for_counts_until_it_is_told_what_is_so() {
+        // A request that was given up may still be carried out: until the servers answer one, no
+        // majority is there without one of the voters that it named.
+        let mut state = State::new(3);
+        let two = [Part::Left, Part::Votes, Part::Votes];
+        state.wanted = two.to_vec();
+        state.ask(&two);
+        state.wanted = vec![Part::Votes; 3];
+        state.ask(&two);
+        assert_eq!(state.voters(), [vec![0, 1, 2], vec![0, 1, 2], vec![1, 2]]);
+        state.tell(two.to_vec());
+        assert_eq!(state.voters(), [vec![0, 1, 2], vec![1, 2]]);
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::dice::Dice;
 use super::figures::{Figures, Tally};
-use super::injector::{CLOCK, Disk, SLOW_DISK};
+use super::injector::{CLOCK, Disk, ROOM, SLOW_DISK};
 use super::members::Members;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
@@ -22,9 +22,6 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// The anomalies of a round that are said at once; `round-N.txt` holds all.
 const ANOMALIES_SAID: usize = 10;
-
-/// What a round may write on the disk that can be filled, in megabytes.
-const ROOM: u64 = 256;
 
 /// What to run.
 #[derive(Debug, Clone)]
