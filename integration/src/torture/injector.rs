@@ -17,8 +17,12 @@ use crate::{Kind, SmallDisk, four_letter};
 /// How often the plan is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// How long a server that was started is waited for, each time that it is asked.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a server that was started is waited for, each time that it is asked: the faults around it
+/// have to end in time.
+const PATIENCE: Duration = Duration::from_millis(30);
+
+/// How often it is asked.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long the members may take to be all voters again when nothing else is wrong.
 const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
@@ -86,9 +90,12 @@ pub(super) struct Injector<'a> {
     disk: Option<&'a mut Disk>,
     /// Where servers can be told to leave and join.
     members: Option<&'a Members>,
-    active: Vec<(Duration, Undo)>,
+    /// Faults that have to end at a time, with their place in `injected`.
+    active: Vec<(Duration, usize, Undo)>,
     /// Servers that were killed, and what each has to do before it is well again.
     coming: BTreeMap<usize, Coming>,
+    /// When they were last asked.
+    asked: Duration,
     pub(super) injected: Vec<Injected>,
     /// Whether a majority of the servers ran and reached each other, from when on.
     pub(super) majority: Vec<(Duration, bool)>,
@@ -105,7 +112,8 @@ impl<'a> Injector<'a> {
     ) -> Self {
         let (majority, injected, ended) = (vec![(world.now(), true)], Vec::new(), Vec::new());
         let (active, coming) = (Vec::new(), BTreeMap::new());
-        Self { ensemble, world, disk, members, active, coming, injected, majority, ended }
+        let asked = Duration::ZERO;
+        Self { ensemble, world, disk, members, active, coming, asked, injected, majority, ended }
     }
 
     /// Plays the whole plan; at its end every fault is undone and every server started.
@@ -117,6 +125,8 @@ impl<'a> Injector<'a> {
                 self.look_at_majority();
                 pause_for(GLANCE);
             }
+            // To find the leader may have taken long, where servers do not answer.
+            self.undo_until(self.world.now());
             self.restart_ended();
             self.inject(planned);
         }
@@ -140,14 +150,18 @@ impl<'a> Injector<'a> {
 
     /// Asks the servers that were started whether they are well again.
     fn look_at_coming(&mut self) {
+        let now = self.world.now();
+        if now.saturating_sub(self.asked) < ASK_EVERY {
+            return;
+        }
+        self.asked = now;
         let ensemble = &*self.ensemble;
         self.coming.retain(|server, coming| {
             let runs = ensemble.started(*server) && !ensemble.paused(*server);
+            let says = |word| four_letter::ask_within(ensemble.addr(*server), word, PATIENCE);
             let there = || match coming {
-                Coming::Answers => {
-                    four_letter::ask_within(ensemble.addr(*server), "ruok", PATIENCE).is_some()
-                }
-                Coming::Serves => ensemble.mode(*server).is_some(),
+                Coming::Answers => says("ruok").is_some(),
+                Coming::Serves => says("srvr").is_some_and(|answer| answer.contains("Mode: ")),
             };
             !(runs && there())
         });
@@ -180,16 +194,18 @@ impl<'a> Injector<'a> {
         let Some(undo) = self.strike(planned.fault) else { return };
         let from = self.world.now();
         let to = from + planned.lasts;
-        self.active.push((to, undo.clone()));
+        self.active.push((to, self.injected.len(), undo.clone()));
         self.injected.push(Injected { fault: planned.fault, from, to, undo });
         self.look_at_majority();
     }
 
     fn undo_until(&mut self, now: Duration) {
-        let (due, active) = self.active.drain(..).partition(|(end, _)| *end <= now);
+        let (due, active): (Vec<_>, Vec<_>) =
+            self.active.drain(..).partition(|(end, _, _)| *end <= now);
         self.active = active;
-        for (_, undo) in Vec::from_iter::<Vec<(Duration, Undo)>>(due) {
+        for (_, at, undo) in due {
             self.undo(undo);
+            self.injected[at].to = self.world.now();
             self.look_at_majority();
         }
     }

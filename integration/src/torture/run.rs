@@ -15,6 +15,7 @@ use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
 use crate::history::sequence::Create;
 use crate::history::{Anomaly, Promise};
+use crate::small_disk::megabytes;
 use crate::{Ensemble, EnsembleOptions, Kind, SmallDisk, tree};
 
 /// The tick of the servers.
@@ -158,7 +159,8 @@ impl Run<'_> {
         let mut dice = Dice::new(self.options.seed).fork(number);
         let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
         if let Some(disk) = &self.disk {
-            disk.disk.make_room(ROOM);
+            // The file of the state grows to twice its size at once.
+            disk.disk.make_room(ROOM + megabytes(disk.disk.path()));
         }
         let beside = (self.disk.as_mut(), self.members.as_ref());
         let mut played = round::play(&mut self.ensemble, beside, &world, &dice, &plan);
