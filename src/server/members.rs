@@ -45,7 +45,7 @@ pub(super) fn consensus_config(
         election_min: millis(config.ensemble.election_min_ms),
         election_max: millis(config.ensemble.election_max_ms),
     };
-    let entries_kept = ENTRIES_KEPT;
+    let entries_kept = super::test_settings::entries_kept().unwrap_or(ENTRIES_KEPT);
     Ok(ConsensusConfig { members, listen, addresses, timings, entries_kept, ..base })
 }
 

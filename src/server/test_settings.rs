@@ -8,6 +8,12 @@ pub(super) fn zxid_counter_max() -> Option<u32> {
     std::env::var("GROVEKEEPER_TEST_ZXID_COUNTER_MAX").ok()?.parse().ok()
 }
 
+/// `GROVEKEEPER_TEST_ENTRIES_KEPT`: so many entries are kept for servers that are a little behind; one
+/// that lacks more is sent a checkpoint.
+pub(super) fn entries_kept() -> Option<u64> {
+    std::env::var("GROVEKEEPER_TEST_ENTRIES_KEPT").ok()?.parse().ok()
+}
+
 /// `GROVEKEEPER_TEST_CLOCK`: a file with the number of milliseconds by which the wall clock is wrong,
 /// read whenever the clock is.
 pub(super) fn clock_offset_file() -> Option<PathBuf> {

@@ -3,19 +3,23 @@
 use integration::raw::{RawClient, create_request};
 use jute_proto::OpCode;
 
-use crate::patience::{agreed, client, follower, three};
+use crate::patience::{ENTRIES_KEPT, agreed, client, follower, three};
 
 /// Writes that a server misses.
 const MISSED: usize = 1_200;
 
-/// Log entries after which a checkpoint is taken: the missed ones are in no log any more.
-const SNAP_COUNT: &str = "200";
+/// Log entries after which a checkpoint is taken.
+const SNAP_COUNT: &str = "20";
+
+/// Entries that are kept behind a checkpoint: those that were missed are in no log any more. They are
+/// fewer than the writes, which go into entries together.
+const KEPT: &str = "20";
 
 #[test]
 fn a_server_that_was_away_catches_up() {
     // A follower is killed, and the others write more than they keep in their logs: it catches up
     // when it is back, and then the leader can be spared.
-    let mut ensemble = three().set("snapCount", SNAP_COUNT).start();
+    let mut ensemble = three().set("snapCount", SNAP_COUNT).variable(ENTRIES_KEPT, KEPT).start();
     let leader = ensemble.wait_for_leader();
     let away = follower(&ensemble, leader);
     let mut writer = client(ensemble.addr(leader));
@@ -49,7 +53,7 @@ fn write_many(writer: &mut RawClient, prefix: &str) {
 #[test]
 fn a_server_that_lost_its_disk_catches_up() {
     // A follower's data is gone: it is given everything again, while the others serve.
-    let mut ensemble = three().set("snapCount", SNAP_COUNT).start();
+    let mut ensemble = three().set("snapCount", SNAP_COUNT).variable(ENTRIES_KEPT, KEPT).start();
     let leader = ensemble.wait_for_leader();
     let lost = follower(&ensemble, leader);
     let mut writer = client(ensemble.addr(leader));

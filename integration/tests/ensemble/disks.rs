@@ -5,7 +5,7 @@ use std::time::Duration;
 use integration::eventually::throughout;
 use integration::{EnsembleOptions, Kind, RawClient, SmallDisk, within};
 
-use crate::patience::{PATIENCE, agreed, client, create, follower};
+use crate::patience::{ENTRIES_KEPT, PATIENCE, agreed, client, create, follower};
 
 #[test]
 fn a_leader_with_a_full_disk_hands_over() {
@@ -45,6 +45,44 @@ fn a_leader_with_a_full_disk_hands_over() {
     within(PATIENCE, "it serves again", || ensemble.all_serve().then_some(()));
     let tree = agreed(&ensemble, "/");
     assert!(tree.contains_key("/before") && tree.contains_key("/during"));
+    drop(ensemble);
+}
+
+#[test]
+fn a_server_that_has_no_room_for_what_it_is_sent_waits_for_it() {
+    // A server lost its disk, and the new one is too small for the state of the others: they go on
+    // without it, it does not end, and it is brought up to date when there is room.
+    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
+        .set("snapCount", "10")
+        .variable(ENTRIES_KEPT, "10")
+        .prepare();
+    let data = ensemble.folder(0).join("data");
+    let Some(disk) = SmallDisk::mount(&data, "256m") else { return };
+    std::fs::write(data.join("myid"), "1\n").expect("the id's file");
+    for server in ensemble.servers() {
+        ensemble.start(server);
+    }
+    ensemble.wait_until_all_serve();
+    ensemble.wipe(0);
+    let mut writer = client(ensemble.addr(1));
+    writer.create("/large", b"", 0).expect("created");
+    for number in 0..60 {
+        writer.create(&format!("/large/{number}"), &vec![b'x'; 600_000], 0).expect("created");
+    }
+    // The log takes 32 of them.
+    disk.make_room(48);
+    ensemble.start(0);
+    within(PATIENCE, "it has no room", || {
+        let log = ensemble.log(0);
+        log.contains("the disk is full").then_some(())
+    });
+    create(ensemble.addr(1), "/meanwhile");
+    assert!(!ensemble.all_serve(), "it cannot be up to date");
+    assert!(ensemble.ended().is_empty(), "it waits");
+    disk.make_room(256);
+    within(PATIENCE, "it serves", || ensemble.all_serve().then_some(()));
+    let tree = agreed(&ensemble, "/");
+    assert!(tree.contains_key("/large/59") && tree.contains_key("/meanwhile"));
     drop(ensemble);
 }
 
