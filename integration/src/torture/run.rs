@@ -68,6 +68,7 @@ impl Verdict {
 /// # Panics
 ///
 /// When the folder cannot be made or the servers do not start at all.
+#[expect(clippy::disallowed_methods, reason = "the report names the time of day, as the logs do")]
 pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
     std::fs::create_dir_all(&options.folder).expect("the folder of the run");
     let (ensemble, disk) = start(options);
