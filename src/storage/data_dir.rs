@@ -11,6 +11,7 @@ use fs4::fs_std::FileExt as _;
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
+use super::state::VerifiedState;
 use super::{Spool, StateDb, StorageError};
 use crate::storage::log;
 
@@ -83,9 +84,10 @@ impl DataDir {
         // Both are judged before either is changed.
         let locks = Arc::new((own_lock, log_lock));
         let directory = OsDirectory::new(&log_path).holding(locks.clone());
-        let log = ReadLog::read(Arc::new(directory), &options.log)?;
-        let state = StateDb::open_holding(&path.join(STATE), locks)?;
-        let log = log.open()?;
+        let read_log = || ReadLog::read(Arc::new(directory), &options.log);
+        let (log, state) =
+            both(path, read_log, || VerifiedState::verify(&path.join(STATE), locks))?;
+        let (state, log) = (state.open()?, log.open()?);
         sync(path)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
     }
@@ -129,6 +131,24 @@ impl DataDir {
     pub fn disk_full(&self) -> bool {
         self.log.disk_full() || self.state.disk_full()
     }
+}
+
+/// Does two things at the same time, each of which reads much: the first on a thread of its own. Where both
+/// fail, the first error counts.
+fn both<A: Send, B>(
+    path: &Path,
+    first: impl FnOnce() -> Result<A, StorageError> + Send,
+    second: impl FnOnce() -> Result<B, StorageError>,
+) -> Result<(A, B), StorageError> {
+    std::thread::scope(|scope| {
+        let first = std::thread::Builder::new()
+            .name("log-reader".into())
+            .spawn_scoped(scope, first)
+            .map_err(StorageError::io("start a thread to read", path))?;
+        let second = second();
+        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((first?, second?))
+    })
 }
 
 /// Judges a directory without touching it: its identity, or `None` when a new one may be made.
