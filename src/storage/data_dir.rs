@@ -84,9 +84,11 @@ impl DataDir {
         // Both are judged before either is changed.
         let locks = Arc::new((own_lock, log_lock));
         let directory = OsDirectory::new(&log_path).holding(locks.clone());
-        let read_log = || ReadLog::read(Arc::new(directory), &options.log);
-        let (log, state) =
-            both(path, read_log, || VerifiedState::verify(&path.join(STATE), locks))?;
+        let (log, state) = judge(
+            path,
+            || ReadLog::read(Arc::new(directory), &options.log),
+            || VerifiedState::verify(&path.join(STATE), locks),
+        )?;
         let (state, log) = (state.open()?, log.open()?);
         sync(path)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
@@ -133,21 +135,22 @@ impl DataDir {
     }
 }
 
-/// Does two things at the same time, each of which reads much: the first on a thread of its own. Where both
-/// fail, the first error counts.
-fn both<A: Send, B>(
+/// Reads log and state at the same time: each is much. Where both are refused, the log is what the error
+/// names. The log is read by the calling thread, for what it keeps in memory is to share the allocator's
+/// space with the tree that comes next.
+fn judge(
     path: &Path,
-    first: impl FnOnce() -> Result<A, StorageError> + Send,
-    second: impl FnOnce() -> Result<B, StorageError>,
-) -> Result<(A, B), StorageError> {
+    log: impl FnOnce() -> Result<ReadLog, StorageError>,
+    state: impl FnOnce() -> Result<VerifiedState, StorageError> + Send,
+) -> Result<(ReadLog, VerifiedState), StorageError> {
     std::thread::scope(|scope| {
-        let first = std::thread::Builder::new()
-            .name("log-reader".into())
-            .spawn_scoped(scope, first)
+        let state = std::thread::Builder::new()
+            .name("state-verify".into())
+            .spawn_scoped(scope, state)
             .map_err(StorageError::io("start a thread to read", path))?;
-        let second = second();
-        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((first?, second?))
+        let log = log();
+        let state = state.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((log?, state?))
     })
 }
 
