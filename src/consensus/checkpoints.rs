@@ -62,12 +62,15 @@ impl Checkpoints {
                 for job in queue {
                     let result = write(&state, job);
                     let Some(checkpoints) = weak.upgrade() else { return };
-                    match result {
-                        // Nobody waits for the message while the server stops.
-                        Ok(()) => drop(written.send(())),
-                        Err(error) => checkpoints.fail(error.to_string()),
+                    if let Err(error) = &result {
+                        checkpoints.fail(error.to_string());
                     }
+                    // Before the message, upon which the next one may be begun.
                     checkpoints.busy.send_replace(false);
+                    if result.is_ok() {
+                        // Nobody waits for the message while the server stops.
+                        let _ = written.send(());
+                    }
                 }
             })
             .map_err(|source| StorageError::Io {

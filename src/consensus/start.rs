@@ -142,6 +142,7 @@ impl Consensus {
             dir.state().clone(),
             Arc::clone(&checkpoints),
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
+            dir.log().state().last.map_or(0, |last| last.index),
         )
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         let hearing = Hearing::default();

@@ -80,6 +80,8 @@ pub(super) struct Machine<M> {
     entries_since_checkpoint: u64,
     /// A checkpoint is begun when there are this many of either.
     limits: CheckpointLimits,
+    /// Up to where entries are only applied again after a restart.
+    again_to: u64,
 }
 
 /// How much may be applied before a checkpoint is begun.
@@ -98,6 +100,7 @@ impl<M: StateMachine> Machine<M> {
         state: StateDb,
         checkpoints: Arc<Checkpoints>,
         limits: CheckpointLimits,
+        again_to: u64,
     ) -> Result<Self, Fatal> {
         let mark = state.mark();
         Ok(Self {
@@ -109,6 +112,7 @@ impl<M: StateMachine> Machine<M> {
             bytes_since_checkpoint: 0,
             entries_since_checkpoint: 0,
             limits,
+            again_to,
         })
     }
 
@@ -127,6 +131,17 @@ impl<M: StateMachine> Machine<M> {
         };
         slot.submit(Job { source: self.machine.begin_checkpoint(), mark });
         true
+    }
+
+    /// Begins a checkpoint where enough was applied since the last one. Not before all is applied that the
+    /// log had when the server started: writing would only delay that, and clients wait for it.
+    fn begin_checkpoint_if_due(&mut self) {
+        let applied = self.applied.as_ref().map_or(0, |applied| applied.index);
+        let is_due = self.bytes_since_checkpoint >= self.limits.bytes
+            || self.entries_since_checkpoint >= self.limits.entries;
+        if is_due && applied >= self.again_to {
+            self.begin_checkpoint();
+        }
     }
 
     fn apply_one(&mut self, log_id: LogId, payload: &Payload) -> Result<(), Fatal> {
@@ -175,11 +190,7 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         if let Some(failure) = self.checkpoints.failure() {
             return Err(io::Error::other(failure));
         }
-        if self.bytes_since_checkpoint >= self.limits.bytes
-            || self.entries_since_checkpoint >= self.limits.entries
-        {
-            self.begin_checkpoint();
-        }
+        self.begin_checkpoint_if_due();
         Ok(())
     }
 
@@ -187,7 +198,9 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
         if force {
             return Some(self.get_snapshot_builder().await);
         }
-        // Asked for because a checkpoint was written: hand over that one.
+        // Asked for because a checkpoint was written: hand over that one. The next may be due already, and
+        // on a server that is idle now no entry comes that would begin it.
+        self.begin_checkpoint_if_due();
         Some(Builder { state: self.state.clone(), checkpoints: None })
     }
 
@@ -271,3 +284,7 @@ fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageErro
     let meta = SnapshotMeta { last_log_id: Some(log_id(position)), last_membership };
     Ok(Some(Snapshot { meta, snapshot: SnapshotRows(Box::new(reader.rows())) }))
 }
+
+#[cfg(test)]
+#[path = "state_machine_test.rs"]
+mod tests;

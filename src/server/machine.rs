@@ -290,7 +290,7 @@ impl StateMachine for Machine {
         &mut self,
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal> {
-        let replica = restore(rows)?.map_err(|error| Fatal(error.to_string()))?;
+        let replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
@@ -307,12 +307,13 @@ impl StateMachine for Machine {
     }
 }
 
-/// Builds a replica from stored rows.
+/// Builds a replica from stored rows, with room for `more` nodes that are about to come from the log.
 pub(super) fn restore(
     rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
+    more: usize,
 ) -> Result<Result<Replica, RestoreError>, StorageError> {
     let mut restore = Restore::default();
-    restore.expect_nodes(rows.size_hint().0);
+    restore.expect_nodes(rows.size_hint().0.saturating_add(more));
     for row in rows {
         let row = row?;
         let Some(value) = row.value else { continue };

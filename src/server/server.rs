@@ -50,7 +50,7 @@ impl Server {
         let server = config.ensemble.my_id.max(1);
         let data_dir = config.data.dir.clone();
         let dir = open_data_dir(&config, server)?;
-        let replica = restore(&mut dir.state().reader()?.rows_ahead()?)?
+        let replica = restore(&mut dir.state().reader()?.rows_ahead()?, nodes_in_log(&dir))?
             .map_err(|reason| ServeError::Restore { path: data_dir, reason })?;
         let listeners = Listener::bind(&config.clients)?;
         let surfaces = Surfaces::bind(&config).await?;
@@ -188,6 +188,19 @@ fn open_data_dir(config: &Config, server: u64) -> Result<DataDir, StorageError> 
     options.log_dir = Some(data.log_dir.clone());
     options.log.slow_flush = Duration::from_millis(data.slow_fsync_warning_ms);
     DataDir::open(&data.dir, &options)
+}
+
+/// Bytes of the log that make one node, about: more room is made than is needed where nodes are larger,
+/// or where the log has other writes, and less where they are smaller.
+const LOG_BYTES_PER_NODE: u64 = 192;
+/// Room for more nodes than this is not made in advance: at five bytes each, 10 MB.
+const NODES_IN_LOG_MAX: u64 = 2 << 20;
+
+/// How many nodes the log may add to those of the checkpoint. A table that has room for them need not grow,
+/// which would look at every node of it again.
+fn nodes_in_log(dir: &DataDir) -> usize {
+    let bytes = dir.log().bytes_after(dir.state().mark().position);
+    usize::try_from((bytes / LOG_BYTES_PER_NODE).min(NODES_IN_LOG_MAX)).unwrap_or(0)
 }
 
 /// A number that tells this process from all others, from the randomness that the standard library

@@ -11,6 +11,7 @@ use fs4::fs_std::FileExt as _;
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
+use super::state::VerifiedState;
 use super::{Spool, StateDb, StorageError};
 use crate::storage::log;
 
@@ -83,9 +84,12 @@ impl DataDir {
         // Both are judged before either is changed.
         let locks = Arc::new((own_lock, log_lock));
         let directory = OsDirectory::new(&log_path).holding(locks.clone());
-        let log = ReadLog::read(Arc::new(directory), &options.log)?;
-        let state = StateDb::open_holding(&path.join(STATE), locks)?;
-        let log = log.open()?;
+        let (log, state) = judge(
+            path,
+            || ReadLog::read(Arc::new(directory), &options.log),
+            || VerifiedState::verify(&path.join(STATE), locks),
+        )?;
+        let (state, log) = (state.open()?, log.open()?);
         sync(path)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
     }
@@ -129,6 +133,25 @@ impl DataDir {
     pub fn disk_full(&self) -> bool {
         self.log.disk_full() || self.state.disk_full()
     }
+}
+
+/// Reads log and state at the same time: each is much. Where both are refused, the log is what the error
+/// names. The log is read by the calling thread, for what it keeps in memory is to share the allocator's
+/// space with the tree that comes next.
+fn judge(
+    path: &Path,
+    log: impl FnOnce() -> Result<ReadLog, StorageError>,
+    state: impl FnOnce() -> Result<VerifiedState, StorageError> + Send,
+) -> Result<(ReadLog, VerifiedState), StorageError> {
+    std::thread::scope(|scope| {
+        let state = std::thread::Builder::new()
+            .name("state-verify".into())
+            .spawn_scoped(scope, state)
+            .map_err(StorageError::io("start a thread to read", path))?;
+        let log = log();
+        let state = state.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((log?, state?))
+    })
 }
 
 /// Judges a directory without touching it: its identity, or `None` when a new one may be made.

@@ -131,6 +131,26 @@ fn a_damaged_state_is_refused() {
     assert!(error.to_string().contains("state.redb"), "{error}");
 }
 
+/// Log and state are read at the same time, and neither is changed, or made, where the other is refused.
+#[test]
+fn a_refused_half_leaves_the_other_as_it_is() {
+    let temp = tempfile::tempdir().unwrap();
+    drop(DataDir::open(temp.path(), &options()).unwrap());
+    let (log, state) =
+        (temp.path().join("log/0000000000000001.log"), temp.path().join("state.redb"));
+    let good = fs::read(&log).unwrap();
+    fs::write(&log, "not a log at all").unwrap();
+    fs::remove_file(&state).unwrap();
+    let error = refused(temp.path(), &options());
+    assert!(error.to_string().contains("0000000000000001.log"), "{error}");
+    fs::write(&state, "not a database at all").unwrap();
+    let error = refused(temp.path(), &options());
+    assert!(error.to_string().contains("0000000000000001.log"), "{error}");
+    fs::write(&log, good).unwrap();
+    let error = refused(temp.path(), &options());
+    assert!(error.to_string().contains("state.redb"), "{error}");
+}
+
 /// A log directory of its own is made with the data directory, and belongs to it from then on.
 #[test]
 fn a_log_directory_belongs_to_its_data_directory() {

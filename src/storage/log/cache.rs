@@ -141,6 +141,14 @@ impl Cache {
         (start..end).filter_map(|index| self.source(index)).collect()
     }
 
+    /// The bytes of the records on disk behind a position: what a restart applies again.
+    pub(super) fn bytes_after(&self, position: Option<LogPosition>) -> u64 {
+        let start = position.map_or(0, |position| position.index + 1).saturating_sub(self.first);
+        let skipped = usize::try_from(start).unwrap_or(usize::MAX);
+        let places = self.slots.iter().skip(skipped).filter_map(|slot| slot.place);
+        places.map(|place| u64::from(place.length)).sum()
+    }
+
     fn source(&self, index: u64) -> Option<Source> {
         let slot = self.slots.get(usize::try_from(index - self.first).ok()?)?;
         if let Some(entry) = &slot.entry {
@@ -154,5 +162,33 @@ impl Cache {
     fn slot_mut(&mut self, index: u64) -> Option<&mut Slot> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
         self.slots.get_mut(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::EntryKind;
+    use super::*;
+
+    #[test]
+    fn what_a_restart_applies_again_is_known_in_bytes() {
+        // All that is on disk behind the checkpoint counts, and nothing else: not what the checkpoint
+        // holds, though the log may still have it, and not what only waits to be written.
+        let mut cache = Cache::new(0);
+        let at = |index| LogPosition { term: 1, index };
+        for index in 5..10 {
+            let entry = LogEntry {
+                position: at(index),
+                kind: EntryKind::Normal,
+                payload: Default::default(),
+            };
+            let length = 10 * u32::try_from(index).unwrap();
+            let place = Place { segment: 1, offset: 0, length };
+            assert!(cache.push(entry, (index < 9).then_some(place)));
+        }
+        assert_eq!(cache.bytes_after(None), 50 + 60 + 70 + 80);
+        assert_eq!(cache.bytes_after(Some(at(4))), 50 + 60 + 70 + 80);
+        assert_eq!(cache.bytes_after(Some(at(6))), 70 + 80);
+        assert_eq!(cache.bytes_after(Some(at(20))), 0);
     }
 }

@@ -216,6 +216,11 @@ impl RaftLog {
         LogState { purged: cache.purged, last: cache.last() }
     }
 
+    /// How many bytes the entries behind a position have on disk.
+    pub fn bytes_after(&self, position: Option<LogPosition>) -> u64 {
+        self.shared.cache.lock().bytes_after(position)
+    }
+
     /// The last saved vote.
     pub fn vote(&self) -> Option<Vote> {
         self.shared.cache.lock().vote

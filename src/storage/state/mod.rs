@@ -18,4 +18,5 @@ mod state_db;
 
 pub use backend::StateFile;
 pub use reader::{Rows, StateReader};
+pub(super) use state_db::VerifiedState;
 pub use state_db::{CheckpointMark, CheckpointSize, StateDb};

@@ -86,12 +86,7 @@ impl StateDb {
 
     /// As [`StateDb::open`]; keeps the owner of some locks alive for as long as the file is used.
     pub(crate) fn open_holding(path: &Path, locks: Locks) -> Result<Self, StorageError> {
-        if !path.try_exists().map_err(StorageError::io("look for", path))? {
-            create(path)?;
-        }
-        let patience = Arc::new(Patience::default());
-        let file = StateFile::open(path, Arc::clone(&patience), locks)?;
-        Self::with(Arc::new(file), path, patience)
+        VerifiedState::verify(path, locks)?.open()
     }
 
     /// Uses storage of the caller's in place of a file; `path` is for messages.
@@ -109,6 +104,14 @@ impl StateDb {
         patience: Arc<Patience>,
     ) -> Result<Self, StorageError> {
         verify(&backend, path)?;
+        Self::with_verified(backend, path, patience)
+    }
+
+    fn with_verified(
+        backend: Arc<dyn StorageBackend>,
+        path: &Path,
+        patience: Arc<Patience>,
+    ) -> Result<Self, StorageError> {
         let database = builder()
             .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
@@ -252,6 +255,54 @@ impl StateDb {
         operation: impl FnOnce() -> Result<T, redb::Error>,
     ) -> Result<T, StorageError> {
         operation().map_err(failed(&self.shared.path))
+    }
+}
+
+/// A database file that was read and found good, or that is still to be made, while nothing on disk was
+/// changed yet.
+pub(crate) struct VerifiedState {
+    path: PathBuf,
+    locks: Locks,
+    /// The file, where there is one.
+    found: Option<(Arc<dyn StorageBackend>, Arc<Patience>)>,
+}
+
+impl VerifiedState {
+    /// Verifies the check sum of every page of a database file.
+    ///
+    /// # Errors
+    ///
+    /// As [`StateDb::open`].
+    pub(crate) fn verify(path: &Path, locks: Locks) -> Result<Self, StorageError> {
+        let mut verified = Self { path: path.to_path_buf(), locks, found: None };
+        if path.try_exists().map_err(StorageError::io("look for", path))? {
+            let (file, patience) = verified.file()?;
+            verify(&file, path)?;
+            verified.found = Some((file, patience));
+        }
+        Ok(verified)
+    }
+
+    /// Goes to work with the file; makes an empty one where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`StateDb::open`].
+    pub(crate) fn open(mut self) -> Result<StateDb, StorageError> {
+        let (file, patience) = match self.found.take() {
+            Some(found) => found,
+            None => {
+                create(&self.path)?;
+                self.file()?
+            }
+        };
+        StateDb::with_verified(file, &self.path, patience)
+    }
+
+    fn file(&self) -> Result<(Arc<dyn StorageBackend>, Arc<Patience>), StorageError> {
+        let patience = Arc::new(Patience::default());
+        let file = StateFile::open(&self.path, Arc::clone(&patience), Arc::clone(&self.locks))?;
+        Ok((Arc::new(file), patience))
     }
 }
 
