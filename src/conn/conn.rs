@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use jute_proto::{
     DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
     RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
@@ -506,6 +506,22 @@ impl Conn {
             return std::mem::take(&mut self.out);
         }
         self.out.split()
+    }
+
+    /// The bytes that are ready for the socket.
+    pub fn output(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The first bytes of [`output`](Self::output) are with the socket.
+    pub fn output_sent(&mut self, len: usize) {
+        if len < self.out.len() {
+            self.out.advance(len);
+        } else if self.out.capacity() > OUTPUT_KEPT_MAX {
+            self.out = BytesMut::new();
+        } else {
+            self.out.clear();
+        }
     }
 
     /// Bytes that are ready for the socket and were not taken.
