@@ -508,25 +508,14 @@ impl Conn {
         self.out.split()
     }
 
-    /// The bytes that are ready for the socket.
+    /// The bytes that are ready for the socket and were not taken.
     pub fn output(&self) -> &[u8] {
         &self.out
     }
 
     /// The first bytes of [`output`](Self::output) are with the socket.
     pub fn output_sent(&mut self, len: usize) {
-        if len < self.out.len() {
-            self.out.advance(len);
-        } else if self.out.capacity() > OUTPUT_KEPT_MAX {
-            self.out = BytesMut::new();
-        } else {
-            self.out.clear();
-        }
-    }
-
-    /// Bytes that are ready for the socket and were not taken.
-    pub fn output_len(&self) -> usize {
-        self.out.len()
+        self.out.advance(len);
     }
 
     /// Whether the socket should be read: not while a session is being opened, not while too much

@@ -51,7 +51,7 @@ impl Client {
         let may = self.at_rest.load(Ordering::Relaxed)
             && conn.close_reason().is_none()
             && !conn.has_paused()
-            && conn.output_len() <= SENT_AT_ONCE_MAX;
+            && conn.output().len() <= SENT_AT_ONCE_MAX;
         if !may {
             return false;
         }
@@ -59,7 +59,7 @@ impl Client {
         let Ok(sent) = outlet.try_write(conn.output()) else { return false };
         conn.output_sent(sent);
         stats.bytes_sent.add(sent as u64);
-        conn.output_len() == 0
+        conn.output().is_empty()
     }
 
     /// Whether requests of it are paused.

@@ -150,7 +150,6 @@ impl Proposer {
         queue.added(commands, before, options);
         unfinished_bytes.store(queue.unfinished_bytes, Ordering::Relaxed);
         drop(queue);
-
         if was_empty {
             filled.notify_one();
         }

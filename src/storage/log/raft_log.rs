@@ -115,6 +115,7 @@ impl RaftLog {
     pub fn open(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Self, StorageError> {
         ReadLog::read(files, options)?.open()
     }
+
     fn start(
         files: Arc<dyn FileSystem>,
         options: &LogOptions,
