@@ -124,6 +124,15 @@ impl Connector {
         self
     }
 
+    /// Whether to ask servers in the handshake for what Grovekeeper has beyond ZooKeeper's protocol; yes
+    /// unless set. Apache ZooKeeper takes no notice of it. A server that refuses clients which
+    /// ask for a version of the protocol that it does not know is to be asked for nothing.
+    #[must_use]
+    pub fn extensions(mut self, wanted: bool) -> Self {
+        self.settings.extensions = wanted;
+        self
+    }
+
     /// Whether to try the servers in random order, so that clients spread; yes unless set.
     #[must_use]
     pub fn shuffle_hosts(mut self, shuffle: bool) -> Self {

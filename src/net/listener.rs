@@ -1,8 +1,9 @@
 //! Accepts clients, within the limits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use super::client_task;
 use super::secure::{Secure, Welcome};
 use crate::config::ClientsConfig;
 use crate::server::{ServeError, Shared};
+use crate::telemetry::Complaints;
 
 /// Connections that wait to be accepted, where the configuration does not say.
 const BACKLOG: u32 = 1024;
@@ -21,7 +23,24 @@ const BACKLOG: u32 = 1024;
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
+    door: Door,
+}
+
+/// How clients are let in.
+#[derive(Clone, Debug)]
+struct Door {
     way: Way,
+    /// What was said of addresses: a client that is refused tries again and again.
+    complaints: Arc<Mutex<Complaints<IpAddr>>>,
+}
+
+impl Door {
+    /// Writes a line to the log, unless the same was said of this address lately.
+    fn complain(&self, of: IpAddr, what: &str) {
+        if self.complaints.lock().is_new(of, what) {
+            tracing::warn!("{what} (said once a minute at most)");
+        }
+    }
 }
 
 /// Who is served.
@@ -71,14 +90,14 @@ impl Listener {
             socket.set_nonblocking(true)?;
             let listener = TcpListener::from_std(socket.into())?;
             let addr = listener.local_addr()?;
-            Ok(Self { listener, addr, way })
+            Ok(Self { listener, addr, door: Door { way, complaints: Arc::default() } })
         };
         listen().map_err(|source| ServeError::Listen { addr, source })
     }
 
     /// Whether it is for clients with TLS alone.
     pub fn is_secure(&self) -> bool {
-        matches!(self.way, Way::Secure(_))
+        matches!(self.door.way, Way::Secure(_))
     }
 
     /// Where it listens.
@@ -94,10 +113,11 @@ impl Listener {
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => admit(&shared, &stop, &tasks, (stream, peer), &self.way),
+                Ok((stream, peer)) => admit(&shared, &stop, &tasks, (stream, peer), &self.door),
                 Err(error) => {
                     // Out of file descriptors, mostly: others may be closed meanwhile.
-                    tracing::warn!("cannot accept a connection: {error}");
+                    self.door
+                        .complain(self.addr.ip(), &format!("cannot accept a connection: {error}"));
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
             }
@@ -110,12 +130,12 @@ fn admit(
     stop: &CancellationToken,
     tasks: &TaskTracker,
     (stream, peer): (TcpStream, SocketAddr),
-    way: &Way,
+    door: &Door,
 ) {
     let config = &shared.config.clients;
     if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
         shared.stats.connections_rejected.increment();
-        tracing::warn!("too many connections from {}: one more refused", peer.ip());
+        door.complain(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
         return;
     }
     // Neither option is worth refusing a client for.
@@ -123,9 +143,9 @@ fn admit(
     if config.tcp_keep_alive {
         let _ = SockRef::from(&stream).set_keepalive(true);
     }
-    let (shared, stop, way) = (Arc::clone(shared), stop.clone(), way.clone());
+    let (shared, stop, door) = (Arc::clone(shared), stop.clone(), door.clone());
     tasks.spawn(async move {
-        if let Some(welcome) = greet(&shared, &stop, (stream, peer), &way).await {
+        if let Some(welcome) = greet(&shared, &stop, (stream, peer), &door).await {
             client_task::run(&shared, welcome, peer, &stop).await;
         }
         shared.clients.release(peer.ip());
@@ -137,9 +157,9 @@ async fn greet(
     shared: &Shared,
     stop: &CancellationToken,
     (stream, peer): (TcpStream, SocketAddr),
-    way: &Way,
+    door: &Door,
 ) -> Option<Welcome> {
-    let (tls, also_plain) = match way {
+    let (tls, also_plain) = match &door.way {
         Way::Plain => return Some(Welcome::plain(stream)),
         Way::Secure(tls) => (tls, false),
         Way::Mixed(tls) => (tls, true),
@@ -156,7 +176,8 @@ async fn greet(
         }
         Err(error) => {
             shared.stats.connections_rejected.increment();
-            tracing::warn!("refused a connection from {peer}: {error}");
+            let ip = peer.ip();
+            door.complain(ip, &format!("refused a connection from {ip}: {error}"));
             None
         }
     }

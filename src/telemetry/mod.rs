@@ -2,10 +2,12 @@
 //!
 //! * [`ServerStats`]: what is counted while the server works, by [`Counter`]s and [`Spread`]s.
 //! * [`catalogue()`]: every number with its name and meaning; the one source of the surfaces.
+//! * [`Complaints`]: what has been said lately and need not be said again.
 //! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.
 
 mod catalogue;
 mod close_kind;
+mod complaints;
 mod counter;
 mod flat;
 pub mod prometheus;
@@ -17,6 +19,7 @@ pub use catalogue::{
     StorageSpreads, Summary, Value, catalogue, to_ms,
 };
 pub use close_kind::CloseKind;
+pub use complaints::Complaints;
 pub use counter::Counter;
 pub use flat::{Number, flatten, rounded};
 pub use spread::{Extremes, Spread};

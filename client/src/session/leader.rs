@@ -45,10 +45,16 @@ impl<'a> Greeting<'a> {
     }
 }
 
+/// What clients send that know nothing beyond ZooKeeper's protocol.
+const PLAIN_VERSION: i32 = 0;
+
 impl<T, W: Clone> Session<T, W> {
     /// What the handshake asks for. Only the leader will do at first; when it is not found in a third
     /// of the time that the session has, any server will.
     pub(super) fn protocol_version(&self, now: Time) -> i32 {
+        if !self.settings.extensions {
+            return PLAIN_VERSION;
+        }
         let mut wanted = Extensions::PAGES;
         if self.settings.linearizable_reads {
             wanted = wanted.with(Extensions::LINEARIZABLE_READS);

@@ -43,6 +43,22 @@ fn wanted(rig: &mut Rig) -> Option<Extensions> {
 }
 
 #[test]
+fn a_client_may_ask_for_nothing_beyond_zookeeper() {
+    // For servers that refuse clients with extensions, whatever else is set.
+    let mut rig = Rig::new(|settings| {
+        settings.prefer_leader = true;
+        settings.linearizable_reads = true;
+        settings.exactly_once = true;
+        settings.extensions = false;
+    });
+    rig.session.connected(rig.now);
+    rig.settle();
+    let frame = next_frame(&mut rig.output, 1000).expect("a frame").expect("whole");
+    let request: ConnectRequest<'_> = Reader::new(&frame).record().expect("a handshake");
+    assert_eq!(request.protocol_version, 0);
+}
+
+#[test]
 fn a_server_that_does_not_lead_sends_on_to_the_one_that_does() {
     // The session is opened where the hint says, and no session is taken for lost meanwhile.
     let mut rig = Rig::new(|settings| settings.prefer_leader = true);

@@ -23,7 +23,9 @@ impl fmt::Debug for Credential {
 /// The settings of a [`Session`](super::Session).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// What to ask for beyond ZooKeeper's protocol, and whether to look for the leader.
+    /// Whether to ask for anything beyond ZooKeeper's protocol.
+    pub(crate) extensions: bool,
+    /// What to ask for, and whether to look for the leader.
     pub(crate) linearizable_reads: bool,
     pub(crate) prefer_leader: bool,
     /// Whether writes are to be repeated after a lost connection, where the server sees to it that
@@ -63,6 +65,7 @@ impl Settings {
     /// The defaults, for so many servers.
     pub(crate) fn new(hosts: usize) -> Self {
         Self {
+            extensions: true,
             linearizable_reads: false,
             prefer_leader: false,
             exactly_once: true,

@@ -255,6 +255,20 @@ async fn ask(world: &World, word: &str) -> String {
 }
 
 #[test]
+fn who_does_not_speak_tls_does_not_flood_the_log() {
+    // A client without TLS that tries the secure port again and again is named once a minute.
+    let world = World::new(Kind::Grovekeeper, |options| options);
+    let port = world.hosts.parse().expect("an address");
+    for _ in 0..20 {
+        let mut stream = raw::open(port).expect("accepted by the system");
+        std::io::Write::write_all(&mut stream, b"ruok, ruok, ruok").expect("sent");
+        assert!(raw::closed(&mut stream), "it is refused");
+    }
+    let said = world.server.log().matches("refused a connection from 127.0.0.1").count();
+    assert_eq!(said, 1, "{}", world.server.log());
+}
+
+#[test]
 fn words_are_answered_on_the_secure_port_too() {
     // Four-letter words over TLS tell the same; conf shows the port, and the connections are listed.
     let world = World::new(Kind::Grovekeeper, |options| {

@@ -33,6 +33,11 @@ fn one_address_has_at_most_max_client_cnxns() {
     let mut clients: Vec<RawClient> = (0..3).map(|_| connect(&server)).collect();
     let mut refused: TcpStream = raw::open(server.addr()).expect("accepted by the system");
     assert!(raw::closed(&mut refused), "the fourth connection is closed");
+    for _ in 0..20 {
+        assert!(raw::closed(&mut raw::open(server.addr()).expect("accepted by the system")));
+    }
+    let said = server.log().matches("too many connections from 127.0.0.1").count();
+    assert_eq!(said, 1, "the log is not flooded");
     for client in &mut clients {
         client.ping().expect("the three others go on");
     }

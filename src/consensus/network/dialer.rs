@@ -9,10 +9,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::complaints::Complaints;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::security::Security;
 use super::stream::{PeerStream, prepare};
+use crate::telemetry::Complaints;
 
 /// How long connecting and greeting may take, unless said otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::complaints::Complaints;
 use super::dialer::AddressBook;
 use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
+use crate::telemetry::Complaints;
 
 /// A connection on which a follower forwards requests of its clients to its leader.
 #[derive(Debug)]

@@ -57,7 +57,6 @@
 //! ```
 
 mod append;
-mod complaints;
 mod dialer;
 pub(super) mod frame;
 mod gate;

@@ -1,4 +1,4 @@
-//! Says the same thing once a minute at most: refused peers try again several times a second.
+//! Says the same thing once a minute at most: who is refused tries again, several times a second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const RELAPSE: Duration = Duration::from_secs(5);
 
 /// What was complained about, by whom it was caused.
 #[derive(Debug)]
-pub(super) struct Complaints<K> {
+pub struct Complaints<K> {
     last: BTreeMap<K, Vec<(String, Instant)>>,
 }
 
@@ -31,7 +31,7 @@ impl<K> Default for Complaints<K> {
 
 impl<K: Ord> Complaints<K> {
     /// Whether this is worth a line: it was not said of this source, or that was long ago.
-    pub(super) fn is_new(&mut self, source: K, what: &str) -> bool {
+    pub fn is_new(&mut self, source: K, what: &str) -> bool {
         let now = Instant::now();
         if self.last.len() >= SOURCES_MAX && !self.last.contains_key(&source) {
             self.last.clear();
@@ -49,7 +49,7 @@ impl<K: Ord> Complaints<K> {
     }
 
     /// All is well: the next complaint is a new one, unless it comes at once.
-    pub(super) fn forget(&mut self, source: &K) {
+    pub fn forget(&mut self, source: &K) {
         let now = Instant::now();
         if let Some(said) = self.last.get_mut(source) {
             said.retain(|(_, when)| now - *when < RELAPSE);
