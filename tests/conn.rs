@@ -76,7 +76,7 @@ proptest! {
             if apply {
                 while world.apply_next().is_some() {}
             }
-            prop_assert!(world.conns["a"].output_len() < OUTPUT_MAX);
+            prop_assert!(world.conns["a"].output().len() < OUTPUT_MAX);
         }
         while world.apply_next().is_some() {}
         world.resume("a");
@@ -127,18 +127,18 @@ fn what_waits_for_a_read_barrier_keeps_its_place() {
     // goes into the log only then, so that nothing in front of it can see it.
     let mut world = opened();
     world.log.barriers = Some(0);
-    let before = world.conns["a"].output_len();
+    let before = world.conns["a"].output().len();
     let path: &[u8] = &[0, 0, 0, 1, b'/'];
     world.receive("a", frame(1, OpCode::Sync.into(), path));
     world.receive("a", frame(2, OpCode::Exists.into(), &[path, &[0]].concat()));
     let delete = [&[0, 0, 0, 2, b'/', b'x'][..], &(-1_i32).to_be_bytes()].concat();
     world.receive("a", frame(3, OpCode::Delete.into(), &delete));
-    assert_eq!(world.conns["a"].output_len(), before, "nothing is answered early");
+    assert_eq!(world.conns["a"].output().len(), before, "nothing is answered early");
     assert!(world.log.queue.is_empty(), "the write waits");
     assert!(!world.conns["a"].wants_input(&world.settings), "and so does what follows it");
     assert!(!world.conns["a"].has_paused(), "waiting for a barrier is no reason to look again");
     world.pass_barrier("a", 1);
-    assert!(world.conns["a"].output_len() > before, "sync and the read are answered");
+    assert!(world.conns["a"].output().len() > before, "sync and the read are answered");
     assert_eq!(world.log.queue.len(), 1, "the write goes its way");
     while world.apply_next().is_some() {}
     assert!(!world.conns["a"].has_outstanding());
@@ -160,6 +160,6 @@ fn a_session_may_ask_for_linearizable_reads() {
         world.log.barriers = Some(0);
         let path = [0, 0, 0, 1, b'/', 0];
         world.receive("a", frame(1, OpCode::Exists.into(), &path));
-        assert_eq!(world.conns["a"].output_len() == 0, waits);
+        assert_eq!(world.conns["a"].output().is_empty(), waits);
     }
 }

@@ -9,6 +9,7 @@ mod storage_suite {
     mod fake_disk;
     mod log_crash;
     mod log_damage;
+    mod log_in_place;
     mod single_server;
     mod state_crash;
     mod toy;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use jute_proto::{
     DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
     RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
@@ -508,9 +508,14 @@ impl Conn {
         self.out.split()
     }
 
-    /// Bytes that are ready for the socket and were not taken.
-    pub fn output_len(&self) -> usize {
-        self.out.len()
+    /// The bytes that are ready for the socket and were not taken.
+    pub fn output(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The first bytes of [`output`](Self::output) are with the socket.
+    pub fn output_sent(&mut self, len: usize) {
+        self.out.advance(len);
     }
 
     /// Whether the socket should be read: not while a session is being opened, not while too much

@@ -36,6 +36,7 @@ mod formation;
 mod handle;
 mod hearing;
 mod log_store;
+mod log_task;
 mod members;
 mod membership;
 mod network;

@@ -17,6 +17,7 @@ use super::formation::{Formation, Verdict};
 use super::handle::{Consensus, PeerSide};
 use super::hearing::{self, Hearing};
 use super::log_store::LogStore;
+use super::log_task;
 use super::network::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
 };
@@ -136,6 +137,10 @@ impl Consensus {
         };
         let (written, checkpoint_written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
+        if config.listen.is_none() {
+            // Without peers the flush is all that a write waits for.
+            log_task::start(dir.log());
+        }
         let log_store = LogStore::new(dir.log().clone());
         let machine = Machine::new(
             machine,

@@ -116,11 +116,12 @@ impl<'a> Task<'a> {
         if welcome.is_secure {
             conn.secured(&shared.settings, welcome.subject);
         }
-        let client = shared.clients.insert(conn, now_us);
+        let (stream, outlet) = welcome.stream.share();
+        let client = shared.clients.insert(conn, now_us, outlet);
         Self {
             shared,
             client,
-            stream: welcome.stream,
+            stream,
             unflushed: false,
             input,
             output: BytesMut::new(),
@@ -164,6 +165,7 @@ impl<'a> Task<'a> {
                     }
                 }
                 if let Some(reason) = reason {
+                    self.client.set_at_rest(false);
                     return reason;
                 }
                 if !self.open && conn.is_open() {
@@ -177,7 +179,14 @@ impl<'a> Task<'a> {
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
                 let wants_input = conn.wants_input(settings) && room && !crowded && !held;
-                (wants_input, conn.idle_limit_us(settings), conn.has_paused() && room)
+                let paused = conn.has_paused() && room;
+                let at_rest = wants_input
+                    && !paused
+                    && self.open
+                    && self.output.is_empty()
+                    && self.large_bytes == 0;
+                self.client.set_at_rest(at_rest);
+                (wants_input, conn.idle_limit_us(settings), paused)
             };
             if paused {
                 let replica = self.shared.replica.read();

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::conn::{Conn, Propose, View};
 use crate::replica::Outcome;
+use crate::telemetry::ServerStats;
 
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
@@ -23,11 +25,43 @@ pub struct Client {
     pub heard_us: AtomicU64,
     /// Whether requests of it are paused: a glance at [`Conn::has_paused`] without the lock.
     paused: AtomicBool,
+    /// The socket, where bytes can be written to it as they are.
+    outlet: Option<Arc<OwnedWriteHalf>>,
+    /// The task waits for input and has no bytes of its own to send, nor anything else to do once
+    /// there are replies. Changes under the lock of `conn`.
+    at_rest: AtomicBool,
     /// Whether it is on the list of connections to be woken after the current batch.
     touched: AtomicBool,
 }
 
+/// More output than this is left to the task of the connection.
+const SENT_AT_ONCE_MAX: usize = 4 << 10;
+
 impl Client {
+    /// The task that owns the socket says, under the lock of `conn`, whether it only waits for input.
+    pub fn set_at_rest(&self, at_rest: bool) {
+        self.at_rest.store(at_rest, Ordering::Relaxed);
+    }
+
+    /// Sends what there is without waking the task, where that is all that is left to do; else
+    /// false.
+    fn send_at_once(&self, stats: &ServerStats) -> bool {
+        let Some(outlet) = &self.outlet else { return false };
+        let mut conn = self.conn.lock();
+        let may = self.at_rest.load(Ordering::Relaxed)
+            && conn.close_reason().is_none()
+            && !conn.has_paused()
+            && conn.output().len() <= SENT_AT_ONCE_MAX;
+        if !may {
+            return false;
+        }
+        // Whatever is wrong with the socket, the task finds it too.
+        let Ok(sent) = outlet.try_write(conn.output()) else { return false };
+        conn.output_sent(sent);
+        stats.bytes_sent.add(sent as u64);
+        conn.output().is_empty()
+    }
+
     /// Whether requests of it are paused.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
@@ -96,13 +130,20 @@ impl Clients {
     }
 
     /// Makes the connection known by its number.
-    pub fn insert(&self, conn: Conn, now_us: u64) -> Arc<Client> {
+    pub fn insert(
+        &self,
+        conn: Conn,
+        now_us: u64,
+        outlet: Option<Arc<OwnedWriteHalf>>,
+    ) -> Arc<Client> {
         let number = conn.id().number;
         let client = Arc::new(Client {
             conn: Mutex::new(conn),
             wake: Notify::new(),
             heard_us: AtomicU64::new(now_us),
             paused: AtomicBool::new(false),
+            outlet,
+            at_rest: AtomicBool::new(false),
             touched: AtomicBool::new(false),
         });
         self.by_number.insert(number, Arc::clone(&client));
@@ -149,7 +190,15 @@ impl Touched {
         }
     }
 
-    pub(super) fn wake_all(&mut self) {
+    /// Brings the output on its way. That of a single connection goes to its socket here, since waking
+    /// its task takes as long as sending.
+    pub(super) fn wake_all(&mut self, stats: &ServerStats) {
+        if let [client] = &self.0[..] {
+            client.touched.store(false, Ordering::Relaxed);
+            if client.send_at_once(stats) {
+                return self.0.clear();
+            }
+        }
         for client in self.0.drain(..) {
             client.touched.store(false, Ordering::Relaxed);
             client.wake.notify_one();

@@ -270,7 +270,7 @@ impl StateMachine for Machine {
     }
 
     fn batch_end(&mut self) {
-        self.touched.wake_all();
+        self.touched.wake_all(&self.shared.stats);
         report_quotas(&self.shared);
     }
 
@@ -302,7 +302,7 @@ impl StateMachine for Machine {
             client.conn.lock().close(CloseReason::ServerStops);
             self.touched.add(&client);
         }
-        self.touched.wake_all();
+        self.touched.wake_all(&self.shared.stats);
         Ok(())
     }
 }

@@ -1,11 +1,15 @@
 //! A connection with or without TLS, of clients and of peers.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
 
 /// What carries the bytes.
@@ -13,11 +17,29 @@ use tokio_rustls::TlsStream;
 pub(crate) enum Transport {
     /// TCP, readable to all.
     Plain(TcpStream),
+    /// The same, where others write too.
+    Shared(OwnedReadHalf, Arc<OwnedWriteHalf>),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Transport {
+    /// Lets others write to it, where what is written goes out as it is.
+    pub(crate) fn share(self) -> (Self, Option<Arc<OwnedWriteHalf>>) {
+        match self {
+            Self::Plain(stream) => {
+                let (input, output) = stream.into_split();
+                let output = Arc::new(output);
+                (Self::Shared(input, Arc::clone(&output)), Some(output))
+            }
+            Self::Shared(_, ref output) => {
+                let output = Arc::clone(output);
+                (self, Some(output))
+            }
+            Self::Tls(_) => (self, None),
+        }
+    }
+
     /// Whether what was written may be held back until it is flushed.
     pub(crate) fn wants_flush(&self) -> bool {
         matches!(self, Self::Tls(_))
@@ -32,6 +54,7 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Shared(stream, _) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -45,6 +68,7 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Shared(_, stream) => poll_write(stream, cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -52,6 +76,8 @@ impl AsyncWrite for Transport {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            // Nothing is held back.
+            Self::Shared(..) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -59,7 +85,26 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Shared(_, stream) => {
+                Poll::Ready(SockRef::from(stream.as_ref().as_ref()).shutdown(Shutdown::Write))
+            }
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+fn poll_write(
+    stream: &OwnedWriteHalf,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    let stream: &TcpStream = stream.as_ref();
+    loop {
+        match stream.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready!(stream.poll_write_ready(cx))?;
+            }
+            written => return Poll::Ready(written),
         }
     }
 }

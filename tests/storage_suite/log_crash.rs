@@ -3,11 +3,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::{EntryKind, LogOptions};
-use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, Vote};
+use grovekeeper::storage::log::{Call, EntryKind, LogOptions};
+use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, StorageError, Vote};
 
 use super::fake_disk::{FakeDisk, Survivors};
 
@@ -196,14 +197,40 @@ fn check_after(disk: &FakeDisk, survivors: Survivors, acknowledged: usize, steps
     assert_eq!(Model::of(&log), expected, "{what}, then reopened");
 }
 
+/// Opens a log whose small appends are written in place, by another thread than its own.
+fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
+    let log = RaftLog::open(Arc::new(disk.clone()), &options())?;
+    let (call, called) = mpsc::channel();
+    let in_place = log.write_in_place(Call {
+        to_write: Box::new(move || call.send(()).unwrap_or(())),
+        stuck: Box::new(|| ()),
+    });
+    // Ends with the log.
+    thread::spawn(move || called.iter().for_each(|()| in_place.write()));
+    Ok(log)
+}
+
+fn open(disk: &FakeDisk, in_place: bool) -> Result<RaftLog, StorageError> {
+    if in_place {
+        return open_in_place(disk);
+    }
+    RaftLog::open(Arc::new(disk.clone()), &options())
+}
+
 /// Wherever the power goes, everything reported done is there, and nothing is half there.
 #[test]
 fn a_power_loss_at_any_change_loses_nothing_that_was_reported_done() {
+    for in_place in [false, true] {
+        lose_power_at_any_change(in_place);
+    }
+}
+
+fn lose_power_at_any_change(in_place: bool) {
     let steps = script();
     for change in 1.. {
         let disk = FakeDisk::failing_at(change);
         let mut acknowledged = 0;
-        if let Ok(log) = RaftLog::open(Arc::new(disk.clone()), &options()) {
+        if let Ok(log) = open(&disk, in_place) {
             acknowledged =
                 steps.iter().take_while(|step| run_and_commit(&log, step).is_ok()).count();
         }
@@ -281,7 +308,7 @@ fn power_losses_drawn_by_dice_lose_nothing() {
         let models = models(&steps);
         let disk = FakeDisk::failing_at(1 + dice.roll(120));
         let (mut submitted, mut acknowledged) = (0, 0);
-        if let Ok(log) = RaftLog::open(Arc::new(disk.clone()), &options()) {
+        if let Ok(log) = open(&disk, seed % 2 == 0) {
             while submitted < steps.len() && acknowledged == submitted {
                 let burst = 1 + dice.roll(4) as usize;
                 let burst = &steps[submitted..(submitted + burst).min(steps.len())];

@@ -432,10 +432,14 @@ mod tests {
         // that may be in force need the third.
         let three = vec![0, 1, 2];
         let all = |_, _| true;
-        assert!(is_majority(&[three.clone()], &[0, 2], all));
-        assert!(!is_majority(&[three.clone()], &[2], all));
-        assert!(!is_majority(&[three.clone()], &[0, 2], |from, to| (from, to) != (2, 0)));
-        assert!(is_majority(&[three.clone()], &[0, 1, 2], |from, to| (from, to) != (2, 0)));
+        assert!(is_majority(std::slice::from_ref(&three), &[0, 2], all));
+        assert!(!is_majority(std::slice::from_ref(&three), &[2], all));
+        assert!(
+            !is_majority(std::slice::from_ref(&three), &[0, 2], |from, to| (from, to) != (2, 0))
+        );
+        assert!(
+            is_majority(std::slice::from_ref(&three), &[0, 1, 2], |from, to| (from, to) != (2, 0))
+        );
         assert!(!is_majority(&[three, vec![1, 2]], &[0, 2], all));
     }
 }

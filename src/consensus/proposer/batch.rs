@@ -46,6 +46,11 @@ impl Batch {
         self.acks.push(ack);
     }
 
+    /// Whether somebody is told when the batch is applied.
+    pub(super) fn has_acks(&self) -> bool {
+        !self.acks.is_empty()
+    }
+
     /// The entry that the batch becomes at this server.
     pub(super) fn entry(&mut self, commands: &mut impl Commands) -> Bytes {
         let buffer = match self.sealed.take() {

@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
 use super::super::handle::Outcome;
+use super::batch::Batch;
 use super::liaison::Commands;
 use super::proposer::AskBarrier;
 use super::task::{Task, Way};
@@ -11,6 +15,9 @@ use super::task::{Task, Way};
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
 /// until a majority has answered it.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How often the fate of entries is looked at that nobody waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What the loop waited for.
 enum Next {
@@ -26,11 +33,13 @@ impl<C: Commands> Task<C> {
     pub(super) async fn lead(&mut self, way: Way, term: u64) {
         // Stands for the first ones of the unfinished.
         let mut proposed: VecDeque<Outcome> = VecDeque::new();
+        let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.way() == way {
             if !self.propose(&mut proposed, term).await {
                 return self.pause().await;
             }
-            match self.next_as_leader(&mut proposed).await {
+            match self.next_as_leader(&mut proposed, &mut looks).await {
                 Next::Oldest(true) => {
                     proposed.pop_front();
                     self.finish_oldest();
@@ -70,8 +79,21 @@ impl<C: Commands> Task<C> {
         true
     }
 
-    async fn next_as_leader(&mut self, proposed: &mut VecDeque<Outcome>) -> Next {
+    async fn next_as_leader(
+        &mut self,
+        proposed: &mut VecDeque<Outcome>,
+        looks: &mut Interval,
+    ) -> Next {
+        match proposed.front_mut().map(Outcome::try_recv) {
+            Some(Ok(result)) => return Next::Oldest(result.is_ok()),
+            Some(Err(TryRecvError::Closed)) => return Next::Oldest(false),
+            Some(Err(TryRecvError::Empty)) | None => {}
+        }
         let room = proposed.len() < self.shared.options.entries_in_flight_max;
+        // Waking this task delays the reply that is made at that moment: where nobody waits for the
+        // fate of the entry, it is enough to look with the next one, or after a while.
+        let urgent = !room || self.unfinished.front().is_some_and(Batch::has_acks);
+        let open = !proposed.is_empty();
         let oldest = async {
             match proposed.front_mut() {
                 Some(outcome) => matches!(outcome.await, Ok(Ok(_))),
@@ -79,7 +101,8 @@ impl<C: Commands> Task<C> {
             }
         };
         tokio::select! {
-            applied = oldest => Next::Oldest(applied),
+            applied = oldest, if urgent => Next::Oldest(applied),
+            _ = looks.tick(), if open && !urgent => Next::Look,
             asked = self.barriers.recv() => Next::Barrier(asked),
             () = self.shared.filled.notified(), if room => Next::Look,
             _ = self.status.changed() => Next::Look,

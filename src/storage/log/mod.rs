@@ -20,7 +20,8 @@
 //! the *next* segment is prepared, while the current one still has room for all that is accepted.
 //! Overwriting zeros also makes a flush cheaper, because no file metadata changes.
 //!
-//! One thread writes ([`RaftLog::append`] only queues); a second prepares segments.
+//! [`RaftLog::append`] only queues. A thread writes, or, where the log is idle, whoever
+//! [`RaftLog::write_in_place`] names; a second thread prepares segments.
 //!
 //! Left out: compression, and reuse of old segments (they are deleted; a segment's zeros cost one
 //! sequential write per 16 MiB of log).
@@ -29,6 +30,7 @@ mod cache;
 mod entry;
 mod file_system;
 mod frame;
+mod in_place;
 mod raft_log;
 mod recovery;
 mod segment;
@@ -38,4 +40,5 @@ mod writer;
 pub use entry::{EntryKind, LogEntry};
 pub(crate) use file_system::sync_directory;
 pub use file_system::{FileSystem, LogFile, OsDirectory};
+pub use in_place::{Call, InPlace};
 pub use raft_log::{Completion, LogOptions, LogState, RaftLog, ReadLog};

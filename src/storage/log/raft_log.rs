@@ -12,9 +12,10 @@ use parking_lot::{Condvar, Mutex};
 use super::cache::{Cache, Source};
 use super::entry::LogEntry;
 use super::file_system::FileSystem;
+use super::in_place::{Call, InPlace, ToDo, Turns};
 use super::spare::SparePool;
 use super::writer::Writer;
-use super::{frame, recovery, segment};
+use super::{frame, recovery, segment, writer};
 use crate::storage::{LogPosition, StorageError, Vote};
 use crate::telemetry::Spread;
 
@@ -99,6 +100,7 @@ pub struct LogState {
 #[derive(Clone, Debug)]
 pub struct RaftLog {
     shared: Arc<Shared>,
+    slot: Slot,
     /// Ends the threads when the last handle goes.
     _threads: Arc<Threads>,
 }
@@ -113,6 +115,7 @@ impl RaftLog {
     pub fn open(files: Arc<dyn FileSystem>, options: &LogOptions) -> Result<Self, StorageError> {
         ReadLog::read(files, options)?.open()
     }
+
     fn start(
         files: Arc<dyn FileSystem>,
         options: &LogOptions,
@@ -129,12 +132,21 @@ impl RaftLog {
         let spares = SparePool::start(files, options);
         let writer =
             Writer::new(Arc::clone(&shared), spares.clone(), options.clone(), recovered.tail);
+        let slot = Arc::new(Mutex::new(Some(writer)));
+        let (tick, at_work, its) = (options.tick, Arc::clone(&shared), Arc::clone(&slot));
         let thread = std::thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || writer.run())
+            .spawn(move || writer::run(&at_work, &its, tick))
             .map_err(StorageError::io("start a thread for", &shared.files.path("")))?;
         let threads = Threads { shared: Arc::clone(&shared), spares, writer: Some(thread) };
-        Ok(Self { shared, _threads: Arc::new(threads) })
+        Ok(Self { shared, slot, _threads: Arc::new(threads) })
+    }
+
+    /// Lets small appends to an idle log be written by whoever calls [`InPlace::write`], instead of
+    /// by a thread of their own that has to wake up for each.
+    pub fn write_in_place(&self, call: Call) -> InPlace {
+        self.shared.queue.lock().turns.begin(call);
+        InPlace::new(Arc::clone(&self.slot))
     }
 
     /// Adds entries at the end and returns at once; they can be read from then on. `done` is
@@ -269,12 +281,33 @@ pub(super) enum Operation {
     Purge { upto: LogPosition, done: Completion },
 }
 
+impl Operation {
+    /// Whether it may be written in place: the others may take long.
+    pub(super) fn may_be_in_place(&self) -> bool {
+        matches!(self, Self::Append { .. })
+    }
+
+    /// About as many bytes as it takes in the log.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => {
+                entries.iter().map(|entry| entry.payload.len() + frame::ENTRY_HEADER_BYTES).sum()
+            }
+            Self::Vote { .. } | Self::Truncate { .. } | Self::Purge { .. } => 0,
+        }
+    }
+}
+
 /// What waits for the writer. Bounded by what the consensus has in flight.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) operations: Vec<Operation>,
     pub(super) closing: bool,
+    pub(super) turns: Turns,
 }
+
+/// Where the writer is while nobody uses it; empty once the log is closed.
+pub(super) type Slot = Arc<Mutex<Option<Writer>>>;
 
 /// What the handles and the writer share. Lock order: cache, then queue.
 pub(super) struct Shared {
@@ -293,10 +326,18 @@ impl Shared {
     fn enqueue(&self, operation: Operation) {
         let mut queue = self.queue.lock();
         let was_empty = queue.operations.is_empty();
+        let may_be_in_place = operation.may_be_in_place();
         queue.operations.push(operation);
+        if !was_empty {
+            return;
+        }
+        let to_do = queue.turns.queued(may_be_in_place);
         drop(queue);
-        if was_empty {
+        if matches!(to_do, ToDo::WakeThread | ToDo::CallAndWatch(_)) {
             self.wake.notify_one();
+        }
+        if let ToDo::Call(call) | ToDo::CallAndWatch(call) = to_do {
+            (call.to_write)();
         }
     }
 }
@@ -317,11 +358,15 @@ struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.shared.queue.lock().closing = true;
+        let mut queue = self.shared.queue.lock();
+        queue.closing = true;
+        let (own, call) = (queue.turns.is_own_work(), queue.turns.end());
+        drop(queue);
+        drop(call);
         self.shared.wake.notify_all();
         if let Some(writer) = self.writer.take() {
-            // A completion may hold the last handle and drop it on the writer's own thread.
-            if writer.thread().id() != std::thread::current().id() {
+            // A completion may hold the last handle and drop it where the log is being written.
+            if !own && writer.thread().id() != std::thread::current().id() {
                 let _ = writer.join();
             }
         }

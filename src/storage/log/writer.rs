@@ -1,15 +1,16 @@
-//! The thread that writes the log: takes all that is queued, writes it, flushes once.
+//! What writes the log: takes all that is queued, writes it, flushes once.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cache::Place;
 use super::file_system::LogFile;
 use super::frame::{self, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Record};
-use super::raft_log::{Completion, LogOptions, Operation, Shared};
+use super::in_place::{self, ThreadTask};
+use super::raft_log::{Completion, LogOptions, Operation, Shared, Slot};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::spare::{Spare, SparePool};
 use crate::storage::error::is_disk_full;
@@ -54,7 +55,34 @@ impl Kept {
     }
 }
 
-/// State of the writing thread.
+/// Works on a thread of its own until the log is closed and all that was queued is written.
+pub(super) fn run(shared: &Shared, slot: &Slot, tick: Duration) {
+    loop {
+        let task = in_place::next_of_thread(shared, tick);
+        let mut writer = slot.lock();
+        let Some(at_work) = writer.as_mut() else { return };
+        match task {
+            ThreadTask::Write => {
+                let operations = std::mem::take(&mut shared.queue.lock().operations);
+                if !operations.is_empty() {
+                    at_work.process(operations);
+                }
+            }
+            ThreadTask::NoteCommitted => at_work.write_committed(),
+            ThreadTask::Close => {
+                let operations = std::mem::take(&mut shared.queue.lock().operations);
+                if operations.is_empty() {
+                    at_work.write_committed();
+                    *writer = None;
+                    return;
+                }
+                at_work.process(operations);
+            }
+        }
+    }
+}
+
+/// What writes the log, for whoever's turn it is.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     spares: SparePool,
@@ -75,6 +103,12 @@ pub(super) struct Writer {
     places: Vec<(LogPosition, Place)>,
     /// Why nothing can be written any more.
     failed: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("tail", &self.tail).finish_non_exhaustive()
+    }
 }
 
 impl Writer {
@@ -101,29 +135,8 @@ impl Writer {
         }
     }
 
-    /// Works until the log is closed and all that was queued is written.
-    pub(super) fn run(mut self) {
-        loop {
-            let mut queue = self.shared.queue.lock();
-            if queue.operations.is_empty() && !queue.closing {
-                self.shared.wake.wait_for(&mut queue, self.options.tick);
-            }
-            let operations = std::mem::take(&mut queue.operations);
-            let closing = queue.closing;
-            drop(queue);
-            if !operations.is_empty() {
-                self.process(operations);
-            } else {
-                self.write_committed();
-            }
-            if closing && self.shared.queue.lock().operations.is_empty() {
-                return;
-            }
-        }
-    }
-
     /// Writes a group of operations with one flush, then reports them done in order.
-    fn process(&mut self, operations: Vec<Operation>) {
+    pub(super) fn process(&mut self, operations: Vec<Operation>) {
         let mut completions = Vec::with_capacity(operations.len());
         let result = self.write_group(operations, &mut completions).and_then(|()| self.flush());
         if let Err(error) = result {
@@ -266,6 +279,7 @@ impl Writer {
         }
         let took = start.elapsed();
         self.shared.flush_us.record_elapsed(took);
+        self.shared.queue.lock().turns.flushed(took);
         if took > self.options.slow_flush {
             tracing::warn!(
                 "flushing the log took {} ms (fsync.warningthresholdms is {}): writes wait for the \
@@ -371,6 +385,17 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Whether the segment in use has room for entries of this many bytes.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        // The frame's header, and the committed position.
+        let size = (bytes + 4 * FRAME_HEADER_BYTES) as u64;
+        self.tail.offset + size <= self.current().capacity
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn current(&self) -> &Segment {
