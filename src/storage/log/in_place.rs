@@ -1,7 +1,7 @@
 //! Whose turn it is to write the log: a thread of its own, or the caller's own tasks.
 //!
-//! A thread that sleeps has to be woken, and then has to wake whoever waits for the flush: twice that
-//! is a third of the time of a flush. So where a small append finds the log idle, it is written by
+//! A thread that sleeps has to be woken, and then has to wake whoever waits for the flush: that takes as
+//! long as a third of a flush. So where a small append finds the log idle, it is written by
 //! whoever [`RaftLog::write_in_place`](super::RaftLog::write_in_place) names, who blocks meanwhile. The
 //! thread writes everything else: what is large, what comes while the log is being written, what
 //! needs a new segment, and everything on a disk that was slow the last time.
