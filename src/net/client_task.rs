@@ -134,13 +134,14 @@ impl<'a> Task<'a> {
 
     async fn run(mut self, stop: &CancellationToken) {
         let reason = self.serve(stop).await;
+        // Who sees the connection end finds in the log why.
+        self.report(&reason);
         let last_bytes = async {
             let _ = self.stream.write_all(&self.output).await;
             let _ = self.stream.shutdown().await;
         };
         let _ = tokio::time::timeout(LINGER, last_bytes).await;
         self.shared.large_requests.release(self.large_bytes);
-        self.report(&reason);
         self.shared.disconnect(&self.client, reason);
     }
 
