@@ -269,12 +269,17 @@ impl<'a> Task<'a> {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
             }
+            self.held = None;
             return None;
         }
         let max = self.shared.settings.packet_len_max;
         match jute_proto::frame_len(&self.input, max) {
             Ok(Some(_)) => {}
-            Ok(None) => return None,
+            // Nothing whole is held back, and the rest has to be read.
+            Ok(None) => {
+                self.held = None;
+                return None;
+            }
             Err(error) => {
                 let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
                 return wanted.then_some(error);

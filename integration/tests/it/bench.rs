@@ -50,6 +50,17 @@ fn every_workload_runs_without_errors_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn requests_of_a_megabyte_wait_for_the_log_and_go_on() {
+    // Where more bytes are on their way than may wait for the log, connections are read again as soon as
+    // there is room: also those that stopped in the middle of a request.
+    let server = Server::start();
+    let load = ["--connections", "10", "--depth", "4", "--size", "1000000", "--keys", "20"];
+    let options = [&load[..], &["--workload", "create,set"]].concat();
+    let done = bench(&server.connect_string(), &options);
+    assert!(done.status.success(), "{}\n{}", text(&done.stdout), text(&done.stderr));
+}
+
+#[test]
 fn a_tree_may_be_filled_kept_and_loaded_beside_waiting_watches() {
     // `fill` makes exactly so many nodes, `--keep` leaves them, and the processor time of a named
     // process is in the report.
