@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{
     DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
     RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
@@ -104,9 +104,6 @@ enum Slot {
     /// A request that failed already; the answer waits for its turn.
     Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
 }
-
-/// A larger output buffer goes with its bytes, so that a quiet connection keeps little memory.
-const OUTPUT_KEPT_MAX: usize = 128 << 10;
 
 /// The zxid of replies that no state stands behind.
 const NO_STATE: Zxid = Zxid(0);
@@ -498,24 +495,6 @@ impl Conn {
     /// Why the connection is to be closed once its output is written, if it is.
     pub fn close_reason(&self) -> Option<&CloseReason> {
         self.closing.as_ref()
-    }
-
-    /// Takes the bytes that are ready for the socket.
-    pub fn take_output(&mut self) -> BytesMut {
-        if self.out.capacity() > OUTPUT_KEPT_MAX {
-            return std::mem::take(&mut self.out);
-        }
-        self.out.split()
-    }
-
-    /// The bytes that are ready for the socket and were not taken.
-    pub fn output(&self) -> &[u8] {
-        &self.out
-    }
-
-    /// The first bytes of [`output`](Self::output) are with the socket.
-    pub fn output_sent(&mut self, len: usize) {
-        self.out.advance(len);
     }
 
     /// Whether the socket should be read: not while a session is being opened, not while too much

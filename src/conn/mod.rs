@@ -5,7 +5,8 @@
 //!
 //! * *input*: [`Conn::receive`] (a frame), [`Conn::complete`] (the outcome of one of its commands),
 //!   [`Conn::notify`] (a watch event), [`Conn::close`];
-//! * *output*: [`Conn::take_output`], bytes for the socket, to be asked after each input;
+//! * *output*: [`Conn::take_output`], bytes for the socket, to be asked after each input, or
+//!   [`Conn::output`] and [`Conn::output_sent`] for who sends them right there;
 //! * *state*: [`Conn::close_reason`], [`Conn::wants_input`], [`Conn::idle_limit_us`];
 //! * *reports*: [`Conn::report`] for `cons` and its relatives.
 //!
@@ -21,6 +22,7 @@ mod credentials;
 mod eager;
 mod handshake;
 mod hold;
+mod output;
 mod pages;
 mod read;
 mod rearm;
