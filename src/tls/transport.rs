@@ -24,7 +24,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Lets others write to it, where what is written goes out as it is.
+    /// Lets others write to it, where what is written goes out as it is; once.
     pub(crate) fn share(self) -> (Self, Option<Arc<OwnedWriteHalf>>) {
         match self {
             Self::Plain(stream) => {
@@ -32,11 +32,7 @@ impl Transport {
                 let output = Arc::new(output);
                 (Self::Shared(input, Arc::clone(&output)), Some(output))
             }
-            Self::Shared(_, ref output) => {
-                let output = Arc::clone(output);
-                (self, Some(output))
-            }
-            Self::Tls(_) => (self, None),
+            Self::Shared(..) | Self::Tls(_) => (self, None),
         }
     }
 
