@@ -6,33 +6,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::checkpoints::Checkpoints;
-use super::error::Fatal;
 use super::log_store::LogStore;
-use super::state_machine::{CheckpointLimits, Committed, Machine, StateMachine};
+use super::state_machine::tests::Nothing;
+use super::state_machine::{CheckpointLimits, Machine};
 use super::typ::TypeConfig;
-use crate::storage::{DataDir, OpenOptions, Row, RowSource, StorageError};
-
-/// A state machine whose state is empty.
-struct Nothing;
-
-impl StateMachine for Nothing {
-    fn apply(&mut self, _entry: Committed<'_>) -> Result<(), Fatal> {
-        Ok(())
-    }
-
-    fn batch_end(&mut self) {}
-
-    fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
-        Box::new(Vec::<Row>::new())
-    }
-
-    fn install(
-        &mut self,
-        _rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
-    ) -> Result<(), Fatal> {
-        Ok(())
-    }
-}
+use crate::storage::{DataDir, OpenOptions};
 
 struct Builder;
 

@@ -287,4 +287,4 @@ fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageErro
 
 #[cfg(test)]
 #[path = "state_machine_test.rs"]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use crate::consensus::typ::{Batch, Entry};
 use crate::storage::{DataDir, LogPosition, OpenOptions};
 
 /// A state without rows.
-struct Nothing;
+pub(in crate::consensus) struct Nothing;
 
 impl StateMachine for Nothing {
     fn apply(&mut self, _: Committed<'_>) -> Result<(), Fatal> {
