@@ -19,6 +19,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often the fate of entries is looked at that nobody waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Entries of more bytes are looked after at once: until then their bytes count as waiting for the log.
+const UNHURRIED_MAX: usize = 4 << 10;
+
+/// Whether somebody is told when a batch is applied, or others wait for the room that it takes.
+fn is_awaited(batch: &Batch) -> bool {
+    batch.has_acks() || batch.len() > UNHURRIED_MAX
+}
+
 /// What the loop waited for.
 enum Next {
     /// The fate of the oldest entry: whether it was applied.
@@ -90,9 +98,9 @@ impl<C: Commands> Task<C> {
             Some(Err(TryRecvError::Empty)) | None => {}
         }
         let room = proposed.len() < self.shared.options.entries_in_flight_max;
-        // Waking this task delays the reply that is made at that moment: where nobody waits for the
-        // fate of the entry, it is enough to look with the next one, or after a while.
-        let urgent = !room || self.unfinished.front().is_some_and(Batch::has_acks);
+        // Waking this task delays the reply that is made at that moment: where nothing depends on
+        // knowing the fate of the entry, it is enough to look with the next one, or after a while.
+        let urgent = !room || self.unfinished.front().is_some_and(is_awaited);
         let open = !proposed.is_empty();
         let oldest = async {
             match proposed.front_mut() {
