@@ -138,8 +138,7 @@ impl Driver {
                 self.link = Link::None;
                 session.disconnected(now);
             }
-            Input::Rest => self.unread = session.receive(now, &mut self.input),
-            Input::Read(Ok(len)) if len > 0 => {
+            Input::Rest | Input::Read(Ok(1..)) => {
                 self.unread = session.receive(now, &mut self.input);
             }
             Input::Read(outcome) => {
