@@ -8,7 +8,8 @@ use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
-use openraft::{Raft, RaftMetrics, ReadPolicy};
+use openraft::raft::linearizable_read::LinearizerOption;
+use openraft::{Raft, RaftMetrics};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,10 +18,14 @@ use super::checkpoints::Checkpoints;
 use super::error::{Fatal, ProposeError, ReadError};
 use super::members::ChangeFailed;
 use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
+use super::proof::Proofs;
 use super::state_machine::{Machine, StateMachine};
-use super::status::{Role, Status, role};
+use super::status::{Role, Status, role, since_quorum};
 use super::typ::{Batch, ChangeMembers, TypeConfig, log_id, position};
 use crate::storage::{DataDir, LogPosition};
+
+/// How long a leader waits for a majority to confirm that it leads. It knows earlier when it is deposed.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -34,6 +39,7 @@ pub struct Consensus {
     /// Ends the connections with peers.
     stop: CancellationToken,
     peers: Arc<PeerSide>,
+    proofs: Proofs,
 }
 
 /// The ways to and from the peers.
@@ -59,11 +65,16 @@ impl Consensus {
         checkpoint_written: mpsc::UnboundedReceiver<()>,
         stop: CancellationToken,
         peers: PeerSide,
+        proofs: Proofs,
     ) -> Self {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
+        let (raft, peers) = (Arc::new(raft), Arc::new(peers));
+        let consensus = Self { raft, dir, checkpoints, status, stop, peers, proofs };
+        let stop = consensus.stop.clone();
+        tokio::spawn(consensus.proofs.clone().keep_up(consensus.clone(), stop));
+        consensus
     }
 
     /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
@@ -101,13 +112,14 @@ impl Consensus {
     ///
     /// [`ReadError`]: this server cannot know.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
-        self.raft.read_barrier().await
+        let at = self.read_index().await?;
+        self.wait_applied(at).await
     }
 
     /// The entry that must be applied before a linearizable read, after a majority has confirmed
     /// that this server leads.
     pub(super) async fn read_index(&self) -> Result<LogPosition, ReadError> {
-        self.raft.read_index().await
+        self.proofs.confirm(&self.raft, self.raft.read_index()).await
     }
 
     /// Waits until the entry at this position is applied here.
@@ -117,14 +129,7 @@ impl Consensus {
 
     /// How long ago a majority last confirmed that this server leads; `None` where it does not.
     pub(super) fn since_quorum(&self) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        if role(metrics.state) != Role::Leader {
-            return None;
-        }
-        if metrics.membership_config.membership().voter_ids().count() == 1 {
-            return Some(Duration::ZERO);
-        }
-        metrics.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at))
+        since_quorum(&self.raft.metrics())
     }
 
     /// Whether this server leads, as of the last change that was told.
@@ -268,7 +273,6 @@ pub(super) trait Handle: Send + Sync {
         batch: Batch,
         responder: Option<Responder>,
     ) -> BoxFuture<'_, Result<(), ProposeError>>;
-    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>>;
     fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>>;
     fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
     fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()>;
@@ -292,15 +296,12 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
         })
     }
 
-    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReadError>> {
-        Box::pin(async move {
-            self.ensure_linearizable(ReadPolicy::ReadIndex).await.map(drop).map_err(read_error)
-        })
-    }
-
     fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>> {
         Box::pin(async move {
-            let linearizer = self.get_read_linearizer(ReadPolicy::ReadIndex).await;
+            // Confirmed by answers to what is sent from now on; none of before will do.
+            let option = LinearizerOption::new(Some(Duration::ZERO), true);
+            let option = option.with_wait_timeout(CONFIRMED_WITHIN);
+            let linearizer = self.get_read_linearizer(option).await;
             Ok(position(linearizer.map_err(read_error)?.read_log_id().log_id()))
         })
     }

@@ -1,7 +1,9 @@
 //! Whether a leader hears anybody.
 //!
 //! A leader that is heard but hears nothing keeps the others from electing one who could do the work:
-//! its heartbeats renew their trust in it. So it falls silent, for long enough that they elect.
+//! its heartbeats renew their trust in it. So it falls silent, for long enough that they elect. Likewise one
+//! that hears but has had no answer in time for so long that it has lost its lease: it would take no
+//! write any more, and nobody would take its place.
 //!
 //! Hearing is anything that came over a connection, not an answer to a heartbeat: that waits for the
 //! follower's disk, and a follower with a slow disk is still there and says so
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
-use super::status::{Role, role};
+use super::status::{Role, role, since_quorum};
 use super::typ::TypeConfig;
 
 /// What came over connections to peers, and whether anything may be sent to them as a leader. Cheap to
@@ -61,7 +63,9 @@ impl Hearing {
 #[derive(Clone, Copy, Debug)]
 struct Clocks {
     look_every: Duration,
-    /// A leader that hears no majority for this long falls silent...
+    /// A leader whose lead no majority confirmed for this long falls silent...
+    unconfirmed_after: Duration,
+    /// ... and one that hears no majority for this long...
     deaf_after: Duration,
     /// ... for this long: followers take it for lost, wait on top as they do, and elect.
     silent_for: Duration,
@@ -71,7 +75,10 @@ impl Clocks {
     fn of(timings: Timings) -> Self {
         let Timings { heartbeat, election_max, .. } = timings;
         let deaf_after = (election_max * 3 / 2).max(heartbeat * 3);
-        Self { look_every: heartbeat, deaf_after, silent_for: election_max * 3 }
+        // Long: a follower whose disk is slow answers late, and would be no better leader.
+        let unconfirmed_after = election_max * 10;
+        let silent_for = election_max * 3;
+        Self { look_every: heartbeat, unconfirmed_after, deaf_after, silent_for }
     }
 }
 
@@ -90,9 +97,14 @@ impl Ear {
         Self { clocks, speaks: None, silent_until: None, looked: Instant::now() }
     }
 
-    /// Whether to be silent from now on, as the leader of `term`, if it leads. `hears` says whether a
-    /// majority was heard since a moment.
-    fn look(&mut self, term: Option<u64>, hears: impl FnOnce(Instant) -> bool) -> bool {
+    /// Whether to be silent from now on, as the leader of `term`, if it leads. `confirmed` is how long ago a
+    /// majority last did so in time, if ever; `hears` says whether one was heard since a moment.
+    fn look(
+        &mut self,
+        term: Option<u64>,
+        confirmed: Option<Duration>,
+        hears: impl FnOnce(Instant) -> bool,
+    ) -> bool {
         let now = Instant::now();
         // A server that was stopped or starved has not listened.
         let was_away = now - std::mem::replace(&mut self.looked, now) > self.clocks.look_every * 3;
@@ -116,8 +128,11 @@ impl Ear {
             self.speaks = Some((term, now));
             return false;
         }
-        let deaf_after = self.clocks.deaf_after;
-        if now - since < deaf_after || now.checked_sub(deaf_after).is_none_or(hears) {
+        let Clocks { deaf_after, unconfirmed_after, .. } = self.clocks;
+        let deaf = now - since >= deaf_after && !now.checked_sub(deaf_after).is_none_or(hears);
+        let unconfirmed = now - since >= unconfirmed_after
+            && confirmed.is_none_or(|confirmed| confirmed >= unconfirmed_after);
+        if !deaf && !unconfirmed {
             return false;
         }
         self.silent_until = Some(now + self.clocks.silent_for);
@@ -142,21 +157,22 @@ pub(super) async fn run<M: StateMachine>(
             _ = looks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let (term, sets) = leads(&raft.metrics().borrow_watched());
+        let metrics = raft.metrics();
+        let (term, sets, confirmed) = leads(&metrics.borrow_watched());
         let was_silent = hearing.is_silent();
-        let silent = ear.look(term, |since| hearing.majority(own, &sets, since));
+        let silent = ear.look(term, confirmed, |since| hearing.majority(own, &sets, since));
         if silent && !was_silent {
-            tracing::debug!("this leader hears no majority and falls silent");
+            tracing::debug!("this leader hears no majority, or too late, and falls silent");
         }
         hearing.set_silent(silent);
     }
 }
 
-/// The term that this server leads, if it does, and the sets of voters.
-fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>) {
+/// The term that this server leads, if it does, the sets of voters, and how long ago a majority confirmed it.
+fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>, Option<Duration>) {
     let leads = role(metrics.state) == Role::Leader;
     let sets = metrics.membership_config.membership().get_joint_config().clone();
-    (leads.then_some(metrics.current_term), sets)
+    (leads.then_some(metrics.current_term), sets, since_quorum(metrics))
 }
 
 #[cfg(test)]
@@ -174,7 +190,7 @@ mod tests {
         let mut silent = Vec::new();
         for _ in 0..time.as_millis() / LOOK.as_millis() {
             tokio::time::advance(LOOK).await;
-            silent.push(ear.look(Some(7), |since| hearing.majority(1, &sets, since)));
+            silent.push(ear.look(Some(7), Some(LOOK), |since| hearing.majority(1, &sets, since)));
         }
         silent
     }
@@ -196,14 +212,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_leader_that_is_always_answered_too_late_falls_silent() {
+        // A leader that hears the others but has lost its lease makes room for another after two seconds.
+        let mut silent_at = Vec::new();
+        for confirmed in [Some(Duration::from_millis(1999)), Some(Duration::from_secs(2)), None] {
+            let mut ear = ear();
+            let mut silent = false;
+            for _ in 0..60 {
+                tokio::time::advance(LOOK).await;
+                silent |= ear.look(Some(7), confirmed, |_| true);
+            }
+            silent_at.push(silent);
+        }
+        assert_eq!(silent_at, [false, true, true]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_was_stopped_blames_nobody() {
         // After a stop, as after an election, the others are given the time to be heard.
         let (mut ear, hearing) = (ear(), Hearing::default());
         pass(&mut ear, Duration::from_millis(120), &hearing).await;
         tokio::time::advance(Duration::from_secs(9)).await;
         assert!(pass(&mut ear, Duration::from_millis(280), &hearing).await.iter().all(|s| !s));
-        assert!(!ear.look(Some(8), |_| false), "another term");
-        assert!(!ear.look(None, |_| false), "it leads no more");
+        assert!(!ear.look(Some(8), None, |_| false), "another term");
+        assert!(!ear.look(None, None, |_| false), "it leads no more");
     }
 
     #[test]

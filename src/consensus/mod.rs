@@ -40,6 +40,7 @@ mod log_task;
 mod members;
 mod membership;
 mod network;
+mod proof;
 mod proposer;
 mod start;
 mod state_machine;

@@ -21,6 +21,7 @@ use super::log_task;
 use super::network::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
 };
+use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
@@ -169,7 +170,9 @@ impl Consensus {
         }
         let forwards = Mutex::new(Some(forwards));
         let peers = PeerSide { server: config.server, dialer, forwards };
-        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
+        let written = checkpoint_written;
+        let proofs = Proofs::new(config.timings);
+        Ok(Self::new(raft, dir.clone(), checkpoints, written, stop, peers, proofs))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a server knows of itself and of its leader.
 
+use std::time::Duration;
+
 use openraft::{RaftMetrics, ServerState};
 
 use super::typ::{TypeConfig, position};
@@ -80,4 +82,16 @@ pub(super) fn role(state: ServerState) -> Role {
         ServerState::Leader => Role::Leader,
         ServerState::Shutdown => Role::Stopped,
     }
+}
+
+/// How long ago a majority last confirmed in time that this server leads; `None` where it does not, or where
+/// none has yet.
+pub(super) fn since_quorum(metrics: &RaftMetrics<TypeConfig>) -> Option<Duration> {
+    if role(metrics.state) != Role::Leader {
+        return None;
+    }
+    if metrics.membership_config.membership().voter_ids().count() == 1 {
+        return Some(Duration::ZERO);
+    }
+    metrics.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at))
 }

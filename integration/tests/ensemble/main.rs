@@ -7,6 +7,7 @@ mod clocks;
 mod disks;
 mod divergence;
 mod extensions;
+mod far_apart;
 mod forming;
 mod leader_loss;
 mod load;

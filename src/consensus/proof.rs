@@ -1,0 +1,127 @@
+//! Proof that this server leads, where heartbeats are answered late.
+//!
+//! openraft gives up a heartbeat when the next one is due. Where answers take longer than that, none counts,
+//! however well the ensemble works otherwise: no read is confirmed, followers take their leader for one
+//! without a majority, and when its lease has run out it takes no write any more. Answers to entries are
+//! waited for, and count as well. So where nobody writes, an entry without commands does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::impls::ProgressResponder;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::handle::{Consensus, Handle};
+use super::start::Timings;
+use super::typ::Batch;
+
+/// How often it is looked at how many entries were needed, and how many are worth a warning.
+const COUNTED_OVER: Duration = Duration::from_secs(60);
+const MANY: u32 = 200;
+
+/// After an entry that came too late to prove anything none is written for so many times as long.
+const REST: u32 = 10;
+
+/// Writes entries that prove the lead, one at a time. Clones are one.
+#[derive(Clone, Debug)]
+pub(super) struct Proofs {
+    heartbeat: Duration,
+    /// How long a confirmation lasts, from when was sent what it answers.
+    lease: Duration,
+    last: Arc<Last>,
+}
+
+/// The last entry.
+#[derive(Debug, Default)]
+struct Last {
+    under_way: AtomicBool,
+    /// No other is written before that.
+    rest: Mutex<Option<Instant>>,
+    done: Notify,
+}
+
+impl Proofs {
+    pub(super) fn new(timings: Timings) -> Self {
+        Self { heartbeat: timings.heartbeat, lease: timings.election_max, last: Arc::default() }
+    }
+
+    /// What a confirmation may take before an entry is written for it.
+    fn late(&self) -> Duration {
+        self.heartbeat * 3 / 2
+    }
+
+    /// Waits for `confirmation`, and writes entries for it where it is late. Not only one: what was sent before
+    /// the confirmation was asked for proves nothing.
+    pub(super) async fn confirm<T>(
+        &self,
+        raft: &Arc<dyn Handle>,
+        confirmation: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(confirmation);
+        loop {
+            match timeout(self.late(), &mut confirmation).await {
+                Ok(confirmed) => return confirmed,
+                Err(_) => _ = self.write(raft),
+            }
+        }
+    }
+
+    /// Sees to it that a leader whose heartbeats are answered late does not lose its lease, until `stop`.
+    pub(super) async fn keep_up(self, consensus: Consensus, stop: CancellationToken) {
+        let mut looks = interval(self.heartbeat);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut written, mut counted) = (0, Instant::now());
+        loop {
+            // One after the other: a lease is not much longer than an answer may take.
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = self.last.done.notified() => {}
+                () = stop.cancelled() => return,
+            }
+            let is_late = consensus.since_quorum().is_some_and(|since| since > self.late());
+            if is_late && self.write(&consensus.raft) {
+                written += 1;
+            }
+            if counted.elapsed() >= COUNTED_OVER {
+                if written >= MANY {
+                    tracing::warn!(
+                        "the other servers answer later than within raft.heartbeatMs ({}): entries had to \
+                         be written {written} times to keep the lead. It should be longer than the way to \
+                         them and back, and raft.electionTimeoutMinMs several times that",
+                        self.heartbeat.as_millis()
+                    );
+                }
+                (written, counted) = (0, Instant::now());
+            }
+        }
+    }
+
+    /// Proposes an entry, unless the fate of the last one is open, or it was of no use.
+    fn write(&self, raft: &Arc<dyn Handle>) -> bool {
+        let rests = self.last.rest.lock().is_some_and(|until| Instant::now() < until);
+        if rests || self.last.under_way.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let (raft, last, lease) = (Arc::clone(raft), Arc::clone(&self.last), self.lease);
+        tokio::spawn(async move {
+            let proposed = Instant::now();
+            let (responder, outcome) = ProgressResponder::complete_only();
+            let queued = raft.propose(Batch(Bytes::new()), Some(responder)).await;
+            let written = queued.is_ok() && matches!(outcome.await, Ok(Ok(_)));
+            // On slow disks heartbeats wait for the flush of an entry: without any they may be in time.
+            if proposed.elapsed() >= lease {
+                *last.rest.lock() = Some(Instant::now() + proposed.elapsed() * REST);
+            }
+            last.under_way.store(false, Ordering::Release);
+            if written {
+                last.done.notify_one();
+            }
+        });
+        true
+    }
+}
