@@ -107,8 +107,8 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct TreeLoader {
     tree: Tree,
-    /// The parent of the last node, and those of its children that came in a row.
-    family: Option<(NodeId, Vec<Arc<str>>)>,
+    /// The parent of the last node: siblings come in a row.
+    family: Option<NodeId>,
     /// Nodes that came before their parents.
     early: Vec<Arc<str>>,
 }
@@ -164,7 +164,6 @@ impl TreeLoader {
         for path in early {
             self.join(path)?;
         }
-        self.settle_family();
         match self.early.first() {
             Some(orphan) => Err(LoadError::NoParent((**orphan).to_owned())),
             None => Ok(self.tree),
@@ -176,32 +175,18 @@ impl TreeLoader {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        if let Some((id, children)) = &mut self.family
-            && *self.tree.store.get(*id).path == *parent
-        {
-            children.push(path);
-            return Ok(());
-        }
-        let Some(id) = self.tree.find(parent) else {
+        let family = self.family.filter(|id| *self.tree.store.get(*id).path == *parent);
+        let Some(id) = family.or_else(|| self.tree.find(parent)) else {
             self.early.push(path);
             return Ok(());
         };
-        if matches!(self.tree.store.get(id).kind(), NodeKind::Ephemeral(_)) {
+        let parent = self.tree.store.get_mut(id);
+        if matches!(parent.kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        self.settle_family();
-        self.family = Some((id, vec![path]));
+        parent.children.get_or_insert_default().insert(path);
+        self.family = Some(id);
         Ok(())
-    }
-
-    /// Gives the parent of the last node its children. A set that is made of sorted paths at once is made
-    /// fast, and small.
-    fn settle_family(&mut self) {
-        let Some((id, children)) = self.family.take() else { return };
-        match &mut self.tree.store.get_mut(id).children {
-            Some(known) => known.extend(children),
-            none => *none = Some(Box::new(children.into_iter().collect())),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod acl;
 mod apply;
 mod changes;
 mod checkpoint;
+mod children;
 pub mod digest;
 mod error;
 mod mutate;

@@ -137,7 +137,7 @@ impl Tree {
         self.unindex(&node);
         let siblings = &mut self.store.get_mut(parent).children;
         if let Some(children) = siblings {
-            children.remove(&*node.path);
+            children.remove(&node.path);
             if children.is_empty() {
                 *siblings = None;
             }

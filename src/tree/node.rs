@@ -1,6 +1,5 @@
 //! One znode and the rules of its stat.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use jute_proto::{SessionId, Stat, Zxid};
 
 use super::acl::{AclList, AclRef};
 use super::changes::Listed;
+use super::children::Children;
 use super::digest;
 use super::path;
 
@@ -262,9 +262,6 @@ fn next_version(version: i32) -> i32 {
         next => next,
     }
 }
-
-/// The children of a node, by their whole paths: the strings that the children have anyway.
-pub(super) type Children = BTreeSet<Arc<str>>;
 
 /// A znode.
 pub struct Node {

@@ -11,7 +11,9 @@ fn node(kind: NodeKind) -> Node {
 }
 
 fn children(paths: &[&str]) -> Option<Box<Children>> {
-    Some(Box::new(paths.iter().map(|path| Arc::from(*path)).collect()))
+    let mut children = Children::new();
+    paths.iter().for_each(|path| children.insert(Arc::from(*path)));
+    Some(Box::new(children))
 }
 
 #[test]

@@ -4,12 +4,9 @@
 //! needs nothing to be kept here between two of them. The cost follows the part, not what the list or
 //! the subtree holds.
 
-use std::collections::btree_set;
-use std::ops::Bound;
-use std::sync::Arc;
-
+use super::children::{Children, Paths};
 use super::error::OpError;
-use super::node::{Children, Node};
+use super::node::Node;
 use super::path;
 use super::tree::Tree;
 
@@ -23,13 +20,13 @@ impl Node {
         self.child_paths_after(name).map(move |child| &child[offset..])
     }
 
-    fn child_paths_after(&self, name: Option<&str>) -> btree_set::Range<'_, Arc<str>> {
+    fn child_paths_after(&self, name: Option<&str>) -> Paths<'_> {
         static NONE: Children = Children::new();
         let children = self.children.as_deref().unwrap_or(&NONE);
-        let Some(name) = name else { return children.range::<str, _>(..) };
+        let Some(name) = name else { return children.after(None) };
         let slash = if self.path() == path::ROOT { "" } else { "/" };
         let last = format!("{}{slash}{name}", self.path);
-        children.range::<str, _>((Bound::Excluded(last.as_str()), Bound::Unbounded))
+        children.after(Some(&last))
     }
 }
 
@@ -40,7 +37,7 @@ pub struct Subtree<'a, F> {
     /// The top, where it is yet to come.
     top: Option<&'a Node>,
     /// What is to come, level by level: the rest of the children of each node above the last.
-    levels: Vec<btree_set::Range<'a, Arc<str>>>,
+    levels: Vec<Paths<'a>>,
 }
 
 impl Tree {
