@@ -129,6 +129,14 @@ impl Store {
         }
     }
 
+    /// The node of a slot, if there still is one.
+    pub(super) fn live(&self, id: NodeId) -> Option<&Node> {
+        match self.slot(id) {
+            Slot::Live(node) => Some(node),
+            Slot::Free { .. } => None,
+        }
+    }
+
     /// The node of a slot on the list of changes, if there still is one.
     pub(super) fn live_mut(&mut self, id: NodeId) -> Option<&mut Node> {
         match self.slot_mut(id) {

@@ -37,6 +37,9 @@ pub struct Tree {
     pub(super) changed: ChangeList,
     /// What the checkpoint under way has not taken yet.
     pub(super) awaited: Awaited,
+    /// The parent of the node that was created last: where the next one's is mostly found. The slot may
+    /// have another node by now, or none.
+    pub(super) family: Option<NodeId>,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<Vec<Undo>>,
 }
@@ -83,6 +86,7 @@ impl Tree {
             data_size: 0,
             changed: ChangeList::default(),
             awaited: Awaited::default(),
+            family: None,
             undo: None,
         }
     }

@@ -43,7 +43,13 @@ impl Tree {
 
     /// The parent of a path; that of a top node is the root.
     pub(super) fn existing_parent(&self, path: &str) -> Result<(NodeId, &Node), OpError> {
-        self.existing(path::parent(path).ok_or(OpError::BadArguments)?)
+        let parent = path::parent(path).ok_or(OpError::BadArguments)?;
+        // One path is compared in place of being hashed and looked up.
+        let family = self.family.and_then(|id| Some((id, self.store.live(id)?)));
+        match family.filter(|(_, node)| node.path() == parent) {
+            Some(family) => Ok(family),
+            None => self.existing(parent),
+        }
     }
 }
 
