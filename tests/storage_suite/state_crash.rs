@@ -149,3 +149,24 @@ fn a_reader_keeps_its_checkpoint() {
     assert_eq!(rows, rows_after(1));
     assert_eq!(state.mark(), mark(2));
 }
+
+/// Rows that a thread reads ahead are the rows of the checkpoint, however many there are.
+#[test]
+fn rows_read_ahead_are_those_of_the_checkpoint() {
+    for count in [0, 1, 511, 512, 513, 3000_u64] {
+        let state = open(&FakeDisk::default()).unwrap();
+        let row = |key: u64| Row {
+            table: if key.is_multiple_of(7) { Table::Sessions } else { Table::Nodes },
+            key: Bytes::copy_from_slice(&key.to_be_bytes()),
+            value: Some(Bytes::from(vec![key as u8; key as usize % 50])),
+        };
+        let mut rows: Vec<_> = (0..count).map(row).collect();
+        state.write_checkpoint(&mut rows, &mark(1)).unwrap();
+        let expected: Vec<_> = state.reader().unwrap().rows().map(Result::unwrap).collect();
+        assert_eq!(expected.len(), count as usize);
+        let mut ahead = state.reader().unwrap().rows_ahead().unwrap();
+        assert_eq!(ahead.size_hint().0, expected.len());
+        let found: Vec<_> = ahead.by_ref().map(Result::unwrap).collect();
+        assert_eq!(found, expected, "{count} rows");
+    }
+}

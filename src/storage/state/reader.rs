@@ -89,16 +89,16 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn advance(&mut self) -> Result<Option<Row>, redb::Error> {
+    /// Reads the next row and gives it to `take`.
+    fn advance<T>(
+        &mut self,
+        take: impl FnOnce(Table, &[u8], &[u8]) -> T,
+    ) -> Result<Option<T>, redb::Error> {
         loop {
             if let Some((table, range)) = &mut self.current {
                 if let Some(row) = range.next() {
                     let (key, value) = row?;
-                    return Ok(Some(Row {
-                        table: *table,
-                        key: Bytes::copy_from_slice(key.value()),
-                        value: Some(Bytes::copy_from_slice(value.value())),
-                    }));
+                    return Ok(Some(take(*table, key.value(), value.value())));
                 }
                 self.current = None;
             }
@@ -106,13 +106,12 @@ impl Rows {
             self.current = self.reader.range(table)?.map(|range| (table, range));
         }
     }
-}
 
-impl Iterator for Rows {
-    type Item = Result<Row, StorageError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let row = self.advance().map_err(failed(&self.reader.path)).transpose()?;
+    fn next_with<T>(
+        &mut self,
+        take: impl FnOnce(Table, &[u8], &[u8]) -> T,
+    ) -> Option<Result<T, StorageError>> {
+        let row = self.advance(take).map_err(failed(&self.reader.path)).transpose()?;
         if row.is_err() {
             self.current = None;
             self.tables = Table::ALL.into_iter();
@@ -120,6 +119,42 @@ impl Iterator for Rows {
         }
         self.left = self.left.saturating_sub(1);
         Some(row)
+    }
+
+    /// The next rows, `count` at most. They share one piece of memory: many small ones that one thread takes
+    /// and another gives back would cost both more than the rows.
+    fn batch(&mut self, count: usize) -> Vec<Result<Row, StorageError>> {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::with_capacity(count);
+        while ends.len() < count {
+            let copied = self.next_with(|table, key, value| {
+                bytes.extend_from_slice(key);
+                let key_end = bytes.len();
+                bytes.extend_from_slice(value);
+                (table, key_end, bytes.len())
+            });
+            let Some(copied) = copied else { break };
+            ends.push(copied);
+        }
+        let (bytes, mut start) = (Bytes::from(bytes), 0);
+        let mut row = |(table, key_end, end)| {
+            let (key, value) = (bytes.slice(start..key_end), bytes.slice(key_end..end));
+            start = end;
+            Row { table, key, value: Some(value) }
+        };
+        ends.into_iter().map(|copied| copied.map(&mut row)).collect()
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_with(|table, key, value| Row {
+            table,
+            key: Bytes::copy_from_slice(key),
+            value: Some(Bytes::copy_from_slice(value)),
+        })
     }
 
     /// The number of rows is a good guess: an error may end them early.
@@ -153,7 +188,7 @@ impl RowsAhead {
         let (sender, batches) = mpsc::sync_channel(AHEAD_BATCHES);
         std::thread::Builder::new().name("state-reader".into()).spawn(move || {
             loop {
-                let batch: Vec<_> = rows.by_ref().take(AHEAD_ROWS).collect();
+                let batch = rows.batch(AHEAD_ROWS);
                 if batch.is_empty() || sender.send(batch).is_err() {
                     return;
                 }
