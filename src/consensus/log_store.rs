@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::membership;
 use super::typ::{Batch, Entry, LeaderId, LogId, RaftVote, TypeConfig, log_id, position};
 use crate::storage::log::EntryKind;
-use crate::storage::{LogEntry, RaftLog, Vote};
+use crate::storage::{LogEntry, LogPosition, RaftLog, Vote};
 
 /// Entries read at once when many are applied.
 const READ_ENTRIES_MAX: u64 = 256;
@@ -29,6 +29,23 @@ pub(super) struct LogStore {
 impl LogStore {
     pub(super) fn new(log: RaftLog) -> Self {
         Self { log }
+    }
+
+    /// Up to where entries are known to be committed, as far as they are here. After a crash that position
+    /// may be newer than the entries that survived: it is saved before they are flushed here when a
+    /// majority of the others has them.
+    pub(super) fn committed(&self) -> Option<LogPosition> {
+        let last = self.log.state().last;
+        self.log.committed().filter(|committed| Some(*committed) <= last)
+    }
+
+    /// The entries of a range in order, some at a time, read ahead by a thread of its own.
+    pub(super) fn read_ahead(
+        &self,
+        range: Range<u64>,
+    ) -> io::Result<impl Iterator<Item = io::Result<Vec<Entry>>> + use<>> {
+        let batches = self.log.read_ahead(range)?;
+        Ok(batches.map(|batch| batch?.into_iter().map(from_stored).collect()))
     }
 
     fn read(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
@@ -110,10 +127,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        // After a crash the committed position may be newer than the entries that survived: it
-        // is saved before they are flushed here when a majority of the others has them.
-        let last = self.log.state().last;
-        Ok(self.log.committed().filter(|committed| Some(*committed) <= last).map(log_id))
+        Ok(self.committed().map(log_id))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>

@@ -22,7 +22,7 @@ use super::network::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
 };
 use super::proof::Proofs;
-use super::state_machine::{CheckpointLimits, Machine, StateMachine};
+use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
 use crate::tls::PeerTlsOptions;
@@ -143,7 +143,7 @@ impl Consensus {
             log_task::start(dir.log());
         }
         let log_store = LogStore::new(dir.log().clone());
-        let machine = Machine::new(
+        let mut machine = Machine::new(
             machine,
             dir.state().clone(),
             Arc::clone(&checkpoints),
@@ -151,6 +151,8 @@ impl Consensus {
             dir.log().state().last.map_or(0, |last| last.index),
         )
         .map_err(|Fatal(what)| StartError::Restore(what))?;
+        in_place(|| machine.apply_again(&log_store))
+            .map_err(|Fatal(what)| StartError::Restore(what))?;
         let hearing = Hearing::default();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             config.server,

@@ -10,6 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::checkpoints::{Checkpoints, Job};
 use super::error::Fatal;
+use super::log_store::LogStore;
 use super::membership;
 use super::typ::{
     LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, log_id, position,
@@ -116,6 +117,30 @@ impl<M: StateMachine> Machine<M> {
         })
     }
 
+    /// Applies again, behind the checkpoint, what is known to be committed. openraft would do the same when it
+    /// starts, entry after entry; here a thread reads and checks the next ones meanwhile.
+    pub(super) fn apply_again(&mut self, log: &LogStore) -> Result<(), Fatal> {
+        let mut next = self.applied.map_or(0, |applied| applied.index + 1);
+        let range = next..log.committed().map_or(0, |committed| committed.index + 1);
+        if range.is_empty() {
+            return Ok(());
+        }
+        for batch in log.read_ahead(range).map_err(unreadable)? {
+            for entry in batch.map_err(unreadable)? {
+                // What is missing the consensus finds, which asks for the same entries.
+                if entry.log_id.index != next {
+                    return Ok(());
+                }
+                self.apply_one(entry.log_id, &entry.payload)
+                    .map_err(|Fatal(what)| Fatal(cannot_be_applied(&entry.log_id, &what)))?;
+                next += 1;
+            }
+            self.machine.batch_end();
+        }
+        self.begin_checkpoint_if_due();
+        Ok(())
+    }
+
     /// Begins a checkpoint of all that is applied; false when one is being written.
     pub(super) fn begin_checkpoint(&mut self) -> bool {
         // After a failure the server ends: what could not be written is in no later checkpoint.
@@ -181,9 +206,8 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
-            self.apply_one(entry.log_id, &entry.payload).map_err(|Fatal(what)| {
-                io::Error::other(format!("entry {} cannot be applied: {what}", entry.log_id))
-            })?;
+            self.apply_one(entry.log_id, &entry.payload)
+                .map_err(|Fatal(what)| io::Error::other(cannot_be_applied(&entry.log_id, &what)))?;
             if let Some(responder) = responder {
                 responder.send(());
             }
@@ -241,9 +265,18 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
     }
 }
 
+fn cannot_be_applied(log_id: &LogId, what: &str) -> String {
+    format!("entry {log_id} cannot be applied: {what}")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` has it")]
+fn unreadable(error: io::Error) -> Fatal {
+    Fatal(error.to_string())
+}
+
 /// Runs something long. Other tasks of this thread go to another one meanwhile, where the runtime
 /// has several.
-fn in_place<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
         tokio::task::block_in_place(work)
     } else {

@@ -5,7 +5,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::consensus::typ::{Batch, Entry};
-use crate::storage::{DataDir, LogPosition, OpenOptions};
+use crate::storage::log::EntryKind;
+use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions};
 
 /// A state without rows.
 pub(in crate::consensus) struct Nothing;
@@ -55,6 +56,30 @@ impl Fixture {
         self.machine.apply(stream::iter([Ok((entry, None))])).await.unwrap();
     }
 
+    /// Puts entries into the log and waits until they are on disk.
+    fn append(&self, indexes: std::ops::Range<u64>) {
+        let entries = indexes.map(|index| LogEntry {
+            position: LogPosition { term: 1, index },
+            kind: EntryKind::Normal,
+            payload: Default::default(),
+        });
+        let (sender, done) = std::sync::mpsc::channel();
+        let done_with = Box::new(move |result| sender.send(result).unwrap());
+        self.dir.log().append(entries, done_with).unwrap();
+        done.recv().unwrap().unwrap();
+    }
+
+    /// Up to which entry all is applied, after what is known to be committed was applied again; and how
+    /// many were.
+    fn apply_again(&mut self, committed: Option<u64>) -> (Option<u64>, u64) {
+        let log = self.dir.log();
+        log.save_committed(committed.map(|index| LogPosition { term: 1, index }));
+        let before = self.machine.entries_since_checkpoint;
+        self.machine.apply_again(&LogStore::new(log.clone())).unwrap();
+        let applied = self.machine.applied.map(|applied| applied.index);
+        (applied, self.machine.entries_since_checkpoint.saturating_sub(before))
+    }
+
     /// Where the newest checkpoint stands, when none is being written.
     async fn checkpoint(&self) -> Option<u64> {
         self.machine.checkpoints.wait_until_idle().await;
@@ -91,4 +116,36 @@ async fn a_checkpoint_that_became_due_meanwhile_needs_no_further_entry() {
     fixture.written.recv().await.unwrap();
     assert!(fixture.machine.try_create_snapshot_builder(false).await.is_some());
     assert_eq!(fixture.checkpoint().await, Some(3));
+}
+
+#[tokio::test]
+async fn what_is_committed_is_applied_again_once() {
+    // After a restart each entry that is known to be committed is applied, once and in order, and none that
+    // is not: another leader may have replaced it.
+    let mut fixture = Fixture::new(u64::MAX);
+    fixture.append(0..8);
+    assert_eq!(fixture.apply_again(None), (None, 0));
+    assert_eq!(fixture.apply_again(Some(0)), (Some(0), 1));
+    assert_eq!(fixture.apply_again(Some(5)), (Some(5), 5));
+    assert_eq!(fixture.apply_again(Some(5)), (Some(5), 0));
+    // Known to be committed, and lost here with the crash.
+    assert_eq!(fixture.apply_again(Some(20)), (Some(5), 0));
+    assert_eq!(fixture.checkpoint().await, None);
+}
+
+#[tokio::test]
+async fn nothing_is_applied_behind_a_hole() {
+    // Where the log does not go on where the state stands, the consensus is left to say so.
+    let mut fixture = Fixture::new(u64::MAX);
+    fixture.append(3..8);
+    assert_eq!(fixture.apply_again(Some(6)), (None, 0));
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_begun_when_all_is_applied_again() {
+    // No later entry is needed for it.
+    let mut fixture = Fixture::new(4);
+    fixture.append(0..5);
+    assert_eq!(fixture.apply_again(Some(4)).0, Some(4));
+    assert_eq!(fixture.checkpoint().await, Some(4));
 }

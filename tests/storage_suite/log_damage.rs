@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::{EntryKind, LogOptions};
+use grovekeeper::storage::log::{EntryKind, LogFile as _, LogOptions};
 use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, StorageError, Vote};
 
 use super::fake_disk::FakeDisk;
@@ -96,4 +96,45 @@ fn a_newer_format_is_refused() {
     files.entry("0000000000000001.log".to_owned()).and_modify(|bytes| bytes[8] = 2);
     let error = open(&FakeDisk::holding(&files)).expect_err("format 2");
     assert!(matches!(error, StorageError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+}
+
+/// Entries that are read ahead are those of the log, in order and as far as it goes. Where one cannot be read
+/// back, those in front of it come first, then the error that names it, then nothing.
+#[test]
+fn entries_read_ahead_are_those_of_the_log() {
+    let disk = FakeDisk::default();
+    let options = LogOptions { cache_bytes_max: 0, ..LogOptions::default() };
+    let log = RaftLog::open(Arc::new(disk.clone()), &options).unwrap();
+    let entries = (0..60).map(|index| LogEntry {
+        position: LogPosition { term: 1, index },
+        kind: EntryKind::Normal,
+        payload: Bytes::from(vec![index as u8; 30_000]),
+    });
+    let (sender, done) = mpsc::channel();
+    log.append(entries, Box::new(move |result| sender.send(result).unwrap())).unwrap();
+    done.recv().unwrap().unwrap();
+    for range in [0..60, 7..31, 50..1000, 60..70, 5..5] {
+        let batches: Vec<_> = log.read_ahead(range.clone()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(batches.concat(), log.read(range.clone()).unwrap(), "{range:?}");
+        let bytes = |batch: &Vec<LogEntry>| batch.len() * 30_000;
+        assert!(batches.iter().all(|batch| bytes(batch) < 600_000), "{range:?}: long batches");
+    }
+    // Who takes one batch and leaves does not wait for the rest.
+    assert!(log.read_ahead(0..60).unwrap().next().is_some());
+
+    let name = "0000000000000001.log";
+    let bytes = disk.files().remove(name).unwrap();
+    let at = bytes.windows(1000).position(|bytes| bytes == [40; 1000]).unwrap();
+    disk.file(name).write_at(&[0], at as u64).unwrap();
+    let mut ahead = log.read_ahead(10..60).unwrap();
+    let mut found = Vec::new();
+    let error = loop {
+        match ahead.next().unwrap() {
+            Ok(batch) => found.extend(batch),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert_eq!(found, log.read(10..40).unwrap());
+    assert!(error.contains(name) && error.contains("40"), "{error}");
+    assert!(ahead.next().is_none());
 }

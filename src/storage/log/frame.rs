@@ -100,17 +100,15 @@ fn u32_len(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// Decodes one entry record, as read back from its place.
-pub(super) fn decode_entry(bytes: &[u8]) -> Option<LogEntry> {
+/// Decodes one entry record, as read back from its place. The payload is not copied.
+pub(super) fn decode_entry(bytes: &Bytes) -> Option<LogEntry> {
     let mut input = Input { bytes };
-    match input.record()? {
-        Record::Entry(entry) if input.bytes.is_empty() => Some(entry),
-        Record::Entry(_)
-        | Record::Vote(_)
-        | Record::Committed(_)
-        | Record::Truncate { .. }
-        | Record::Purge(_) => None,
+    if input.u8()? != KIND_ENTRY {
+        return None;
     }
+    let (position, kind, payload) = input.entry(bytes)?;
+    let payload = bytes.slice_ref(payload);
+    input.bytes.is_empty().then_some(LogEntry { position, kind, payload })
 }
 
 /// Bytes of a frame with room for its header, which [`seal`] fills in.
@@ -225,7 +223,10 @@ impl<'a> Input<'a> {
     fn record(&mut self) -> Option<Record> {
         let start = self.bytes;
         match self.u8()? {
-            KIND_ENTRY => self.entry(start).map(Record::Entry),
+            KIND_ENTRY => self.entry(start).map(|(position, kind, payload)| {
+                let payload = Bytes::copy_from_slice(payload);
+                Record::Entry(LogEntry { position, kind, payload })
+            }),
             KIND_VOTE => {
                 let (term, server) = (self.u64()?, self.u64()?);
                 Some(Record::Vote(Vote { term, server, committed: self.u8()? == 1 }))
@@ -238,7 +239,7 @@ impl<'a> Input<'a> {
     }
 
     /// The rest of an entry record that begins with `start`.
-    fn entry(&mut self, start: &[u8]) -> Option<LogEntry> {
+    fn entry(&mut self, start: &[u8]) -> Option<(LogPosition, EntryKind, &'a [u8])> {
         let kind = EntryKind::from_byte(self.u8()?)?;
         let position = self.position()?;
         let length = usize::try_from(self.u32()?).ok()?;
@@ -246,6 +247,6 @@ impl<'a> Input<'a> {
         let check = self.u32()?;
         let payload = self.take(length)?;
         let fits = check == entry_check(header, payload);
-        fits.then(|| LogEntry { position, kind, payload: Bytes::copy_from_slice(payload) })
+        fits.then_some((position, kind, payload))
     }
 }

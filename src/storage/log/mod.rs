@@ -26,6 +26,7 @@
 //! Left out: compression, and reuse of old segments (they are deleted; a segment's zeros cost one
 //! sequential write per 16 MiB of log).
 
+mod ahead;
 mod cache;
 mod entry;
 mod file_system;
@@ -37,6 +38,7 @@ mod segment;
 mod spare;
 mod writer;
 
+pub use ahead::EntriesAhead;
 pub use entry::{EntryKind, LogEntry};
 pub(crate) use file_system::sync_directory;
 pub use file_system::{FileSystem, LogFile, OsDirectory};

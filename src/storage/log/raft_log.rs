@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::ahead::EntriesAhead;
 use super::cache::{Cache, Source};
 use super::entry::LogEntry;
 use super::file_system::FileSystem;
@@ -218,8 +219,18 @@ impl RaftLog {
     ///
     /// [`StorageError::Corrupt`] or [`StorageError::Io`] when an entry cannot be read back.
     pub fn read(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StorageError> {
-        let sources = self.shared.cache.lock().sources(range);
-        sources.into_iter().map(|source| self.load(source)).collect()
+        self.shared.read(range)
+    }
+
+    /// Reads the entries of a range of indexes in order, ahead of the caller, with a thread of its own. They
+    /// end where the log holds no more.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`] where there can be no thread.
+    pub fn read_ahead(&self, range: Range<u64>) -> Result<EntriesAhead, StorageError> {
+        EntriesAhead::start(Arc::clone(&self.shared), range)
+            .map_err(StorageError::io("start a thread to read", &self.shared.files.path("")))
     }
 
     /// What the log holds.
@@ -252,24 +263,6 @@ impl RaftLog {
     /// How long flushes took, in microseconds.
     pub fn flush_us(&self) -> &Spread {
         &self.shared.flush_us
-    }
-
-    fn load(&self, source: Source) -> Result<LogEntry, StorageError> {
-        let (file, place, position) = match source {
-            Source::Memory(entry) => return Ok(entry),
-            Source::Disk { file, place, position } => (file, place, position),
-        };
-        let path = || self.shared.files.path(&segment::file_name(place.segment));
-        let mut bytes = vec![0; place.length as usize];
-        file.read_at(&mut bytes, place.offset).map_err(|e| StorageError::io("read", &path())(e))?;
-        match frame::decode_entry(&bytes) {
-            Some(entry) if entry.position == position => Ok(entry),
-            Some(_) | None => Err(StorageError::corrupt(
-                &path(),
-                place.offset,
-                format!("entry {position} cannot be read back"),
-            )),
-        }
     }
 }
 
@@ -323,6 +316,29 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StorageError> {
+        let sources = self.cache.lock().sources(range);
+        sources.into_iter().map(|source| self.load(source)).collect()
+    }
+
+    fn load(&self, source: Source) -> Result<LogEntry, StorageError> {
+        let (file, place, position) = match source {
+            Source::Memory(entry) => return Ok(entry),
+            Source::Disk { file, place, position } => (file, place, position),
+        };
+        let path = || self.files.path(&segment::file_name(place.segment));
+        let mut bytes = vec![0; place.length as usize];
+        file.read_at(&mut bytes, place.offset).map_err(|e| StorageError::io("read", &path())(e))?;
+        match frame::decode_entry(&bytes.into()) {
+            Some(entry) if entry.position == position => Ok(entry),
+            Some(_) | None => Err(StorageError::corrupt(
+                &path(),
+                place.offset,
+                format!("entry {position} cannot be read back"),
+            )),
+        }
+    }
+
     fn enqueue(&self, operation: Operation) {
         let mut queue = self.queue.lock();
         let was_empty = queue.operations.is_empty();
