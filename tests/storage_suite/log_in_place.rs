@@ -117,6 +117,9 @@ fn a_log_that_is_closed_needs_nobody() {
     assert_eq!(called.try_recv(), Err(mpsc::TryRecvError::Disconnected));
 }
 
+/// How often somebody may be found stuck before something happens: it is said every 20 ms.
+const STUCK_MAX: usize = 1500;
+
 /// The names of the thread that writes in place here, and of the log's own.
 const IN_PLACE: &str = "in-place";
 const OWN: &str = "log-writer";
@@ -239,12 +242,13 @@ fn write_on_a_thread(in_place: &Arc<InPlace>) -> JoinHandle<()> {
 
 /// What happens next, but for somebody being found stuck.
 fn next(seen: &Receiver<Seen>) -> Seen {
-    loop {
+    for _ in 0..STUCK_MAX {
         match seen.recv_timeout(SOON).unwrap() {
             Seen::Stuck => {}
             other => return other,
         }
     }
+    panic!("nothing happens any more");
 }
 
 /// How many entries are still there when the power goes now.
