@@ -175,10 +175,10 @@ impl Story {
             let index = story.append(100);
             assert_eq!(next(&story.seen), Seen::Called);
             let writer = write_on_a_thread(&story.in_place);
-            match next(&story.seen) {
-                Seen::Hangs => return (story, writer, index),
-                _late => writer.join().unwrap(),
+            if next(&story.seen) == Seen::Hangs {
+                return (story, writer, index);
             }
+            writer.join().unwrap();
         }
         panic!("nothing was written in place");
     }
@@ -243,9 +243,9 @@ fn write_on_a_thread(in_place: &Arc<InPlace>) -> JoinHandle<()> {
 /// What happens next, but for somebody being found stuck.
 fn next(seen: &Receiver<Seen>) -> Seen {
     for _ in 0..STUCK_MAX {
-        match seen.recv_timeout(SOON).unwrap() {
-            Seen::Stuck => {}
-            other => return other,
+        let next = seen.recv_timeout(SOON).unwrap();
+        if next != Seen::Stuck {
+            return next;
         }
     }
     panic!("nothing happens any more");
