@@ -1,9 +1,12 @@
 //! The same log on several replicas, each with checkpoints and restarts of its own.
 
+#[path = "scripts/rows.rs"]
+mod rows;
+
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use grovekeeper::replica::checkpoint::{CheckpointRow, META_KEY, Restore, RestoreError};
+use grovekeeper::replica::checkpoint::{META_KEY, Restore, RestoreError};
 use grovekeeper::replica::entry::{
     HEADER_LEN, encode_identities, next_command, open_entry, push_command, seal_batch,
 };
@@ -17,6 +20,7 @@ use jute_proto::{
     Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
 };
 use proptest::prelude::*;
+use rows::{Rows, restore};
 
 /// What a command of the test log does.
 #[derive(Clone, Debug)]
@@ -287,9 +291,6 @@ impl EventSink for Nobody {
     fn event(&mut self, _: Event<'_>) {}
 }
 
-/// The rows that a disk holds, by table and key.
-type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
-
 /// A replica with its disk.
 #[derive(Default)]
 struct Server {
@@ -312,18 +313,7 @@ impl Server {
     }
 
     fn checkpoint(&mut self, next: usize) {
-        let checkpoint = self.replica.begin_checkpoint();
-        for row in checkpoint.rows(|| self.replica.take_changed(3)) {
-            let (table, key, value) = match row {
-                CheckpointRow::Node(key, value) => (0, key.to_vec(), value.map(|v| v.to_vec())),
-                CheckpointRow::Session(key, value) => (1, key.to_vec(), value),
-                CheckpointRow::Meta(value) => (2, META_KEY.to_vec(), Some(value)),
-            };
-            match value {
-                Some(value) => self.rows.insert((table, key), value),
-                None => self.rows.remove(&(table, key)),
-            };
-        }
+        rows::store(&mut self.replica, &mut self.rows, 3);
         self.next = next;
     }
 
@@ -334,18 +324,6 @@ impl Server {
             self.apply(entry);
         }
     }
-}
-
-fn restore(rows: &Rows) -> Result<Replica, RestoreError> {
-    let mut restore = Restore::default();
-    for ((table, key), value) in rows {
-        match table {
-            0 => restore.node(key, value)?,
-            1 => restore.session(key, value)?,
-            _ => restore.meta(key, value)?,
-        }
-    }
-    restore.finish()
 }
 
 fn assert_same(one: &Replica, other: &Replica) {

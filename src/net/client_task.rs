@@ -265,21 +265,19 @@ impl<'a> Task<'a> {
     /// Hands over every whole frame, as far as the connection takes them. Returns what is wrong
     /// with the next one.
     fn take_frames(&mut self) -> Option<FrameError> {
+        // Goes on only where a whole frame is left behind.
+        let held = self.held.take();
         if self.input.is_empty() {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
             }
-            self.held = None;
             return None;
         }
         let max = self.shared.settings.packet_len_max;
         match jute_proto::frame_len(&self.input, max) {
             Ok(Some(_)) => {}
             // Nothing whole is held back, and the rest has to be read.
-            Ok(None) => {
-                self.held = None;
-                return None;
-            }
+            Ok(None) => return None,
             Err(error) => {
                 let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
                 return wanted.then_some(error);
@@ -296,26 +294,22 @@ impl<'a> Task<'a> {
         }
         while conn.wants_input(&shared.settings) {
             if let Some(stall) = shared.stall() {
-                let since_us = self.held.map_or(view.now_us, |held| held.since_us);
+                let since_us = held.map_or(view.now_us, |held| held.since_us);
                 self.held = Some(Held { since_us, stall: Some(stall) });
                 return None;
             }
             match next_frame(&mut self.input, max) {
-                Ok(Some(frame)) => self.hand_over(&mut conn, view, frame),
-                Ok(None) => {
-                    self.held = None;
-                    return None;
-                }
+                Ok(Some(frame)) => self.hand_over(&mut conn, view, frame, held),
+                Ok(None) => return None,
                 Err(error) => return Some(error),
             }
         }
-        if let Some(held) = &mut self.held {
-            held.stall = None;
-        }
+        self.held = held.map(|held| Held { stall: None, ..held });
         None
     }
 
-    fn hand_over(&mut self, conn: &mut Conn, view: View<'_>, frame: Bytes) {
+    /// Gives a frame to the connection, or refuses it where it was held for too long.
+    fn hand_over(&mut self, conn: &mut Conn, view: View<'_>, frame: Bytes, held: Option<Held>) {
         let len = frame.len() as u64;
         if self.shared.large_requests.is_large(len) {
             match self.shared.large_requests.reserve(len) {
@@ -327,7 +321,7 @@ impl<'a> Task<'a> {
             }
         }
         let mut log = &**self.shared;
-        let Some(held) = self.held else { return conn.receive(view, &mut log, frame) };
+        let Some(held) = held else { return conn.receive(view, &mut log, frame) };
         let waited_us = view.now_us.saturating_sub(held.since_us);
         if self.shared.is_stale(waited_us, conn.timeout_ms()) {
             conn.close(CloseReason::Stale(waited_us / 1000));

@@ -208,7 +208,168 @@ impl Touched {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use jute_proto::{EventType, Zxid};
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::conn::{CloseReason, Settings, Surroundings};
+    use crate::replica::Event;
+    use crate::session::ConnId;
+    use crate::tls::Transport;
+    use crate::tree::AclList;
+
+    /// A connection that nobody serves: what arrives was sent where it was made.
+    struct Fixture {
+        settings: Settings,
+        stats: ServerStats,
+        touched: Touched,
+        client: Arc<Client>,
+        /// The side of the task.
+        stream: Transport,
+        /// The side of the client.
+        other: TcpStream,
+        /// All bytes that were made, in order.
+        made: Vec<u8>,
+    }
+
+    impl Fixture {
+        async fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            SockRef::from(&stream).set_send_buffer_size(16 << 10).unwrap();
+            SockRef::from(&other).set_recv_buffer_size(16 << 10).unwrap();
+            // Until then nothing is tried.
+            stream.writable().await.unwrap();
+            let (stream, outlet) = Transport::Plain(stream).share();
+            let conn = Conn::new(ConnId { server: 1, boot: 1, number: 1 }, peer, 0);
+            let client = Clients::default().insert(conn, 0, outlet);
+            client.set_at_rest(true);
+            let (settings, stats) = (Settings::default(), ServerStats::default());
+            let (touched, made) = (Touched::default(), Vec::new());
+            Self { settings, stats, touched, client, stream, other, made }
+        }
+
+        /// Puts an event of about this length into the output.
+        fn make(&mut self, len: usize) {
+            let path = format!(
+                "/{}",
+                char::from(b'a' + (self.made.len() % 26) as u8).to_string().repeat(len)
+            );
+            let event = Event {
+                zxid: Zxid(1),
+                watcher: 1,
+                event_type: EventType::NodeCreated,
+                path: &path,
+                acl: &AclList::new(&jute_proto::Acl::open()),
+            };
+            let (settings, stats) = (&self.settings, &self.stats);
+            let mut conn = self.client.conn.lock();
+            let before = conn.output().len();
+            conn.notify(Surroundings { settings, stats, now_us: 0, read_only: false }, &event);
+            self.made.extend_from_slice(&conn.output()[before..]);
+            drop(conn);
+            self.touched.add(&self.client);
+        }
+
+        /// Ends the batch; says whether the task was woken.
+        fn end_batch(&mut self) -> bool {
+            self.touched.wake_all(&self.stats);
+            self.client.wake.notified().now_or_never().is_some()
+        }
+
+        fn unsent(&self) -> usize {
+            self.client.conn.lock().output().len()
+        }
+
+        /// The client gets all that was made up to here, and nothing else.
+        async fn arrives(&mut self, len: usize) {
+            let mut received = vec![0; len];
+            in_time(self.other.read_exact(&mut received)).await.unwrap();
+            assert!(received == self.made[..len], "other bytes arrived than were made");
+            assert!(self.other.try_read(&mut [0]).is_err(), "more arrived than was made");
+        }
+    }
+
+    async fn in_time<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(60), future).await.expect("in time")
+    }
+
+    #[tokio::test]
+    async fn the_output_of_one_connection_is_sent_where_it_is_made() {
+        // Where the task only waits for input, what a batch made for one connection goes to its socket
+        // at once, as a whole and once, is counted, and the task is not woken.
+        let mut one = Fixture::new().await;
+        for _ in 0..3 {
+            one.made.clear();
+            one.make(100);
+            one.make(1000);
+            assert!(!one.end_batch());
+            assert_eq!(one.unsent(), 0);
+            one.arrives(one.made.len()).await;
+        }
+        assert!(one.stats.bytes_sent.get() > 3300);
+    }
+
+    #[tokio::test]
+    async fn what_the_task_has_to_do_is_left_to_it() {
+        // A task with bytes of its own, much output, a connection that closes and a batch that touched
+        // others too: nothing is sent past the task, which is woken.
+        let mut one = Fixture::new().await;
+        one.client.set_at_rest(false);
+        one.make(100);
+        assert!(one.end_batch());
+        one.client.set_at_rest(true);
+        one.make(SENT_AT_ONCE_MAX);
+        assert!(one.end_batch());
+        let mut other = Fixture::new().await;
+        one.client.conn.lock().take_output();
+        one.make(100);
+        one.touched.add(&other.client);
+        assert!(one.end_batch());
+        other.make(100);
+        other.client.conn.lock().close(CloseReason::SessionClosed);
+        assert!(other.end_batch());
+        assert_eq!((one.stats.bytes_sent.get(), other.stats.bytes_sent.get()), (0, 0));
+        assert!(one.other.try_read(&mut [0]).is_err());
+        assert!(other.other.try_read(&mut [0]).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_full_socket_does_not_take_is_left_to_the_task() {
+        // The client does not read. What fits is sent at once, the rest stays in the output in order, and
+        // the task sends it.
+        let mut one = Fixture::new().await;
+        let full = in_time(async {
+            while one.unsent() == 0 {
+                one.make(3000);
+                let woken = one.end_batch();
+                assert_eq!(woken, one.unsent() > 0);
+                tokio::task::yield_now().await;
+            }
+        });
+        full.await;
+        one.make(10);
+        let (sent, unsent) = (one.stats.bytes_sent.get(), one.unsent() as u64);
+        assert_eq!(sent + unsent, one.made.len() as u64);
+        one.client.set_at_rest(false);
+        let rest = one.client.conn.lock().take_output();
+        let mut stream = one.stream;
+        let task = tokio::spawn(async move {
+            stream.write_all(&rest).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        let mut received = Vec::new();
+        in_time(one.other.read_to_end(&mut received)).await.unwrap();
+        assert!(received == one.made, "{} bytes arrived of {}", received.len(), one.made.len());
+        task.await.unwrap();
+    }
 
     #[test]
     fn addresses_have_their_share() {

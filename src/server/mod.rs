@@ -1,7 +1,8 @@
 //! A running server: what holds the pure parts together.
 //!
 //! * [`Server`]: starts everything in order and stops it.
-//! * `shared`: what all tasks of a server look at.
+//! * `shared`: what all tasks of a server look at; `service` is the part about whether clients are served,
+//!   `leading` that about a leader's duties, `proposing` the way of commands into the log.
 //! * `clients`: the open connections, by number.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
 //! * `history`: what the server remembers for operators.
@@ -24,13 +25,16 @@ mod error;
 mod expiry_task;
 mod history;
 mod large_requests;
+mod leading;
 mod liaison;
 mod machine;
 mod members;
 mod presence;
+mod proposing;
 mod reconfig_task;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
+mod service;
 mod settings;
 mod shared;
 mod test_settings;
@@ -41,4 +45,5 @@ pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
 pub use server::Server;
-pub use shared::{Service, Shared};
+pub use service::Service;
+pub use shared::Shared;

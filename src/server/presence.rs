@@ -7,7 +7,8 @@ use jute_proto::SessionId;
 use tokio_util::sync::CancellationToken;
 
 use super::reconfig_task;
-use super::shared::{Service, Shared};
+use super::service::Service;
+use super::shared::Shared;
 use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
 use crate::replica::{Command, Op, Origin};

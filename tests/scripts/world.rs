@@ -1,10 +1,13 @@
 //! A server without sockets, disk and clock: a replica, connections, and a log that is a queue.
 
+#[allow(dead_code, reason = "not every test has restarts")]
+#[path = "rows.rs"]
+mod rows;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use grovekeeper::conn::{CloseReason, Conn, Propose, Refusal, Settings, Surroundings, View};
-use grovekeeper::replica::checkpoint::{CheckpointRow, META_KEY, Restore};
 use grovekeeper::replica::entry::{next_command, push_command};
 use grovekeeper::replica::{
     Applied, Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
@@ -75,7 +78,7 @@ pub(crate) struct World {
     pub(crate) now_us: u64,
     last_number: u64,
     /// What is on disk, by table and key.
-    rows: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
+    rows: rows::Rows,
 }
 
 impl Default for World {
@@ -91,7 +94,7 @@ impl Default for World {
             stamp,
             now_us: 0,
             last_number: 0,
-            rows: BTreeMap::new(),
+            rows: rows::Rows::new(),
         }
     }
 }
@@ -120,28 +123,8 @@ impl World {
         self.conns.clear();
         let kept = self.log.queue.len().saturating_sub(lost);
         self.log.queue.truncate(kept);
-        let checkpoint = self.replica.begin_checkpoint();
-        for row in checkpoint.rows(|| self.replica.take_changed(1000)) {
-            let (table, key, value) = match row {
-                CheckpointRow::Node(key, value) => (0, key.to_vec(), value.map(|v| v.to_vec())),
-                CheckpointRow::Session(key, value) => (1, key.to_vec(), value),
-                CheckpointRow::Meta(value) => (2, META_KEY.to_vec(), Some(value)),
-            };
-            match value {
-                Some(value) => self.rows.insert((table, key), value),
-                None => self.rows.remove(&(table, key)),
-            };
-        }
-        let mut restore = Restore::default();
-        for ((table, key), value) in &self.rows {
-            let added = match table {
-                0 => restore.node(key, value),
-                1 => restore.session(key, value),
-                _ => restore.meta(key, value),
-            };
-            added.expect("its own rows");
-        }
-        self.replica = restore.finish().expect("its own rows");
+        rows::store(&mut self.replica, &mut self.rows, 1000);
+        self.replica = rows::restore(&self.rows).expect("its own rows");
     }
 
     /// Gives a frame to a connection.

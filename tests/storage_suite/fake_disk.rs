@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grovekeeper::storage::log::{FileSystem, LogFile};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 /// What a disk writes as one piece.
 const SECTOR: usize = 512;
+
+/// How long a flush hangs at most.
+const HANGS_MAX: Duration = Duration::from_secs(60);
 
 /// Which of the sectors that were written and not flushed survive a loss of power.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +66,42 @@ impl Survivors {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
+}
+
+/// Where flushes hang until they are let go.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<Option<Hanging>>,
+    opened: Condvar,
+}
+
+/// Whose flushes hang, and who is told that one does.
+struct Hanging {
+    thread: &'static str,
+    tell: Box<dyn Fn() + Send>,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// Returns at once, or once the flush of this thread is let go.
+    fn pass(&self) {
+        let mut closed = self.closed.lock();
+        let is_for_me = |closed: &Option<Hanging>| {
+            let name = closed.as_ref().map(|hanging| hanging.thread);
+            name.is_some() && name == std::thread::current().name()
+        };
+        if is_for_me(&closed) {
+            closed.iter().for_each(|hanging| (hanging.tell)());
+            // A test that fails meanwhile ends all the same.
+            self.opened.wait_while_for(&mut closed, |closed| is_for_me(closed), HANGS_MAX);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +149,17 @@ impl FakeDisk {
         self.state.lock().changes_left = Some(changes);
     }
 
+    /// From now on flushes by the thread of this name hang; `tell` is called when one begins to.
+    pub(crate) fn hang_flushes(&self, thread: &'static str, tell: impl Fn() + Send + 'static) {
+        *self.gate.closed.lock() = Some(Hanging { thread, tell: Box::new(tell) });
+    }
+
+    /// Lets flushes go that hang, and those to come.
+    pub(crate) fn let_flushes_go(&self) {
+        *self.gate.closed.lock() = None;
+        self.gate.opened.notify_all();
+    }
+
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {
         self.state.lock().capacity = capacity;
     }
@@ -136,7 +187,7 @@ impl FakeDisk {
             .collect();
         let durable_names = names.clone();
         let state = State { names, durable_names, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
 
     pub(crate) fn file(&self, name: &str) -> FakeFile {
@@ -297,6 +348,7 @@ impl LogFile for FakeFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.gate.pass();
         self.disk.change(|state| {
             // The flush at which the power goes has not happened; what survives is left to chance.
             if state.powered() {

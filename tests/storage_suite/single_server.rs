@@ -1,10 +1,12 @@
 //! An ensemble of one, through the code that runs larger ones.
 
 use std::fs;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use grovekeeper::consensus::{Consensus, ConsensusConfig, ProposeError, Role, StartError};
 use grovekeeper::storage::{DataDir, OpenOptions};
+use tokio::time::timeout;
 
 use super::toy::{Server, Toy};
 
@@ -135,5 +137,50 @@ fn an_ensemble_is_refused() {
         config.members.insert(2, "localhost:2888".to_owned());
         let started = Consensus::start(config, &dir, Toy::default()).await;
         assert!(matches!(started, Err(StartError::Config(_))), "{started:?}");
+    });
+}
+
+/// No condition is waited for longer than this.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn nothing_waits(server: &Server) {
+    while server.proposer.waiting_bytes() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The room that a small entry takes is given back although nobody waits for the entry and none follows it.
+#[test]
+fn what_nobody_waits_for_gives_its_room_back() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async {
+        let server = Server::start(dir.path()).await;
+        for number in 0..10 {
+            server.push(number);
+            assert!(timeout(DEADLINE, nothing_waits(&server)).await.is_ok(), "entry {number}");
+        }
+        assert_eq!(server.toy.numbers().len(), 10);
+    });
+}
+
+/// The room that a large entry takes is given back when it is applied: writes are refused for want of it. A
+/// machine that is busy for a while only makes it take longer.
+#[test]
+fn a_large_entry_gives_its_room_back_at_once() {
+    // What nobody waits for is looked at every 20 ms: then so many in a row take more than this.
+    const IN_A_ROW: u32 = 4;
+    const LESS: Duration = Duration::from_millis(50);
+    let dir = tempfile::tempdir().unwrap();
+    let large = |buffer: &mut BytesMut| (0..1000).for_each(|number| buffer.put_u64(number));
+    run(async {
+        let server = Server::start(dir.path()).await;
+        let in_a_row = async || {
+            for _ in 0..IN_A_ROW {
+                server.proposer.push(large).unwrap();
+                nothing_waits(&server).await;
+            }
+        };
+        let once_in_time = async { while timeout(LESS, in_a_row()).await.is_err() {} };
+        assert!(timeout(DEADLINE, once_in_time).await.is_ok());
     });
 }

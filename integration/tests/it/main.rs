@@ -24,6 +24,7 @@ mod four_letter_words;
 #[path = "../keys.rs"]
 mod keys;
 mod limits;
+mod replies;
 mod restart;
 mod rust_client;
 mod sessions;

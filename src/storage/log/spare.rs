@@ -161,7 +161,10 @@ impl Shared {
             if self.full.swap(state.full, Ordering::Relaxed) != state.full {
                 tell(state.full);
             }
-            self.changed.wait_for(&mut state, self.options.tick);
+            // Who stops it may have come while a spare was being prepared.
+            if !state.stopping {
+                self.changed.wait_for(&mut state, self.options.tick);
+            }
         }
     }
 
@@ -240,4 +243,30 @@ fn fill(
         }
     }
     file.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::OsDirectory;
+    use super::*;
+
+    #[test]
+    fn a_pool_that_prepares_a_spare_stops_when_that_is_done() {
+        // Closing the log does not wait for the next tick, also while a segment is being prepared.
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let tick = Duration::from_secs(3600);
+            let options = LogOptions { tick, low_water_bytes: 0, ..LogOptions::default() };
+            let pool = SparePool::start(Arc::new(OsDirectory::new(dir.path())), &options);
+            let (sender, stopped) = mpsc::channel();
+            let stopper = std::thread::spawn(move || {
+                pool.stop();
+                sender.send(()).unwrap();
+            });
+            stopped.recv_timeout(Duration::from_secs(60)).unwrap();
+            stopper.join().unwrap();
+        }
+    }
 }

@@ -1,0 +1,51 @@
+//! The duties of a leader: since when this server has them, and in which term.
+
+use std::sync::atomic::Ordering;
+
+use super::shared::Shared;
+
+impl Shared {
+    /// The term in which this server has the duties of a leader, if it has them.
+    pub fn leading(&self) -> Option<u64> {
+        Some(self.leading.load(Ordering::Acquire)).filter(|term| *term != 0)
+    }
+
+    /// Since when, in milliseconds of the server's clock.
+    pub(super) fn leading_since_ms(&self) -> u64 {
+        self.leading_since_ms.load(Ordering::Relaxed)
+    }
+
+    /// Takes up the duties of the leader of this term: every session gets its full timeout.
+    pub(super) fn begin_leading(&self, term: u64) {
+        let now_ms = self.clock.now_us() / 1000;
+        // Under this lock no session comes or goes.
+        let replica = self.replica.read();
+        let mut expiry = self.expiry.lock();
+        expiry.clear();
+        for (session, record) in replica.sessions().iter() {
+            expiry.track(now_ms, session, record.timeout_ms);
+        }
+        self.reports.lock().clear();
+        self.leading_since_ms.store(now_ms, Ordering::Relaxed);
+        self.leading_since_us.store(self.clock.now_us(), Ordering::Relaxed);
+        self.leading.store(term, Ordering::Release);
+    }
+
+    /// For how long this server has the duties of a leader, in milliseconds.
+    pub fn leading_for_ms(&self) -> u64 {
+        let since_us = self.leading_since_us.load(Ordering::Relaxed);
+        self.clock.now_us().saturating_sub(since_us) / 1000
+    }
+
+    /// Another server decides from now on.
+    pub(super) fn end_leading(&self) {
+        let mut expiry = self.expiry.lock();
+        expiry.clear();
+        self.leading.store(0, Ordering::Release);
+    }
+
+    /// Whether the zxids of the term are used up, but for a reserve: the counter has 32 bits.
+    pub(super) fn counter_runs_out(&self) -> bool {
+        self.replica.read().last_zxid().counter() >= self.zxid_counter_max
+    }
+}

@@ -1,0 +1,99 @@
+//! What clients get: whether they are served, and why not any more.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::shared::Shared;
+
+/// Ticks without contact after which clients are let go, where the configuration does not say.
+const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
+
+/// What clients get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// Nothing: the server is not up to date, or has no contact to a majority.
+    None,
+    /// Reads of what the server has, for those who want that (`readonlymode.enabled`).
+    ReadOnly,
+    /// Everything.
+    Full,
+}
+
+pub(super) const NONE: u8 = 0;
+const READ_ONLY: u8 = 1;
+const FULL: u8 = 2;
+
+impl Shared {
+    /// What clients get at the moment.
+    pub fn service(&self) -> Service {
+        match self.service.load(Ordering::Acquire) {
+            FULL => Service::Full,
+            READ_ONLY => Service::ReadOnly,
+            _ => Service::None,
+        }
+    }
+
+    /// Whether clients are served at all.
+    pub fn is_serving(&self) -> bool {
+        self.may_answer(self.clock.now_us())
+    }
+
+    /// Changes what clients get; says whether it is another than before.
+    pub(super) fn set_service(&self, service: Service) -> bool {
+        let number = match service {
+            Service::None => NONE,
+            Service::ReadOnly => READ_ONLY,
+            Service::Full => FULL,
+        };
+        self.service.swap(number, Ordering::AcqRel) != number
+    }
+
+    /// How long a server serves clients without contact to a majority (`syncLimit`).
+    pub fn contact_max(&self) -> Duration {
+        let ticks = match self.config.ensemble.sync_limit_ticks {
+            0 => SYNC_LIMIT_TICKS_DEFAULT,
+            ticks => ticks,
+        };
+        Duration::from_millis(u64::from(ticks) * u64::from(self.config.sessions.tick_time_ms))
+    }
+
+    /// Whether this server serves and had contact lately. Looks at the clock, as a process that was
+    /// stopped for a while does not know before.
+    pub fn may_answer(&self, now_us: u64) -> bool {
+        match self.service() {
+            Service::None => false,
+            Service::ReadOnly => true,
+            Service::Full => self.settings.is_alone || self.has_contact(now_us),
+        }
+    }
+
+    fn has_contact(&self, now_us: u64) -> bool {
+        let contact_us = self.contact_us.load(Ordering::Relaxed);
+        Duration::from_micros(now_us.saturating_sub(contact_us)) <= self.contact_max()
+    }
+
+    /// The last contact to a majority was this long ago.
+    pub(super) fn had_contact(&self, age: Duration) {
+        let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.contact_us.store(self.clock.now_us().saturating_sub(age_us), Ordering::Relaxed);
+    }
+
+    /// The server cannot go on: it serves nobody any more, and its process ends with this message.
+    pub(super) fn fail(&self, why: String) {
+        self.set_service(Service::None);
+        self.failure.send_if_modified(|failure| {
+            failure.is_none() && {
+                tracing::error!("{why}");
+                *failure = Some(why);
+                true
+            }
+        });
+    }
+
+    /// Waits until the server cannot go on; returns why.
+    pub(super) async fn failed(&self) -> String {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await;
+        failed.ok().and_then(|failure| failure.clone()).unwrap_or_default()
+    }
+}
