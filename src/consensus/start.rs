@@ -138,10 +138,6 @@ impl Consensus {
         };
         let (written, checkpoint_written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
-        if config.listen.is_none() {
-            // Without peers the flush is all that a write waits for.
-            log_task::start(dir.log());
-        }
         let log_store = LogStore::new(dir.log().clone());
         let mut machine = Machine::new(
             machine,
@@ -163,6 +159,7 @@ impl Consensus {
         )
         .await
         .map_err(|error| StartError::Restore(error.to_string()))?;
+        log_task::start(dir.log(), &raft, config.listen.is_some());
         let stop = CancellationToken::new();
         let (own, timings) = (config.server, config.timings);
         tokio::spawn(hearing::run(raft.clone(), own, hearing, timings, stop.clone()));

@@ -202,6 +202,7 @@ fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
     let log = RaftLog::open(Arc::new(disk.clone()), &options())?;
     let (call, called) = mpsc::channel();
     let in_place = log.write_in_place(Call {
+        wanted: Box::new(|| true),
         to_write: Box::new(move || call.send(()).unwrap_or(())),
         stuck: Box::new(|| ()),
     });

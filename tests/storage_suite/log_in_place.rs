@@ -1,6 +1,7 @@
 //! Appends that are written by whoever proposed them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
@@ -31,6 +32,7 @@ fn open(disk: &FakeDisk, tick: Duration) -> RaftLog {
 fn calls(log: &RaftLog) -> (InPlace, Receiver<()>, Receiver<()>) {
     let ((to_write, called), (stuck, found_stuck)) = (mpsc::channel(), mpsc::channel());
     let in_place = log.write_in_place(Call {
+        wanted: Box::new(|| true),
         to_write: Box::new(move || to_write.send(()).unwrap_or(())),
         stuck: Box::new(move || stuck.send(()).unwrap_or(())),
     });
@@ -83,6 +85,33 @@ fn what_may_take_long_is_never_written_in_place() {
         small.recv_timeout(SOON).unwrap();
         assert_ne!(voted.recv_timeout(SOON).unwrap(), thread::current().id());
     }
+}
+
+#[test]
+fn nothing_is_written_in_place_while_that_is_not_wanted() {
+    // As long as it is not wanted the thread writes everything, and nobody is called.
+    let log = log();
+    let wanted = Arc::new(AtomicBool::new(false));
+    let (asked, (to_write, called)) = (Arc::clone(&wanted), mpsc::channel());
+    let in_place = log.write_in_place(Call {
+        wanted: Box::new(move || asked.load(Ordering::Relaxed)),
+        to_write: Box::new(move || to_write.send(()).unwrap_or(())),
+        stuck: Box::new(|| ()),
+    });
+    for _ in 0..20 {
+        let done = append(&log, 100);
+        assert_ne!(done.recv_timeout(SOON).unwrap(), thread::current().id());
+        assert!(called.try_recv().is_err());
+    }
+    wanted.store(true, Ordering::Relaxed);
+    let is_called = (0..TRIES).any(|_| {
+        let done = append(&log, 100);
+        let is_called = called.try_recv().is_ok();
+        in_place.write();
+        done.recv_timeout(SOON).unwrap();
+        is_called
+    });
+    assert!(is_called, "nobody was called");
 }
 
 #[test]
@@ -159,6 +188,7 @@ impl Story {
         let (tell, seen) = mpsc::channel();
         let (asks, stuck) = (AsksUntilDropped(tell.clone()), tell.clone());
         let in_place = log.write_in_place(Call {
+            wanted: Box::new(|| true),
             to_write: Box::new(move || asks.ask()),
             stuck: Box::new(move || stuck.send(Seen::Stuck).unwrap_or(())),
         });

@@ -25,8 +25,10 @@ const FLUSH_MAX: Duration = Duration::from_millis(1);
 /// How often the thread looks whether the caller is stuck, while something is written in place.
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 
-/// How the log reaches the one who writes in place. Neither may block.
+/// How the log reaches the one who writes in place. None may block or use the log.
 pub struct Call {
+    /// Whether appends are to be written in place at the moment.
+    pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
     /// Asks for [`InPlace::write`].
     pub to_write: Box<dyn Fn() + Send + Sync>,
     /// Says that the one who was asked has not come, or has not come back, for 20 ms or more.
@@ -147,7 +149,7 @@ impl Turns {
             return ToDo::Nothing;
         }
         match &self.call {
-            Some(call) if may_be_in_place && !self.slow => {
+            Some(call) if may_be_in_place && !self.slow && (call.wanted)() => {
                 self.called = true;
                 self.calls += 1;
                 match std::mem::replace(&mut self.used, true) {
