@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     AddressBook, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, KnownVersions,
@@ -188,6 +188,27 @@ async fn three_servers_keep_one_list() {
     for server in &others {
         wait_for_list(server, &["a", "b", "c", "d"]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_process_ends_is_replaced_when_its_lease_is_over() {
+    // Otherwise nobody would ask for votes before the shortest random time is over as well.
+    let mut ensemble = Ensemble::new();
+    let (lease, shortest) = (Duration::from_millis(4100), Duration::from_secs(4));
+    ensemble.timings.election_max = lease;
+    ensemble.timings.election_min = shortest;
+    let servers = [ensemble.start(1).await, ensemble.start(2).await, ensemble.start(3).await];
+    let first = leader(&servers.iter().collect::<Vec<_>>()).await;
+    propose(&servers[first], "a").await;
+    for server in &servers {
+        wait_for_list(server, &["a"]).await;
+    }
+    servers[first].consensus.shutdown().await;
+    let ended = Instant::now();
+    let others: Vec<&Server> =
+        servers.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, s)| s).collect();
+    leader(&others).await;
+    assert!(ended.elapsed() < lease + shortest / 2, "{:?}", ended.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

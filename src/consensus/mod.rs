@@ -45,6 +45,7 @@ mod proposer;
 mod start;
 mod state_machine;
 mod status;
+mod succession;
 mod typ;
 
 #[cfg(test)]

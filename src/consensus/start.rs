@@ -23,6 +23,7 @@ use super::network::{
 };
 use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
+use super::succession::Succession;
 use super::typ::TypeConfig;
 use crate::storage::{DataDir, StorageError};
 use crate::tls::PeerTlsOptions;
@@ -165,7 +166,8 @@ impl Consensus {
         tokio::spawn(hearing::run(raft.clone(), own, hearing, timings, stop.clone()));
         let formation = begin(&raft, &config, dir, &dialer, &stop).await?;
         if let Some(listener) = listener {
-            tokio::spawn(listener.run(raft.clone(), formation, stop.clone()));
+            let succession = Succession::new(own, timings);
+            tokio::spawn(listener.run(raft.clone(), formation, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let peers = PeerSide { server: config.server, dialer, forwards };

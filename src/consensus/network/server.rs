@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::formation::Formation;
 use super::super::state_machine::{Machine, StateMachine};
+use super::super::succession::Succession;
 use super::super::typ::TypeConfig;
 use super::dialer::AddressBook;
 use super::frame::{Frames, send};
@@ -71,6 +72,7 @@ impl PeerListener {
         self,
         raft: Raft<TypeConfig, Machine<M>>,
         formation: Arc<Formation>,
+        succession: Succession,
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
@@ -83,9 +85,10 @@ impl PeerListener {
                 Ok((stream, from)) => {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
                     let inbox = self.inbox.clone();
+                    let (raft, succession) = (raft.clone(), succession.clone());
                     let formation = Arc::clone(&formation);
                     let connection =
-                        Connection { raft: raft.clone(), inbox, formation, receiving: None };
+                        Connection { raft, inbox, formation, succession, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
                             () = serve(gate, connection, stream, from) => {}
@@ -127,6 +130,7 @@ struct Connection<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
     inbox: Inbox,
     formation: Arc<Formation>,
+    succession: Succession,
     receiving: Option<Receiving>,
 }
 
@@ -142,13 +146,17 @@ enum Event {
 
 impl<M: StateMachine> Connection<M> {
     async fn serve(mut self, mut stream: PeerStream, peer: u64) {
-        if let Err(error) = self.try_serve(&mut stream).await {
+        if let Err(error) = self.try_serve(&mut stream, peer).await {
             tracing::debug!("server {peer} left: {error}");
+        }
+        // A server that has to catch up has no vote.
+        if !self.formation.is_joining() {
+            self.succession.left(&self.raft, peer);
         }
     }
 
     /// Takes up to [`APPENDS_MAX`] appends at once; anything else alone, after those before it.
-    async fn try_serve(&mut self, stream: &mut PeerStream) -> io::Result<()> {
+    async fn try_serve(&mut self, stream: &mut PeerStream, peer: u64) -> io::Result<()> {
         let mut frames = Frames::default();
         let (mut appends, mut other) = (VecDeque::<Pending>::new(), None);
         let mut said = Instant::now();
@@ -167,6 +175,9 @@ impl<M: StateMachine> Connection<M> {
                     Event::StillWorking
                 }
             };
+            if matches!(event, Event::Request(Ok(_))) {
+                self.succession.hear(peer);
+            }
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {
                     if appends.is_empty() {
