@@ -11,7 +11,6 @@ use bytes::Bytes;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::row::{self, RowError};
-use super::store::NodeId;
 use super::tree::Tree;
 
 /// A row of a checkpoint.
@@ -107,8 +106,6 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct TreeLoader {
     tree: Tree,
-    /// The parent of the last node: siblings come in a row.
-    family: Option<NodeId>,
     /// Nodes that came before their parents.
     early: Vec<Arc<str>>,
 }
@@ -123,7 +120,7 @@ impl TreeLoader {
     /// Begins without rows.
     #[must_use]
     pub fn new() -> Self {
-        Self { tree: Tree::without_nodes(), family: None, early: Vec::new() }
+        Self { tree: Tree::without_nodes(), early: Vec::new() }
     }
 
     /// About so many nodes are to come: makes room for them.
@@ -175,8 +172,7 @@ impl TreeLoader {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let family = self.family.filter(|id| *self.tree.store.get(*id).path == *parent);
-        let Some(id) = family.or_else(|| self.tree.find(parent)) else {
+        let Some(id) = self.tree.find_parent(parent) else {
             self.early.push(path);
             return Ok(());
         };
@@ -185,7 +181,7 @@ impl TreeLoader {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
         parent.children.get_or_insert_default().insert(path);
-        self.family = Some(id);
+        self.tree.family = Some(id);
         Ok(())
     }
 }

@@ -96,6 +96,13 @@ impl Tree {
         self.store.find(if path.is_empty() { path::ROOT } else { path })
     }
 
+    /// As [`find`](Self::find), for the parent of a node that is made: mostly that of the one before, whose path is
+    /// compared in place of being hashed and looked up.
+    pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
+        let is_it = |id: &NodeId| self.store.live(*id).is_some_and(|node| node.path() == path);
+        self.family.filter(is_it).or_else(|| self.find(path))
+    }
+
     /// The shared list with these entries.
     pub(super) fn intern_acl(&mut self, entries: &[Acl]) -> AclRef {
         self.acls.intern(entries)

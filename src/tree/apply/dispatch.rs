@@ -44,12 +44,8 @@ impl Tree {
     /// The parent of a path; that of a top node is the root.
     pub(super) fn existing_parent(&self, path: &str) -> Result<(NodeId, &Node), OpError> {
         let parent = path::parent(path).ok_or(OpError::BadArguments)?;
-        // One path is compared in place of being hashed and looked up.
-        let family = self.family.and_then(|id| Some((id, self.store.live(id)?)));
-        match family.filter(|(_, node)| node.path() == parent) {
-            Some(family) => Ok(family),
-            None => self.existing(parent),
-        }
+        let id = self.find_parent(parent).ok_or(OpError::NoNode)?;
+        Ok((id, self.store.get(id)))
     }
 }
 
