@@ -25,6 +25,22 @@ use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, role, since_quorum};
 use super::typ::TypeConfig;
 
+/// When something last came from each of the others.
+#[derive(Debug, Default)]
+pub(super) struct Heard(Mutex<BTreeMap<u64, Instant>>);
+
+impl Heard {
+    /// Something came from `peer`.
+    pub(super) fn hear(&self, peer: u64) {
+        self.0.lock().insert(peer, Instant::now());
+    }
+
+    /// When it last did.
+    pub(super) fn last(&self, peer: u64) -> Option<Instant> {
+        self.0.lock().get(&peer).copied()
+    }
+}
+
 /// What came over connections to peers, and whether anything may be sent to them as a leader. Cheap to
 /// clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -32,14 +48,14 @@ pub(super) struct Hearing(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    heard: Mutex<BTreeMap<u64, Instant>>,
+    heard: Heard,
     silent: AtomicBool,
 }
 
 impl Hearing {
     /// Something came from `peer`.
     pub(super) fn hear(&self, peer: u64) {
-        self.0.heard.lock().insert(peer, Instant::now());
+        self.0.heard.hear(peer);
     }
 
     /// Whether this server is to send nothing as a leader.
@@ -53,8 +69,8 @@ impl Hearing {
 
     /// Whether a majority of each of `sets` was heard since `since`; `own` always is.
     fn majority(&self, own: u64, sets: &[BTreeSet<u64>], since: Instant) -> bool {
-        let heard = self.0.heard.lock();
-        let is_heard = |id: &&u64| **id == own || heard.get(id).is_some_and(|at| *at >= since);
+        let heard = |id: u64| self.0.heard.last(id).is_some_and(|at| at >= since);
+        let is_heard = |id: &&u64| **id == own || heard(**id);
         sets.iter().all(|set| set.iter().filter(is_heard).count() > set.len() / 2)
     }
 }

@@ -6,16 +6,16 @@
 //! lease is over. They ask first whether they would be elected (pre-vote), which a leader that only lost a
 //! connection does not notice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::{Raft, RaftMetrics};
-use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use super::hearing::Heard;
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
 use super::typ::TypeConfig;
@@ -35,7 +35,7 @@ pub(super) struct Succession {
     own: u64,
     lease: Duration,
     /// When each server was last heard, over whichever connection.
-    heard: Arc<Mutex<BTreeMap<u64, Instant>>>,
+    heard: Arc<Heard>,
     /// Whether somebody takes a turn.
     begun: Arc<AtomicBool>,
 }
@@ -48,7 +48,7 @@ impl Succession {
 
     /// Something came from `peer`.
     pub(super) fn hear(&self, peer: u64) {
-        self.heard.lock().insert(peer, Instant::now());
+        self.heard.hear(peer);
     }
 
     /// A connection from `peer` has ended.
@@ -61,7 +61,7 @@ impl Succession {
             return;
         }
         let (raft, begun) = (raft.clone(), Arc::clone(&self.begun));
-        let heard = self.heard.lock().get(&peer).copied().unwrap_or_else(Instant::now);
+        let heard = self.heard.last(peer).unwrap_or_else(Instant::now);
         let first = heard + self.lease + GRACE + TURN * turn;
         tokio::spawn(async move {
             for round in 0..ROUNDS {
