@@ -39,7 +39,6 @@ pub struct Consensus {
     /// Ends the connections with peers.
     stop: CancellationToken,
     peers: Arc<PeerSide>,
-    proofs: Proofs,
 }
 
 /// The ways to and from the peers.
@@ -49,6 +48,8 @@ pub(super) struct PeerSide {
     pub(super) dialer: Dialer,
     /// Connections of followers that forward requests, for whoever serves them.
     pub(super) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
+    /// What keeps the lead where they answer late.
+    pub(super) proofs: Proofs,
 }
 
 type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
@@ -65,16 +66,12 @@ impl Consensus {
         checkpoint_written: mpsc::UnboundedReceiver<()>,
         stop: CancellationToken,
         peers: PeerSide,
-        proofs: Proofs,
     ) -> Self {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        let (raft, peers) = (Arc::new(raft), Arc::new(peers));
-        let consensus = Self { raft, dir, checkpoints, status, stop, peers, proofs };
-        let stop = consensus.stop.clone();
-        tokio::spawn(consensus.proofs.clone().keep_up(consensus.clone(), stop));
-        consensus
+        tokio::spawn(peers.proofs.clone().keep_up(raft.clone(), stop.clone()));
+        Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 
     /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
@@ -119,7 +116,7 @@ impl Consensus {
     /// The entry that must be applied before a linearizable read, after a majority has confirmed
     /// that this server leads.
     pub(super) async fn read_index(&self) -> Result<LogPosition, ReadError> {
-        self.proofs.confirm(&self.raft, self.raft.read_index()).await
+        self.peers.proofs.confirm(&self.raft, self.raft.read_index()).await
     }
 
     /// Waits until the entry at this position is applied here.

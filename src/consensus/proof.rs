@@ -10,15 +10,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use openraft::Raft;
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::impls::ProgressResponder;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::handle::{Consensus, Handle};
+use super::handle::Handle;
 use super::start::Timings;
-use super::typ::Batch;
+use super::state_machine::{Machine, StateMachine};
+use super::status::since_quorum;
+use super::typ::{Batch, TypeConfig};
 
 /// How often it is looked at how many entries were needed, and how many are worth a warning.
 const COUNTED_OVER: Duration = Duration::from_secs(60);
@@ -72,7 +76,13 @@ impl Proofs {
     }
 
     /// Sees to it that a leader whose heartbeats are answered late does not lose its lease, until `stop`.
-    pub(super) async fn keep_up(self, consensus: Consensus, stop: CancellationToken) {
+    pub(super) async fn keep_up<M: StateMachine>(
+        self,
+        raft: Raft<TypeConfig, Machine<M>>,
+        stop: CancellationToken,
+    ) {
+        let metrics = raft.metrics();
+        let raft: Arc<dyn Handle> = Arc::new(raft);
         let mut looks = interval(self.heartbeat);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut written, mut counted) = (0, Instant::now());
@@ -83,8 +93,8 @@ impl Proofs {
                 () = self.last.done.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let is_late = consensus.since_quorum().is_some_and(|since| since > self.late());
-            if is_late && self.write(&consensus.raft) {
+            let confirmed = since_quorum(&metrics.borrow_watched());
+            if confirmed.is_some_and(|since| since > self.late()) && self.write(&raft) {
                 written += 1;
             }
             if counted.elapsed() >= COUNTED_OVER {

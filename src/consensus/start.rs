@@ -170,10 +170,9 @@ impl Consensus {
             tokio::spawn(listener.run(raft.clone(), formation, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let peers = PeerSide { server: config.server, dialer, forwards };
-        let written = checkpoint_written;
-        let proofs = Proofs::new(config.timings);
-        Ok(Self::new(raft, dir.clone(), checkpoints, written, stop, peers, proofs))
+        let proofs = Proofs::new(timings);
+        let peers = PeerSide { server: own, dialer, forwards, proofs };
+        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
 
