@@ -142,6 +142,11 @@ async fn leader(servers: &[&Server]) -> usize {
     within("a leader", futures_util::future::select_all(watches)).await.1
 }
 
+/// All servers but the one at this place.
+fn but(servers: &[Server], place: usize) -> Vec<&Server> {
+    servers.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, server)| server).collect()
+}
+
 /// Proposes an entry and waits until it is applied. A leader that has just been elected refuses
 /// entries until a majority has answered it once.
 async fn propose(server: &Server, entry: &str) {
@@ -181,8 +186,7 @@ async fn three_servers_keep_one_list() {
         wait_for_list(server, &["a", "b", "c"]).await;
     }
     servers[first].consensus.shutdown().await;
-    let others: Vec<&Server> =
-        servers.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, s)| s).collect();
+    let others = but(&servers, first);
     let second = leader(&others).await;
     propose(others[second], "d").await;
     for server in &others {
@@ -205,8 +209,7 @@ async fn a_leader_whose_process_ends_is_replaced_when_its_lease_is_over() {
     }
     servers[first].consensus.shutdown().await;
     let ended = Instant::now();
-    let others: Vec<&Server> =
-        servers.iter().enumerate().filter(|(at, _)| *at != first).map(|(_, s)| s).collect();
+    let others = but(&servers, first);
     leader(&others).await;
     assert!(ended.elapsed() < lease + shortest / 2, "{:?}", ended.elapsed());
 }

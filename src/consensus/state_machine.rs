@@ -125,6 +125,7 @@ impl<M: StateMachine> Machine<M> {
         if range.is_empty() {
             return Ok(());
         }
+        let unreadable = |error: io::Error| Fatal(error.to_string());
         for batch in log.read_ahead(range).map_err(unreadable)? {
             for entry in batch.map_err(unreadable)? {
                 // What is missing the consensus finds, which asks for the same entries.
@@ -267,11 +268,6 @@ impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
 
 fn cannot_be_applied(log_id: &LogId, what: &str) -> String {
     format!("entry {log_id} cannot be applied: {what}")
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` has it")]
-fn unreadable(error: io::Error) -> Fatal {
-    Fatal(error.to_string())
 }
 
 /// Runs something long. Other tasks of this thread go to another one meanwhile, where the runtime
