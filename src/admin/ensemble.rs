@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::consensus::{Consensus, Members, Role};
-use crate::ensemble::{Configuration, ServerSpec};
+use crate::ensemble::{Configuration, MemberId, ServerSpec};
 use crate::replica::Replica;
 use crate::server::Shared;
 use crate::telemetry::{EnsembleGauges, LeaderGauges};
@@ -28,7 +28,8 @@ pub fn synced_observers(shared: &Shared) -> Vec<ServerSpec> {
     let configuration = configuration(shared, &shared.replica.read()).unwrap_or_default();
     let Some(members) = leaders_members(shared) else { return Vec::new() };
     let observers = configuration.servers.into_values().filter(|server| !server.votes());
-    observers.filter(|server| members.is_synced(server.id)).collect()
+    let is_synced = |member: MemberId| members.is_synced(member);
+    observers.filter(|server| members.member_of(server.id).is_some_and(is_synced)).collect()
 }
 
 /// What a leader knows of the others.
@@ -46,7 +47,7 @@ pub(super) fn gauges(shared: &Shared, replica: &Replica) -> Option<EnsembleGauge
     let mut leader = LeaderGauges { uptime_ms: shared.leading_for_ms(), ..LeaderGauges::default() };
     for server in members.progress.keys().filter(|server| members.answers(**server)) {
         leader.learners += 1;
-        let count = match configuration.servers.get(server) {
+        let count = match configuration.servers.get(&server.number) {
             _ if !members.is_synced(*server) => &mut leader.pending_syncs,
             Some(spec) if spec.votes() => &mut leader.synced_followers,
             Some(_) => &mut gauges.synced_observers,

@@ -54,6 +54,9 @@ pub(super) struct ServeArgs {
     /// Where to serve the administration commands, instead of what the file says
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(super) admin_addr: Option<SocketAddr>,
+    /// Never form an ensemble: wait to be taken in by the one that the other servers belong to
+    #[arg(long)]
+    pub(super) join: bool,
 }
 
 #[derive(Args, Debug)]
@@ -76,6 +79,7 @@ impl ServeArgs {
             data_dir: self.data_dir.clone(),
             client_addr: self.client_addr,
             admin_addr: self.admin_addr,
+            join: self.join,
         }
     }
 }

@@ -36,7 +36,7 @@ impl Config {
             ("minSessionTimeout", self.sessions.min_timeout_ms.to_string()),
             ("maxSessionTimeout", self.sessions.max_timeout_ms.to_string()),
             ("clientPortListenBacklog", none_as(self.clients.listen_backlog, -1)),
-            ("serverId", self.ensemble.my_id.to_string()),
+            ("serverId", self.ensemble.my_id.unwrap_or(0).to_string()),
         ]
     }
 }

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
-use super::keys::SERVER_IDS;
 use super::peer_tls::peer_tls;
 use super::secure::secure;
 use super::types::{Config, ticks_ms};
-use crate::ensemble::{HostPort, ServerRole, ServerSpec};
+use crate::ensemble::{HostPort, NUMBER_MAX, ServerRole, ServerSpec};
 
 /// Schemes that a connection can authenticate with.
 const AUTH_SCHEMES: [&str; 3] = ["digest", "ip", "x509"];
@@ -98,7 +97,7 @@ fn ensemble(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
             "raft.electionTimeoutMaxMs",
         ));
     }
-    ensemble.my_id = own_id.or(only_id).unwrap_or(0);
+    ensemble.my_id = own_id.or(only_id);
     ensemble.servers = draft.servers.iter().map(|server| server.value.clone()).collect();
     if !ensemble.standalone_enabled && ensemble.servers.is_empty() {
         let problem = "it is false, so at least one line server.N is needed";
@@ -143,11 +142,9 @@ fn my_id(data_dir: &Path) -> Result<Option<u64>, ConfigError> {
     };
     let first = text.lines().next().unwrap_or_default().trim();
     match first.parse::<u64>() {
-        Ok(id) if SERVER_IDS.contains(&id) => Ok(Some(id)),
-        _ => Err(wrong(format!(
-            "the first line must be the number of this server, {} to {}, found \"{first}\"",
-            SERVER_IDS.start(),
-            SERVER_IDS.end()
+        Ok(id) if id <= NUMBER_MAX => Ok(Some(id)),
+        Ok(_) | Err(_) => Err(wrong(format!(
+            "the first line must be the number of this server, 0 to {NUMBER_MAX}, found \"{first}\""
         ))),
     }
 }
@@ -156,7 +153,7 @@ fn clients(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
     if draft.overrides.client_addr.is_some() {
         return Ok(());
     }
-    let my_id = draft.config.ensemble.my_id;
+    let my_id = draft.config.ensemble.number();
     let listed = own_line(draft).and_then(|s| Some((s.line, s.value.client.as_ref()?)));
     let port = draft.client_port.clone();
     let addr = match (port, listed) {
@@ -226,7 +223,7 @@ fn addresses(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {
 
 /// The line of this server among those of the ensemble.
 pub(super) fn own_line(draft: &Draft) -> Option<&Located<ServerSpec>> {
-    draft.servers.iter().find(|server| server.value.id == draft.config.ensemble.my_id)
+    draft.servers.iter().find(|server| Some(server.value.id) == draft.config.ensemble.my_id)
 }
 
 /// The first address of a host; a name is looked up once, at start.

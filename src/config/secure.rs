@@ -54,7 +54,7 @@ fn address(draft: &Draft, file: &Path) -> Result<Option<(SocketAddr, usize)>, Co
     let listed =
         own_line(draft).and_then(|line| Some((line.line, line.value.secure_client.clone()?)));
     if let Some((line, address)) = listed {
-        let key = format!("server.{}", draft.config.ensemble.my_id);
+        let key = format!("server.{}", draft.config.ensemble.number());
         if let Some(port) = port.as_ref().filter(|port| port.value != address.port) {
             let (own, other) = (address.port, port.value);
             let problem = format!("its secure client port {own} is not the {PORT} {other}");

@@ -65,6 +65,9 @@ pub struct DataConfig {
     pub log_dir: PathBuf,
     /// Whether a missing directory is created (`datadir.autocreate`).
     pub create_dirs: bool,
+    /// Whether a server without data may form an ensemble with others like it (`db.autocreate`). Else it needs
+    /// the file `initialize` for that.
+    pub autocreate: bool,
     /// Number of log entries after which a checkpoint is taken (`snapCount`), at least 2.
     pub checkpoint_after_entries: u64,
     /// A flush of the log that takes longer than this is logged (`fsync.warningthresholdms`).
@@ -273,8 +276,10 @@ pub struct MetricsConfig {
 /// This server's place among others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnsembleConfig {
-    /// Number in `dataDir/myid`; 0 for a server that has none.
-    pub my_id: u64,
+    /// Number in `dataDir/myid`, or of the only line `server.N`; `None` for a server that has neither.
+    pub my_id: Option<u64>,
+    /// Whether this server forms no ensemble, whatever it finds (`serve --join`).
+    pub join: bool,
     /// The lines `server.N`, by number. Empty for a server on its own.
     pub servers: Vec<ServerSpec>,
     /// Ticks that a follower may take to connect and catch up (`initLimit`).
@@ -300,7 +305,16 @@ pub struct EnsembleConfig {
     pub tls: Option<PeerTlsOptions>,
 }
 
+/// The number of a server that has none: nobody else needs to know it.
+const NUMBER_DEFAULT: u64 = 1;
+
 impl EnsembleConfig {
+    /// The number of this server.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.my_id.unwrap_or(NUMBER_DEFAULT)
+    }
+
     /// Whether the server belongs to an ensemble, be it of one (`QuorumPeerConfig.isDistributed`).
     #[must_use]
     pub fn is_distributed(&self) -> bool {
@@ -354,6 +368,7 @@ impl Config {
             self.admin.enabled = true;
             self.admin.required = true;
         }
+        self.ensemble.join |= overrides.join;
     }
 }
 
@@ -366,6 +381,8 @@ pub struct Overrides {
     pub client_addr: Option<SocketAddr>,
     /// Where the administration server listens, which this also switches on (`--admin-addr`).
     pub admin_addr: Option<SocketAddr>,
+    /// No ensemble is formed, whatever this server finds (`--join`).
+    pub join: bool,
 }
 
 /// ZooKeeper's usual client port.
@@ -381,6 +398,7 @@ impl DataConfig {
             log_dir: dir.clone(),
             dir,
             create_dirs: true,
+            autocreate: true,
             checkpoint_after_entries: 100_000,
             slow_fsync_warning_ms: 1000,
         }
@@ -492,7 +510,8 @@ impl AdminConfig {
 impl Default for EnsembleConfig {
     fn default() -> Self {
         Self {
-            my_id: 0,
+            my_id: None,
+            join: false,
             servers: Vec::new(),
             init_limit_ticks: 0,
             sync_limit_ticks: 0,

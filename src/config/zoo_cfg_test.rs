@@ -125,7 +125,7 @@ fn messages_name_file_line_and_key_and_what_to_do() {
             "server.1=a:1:2;2182",
             "zoo.cfg:3: server.1: its client port 2182 is not the clientPort 2181",
         ),
-        ("server.x=a:1:2", "zoo.cfg:3: server.x: the N of server.N must be a number from 0 to 255"),
+        ("server.x=a:1:2", "zoo.cfg:3: server.x: the N of server.N must be a number from 0 to 4294967295"),
     ];
     for (lines, expected) in table {
         assert_eq!(message(lines), expected, "{lines}");
@@ -176,14 +176,14 @@ fn one_server_line_is_a_server_on_its_own() {
     let data = dir.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let config = load_in(dir.path(), "server.7=localhost:2888:3888;127.0.0.1:2181\n").unwrap();
-    assert_eq!(config.ensemble.my_id, 7);
+    assert_eq!(config.ensemble.my_id, Some(7));
     assert_eq!(config.clients.addr.to_string(), "127.0.0.1:2181");
     std::fs::write(data.join("myid"), "3\n").unwrap();
-    assert_eq!(load_in(dir.path(), "").unwrap().ensemble.my_id, 3);
-    for bad in ["three", "", "256", "-1"] {
+    assert_eq!(load_in(dir.path(), "").unwrap().ensemble.my_id, Some(3));
+    for bad in ["three", "", "4294967296", "-1"] {
         std::fs::write(data.join("myid"), bad).unwrap();
         let error = load_in(dir.path(), "").unwrap_err().to_string();
-        let expected = "data/myid: the first line must be the number of this server, 0 to 255";
+        let expected = "data/myid: the first line must be the number of this server, 0 to 4294967295";
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -235,6 +235,7 @@ fn the_command_line_wins_over_the_file_and_stands_in_for_its_lines() {
     let dir = temp_dir();
     let file = write(dir.path(), "admin.enableServer=false\ndataLogDir=/log\n");
     let overrides = Overrides {
+        join: false,
         data_dir: Some(dir.path().join("other")),
         client_addr: Some(([127, 0, 0, 1], 4000).into()),
         admin_addr: Some(([127, 0, 0, 1], 4001).into()),
@@ -280,5 +281,5 @@ fn an_ensemble_of_several_needs_to_know_who_is_who() {
     assert!(refusal("initLimit=10", Some("1")).contains("syncLimit"));
     assert!(refusal("syncLimit=5", Some("1")).contains("initLimit"));
     let config = load(limits, Some("2")).unwrap();
-    assert_eq!((config.ensemble.my_id, config.ensemble.servers.len()), (2, 2));
+    assert_eq!((config.ensemble.my_id, config.ensemble.servers.len()), (Some(2), 2));
 }

@@ -104,7 +104,8 @@ impl Ensemble {
     fn config(&self, id: u64) -> ConsensusConfig {
         let known = |id: &u64| self.proxies.get(id).unwrap_or(&self.addresses[id]).to_string();
         ConsensusConfig {
-            members: self.addresses.keys().map(|id| (*id, known(id))).collect(),
+            servers: self.addresses.keys().map(|id| (*id, known(id))).collect(),
+            voters: self.addresses.keys().copied().collect(),
             listen: Some(self.addresses[&id]),
             ensemble: self.names[&id].clone(),
             addresses: self.books[&id].clone(),
@@ -126,6 +127,19 @@ impl Ensemble {
         machine.install(&mut dir.state().reader().unwrap().rows()).unwrap();
         let consensus = Consensus::start(self.config(id), &dir, machine).await.unwrap();
         Server { consensus, list }
+    }
+}
+
+impl Ensemble {
+    /// Two servers of an ensemble that was formed with the third one, which has ended.
+    async fn two(&self, ids: [u64; 2], third: u64) -> [Server; 2] {
+        let third = self.start(third).await;
+        let two = [self.start(ids[0]).await, self.start(ids[1]).await];
+        leader(&two.iter().chain([&third]).collect::<Vec<_>>()).await;
+        third.consensus.shutdown().await;
+        drop(third);
+        leader(&two.iter().collect::<Vec<_>>()).await;
+        two
     }
 }
 
@@ -218,7 +232,7 @@ async fn a_leader_whose_process_ends_is_replaced_when_its_lease_is_over() {
 async fn a_server_far_behind_gets_the_checkpoint() {
     // Where the log that a server lacks is gone, it gets the state itself, then the rest of the log.
     let ensemble = Ensemble::new();
-    let servers = [ensemble.start(1).await, ensemble.start(2).await];
+    let servers = ensemble.two([1, 2], 3).await;
     let first = leader(&servers.iter().collect::<Vec<_>>()).await;
     propose(&servers[first], "a").await;
     propose(&servers[first], "b").await;
@@ -290,7 +304,7 @@ async fn a_checkpoint_that_breaks_off_is_continued() {
     ensemble.timings.election_max *= 5;
     let proxy = Proxy::start(ensemble.addresses[&3], size / 2).await;
     ensemble.proxies.insert(3, proxy.addr);
-    let servers = [ensemble.start(1).await, ensemble.start(2).await];
+    let servers = ensemble.two([1, 2], 3).await;
     let first = leader(&servers.iter().collect::<Vec<_>>()).await;
     let entries: Vec<String> =
         (0..ENTRIES).map(|at| format!("{at:04}").repeat(ENTRY_LEN / 4)).collect();
@@ -320,7 +334,7 @@ async fn a_leader_that_nobody_reaches_is_given_commands() {
         wait_for_list(server, &["a"]).await;
     }
     let deaf = (first + 1) % 3;
-    let number = servers[deaf].consensus.server();
+    let number = servers[deaf].consensus.member().number;
     for (_, book) in ensemble.books.iter().filter(|(id, _)| **id != number) {
         // A port that nobody listens on: bound, and closed again.
         let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -354,15 +368,14 @@ async fn a_leader_that_nobody_reaches_is_given_commands() {
 async fn a_server_of_another_ensemble_is_not_heard() {
     // A server whose data belongs to another ensemble neither votes nor leads here.
     let ensemble = Ensemble::new();
-    let (first, second) = (ensemble.start(1).await, ensemble.start(3).await);
-    let members = [&first, &second];
-    let leader = leader(&members).await;
+    let members = ensemble.two([1, 3], 2).await;
+    let leader = leader(&members.iter().collect::<Vec<_>>()).await;
     ensemble.names[&1].set(ClusterId(77));
     ensemble.names[&3].set(ClusterId(77));
     ensemble.names[&2].set(ClusterId(78));
     let stranger = ensemble.start(2).await;
-    propose(members[leader], "a").await;
-    for member in members {
+    propose(&members[leader], "a").await;
+    for member in &members {
         wait_for_list(member, &["a"]).await;
     }
     assert!(stranger.list.borrow().is_empty());
@@ -384,16 +397,16 @@ async fn servers_with_certificates_are_among_themselves() {
         handshake_timeout_ms: 5000,
     };
     let mut ensemble = Ensemble::new();
-    ensemble.tls = (1..=2).map(|id| (id, tls(&ours, id))).collect();
-    let servers = [ensemble.start(1).await, ensemble.start(2).await];
+    ensemble.tls = (1..=3).map(|id| (id, tls(&ours, id))).collect();
+    let servers = ensemble.two([1, 2], 3).await;
     let first = leader(&servers.iter().collect::<Vec<_>>()).await;
     for stranger in [Some(tls(&others, 3)), None] {
+        ensemble.tls.remove(&3);
         ensemble.tls.extend(stranger.map(|tls| (3, tls)));
         let stranger = ensemble.start(3).await;
         propose(&servers[first], "a").await;
         assert!(stranger.list.borrow().is_empty());
         stranger.consensus.shutdown().await;
-        ensemble.tls.remove(&3);
     }
     ensemble.tls.insert(3, tls(&ours, 3));
     let third = ensemble.start(3).await;
@@ -408,7 +421,7 @@ async fn an_ensemble_is_upgraded_server_by_server() {
     let mut ensemble = Ensemble::new();
     let mut servers = Vec::new();
     for id in 1..=3 {
-        ensemble.versions = KnownVersions::as_if(1, 1);
+        ensemble.versions = KnownVersions::as_if(2, 2);
         servers.push(ensemble.start(id).await);
     }
     let mut expected = vec!["0", "1", "2", "3"];
@@ -418,8 +431,8 @@ async fn an_ensemble_is_upgraded_server_by_server() {
         let old = servers.remove(0);
         old.consensus.shutdown().await;
         drop(old);
-        assert!(servers.iter().all(|server| server.consensus.common_version() == 1));
-        ensemble.versions = KnownVersions::as_if(1, 2);
+        assert!(servers.iter().all(|server| server.consensus.common_version() == 2));
+        ensemble.versions = KnownVersions::as_if(2, 3);
         servers.push(ensemble.start(id).await);
         let leader = leader(&servers.iter().collect::<Vec<_>>()).await;
         let at = usize::try_from(id).unwrap();
@@ -430,7 +443,7 @@ async fn an_ensemble_is_upgraded_server_by_server() {
     }
     let leads = leader(&servers.iter().collect::<Vec<_>>()).await;
     let common = async {
-        while servers[leads].consensus.common_version() < 2 {
+        while servers[leads].consensus.common_version() < 3 {
             tokio::task::yield_now().await;
         }
     };
@@ -438,7 +451,7 @@ async fn an_ensemble_is_upgraded_server_by_server() {
     // A server without a common version has no part in it.
     expected.push("4");
     servers.remove(2).consensus.shutdown().await;
-    ensemble.versions = KnownVersions::as_if(3, 3);
+    ensemble.versions = KnownVersions::as_if(4, 4);
     let stranger = ensemble.start(3).await;
     let leads = leader(&servers.iter().collect::<Vec<_>>()).await;
     propose(&servers[leads], expected[4]).await;

@@ -16,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, ProposeError, ReadError};
+use super::formation::{Formation, admission::Admissions};
 use super::members::ChangeFailed;
 use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
 use super::proof::Proofs;
 use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, Status, role, since_quorum};
 use super::typ::{Batch, ChangeMembers, TypeConfig, log_id, position};
+use crate::ensemble::MemberId;
 use crate::storage::{DataDir, LogPosition};
 
 /// How long a leader waits for a majority to confirm that it leads. It knows earlier when it is deposed.
@@ -44,12 +46,13 @@ pub struct Consensus {
 /// The ways to and from the peers.
 #[derive(Debug)]
 pub(super) struct PeerSide {
-    pub(super) server: u64,
+    pub(super) member: MemberId,
     pub(super) dialer: Dialer,
     /// Connections of followers that forward requests, for whoever serves them.
     pub(super) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
     /// What keeps the lead where they answer late.
     pub(super) proofs: Proofs,
+    pub(super) formation: Formation,
 }
 
 type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
@@ -134,30 +137,47 @@ impl Consensus {
         self.status.borrow().is_leader()
     }
 
-    /// The number of this server.
-    pub fn server(&self) -> u64 {
-        self.peers.server
+    /// Who this server is in the consensus.
+    pub fn member(&self) -> MemberId {
+        self.peers.member
     }
 
-    /// Connects to a peer where the configuration, or this server's own, says that it is.
+    /// Who asks this server, as the leader, to be taken in.
+    pub fn admissions(&self) -> &Admissions {
+        self.peers.formation.admissions()
+    }
+
+    /// The name of the ensemble, where the replicated state has none yet.
+    pub fn first_name(&self) -> u128 {
+        self.peers.formation.name()
+    }
+
+    /// Waits until this server cannot belong to any ensemble; returns why.
+    pub async fn excluded(&self) -> String {
+        let mut ended = self.peers.formation.ended();
+        let why = ended.wait_for(Option::is_some).await;
+        why.ok().and_then(|why| why.clone()).unwrap_or_default()
+    }
+
+    /// Connects to a member, by its id, where the configuration, or this server's own, says that it is.
     pub(super) async fn dial(&self, server: u64, purpose: Purpose) -> Option<PeerStream> {
         let metrics = self.raft.metrics();
         let node = metrics.membership_config.membership().get_node(&server)?;
         self.peers.dialer.dial(server, &node.addr, purpose).await.ok()
     }
 
-    /// The numbers of all other members, with and without a vote.
+    /// The ids of all other members, with and without a vote.
     pub(super) fn others(&self) -> BTreeSet<u64> {
         let metrics = self.raft.metrics();
         let members = metrics.membership_config.nodes().map(|(server, _)| *server);
-        members.filter(|server| *server != self.peers.server).collect()
+        members.filter(|server| *server != self.peers.member.raft_id()).collect()
     }
 
     /// Has the next term begin: another server takes over the lead, the one that is nearest; a server
     /// on its own begins it itself. Nothing happens where this server does not lead.
     pub async fn begin_next_term(&self) {
         let metrics = self.raft.metrics();
-        let own = self.peers.server;
+        let own = self.peers.member.raft_id();
         let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
         let followers = metrics.replication.iter().flatten();
         let nearest = followers
@@ -258,7 +278,7 @@ fn refusal(status: &Status) -> Option<ProposeError> {
         Role::Leader => None,
         Role::Stopped => Some(ProposeError::Stopped),
         Role::Learner | Role::Follower | Role::Candidate => {
-            Some(ProposeError::NotLeader { hint: status.leader })
+            Some(ProposeError::NotLeader { hint: status.leader.map(|leader| leader.number) })
         }
     }
 }
@@ -357,7 +377,7 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 fn read_error(error: RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> ReadError {
     match error {
         RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
-            ReadError::NotLeader { hint: forward.leader_id }
+            ReadError::NotLeader { hint: forward.leader_id.map(MemberId::number_of) }
         }
         RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => ReadError::NoQuorum,
         RaftError::Fatal(_) => ReadError::Stopped,
@@ -377,7 +397,7 @@ async fn follow_status<M: StateMachine>(
         {
             // The one that woke us may be ahead of the other.
             let server = server.borrow_watched();
-            status.leader = server.current_leader;
+            status.leader = server.current_leader.map(MemberId::from_raft_id);
             status.term = server.vote.leader_id.term;
             status.role = role(server.state);
         }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::handle::Consensus;
 use super::typ::ChangeMembers;
+use crate::ensemble::MemberId;
 
 /// A change of the members that was not, or not known to be, carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -21,17 +22,17 @@ pub struct ChangeFailed(pub(super) String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members {
     /// Who votes; while that changes, who is to.
-    pub voters: BTreeSet<u64>,
+    pub voters: BTreeSet<MemberId>,
     /// Whether a change is under way: then nothing else may be changed, except to finish it.
     pub changing: bool,
     /// Whether decisions need a majority of the old and one of the new voters.
     pub joint: bool,
     /// All of them with their addresses.
-    pub servers: BTreeMap<u64, String>,
+    pub servers: BTreeMap<MemberId, String>,
     /// The newest entry of this server's log.
     pub last_index: u64,
     /// What a leader knows of the others; empty elsewhere.
-    pub progress: BTreeMap<u64, MemberProgress>,
+    pub progress: BTreeMap<MemberId, MemberProgress>,
 }
 
 /// A server that did not answer for this long is not in reach.
@@ -41,14 +42,20 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 const LAG_MAX: u64 = 500;
 
 impl Members {
+    /// The member that is the server of that number: the one that votes, where there are several lives.
+    pub fn member_of(&self, number: u64) -> Option<MemberId> {
+        let is_it = |member: &&MemberId| member.number == number;
+        self.voters.iter().find(is_it).or_else(|| self.servers.keys().find(is_it)).copied()
+    }
+
     /// Whether another server answered this one, the leader, lately.
-    pub fn answers(&self, server: u64) -> bool {
+    pub fn answers(&self, server: MemberId) -> bool {
         let silence = self.progress.get(&server).and_then(|progress| progress.silence);
         silence.is_some_and(|silence| silence < SILENCE_MAX)
     }
 
     /// Whether it answered lately and has nearly all that this one, the leader, has.
-    pub fn is_synced(&self, server: u64) -> bool {
+    pub fn is_synced(&self, server: MemberId) -> bool {
         let matched = self.progress.get(&server).and_then(|progress| progress.matched);
         self.answers(server) && matched.is_some_and(|matched| matched + LAG_MAX >= self.last_index)
     }
@@ -69,22 +76,23 @@ impl Consensus {
         let metrics = self.raft.metrics();
         let effective = metrics.membership_config.membership();
         let sets = effective.get_joint_config();
-        let mut progress: BTreeMap<u64, MemberProgress> = BTreeMap::new();
+        let mut progress: BTreeMap<MemberId, MemberProgress> = BTreeMap::new();
+        let member = MemberId::from_raft_id;
         for (server, matched) in metrics.replication.iter().flatten() {
-            progress.entry(*server).or_default().matched = matched.as_ref().map(|id| id.index);
+            progress.entry(member(*server)).or_default().matched = matched.as_ref().map(|id| id.index);
         }
         for (server, at) in metrics.heartbeat.iter().flatten() {
             let silence = at.as_ref().map(|at| openraft::Instant::elapsed(&**at));
-            progress.entry(*server).or_default().silence = silence;
+            progress.entry(member(*server)).or_default().silence = silence;
         }
-        progress.remove(&self.server());
+        progress.remove(&self.member());
         Members {
-            voters: sets.last().cloned().unwrap_or_default(),
+            voters: sets.last().into_iter().flatten().copied().map(member).collect(),
             changing: sets.len() > 1
                 || metrics.committed_membership_config.log_id()
                     != metrics.membership_config.log_id(),
             joint: sets.len() > 1,
-            servers: effective.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
+            servers: effective.nodes().map(|(id, node)| (member(*id), node.addr.clone())).collect(),
             last_index: metrics.last_log_index.unwrap_or(0),
             progress,
         }
@@ -95,8 +103,11 @@ impl Consensus {
     ///
     /// # Errors
     /// [`ChangeFailed`]: this server does not lead, or another change is under way.
-    pub async fn set_servers(&self, servers: BTreeMap<u64, String>) -> Result<(), ChangeFailed> {
-        let nodes = servers.into_iter().map(|(id, address)| (id, BasicNode::new(address)));
+    pub async fn set_servers(
+        &self,
+        servers: BTreeMap<MemberId, String>,
+    ) -> Result<(), ChangeFailed> {
+        let nodes = servers.into_iter().map(|(id, address)| (id.raft_id(), BasicNode::new(address)));
         self.raft.change_members(ChangeMembers::SetNodes(nodes.collect())).await
     }
 
@@ -104,8 +115,8 @@ impl Consensus {
     ///
     /// # Errors
     /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them votes.
-    pub async fn drop_servers(&self, servers: BTreeSet<u64>) -> Result<(), ChangeFailed> {
-        self.raft.change_members(ChangeMembers::RemoveNodes(servers)).await
+    pub async fn drop_servers(&self, servers: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
+        self.raft.change_members(ChangeMembers::RemoveNodes(raft_ids(servers))).await
     }
 
     /// Makes these the voters: first old and new together, then the new alone. Who loses its vote
@@ -114,12 +125,16 @@ impl Consensus {
     ///
     /// # Errors
     /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them does not take part.
-    pub async fn set_voters(&self, voters: BTreeSet<u64>) -> Result<(), ChangeFailed> {
-        self.raft.change_members(ChangeMembers::ReplaceAllVoters(voters)).await
+    pub async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
+        self.raft.change_members(ChangeMembers::ReplaceAllVoters(raft_ids(voters))).await
     }
 
     /// Asks another voter to lead. This server accepts no proposals from here on.
-    pub async fn hand_over_to(&self, server: u64) {
-        self.raft.begin_next_term(Some(server)).await;
+    pub async fn hand_over_to(&self, server: MemberId) {
+        self.raft.begin_next_term(Some(server.raft_id())).await;
     }
+}
+
+fn raft_ids(members: BTreeSet<MemberId>) -> BTreeSet<u64> {
+    members.into_iter().map(MemberId::raft_id).collect()
 }

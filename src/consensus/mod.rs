@@ -51,6 +51,7 @@ mod typ;
 #[cfg(test)]
 mod log_suite_test;
 
+pub use formation::{Forms, INITIALIZE, admission::{Admissions, Joiner}};
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
 pub use members::{ChangeFailed, MemberProgress, Members};

@@ -1,31 +1,30 @@
 //! Starting the consensus over a data directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::{BasicNode, Config, Raft, SnapshotPolicy};
+use openraft::{Config, Raft, SnapshotPolicy};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
 use super::error::{Fatal, StartError};
-use super::formation::{Formation, Verdict};
+use super::formation::{Control, Formation, FormationConfig, Forms, RaftControl};
 use super::handle::{Consensus, PeerSide};
 use super::hearing::{self, Hearing};
 use super::log_store::LogStore;
 use super::log_task;
 use super::network::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security, Starts,
 };
 use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use super::succession::Succession;
 use super::typ::TypeConfig;
-use crate::storage::{DataDir, StorageError};
+use crate::storage::{DataDir, Start, StorageError};
 use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
@@ -58,9 +57,14 @@ impl Default for Timings {
 pub struct ConsensusConfig {
     /// The number of this server (`myid`).
     pub server: u64,
-    /// All voters with their addresses for the consensus (host and port); used only to form a new
-    /// ensemble.
-    pub members: BTreeMap<u64, String>,
+    /// All servers of the file with their addresses for the consensus (host and port).
+    pub servers: BTreeMap<u64, String>,
+    /// The numbers of those that vote, in an ensemble that is new.
+    pub voters: BTreeSet<u64>,
+    /// Whether this server may form an ensemble while it has no data.
+    pub forms: Forms,
+    /// A random number of this process.
+    pub process: u64,
     /// The name of the ensemble, set by the state machine when it learns it.
     pub ensemble: EnsembleName,
     /// Where this server finds the others, before it looks at what the ensemble agreed on.
@@ -84,11 +88,19 @@ pub struct ConsensusConfig {
 }
 
 impl ConsensusConfig {
+    /// Whether the file has other voters than this server.
+    fn names_others(&self) -> bool {
+        self.voters.iter().any(|voter| *voter != self.server)
+    }
+
     /// An ensemble of one.
     pub fn standalone(server: u64) -> Self {
         Self {
             server,
-            members: BTreeMap::from([(server, String::new())]),
+            servers: BTreeMap::from([(server, String::new())]),
+            voters: BTreeSet::from([server]),
+            forms: Forms::WithAll,
+            process: 0,
             ensemble: EnsembleName::default(),
             addresses: AddressBook::default(),
             listen: None,
@@ -121,8 +133,8 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_stored(dir)?;
-        let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
-        let own = Own { server: config.server, ensemble, versions };
+        let member = dir.member();
+        let own = introduce(&config, dir)?;
         let spool = dir.spool()?;
         // A server of its own needs no keys.
         let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;
@@ -152,7 +164,7 @@ impl Consensus {
             .map_err(|Fatal(what)| StartError::Restore(what))?;
         let hearing = Hearing::default();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
-            config.server,
+            member.raft_id(),
             Arc::new(raft_config(&config)?),
             Peers::new(dialer.clone(), hearing.clone()),
             log_store,
@@ -162,99 +174,103 @@ impl Consensus {
         .map_err(|error| StartError::Restore(error.to_string()))?;
         log_task::start(dir.log(), &raft, config.listen.is_some());
         let stop = CancellationToken::new();
-        let (own, timings) = (config.server, config.timings);
+        let (own, timings) = (member.raft_id(), config.timings);
         tokio::spawn(hearing::run(raft.clone(), own, hearing, timings, stop.clone()));
-        let formation = begin(&raft, &config, dir, &dialer, &stop).await?;
+        let succession = Succession::new(own, timings);
+        let book = config.addresses.clone();
+        let control = Control::new(raft.clone(), own, succession.clone(), book, timings);
+        let control: Arc<dyn RaftControl> = Arc::new(control);
+        let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
-            let succession = Succession::new(own, timings);
-            tokio::spawn(listener.run(raft.clone(), formation, succession, stop.clone()));
+            let looking = formation.clone();
+            tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
+            let answering = (formation.clone(), control);
+            tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let proofs = Proofs::new(timings);
-        let peers = PeerSide { server: own, dialer, forwards, proofs };
+        let peers = PeerSide { member, dialer, forwards, proofs, formation };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
 
-/// Takes up the ensemble where it was left, or sees to it that one is formed.
+/// This server as it introduces itself.
+fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
+    let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
+    let start = Start { number: dir.starts(), process: config.process };
+    let starts = Starts::new(start, dir.met()?);
+    Ok(Own { member: dir.member(), starts, ensemble, versions })
+}
+
+/// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
+/// another one looks for it as soon as it listens.
 async fn begin<M: StateMachine>(
     raft: &Raft<TypeConfig, Machine<M>>,
     config: &ConsensusConfig,
     dir: &DataDir,
-    dialer: &Dialer,
-    stop: &CancellationToken,
-) -> Result<Arc<Formation>, StartError> {
-    let voters = config.members.keys().copied().collect();
-    let formation = Formation::new(config.server, voters, dir);
-    let formation = Arc::new(formation);
+    control: &dyn RaftControl,
+) -> Result<Formation, StartError> {
     let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
-    let members: BTreeMap<u64, BasicNode> =
-        config.members.iter().map(|(id, address)| (*id, BasicNode::new(address))).collect();
-    if raft.is_initialized().await.map_err(|error| restore(&error))? {
-        let membership = raft.metrics().borrow_watched().membership_config.clone();
-        if membership.membership().voter_ids().eq([config.server]) {
-            // Nobody else could win: there is nothing to wait for.
-            raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
+    // From here on openraft has told what it found.
+    raft.with_raft_state(|_| ()).await.map_err(|error| restore(&error))?;
+    let (own, view) = (dir.member().raft_id(), control.view());
+    let is_empty = view.last_index.is_none();
+    if is_empty {
+        config.ensemble.begin_empty();
+    }
+    let formation = Formation::new(FormationConfig {
+        id: dir.member(),
+        servers: config.servers.clone(),
+        voters: config.voters.clone(),
+        forms: config.forms,
+        name: dir.identity().cluster.0,
+        ensemble: config.ensemble.clone(),
+        dir: dir.path().to_path_buf(),
+    });
+    let formation = formation.map_err(|error| restore(&error))?;
+    if config.names_others() {
+        // One that was formed on its own has to look for the others first.
+        if !view.voters.iter().eq([&own]) || view.agreed {
+            control.allow_elections();
         }
-    } else if config.members.len() == 1 && members.contains_key(&config.server) {
-        raft.initialize(members).await.map_err(|error| restore(&error))?;
-    } else {
-        let (raft, dialer) = (raft.clone(), dialer.clone());
-        formation.undecided();
-        let (formation, stop, server) = (Arc::clone(&formation), stop.clone(), config.server);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = form(&raft, &formation, &dialer, server, members) => {}
-                () = stop.cancelled() => {}
-            }
-        });
+    } else if is_empty && config.voters.contains(&config.server) && config.forms != Forms::Never {
+        let address = config.servers.get(&config.server).cloned().unwrap_or_default();
+        config.ensemble.decide(dir.identity().cluster.0);
+        let formed = control.initialize(BTreeMap::from([(own, address)])).await;
+        formed.map_err(StartError::Restore)?;
+    } else if view.voters.iter().eq([&own]) {
+        // Nobody else could win: there is nothing to wait for.
+        raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
     }
     Ok(formation)
 }
 
-async fn form<M: StateMachine>(
-    raft: &Raft<TypeConfig, Machine<M>>,
-    formation: &Formation,
-    dialer: &Dialer,
-    server: u64,
-    members: BTreeMap<u64, BasicNode>,
-) {
-    let others = members.iter().filter(|(id, _)| **id != server);
-    let others: Vec<(u64, String)> = others.map(|(id, node)| (*id, node.addr.clone())).collect();
-    match formation.decide(dialer, &others).await {
-        Verdict::Form => {
-            formation.form();
-            // Refused where another server was faster: that is as good.
-            if let Err(error) = raft.initialize(members).await {
-                tracing::debug!(%error, "no ensemble is formed by this server");
-            }
-        }
-        Verdict::Join => {
-            tracing::info!("there is an ensemble: this server waits to be brought up to date");
-            if let Err(error) = formation.join() {
-                tracing::warn!("cannot note that this server has to catch up: {error}");
-            }
-        }
-        Verdict::Wait => {}
-    }
-}
-
 fn check(config: &ConsensusConfig) -> Result<(), StartError> {
     let refuse = |what: &str| Err(StartError::Config(what.to_owned()));
-    if !config.members.contains_key(&config.server) && config.listen.is_none() {
+    if !config.servers.contains_key(&config.server) && config.listen.is_none() {
         return refuse(&format!(
             "server {} is not one of the members of the ensemble: check `myid` and `server.N`",
             config.server
         ));
     }
-    if config.members.len() > 1 && config.listen.is_none() {
+    if config.servers.len() > 1 && config.listen.is_none() {
         return refuse("a server of an ensemble needs an address where its peers connect");
     }
     Ok(())
 }
 
+/// The file with which earlier builds marked a directory whose data were not complete.
+const JOINING: &str = "joining";
+
 /// The checkpoint and the log must meet: a gap means that one of them was replaced or rolled back.
 fn check_stored(dir: &DataDir) -> Result<(), StartError> {
+    if dir.path().join(JOINING).exists() {
+        return Err(StartError::Config(format!(
+            "the data directory {} was lost before, and an earlier version had not finished to copy the data \
+             of the ensemble into it (it has a file `{JOINING}`). Empty it, so that this server joins anew",
+            dir.path().display()
+        )));
+    }
     let applied = dir.state().mark().position;
     if applied.is_some() && dir.log().vote().is_none() {
         let what = "there is a checkpoint, but the log is new: the directory `log` was lost";
@@ -290,9 +306,8 @@ fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
         enable_pre_vote: Some(true),
         // A restarted leader might have missed a newer one: it must be elected again.
         enable_leader_restore: Some(false),
-        // A server that lost its disk begins anew under its id, and votes only when it has caught up
-        // (`Formation`): the leader goes back with it instead of taking that for a broken promise.
-        allow_log_reversion: Some(true),
+        // One that was formed on its own would elect itself before it has looked for the others.
+        enable_elect: !config.names_others(),
         ..Config::default()
     };
     raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))

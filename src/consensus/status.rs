@@ -5,6 +5,7 @@ use std::time::Duration;
 use openraft::{RaftMetrics, ServerState};
 
 use super::typ::{TypeConfig, position};
+use crate::ensemble::MemberId;
 use crate::storage::LogPosition;
 
 /// The part a server plays.
@@ -30,7 +31,7 @@ pub struct Status {
     /// The current term.
     pub term: u64,
     /// Who leads in that term, if known.
-    pub leader: Option<u64>,
+    pub leader: Option<MemberId>,
     /// The newest entry of its log.
     pub last_log_index: Option<u64>,
     /// The newest entry it knows to be committed.
@@ -62,7 +63,7 @@ impl Status {
         Self {
             role: if stopped.is_some() { Role::Stopped } else { role(metrics.state) },
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.map(MemberId::from_raft_id),
             last_log_index: metrics.last_log_index,
             committed: metrics.local_committed.as_ref().map(position),
             last_applied: metrics.last_applied.as_ref().map(position),

@@ -19,6 +19,7 @@ use super::hearing::Heard;
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
 use super::typ::TypeConfig;
+use crate::ensemble::MemberId;
 
 /// How long after the lease the first one asks: the others may have heard the leader a little later.
 const GRACE: Duration = Duration::from_millis(5);
@@ -49,6 +50,11 @@ impl Succession {
     /// Something came from `peer`.
     pub(super) fn hear(&self, peer: u64) {
         self.heard.hear(peer);
+    }
+
+    /// When something last did.
+    pub(super) fn last_heard(&self, peer: u64) -> Option<Instant> {
+        self.heard.last(peer)
     }
 
     /// A connection from `peer` has ended.
@@ -88,8 +94,10 @@ fn place(metrics: &RaftMetrics<TypeConfig>, own: u64, peer: u64) -> Option<(u32,
 
 /// As [`place`], among these voters.
 fn line(voters: impl Iterator<Item = u64>, own: u64, leader: u64) -> Option<(u32, u32)> {
-    let followers: BTreeSet<u64> = voters.filter(|voter| *voter != leader).collect();
-    let turn = followers.iter().position(|voter| *voter == own)?;
+    let by_number = |id: &u64| (MemberId::number_of(*id), *id);
+    let followers = voters.filter(|voter| *voter != leader);
+    let followers: BTreeSet<(u64, u64)> = followers.map(|id| by_number(&id)).collect();
+    let turn = followers.iter().position(|(_, voter)| *voter == own)?;
     Some((u32::try_from(turn).ok()?, u32::try_from(followers.len()).ok()?))
 }
 

@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::configuration::Configuration;
+use super::member_id::NUMBER_MAX;
 use super::server_spec::{HostPort, ServerRole, ServerSpec};
-
-/// Numbers that a server may have.
-const SERVER_IDS: std::ops::RangeInclusive<u64> = 0..=255;
 
 /// A change of the members, as a client asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +112,7 @@ fn full(text: &str, alone_allowed: bool) -> Result<BTreeMap<u64, ServerSpec>, Ch
 
 fn server(id: &str, value: &str) -> Result<ServerSpec, ChangeError> {
     let id: i64 = id.trim().parse().map_err(|_| ChangeError::Malformed)?;
-    let id = u64::try_from(id).ok().filter(|id| SERVER_IDS.contains(id));
+    let id = u64::try_from(id).ok().filter(|id| *id <= NUMBER_MAX);
     let id = id.ok_or(ChangeError::BadArguments)?;
     let server = ServerSpec::parse(id, value).map_err(|_| ChangeError::BadArguments)?;
     // Several addresses need `multiAddress.enabled`, which there is not.
@@ -199,7 +197,7 @@ mod tests {
             "server.4=d:x:2;3",
             "server.4=a:1:2|b:1:2;3",
             "server.4=10.0.0.1:2888:1;3",
-            "server.999=d:1:2;3",
+            "server.4294967296=d:1:2;3",
         ] {
             assert_eq!(joining(text), bad, "{text}");
         }

@@ -25,6 +25,9 @@ pub enum ServeError {
     /// The consensus does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Its data are not those of the servers that its file names.
+    #[error("{0}")]
+    Excluded(String),
     /// The server cannot go on.
     #[error("the server cannot go on: {0}")]
     Fatal(#[from] Fatal),

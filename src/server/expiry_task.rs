@@ -27,7 +27,8 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         let late_ms = (shared.clock.now_us() / 1000).saturating_sub(next_ms);
-        if shared.leading().is_none() || Duration::from_millis(late_ms) > LATE_MAX {
+        let leads = shared.leading().is_some() && !shared.awaits_members.load(Ordering::Acquire);
+        if !leads || Duration::from_millis(late_ms) > LATE_MAX {
             continue;
         }
         hear(&shared);

@@ -1,12 +1,12 @@
 //! The members of the ensemble as the configuration lists them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::ServeError;
 use crate::config::Config;
-use crate::consensus::{AddressBook, ConsensusConfig, Timings};
+use crate::consensus::{AddressBook, ConsensusConfig, Forms, INITIALIZE, Timings};
 use crate::ensemble::{HostPort, ServerSpec};
 
 /// What the consensus is started with; `addresses` gains what the file says.
@@ -17,16 +17,17 @@ pub(super) fn consensus_config(
     config: &Config,
     addresses: &AddressBook,
 ) -> Result<ConsensusConfig, ServeError> {
-    let server = config.ensemble.my_id.max(1);
+    let server = config.ensemble.number();
     let base = ConsensusConfig {
         checkpoint_entries: config.data.checkpoint_after_entries,
         tls: config.ensemble.tls.clone(),
+        forms: forms(config),
         ..ConsensusConfig::standalone(server)
     };
     if !config.ensemble.is_distributed() {
         return Ok(base);
     }
-    let mut members = BTreeMap::new();
+    let (mut servers, mut voters) = (BTreeMap::new(), BTreeSet::new());
     let mut listen = None;
     for spec in &config.ensemble.servers {
         let address = spec.peer_address();
@@ -35,8 +36,9 @@ pub(super) fn consensus_config(
             listen = Some(listen_addr(config, spec)?);
         }
         if spec.votes() {
-            members.insert(spec.id, address);
+            voters.insert(spec.id);
         }
+        servers.insert(spec.id, address);
     }
     let addresses = addresses.clone();
     let millis = Duration::from_millis;
@@ -46,7 +48,21 @@ pub(super) fn consensus_config(
         election_max: millis(config.ensemble.election_max_ms),
     };
     let entries_kept = super::test_settings::entries_kept().unwrap_or(ENTRIES_KEPT);
-    Ok(ConsensusConfig { members, listen, addresses, timings, entries_kept, ..base })
+    let file = ConsensusConfig { servers, voters, ..base };
+    Ok(ConsensusConfig { listen, addresses, timings, entries_kept, ..file })
+}
+
+/// Whether this server may form an ensemble while it has no data (`db.autocreate`, `serve --join`).
+fn forms(config: &Config) -> Forms {
+    if config.ensemble.join {
+        Forms::Never
+    } else if config.data.dir.join(INITIALIZE).exists() {
+        Forms::Initialize
+    } else if config.data.autocreate {
+        Forms::WithAll
+    } else {
+        Forms::Never
+    }
 }
 
 /// Entries kept for servers that are a little behind.

@@ -10,7 +10,7 @@
 //! * `commands` and `liaison`: what the consensus has to know of commands, and what servers tell each
 //!   other beside them.
 //! * `barriers`: read barriers, which many connections share.
-//! * `members` and `reconfig_task`: who belongs to the ensemble, at its start and later.
+//! * `members`, `seats` and `reconfig_task`: who belongs to the ensemble, at its start and later.
 //! * `expiry_task` and `container_task`: what the leader proposes by itself.
 //!
 //! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
@@ -32,6 +32,7 @@ mod members;
 mod presence;
 mod proposing;
 mod reconfig_task;
+mod seats;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
 mod service;

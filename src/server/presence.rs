@@ -1,6 +1,7 @@
 //! Whether this server serves clients, and whether it has the duties of a leader.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
@@ -11,6 +12,7 @@ use super::service::Service;
 use super::shared::Shared;
 use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
+use crate::ensemble::MemberId;
 use crate::replica::{Command, Op, Origin};
 use crate::session::ConnId;
 
@@ -38,7 +40,7 @@ pub(super) struct Presence {
     /// For how many looks this server has led with a full disk.
     full_for: u32,
     /// What was last said of the leader.
-    said: Option<(u64, Option<u64>)>,
+    said: Option<(u64, Option<MemberId>)>,
 }
 
 impl Presence {
@@ -85,7 +87,13 @@ impl Presence {
             self.consensus.begin_next_term().await;
         }
         let begins_to_lead = status.is_leader() && self.shared.leading() != Some(status.term);
-        let may_serve = self.shared.is_member() && self.shared.service() != Service::Full;
+        let is_formed = self.is_formed();
+        if self.shared.awaits_members.swap(!is_formed, Ordering::AcqRel) && is_formed {
+            // Its clients could not come before.
+            self.shared.leading().into_iter().for_each(|term| self.shared.begin_leading(term));
+        }
+        let may_serve =
+            is_formed && self.shared.is_member() && self.shared.service() != Service::Full;
         if status.leader.is_none() || cannot_follow || !(may_serve || begins_to_lead) {
             return;
         }
@@ -98,11 +106,20 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        if self.shared.is_member() && self.shared.set_service(Service::Full) {
+        if may_serve && self.shared.is_member() && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
             // Those that were content with reading have sessions that nobody else knows.
             self.let_go();
         }
+    }
+
+    /// Whether a majority of the servers that are to vote does. A server that was formed on its own, and whose
+    /// file now names others, leads before that, to take them in; but it acknowledges nothing.
+    fn is_formed(&self) -> bool {
+        let voters = self.consensus.members().voters;
+        let named = self.shared.named_voters.lock();
+        let voting = voters.iter().filter(|voter| named.contains(&voter.number)).count();
+        voting > named.len() / 2
     }
 
     /// Whether this server falls behind because it can write nothing down.
@@ -160,7 +177,7 @@ impl Presence {
             let command = Command {
                 origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
                 identities: &[],
-                op: Op::NameEnsemble { name: self.consensus.data_dir().identity().cluster.0 },
+                op: Op::NameEnsemble { name: self.consensus.first_name() },
             };
             if let Err(refusal) = self.shared.propose_as_leader(&command) {
                 tracing::debug!(?refusal, "the ensemble is not named yet");
@@ -177,7 +194,7 @@ impl Presence {
         self.said = Some(now);
         let term = status.term;
         match status.leader {
-            Some(leader) if leader == self.shared.server() => {
+            Some(leader) if leader == self.consensus.member() => {
                 tracing::info!("this server leads, term {term}");
             }
             Some(leader) => tracing::info!("server {leader} leads, term {term}"),

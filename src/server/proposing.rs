@@ -23,8 +23,8 @@ impl Shared {
     fn leader(&self, secure: bool) -> LeaderHint<'static> {
         let Some(engine) = self.engine.get() else { return LeaderHint::Election };
         match engine.consensus.watch_status().borrow().leader {
-            Some(leader) if leader == self.server => LeaderHint::Here,
-            Some(leader) => match self.client_addresses.lock().get(&(leader, secure)) {
+            Some(leader) if leader.number == self.server => LeaderHint::Here,
+            Some(leader) => match self.client_addresses.lock().get(&(leader.number, secure)) {
                 Some(address) => LeaderHint::At(address.clone().into()),
                 None => LeaderHint::Elsewhere,
             },

@@ -13,9 +13,10 @@ use jute_proto::SessionId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::seats::Seats;
 use super::shared::Shared;
-use crate::consensus::{ChangeFailed, Consensus, Members};
-use crate::ensemble::Configuration;
+use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
+use crate::ensemble::{Configuration, MemberId};
 use crate::replica::{Command, Op, Origin};
 use crate::session::ConnId;
 
@@ -85,14 +86,43 @@ async fn leadership_lost(mut status: tokio::sync::watch::Receiver<crate::consens
 /// What there is and what there should be, at one moment.
 struct Look {
     members: Members,
+    /// Who asks to be taken in.
+    asking: BTreeMap<u64, Joiner>,
+    own: MemberId,
     /// Who is to belong to the ensemble, and whether that is what a pending request asks for.
     wanted: Configuration,
     pending: Option<i64>,
 }
 
 impl Look {
-    fn synced(&self, own: u64, server: u64) -> bool {
-        server == own || self.members.is_synced(server)
+    fn seats(&self) -> Seats<'_> {
+        Seats { own: self.own, members: &self.members, asking: &self.asking }
+    }
+
+    /// Who is to vote for each server that is to: nobody, where no life of it is known.
+    fn voters(&self) -> BTreeMap<u64, Option<MemberId>> {
+        let seats = self.seats();
+        let voters = self.wanted.voters().into_iter();
+        let to_be = voters.map(|number| (number, seats.voter_to_be(number)));
+        if self.pending.is_some() {
+            return to_be.collect();
+        }
+        // Nobody waits for an answer: who has no vote yet gets it when it has caught up.
+        let has_vote = |member: &MemberId| self.members.voters.contains(member);
+        let may = |member: &MemberId| has_vote(member) || seats.is_synced(*member);
+        to_be.map(|(number, member)| (number, member.filter(may))).collect()
+    }
+
+    /// Those that are to take part and do not, with their addresses.
+    fn missing(&self) -> BTreeMap<MemberId, String> {
+        let seats = self.seats();
+        let addresses = self.wanted.addresses().into_iter();
+        let members = addresses.filter_map(|(number, address)| {
+            let seat = seats.seat(number);
+            let other = seat.other.filter(|_| !seat.voter.is_some_and(|v| seats.answers(v)))?;
+            (!self.members.servers.contains_key(&other)).then_some((other, address))
+        });
+        members.collect()
     }
 }
 
@@ -109,7 +139,7 @@ struct Task {
     /// Since when which voters are waited for.
     wait: Option<(BTreeSet<u64>, Instant)>,
     /// Since when servers are about to be dropped.
-    farewells: BTreeMap<u64, Instant>,
+    farewells: BTreeMap<MemberId, Instant>,
 }
 
 impl Task {
@@ -119,7 +149,8 @@ impl Task {
     }
 
     fn look(&self) -> Option<Look> {
-        let members = self.consensus.members();
+        let (members, own) = (self.consensus.members(), self.consensus.member());
+        let asking = self.consensus.admissions().asking();
         let replica = self.shared.replica.read();
         let known = replica.members();
         let current = known.current.clone()?;
@@ -130,7 +161,7 @@ impl Task {
             }
             None => (current, None),
         };
-        Some(Look { members, wanted, pending })
+        Some(Look { members, asking, own, wanted, pending })
     }
 
     /// Does what is to be done next, if anything.
@@ -139,23 +170,50 @@ impl Task {
             // The leadership may have begun before this server was told who belongs to it.
             return propose_first(&self.shared);
         };
+        self.tell(&look);
         if look.members.changing && !look.members.joint {
             return;
         }
         let done = if look.members.joint {
             // Somebody began; whatever is wanted now, this has to be finished first.
             self.consensus.set_voters(look.members.voters.clone()).await
-        } else if look.members.voters == look.wanted.voters() {
-            self.wait = None;
-            match look.pending {
-                Some(zxid) => return self.finish(zxid, true),
-                None => self.tidy(&look).await,
-            }
         } else {
-            self.change_voters(&look).await
+            self.towards_wanted(&look).await
         };
         if let Err(error) = done {
             tracing::debug!(%error, "the next look tries again");
+        }
+    }
+
+    /// Tells those that ask to be taken in what they wait for.
+    fn tell(&self, look: &Look) {
+        let seats = look.seats();
+        for Joiner { member, .. } in look.asking.values() {
+            let is_wanted = look.wanted.servers.contains_key(&member.number);
+            let answer = seats.waits_for(*member, is_wanted);
+            self.consensus.admissions().tell(*member, answer);
+        }
+    }
+
+    async fn towards_wanted(&mut self, look: &Look) -> Result<(), ChangeFailed> {
+        let missing = look.missing();
+        if !missing.is_empty() {
+            return self.consensus.set_servers(missing).await;
+        }
+        let wanted = look.voters();
+        let voters: BTreeSet<MemberId> = wanted.values().flatten().copied().collect();
+        let is_right = voters == look.members.voters;
+        match look.pending {
+            None if is_right => {
+                self.wait = None;
+                self.tidy(look).await
+            }
+            Some(zxid) if is_right && wanted.values().all(Option::is_some) => {
+                self.wait = None;
+                self.finish(zxid, true);
+                Ok(())
+            }
+            Some(_) | None => self.change_voters(look, &wanted, voters).await,
         }
     }
 
@@ -163,65 +221,79 @@ impl Task {
         propose(&self.shared, Op::FinishReconfig { zxid, done });
     }
 
-    async fn change_voters(&mut self, look: &Look) -> Result<(), ChangeFailed> {
-        let voters = look.wanted.voters();
-        let addresses = look.wanted.addresses();
-        let missing: BTreeMap<u64, String> = addresses
-            .into_iter()
-            .filter(|(id, _)| voters.contains(id) && !look.members.servers.contains_key(id))
-            .collect();
-        if !missing.is_empty() {
-            return self.consensus.set_servers(missing).await;
-        }
-        match self.readiness(look, &voters) {
-            Ready::NotYet => Ok(()),
-            Ready::Never => {
+    async fn change_voters(
+        &mut self,
+        look: &Look,
+        wanted: &BTreeMap<u64, Option<MemberId>>,
+        voters: BTreeSet<MemberId>,
+    ) -> Result<(), ChangeFailed> {
+        match (self.readiness(look, wanted), look.pending) {
+            (Ready::NotYet, _) | (Ready::Never, None) => Ok(()),
+            (Ready::Never, Some(zxid)) => {
                 self.wait = None;
-                if let Some(zxid) = look.pending {
-                    tracing::warn!(
-                        "no majority of {voters:?} is in reach: they do not get the vote"
-                    );
-                    self.finish(zxid, false);
-                }
+                let numbers: Vec<&u64> = wanted.keys().collect();
+                tracing::warn!("no majority of {numbers:?} is in reach: they do not get the vote");
+                self.finish(zxid, false);
                 Ok(())
             }
-            Ready::Yes => {
-                let own = self.shared.server();
-                let heir = voters.intersection(&look.members.voters);
-                let mut heir = heir.filter(|id| **id != own && look.synced(own, **id));
-                if !voters.contains(&own)
-                    && let Some(heir) = heir.next()
-                {
-                    tracing::info!("server {heir} is to lead, as this server loses its vote");
-                    self.consensus.hand_over_to(*heir).await;
-                    return Ok(());
-                }
-                tracing::info!("the voters change from {:?} to {voters:?}", look.members.voters);
-                self.consensus.set_voters(voters).await
+            // Servers that never answered get their vote when they come.
+            (Ready::Yes, Some(zxid)) if voters == look.members.voters => {
+                self.wait = None;
+                self.finish(zxid, true);
+                Ok(())
             }
+            (Ready::Yes, _) => self.set_voters(look, voters).await,
         }
+    }
+
+    async fn set_voters(
+        &self,
+        look: &Look,
+        voters: BTreeSet<MemberId>,
+    ) -> Result<(), ChangeFailed> {
+        let (own, seats) = (look.own, look.seats());
+        let heirs = voters.intersection(&look.members.voters);
+        let mut heirs = heirs.filter(|id| **id != own && seats.is_synced(**id));
+        if !voters.contains(&own)
+            && let Some(heir) = heirs.next()
+        {
+            tracing::info!("server {heir} is to lead, as this server loses its vote");
+            self.consensus.hand_over_to(*heir).await;
+            return Ok(());
+        }
+        let names = |members: &BTreeSet<MemberId>| {
+            members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let (before, after) = (names(&look.members.voters), names(&voters));
+        tracing::info!("the voters change from servers {before} to servers {after}");
+        self.consensus.set_voters(voters).await
     }
 
     /// ZooKeeper changes the members when a majority of the new voters is up to date. Here those that
     /// join are waited for as well, for as long as they answer and `initLimit` allows.
-    fn readiness(&mut self, look: &Look, voters: &BTreeSet<u64>) -> Ready {
-        let own = self.shared.server();
+    fn readiness(&mut self, look: &Look, wanted: &BTreeMap<u64, Option<MemberId>>) -> Ready {
+        let numbers: BTreeSet<u64> = wanted.keys().copied().collect();
         let since = match &self.wait {
-            Some((waited_for, since)) if waited_for == voters => *since,
+            Some((waited_for, since)) if *waited_for == numbers => *since,
             Some(_) | None => {
-                self.wait = Some((voters.clone(), Instant::now()));
+                self.wait = Some((numbers, Instant::now()));
                 Instant::now()
             }
         };
-        let waited = since.elapsed();
-        let count = |good: &dyn Fn(u64) -> bool| voters.iter().filter(|id| good(**id)).count();
+        let (waited, seats) = (since.elapsed(), look.seats());
+        let voters: Vec<Option<MemberId>> = wanted.values().copied().collect();
+        let synced = |voter: &Option<MemberId>| voter.is_some_and(|id| seats.is_synced(id));
+        let hopeless = |voter: &Option<MemberId>| {
+            !voter.is_some_and(|id| seats.answers(id)) && waited > ANSWER_WITHIN
+        };
         let is_majority = |count: usize| count > voters.len() / 2;
-        let quorum = is_majority(count(&|id| look.synced(own, id)));
-        let joining = voters.difference(&look.members.voters);
-        let mut late = joining.filter(|id| !look.synced(own, **id));
-        let hopeless = |id: u64| !look.members.answers(id) && waited > ANSWER_WITHIN;
-        if waited > self.patience() || late.all(|id| hopeless(*id)) {
-            let hope = count(&|id| id == own || !hopeless(id));
+        let quorum = is_majority(voters.iter().filter(|voter| synced(voter)).count());
+        let is_new = |voter: &&Option<MemberId>| {
+            voter.is_none_or(|id| !look.members.voters.contains(&id))
+        };
+        let mut late = voters.iter().filter(is_new).filter(|voter| !synced(voter));
+        if waited > self.patience() || late.all(|voter| hopeless(voter)) {
+            let hope = voters.iter().filter(|voter| !hopeless(voter)).count();
             let give_up = waited > self.patience() || !is_majority(hope);
             return match (quorum, give_up) {
                 (true, _) => Ready::Yes,
@@ -242,27 +314,41 @@ impl Task {
         Duration::from_millis(u64::from(ticks) * tick_ms).max(2 * ANSWER_WITHIN)
     }
 
-    /// The voters are right; what is left is who takes part without a vote, and where all are.
+    /// The voters are right; what is left is where all are, and who is to take part no more.
     async fn tidy(&mut self, look: &Look) -> Result<(), ChangeFailed> {
-        let own = self.shared.server();
-        if !look.members.voters.contains(&own) {
+        if !look.members.voters.contains(&look.own) {
             // All voters were exchanged at once: none of the old ones could be the heir before.
             if let Some(heir) = look.members.voters.iter().find(|id| look.members.is_synced(**id)) {
                 self.consensus.hand_over_to(*heir).await;
             }
             return Ok(());
         }
-        let addresses = look.wanted.addresses();
-        let news =
-            addresses.iter().filter(|(id, address)| look.members.servers.get(id) != Some(address));
-        let news: BTreeMap<u64, String> = news.map(|(id, at)| (*id, at.clone())).collect();
+        let seats = look.seats();
+        let addresses = look.wanted.addresses().into_iter();
+        let addresses: BTreeMap<MemberId, String> = addresses
+            .filter_map(|(number, address)| Some((seats.seat(number).member()?, address)))
+            .collect();
+        let is_news =
+            |(id, address): &(&MemberId, &String)| look.members.servers.get(id) != Some(address);
+        let news: BTreeMap<MemberId, String> =
+            addresses.iter().filter(is_news).map(|(id, at)| (*id, at.clone())).collect();
         if !news.is_empty() {
             return self.consensus.set_servers(news).await;
         }
-        let leaving: Vec<u64> =
-            look.members.servers.keys().copied().filter(|id| !addresses.contains_key(id)).collect();
+        let stays = |id: &MemberId| {
+            let seat = seats.seat(id.number);
+            let is_wanted = look.wanted.servers.contains_key(&id.number);
+            is_wanted && (seat.voter == Some(*id) || seat.other == Some(*id))
+        };
+        let leaving = look.members.servers.keys().filter(|id| !stays(id)).copied().collect();
+        let gone = self.gone(look, leaving);
+        if gone.is_empty() { Ok(()) } else { self.consensus.drop_servers(gone).await }
+    }
+
+    /// Those of the leaving servers that have heard of it, or were given the time to.
+    fn gone(&mut self, look: &Look, leaving: BTreeSet<MemberId>) -> BTreeSet<MemberId> {
         self.farewells.retain(|id, _| leaving.contains(id));
-        let heard = |id: &u64| {
+        let heard = |id: &MemberId| {
             let matched = look.members.progress.get(id).and_then(|progress| progress.matched);
             matched.is_some_and(|matched| matched >= look.members.last_index)
         };
@@ -275,6 +361,6 @@ impl Task {
                 gone.insert(id);
             }
         }
-        if gone.is_empty() { Ok(()) } else { self.consensus.drop_servers(gone).await }
+        gone
     }
 }

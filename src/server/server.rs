@@ -48,7 +48,7 @@ impl Server {
     /// # Errors
     /// [`ServeError`] says what is in the way; the data directory is as it was.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        let server = config.ensemble.my_id.max(1);
+        let server = config.ensemble.number();
         let data_dir = config.data.dir.clone();
         let dir = open_data_dir(&config, server)?;
         let replica = restore(&mut dir.state().reader()?.rows_ahead()?, nodes_in_log(&dir))?
@@ -78,8 +78,9 @@ impl Server {
         shared.learn_name(&shared.replica.read());
         shared.learn_members(shared.replica.read().members());
         let machine = Machine::new(Arc::clone(&shared));
+        let ensemble = shared.ensemble.clone();
         let consensus_config =
-            ConsensusConfig { ensemble: shared.ensemble.clone(), ..consensus_config };
+            ConsensusConfig { ensemble, process: boot, ..consensus_config };
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         if is_alone {
             consensus.wait_until_leader().await?;
@@ -140,6 +141,7 @@ impl Server {
         let stopped = tokio::select! {
             stopped = status.wait_for(|status| status.role == Role::Stopped) => stopped,
             why = self.shared.failed() => return ServeError::Fatal(Fatal(why)),
+            why = self.consensus.excluded() => return ServeError::Excluded(why),
         };
         let reason = match stopped {
             Ok(status) => status.failure.clone(),
@@ -186,6 +188,8 @@ fn open_data_dir(config: &Config, server: u64) -> Result<DataDir, StorageError> 
         }
     }
     let mut options = OpenOptions::new(server);
+    // Earlier builds took server 0 for one without a number.
+    options.formerly = (!config.ensemble.is_distributed() && server == 0).then_some(1);
     options.log_dir = Some(data.log_dir.clone());
     options.log.slow_flush = Duration::from_millis(data.slow_fsync_warning_ms);
     DataDir::open(&data.dir, &options)

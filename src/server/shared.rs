@@ -1,6 +1,6 @@
 //! What all tasks of a server look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
@@ -60,6 +60,11 @@ pub struct Shared {
     pub(super) client_addresses: Mutex<ClientAddresses>,
     /// Whether this server belongs to its ensemble.
     is_member: AtomicBool,
+    /// The numbers of the servers that are to vote: those of the configuration, or of the file.
+    pub(super) named_voters: Mutex<BTreeSet<u64>>,
+    /// Whether this server leads, but fewer than a majority of those have their vote yet: nothing ends for want
+    /// of clients that could not come.
+    pub(super) awaits_members: AtomicBool,
     /// Signalled when the members of the ensemble changed, or are to.
     pub(super) members_changed: Notify,
     /// The term in which this server has the duties of a leader; 0 for none. Changes under the lock of
@@ -100,6 +105,15 @@ pub(super) struct Engine {
     pub(super) proposer: Proposer,
 }
 
+/// The servers that vote as the file has them; a server on its own is the only one.
+fn named_voters(config: &Config) -> BTreeSet<u64> {
+    if !config.ensemble.is_distributed() {
+        return BTreeSet::from([config.ensemble.number()]);
+    }
+    let servers = config.ensemble.servers.iter();
+    servers.filter(|server| server.votes()).map(|server| server.id).collect()
+}
+
 impl Shared {
     /// A server with this state that has not started yet; `boot` is a random number.
     pub(super) fn new(
@@ -110,7 +124,7 @@ impl Shared {
         addresses: AddressBook,
     ) -> Self {
         let clock = Clock::start();
-        let server = config.ensemble.my_id.max(1);
+        let server = config.ensemble.number();
         let session_ids = Mutex::new(SessionIds::new(server, clock.wall_ms()));
         let expiry = Mutex::new(Expiry::new(u64::from(config.sessions.tick_time_ms)));
         let throttle = connection_throttle(&config)
@@ -132,6 +146,8 @@ impl Shared {
             addresses,
             client_addresses: Mutex::new(client_addresses(&config.ensemble.servers)),
             is_member: AtomicBool::new(true),
+            named_voters: Mutex::new(named_voters(&config)),
+            awaits_members: AtomicBool::new(false),
             members_changed: Notify::new(),
             leading: AtomicU64::new(0),
             leading_since_us: AtomicU64::new(0),
@@ -183,6 +199,7 @@ impl Shared {
     pub(super) fn learn_members(&self, members: &Members) {
         self.members_changed.notify_one();
         let Some(current) = &members.current else { return };
+        *self.named_voters.lock() = current.voters();
         // What was formed has the addresses of the files, which may be newer.
         if current.was_agreed_on() {
             self.addresses.agree(current.addresses());

@@ -12,7 +12,8 @@ use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
 use super::state::VerifiedState;
-use super::{Spool, StateDb, StorageError};
+use super::{Met, Spool, StateDb, StorageError, starts};
+use crate::ensemble::MemberId;
 use crate::storage::log;
 
 const LOCK: &str = "lock";
@@ -29,6 +30,8 @@ const LOCK_WAIT: Duration = Duration::from_millis(20);
 pub struct OpenOptions {
     /// The number of this server (`myid`). A directory of another one is refused.
     pub server: u64,
+    /// A number under which an earlier build may have made the directory: one that took 0 for "none".
+    pub formerly: Option<u64>,
     /// The ensemble the directory must belong to; `None` accepts any, and draws a new one for a
     /// new directory.
     pub cluster: Option<ClusterId>,
@@ -42,7 +45,8 @@ pub struct OpenOptions {
 impl OpenOptions {
     /// Any ensemble, and the usual sizes.
     pub fn new(server: u64) -> Self {
-        Self { server, cluster: None, log: LogOptions::default(), log_dir: None }
+        let (cluster, log, log_dir) = (None, LogOptions::default(), None);
+        Self { server, formerly: None, cluster, log, log_dir }
     }
 }
 
@@ -55,6 +59,7 @@ pub struct DataDir {
     log: RaftLog,
     state: StateDb,
     log_path: PathBuf,
+    starts: u64,
 }
 
 impl DataDir {
@@ -76,7 +81,14 @@ impl DataDir {
             // Another process may have been first: what counts is what is there under the lock.
             None => match look(path, options)? {
                 Some(identity) => identity,
-                None => initialize(path, options)?,
+                None => match of_log {
+                    // What is left of a server is its log, and that is what counts.
+                    Some(of_log) => {
+                        write_identity(path, &of_log)?;
+                        of_log
+                    }
+                    None => initialize(path, options)?,
+                },
             },
         };
         let log_path = place.path();
@@ -89,9 +101,37 @@ impl DataDir {
             || ReadLog::read(Arc::new(directory), &options.log),
             || VerifiedState::verify(&path.join(STATE), locks),
         )?;
-        let (state, log) = (state.open()?, log.open()?);
+        let state = state.open()?;
+        let identity = if log.is_new() && state.mark().position.is_none() {
+            // Whatever life the directory had, the log that it stood for is gone.
+            place.renew(path, identity)?
+        } else {
+            check_life(path, identity, of_log)?;
+            identity
+        };
+        let log = log.open()?;
+        let starts = starts::count(place.root())?;
         sync(path)?;
-        Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
+        Ok(Self { path: path.to_path_buf(), identity, log, state, log_path, starts })
+    }
+
+    /// Who this server is in the consensus.
+    pub fn member(&self) -> MemberId {
+        self.identity.member
+    }
+
+    /// How many servers were started on this log, this one included.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// What is remembered of the starts of other servers.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Io`], [`StorageError::Corrupt`].
+    pub fn met(&self) -> Result<Met, StorageError> {
+        Met::open(&self.path)
     }
 
     /// The folder of the log.
@@ -171,20 +211,35 @@ pub(super) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity
     let text = fs::read(&file).map_err(StorageError::io("read", &file))?;
     let identity = Identity::decode(&file, &text)?;
     let cluster = options.cluster.unwrap_or(identity.cluster);
-    let expected = Identity { cluster, server: options.server };
-    if identity != expected {
-        return Err(StorageError::WrongOwner {
-            path: path.to_path_buf(),
-            found: identity.to_string(),
-            expected: expected.to_string(),
-        });
+    let MemberId { number, life } = identity.member;
+    let is_former = life == 0 && options.formerly == Some(number);
+    if identity.cluster == cluster && (number == options.server || is_former) {
+        return Ok(Some(identity));
     }
-    Ok(Some(identity))
+    let expected = Identity { cluster, member: MemberId { number: options.server, life } };
+    Err(wrong_owner(path, &identity, &expected))
+}
+
+fn wrong_owner(path: &Path, found: &Identity, expected: &Identity) -> StorageError {
+    let (found, expected) = (found.to_string(), expected.to_string());
+    StorageError::WrongOwner { path: path.to_path_buf(), found, expected }
+}
+
+/// A log belongs to the directory whose checkpoint rests on it, and to no earlier life of it.
+fn check_life(
+    path: &Path,
+    identity: Identity,
+    of_log: Option<Identity>,
+) -> Result<(), StorageError> {
+    match of_log.filter(|of_log| of_log.member != identity.member) {
+        Some(of_log) => Err(wrong_owner(path, &identity, &of_log)),
+        None => Ok(()),
+    }
 }
 
 /// A directory without identity may hold nothing but what an interrupted first start leaves.
 fn check_empty(path: &Path, names: &[String]) -> Result<(), StorageError> {
-    let ours = [LOCK, IDENTITY_UNFINISHED, ELSEWHERE, "lost+found", "myid"];
+    let ours = [LOCK, IDENTITY_UNFINISHED, ELSEWHERE, "lost+found", "myid", "initialize"];
     let Some(other) = names.iter().find(|name| !ours.contains(&name.as_str())) else {
         return Ok(());
     };
@@ -222,9 +277,17 @@ fn wait(time: Duration) {
 pub(super) fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
     let cluster = match options.cluster {
         Some(cluster) => cluster,
-        None => random_cluster()?,
+        None => ClusterId(u128::from_le_bytes(random()?)),
     };
-    let identity = Identity { cluster, server: options.server };
+    // A new log gets a life of its own before it is begun.
+    let member = MemberId { number: options.server, life: 0 };
+    let identity = Identity { cluster, member };
+    write_identity(path, &identity)?;
+    Ok(identity)
+}
+
+/// Writes an identity, all or nothing.
+pub(super) fn write_identity(path: &Path, identity: &Identity) -> Result<(), StorageError> {
     let unfinished = path.join(IDENTITY_UNFINISHED);
     let file = path.join(IDENTITY);
     let write = || -> io::Result<()> {
@@ -234,17 +297,26 @@ pub(super) fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity,
         fs::rename(&unfinished, &file)
     };
     write().map_err(StorageError::io("write", &file))?;
-    sync(path)?;
-    Ok(identity)
+    sync(path)
 }
 
-fn random_cluster() -> Result<ClusterId, StorageError> {
+/// A life for a new log: any number but 0.
+pub(super) fn random_life() -> Result<u32, StorageError> {
+    loop {
+        let life = u32::from_le_bytes(random()?);
+        if life != 0 {
+            return Ok(life);
+        }
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StorageError> {
     let source = Path::new("/dev/urandom");
-    let mut bytes = [0; 16];
+    let mut bytes = [0; N];
     File::open(source)
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(StorageError::io("draw a random number from", source))?;
-    Ok(ClusterId(u128::from_le_bytes(bytes)))
+    Ok(bytes)
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {

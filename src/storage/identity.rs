@@ -4,19 +4,27 @@
 //!
 //! ```text
 //! grovekeeper data directory
-//! format 1
+//! format 2                 1 where there is no line `life`
 //! cluster 6f1c…            32 hex digits
 //! server 1
+//! life 5f2ac01d            8 hex digits
 //! check 1a2b3c4d           CRC-32 of the lines above
 //! ```
+//!
+//! The life is drawn at random for a directory whose log is new, and stands for that log and its vote for
+//! ever. Directories of builds that knew no lives have life 0 and no such line.
 
 use std::fmt;
 use std::path::Path;
 
 use super::StorageError;
+use crate::ensemble::MemberId;
 
 /// The format of the data directory that this version writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+
+/// The format of a directory of life 0, which builds that know no lives read as well.
+const FORMAT_LIFE_0: u32 = 1;
 
 const TITLE: &str = "grovekeeper data directory";
 
@@ -35,14 +43,18 @@ impl fmt::Display for ClusterId {
 pub struct Identity {
     /// The ensemble.
     pub cluster: ClusterId,
-    /// The server's number in it (`myid`).
-    pub server: u64,
+    /// The server's number in it (`myid`), and the life of its log.
+    pub member: MemberId,
 }
 
 impl Identity {
     pub(super) fn encode(&self) -> String {
-        let body =
-            format!("{TITLE}\nformat {FORMAT}\ncluster {}\nserver {}\n", self.cluster, self.server);
+        let Self { cluster, member: MemberId { number, life } } = self;
+        let (format, life) = match life {
+            0 => (FORMAT_LIFE_0, String::new()),
+            life => (FORMAT, format!("life {life:08x}\n")),
+        };
+        let body = format!("{TITLE}\nformat {format}\ncluster {cluster}\nserver {number}\n{life}");
         let check = crc32fast::hash(body.as_bytes());
         format!("{body}check {check:08x}\n")
     }
@@ -68,10 +80,16 @@ impl Identity {
         }
         let cluster = u128::from_str_radix(field("cluster")?, 16)
             .map_err(|_| damaged("`cluster` is not a hexadecimal number"))?;
-        let server = field("server")?.parse().map_err(|_| damaged("`server` is not a number"))?;
+        let number = field("server")?.parse().map_err(|_| damaged("`server` is not a number"))?;
+        let life = match found {
+            FORMAT_LIFE_0 => 0,
+            _ => u32::from_str_radix(field("life")?, 16)
+                .map_err(|_| damaged("`life` is not a hexadecimal number"))?,
+        };
         let check = u32::from_str_radix(field("check")?, 16)
             .map_err(|_| damaged("`check` is not a hexadecimal number"))?;
-        let identity = Self { cluster: ClusterId(cluster), server };
+        let member = MemberId { number, life };
+        let identity = Self { cluster: ClusterId(cluster), member };
         let body = text.rfind("check ").map_or(text, |at| &text[..at]);
         if check != crc32fast::hash(body.as_bytes()) {
             return Err(damaged("its check sum does not fit its text"));
@@ -82,6 +100,46 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server {} of ensemble {}", self.server, self.cluster)
+        write!(f, "server {} of ensemble {}", self.member, self.cluster)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(life: u32) -> Identity {
+        Identity { cluster: ClusterId(0x6f1c), member: MemberId { number: 300, life } }
+    }
+
+    #[test]
+    fn an_identity_comes_back_as_it_was_written() {
+        // With a life and without; any change of the text is found.
+        for life in [0, 1, u32::MAX] {
+            let text = identity(life).encode();
+            let read = |text: &str| Identity::decode(Path::new("identity"), text.as_bytes());
+            assert_eq!(read(&text).unwrap(), identity(life));
+            assert!(read(&text.replace("300", "301")).is_err());
+            assert!(read(&text.replace("cluster", "custer")).is_err());
+        }
+    }
+
+    #[test]
+    fn identities_of_earlier_builds_are_of_life_0() {
+        // The bytes that commit 8aece55 wrote are read, and written the same, so that it can go back.
+        let text = "grovekeeper data directory\nformat 1\ncluster 00000000000000000000000000006f1c\n\
+                    server 1\ncheck ";
+        let body = text.trim_end_matches("check ");
+        let text = format!("{text}{:08x}\n", crc32fast::hash(body.as_bytes()));
+        let read = Identity::decode(Path::new("identity"), text.as_bytes()).unwrap();
+        assert_eq!(read.member, MemberId { number: 1, life: 0 });
+        assert_eq!(read.encode(), text);
+    }
+
+    #[test]
+    fn builds_without_lives_refuse_a_directory_that_has_one() {
+        // They would take its vote for that of another member.
+        assert!(identity(7).encode().contains("format 2\n"));
+        assert!(identity(0).encode().contains("format 1\n"));
     }
 }

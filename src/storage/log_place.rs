@@ -10,8 +10,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
-use super::data_dir::{OpenOptions, initialize, lock, look};
+use super::data_dir::{OpenOptions, initialize, lock, look, random_life, write_identity};
 use super::identity::Identity;
+use crate::ensemble::MemberId;
 
 /// The note in the data directory; it names the directory of the log as it was called then.
 pub(super) const ELSEWHERE: &str = "log-elsewhere";
@@ -89,9 +90,26 @@ impl<'a> LogPlace<'a> {
         Ok((Some(lock), Some(identity)))
     }
 
+    /// The directory that has the folder of the log files.
+    pub(super) fn root(&self) -> &Path {
+        self.apart.unwrap_or(self.data)
+    }
+
+    /// Draws a new life for a directory whose log is new. The directory of the log has it first: it is the
+    /// one that counts.
+    pub(super) fn renew(&self, data: &Path, old: Identity) -> Result<Identity, StorageError> {
+        let member = MemberId { life: random_life()?, ..old.member };
+        let identity = Identity { member, ..old };
+        if let Some(apart) = self.apart {
+            write_identity(apart, &identity)?;
+        }
+        write_identity(data, &identity)?;
+        Ok(identity)
+    }
+
     /// The folder of the log files.
     pub(super) fn path(&self) -> PathBuf {
-        self.apart.unwrap_or(self.data).join(LOG)
+        self.root().join(LOG)
     }
 
     fn note(&self, dir: &Path) -> Result<(), StorageError> {

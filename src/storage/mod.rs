@@ -3,7 +3,9 @@
 //! ```text
 //! grovekeeper-data/
 //!   lock          held by the running process for as long as it runs
-//!   identity      what this directory is: format, ensemble, server; written once
+//!   identity      what this directory is: format, ensemble, server, life of its log
+//!   starts        how often servers were started on this log; beside the log
+//!   met           the newest start of each other server that was met
 //!   state.redb    the latest checkpoint: nodes, sessions, meta, and the position it stands at
 //!   received.rows rows of another server's checkpoint while they come in, see `spool`
 //!   log/          entries, vote and committed position, in segments of preallocated space
@@ -30,13 +32,16 @@ mod log_place;
 mod position;
 mod row;
 mod spool;
+mod starts;
 pub mod state;
 
 pub use data_dir::{DataDir, OpenOptions};
 pub use error::StorageError;
 pub use identity::{ClusterId, Identity};
+pub(crate) use log::sync_directory;
 pub use log::{LogEntry, RaftLog};
 pub use position::{LogPosition, Vote};
 pub use row::{Row, RowRef, RowSource, Table};
 pub use spool::{RowBlock, RowsSoFar, Spool, SpoolRows};
+pub use starts::{Met, Start};
 pub use state::StateDb;

@@ -229,10 +229,10 @@ fn leader(answer: Answer, shared: &Shared) -> Answer {
     match status {
         Some(status) if reading::mode(shared) != "standalone" => answer
             .with("is_leader", status.role == Role::Leader)
-            .with("leader_id", status.leader.map_or(-1, u64::cast_signed))
+            .with("leader_id", status.leader.map_or(-1, |leader| leader.number.cast_signed()))
             .with(
                 "leader_ip",
-                status.leader.map_or_else(String::new, |leader| host(shared, leader)),
+                status.leader.map_or_else(String::new, |leader| host(shared, leader.number)),
             ),
         Some(_) | None => {
             Answer::error(Command::Leader.name(), StatusCode::OK, "server is not initialized")

@@ -6,7 +6,7 @@ use crate::config::error::Problem;
 use crate::config::types::DigestAlgorithm;
 use crate::config::value::{COUNT, INT, POSITIVE};
 use crate::config::words::Whitelist;
-use crate::ensemble::ServerSpec;
+use crate::ensemble::{NUMBER_MAX, ServerSpec};
 
 /// Assigns a field of the draft if the value is good.
 fn put<T>(slot: &mut T, value: Result<T, Problem>) -> Result<(), Problem> {
@@ -19,6 +19,7 @@ pub(super) static KEYS: &[Key] = &[
     set("dataDir", "/var/lib/zookeeper", |d, s| put(&mut d.data_dir, text(s).map(Some))),
     set("dataLogDir", "/var/lib/zookeeper-log", |d, s| put(&mut d.data_log_dir, text(s).map(Some))),
     set("datadir.autocreate", "true", |d, s| put(&mut d.config.data.create_dirs, s.value.bool())),
+    set("db.autocreate", "true", |d, s| put(&mut d.config.data.autocreate, s.value.bool())),
     set("snapCount", "100000", |d, s| {
         put(&mut d.config.data.checkpoint_after_entries, s.value.int(2..=i64::from(i32::MAX)))
     }),
@@ -305,10 +306,9 @@ fn metrics_provider(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Prob
 }
 
 fn server(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
-    let id = setting.suffix.parse::<u64>().ok().filter(|id| SERVER_IDS.contains(id));
+    let id = setting.suffix.parse::<u64>().ok().filter(|id| *id <= NUMBER_MAX);
     let id = id.ok_or_else(|| {
-        let (low, high) = (SERVER_IDS.start(), SERVER_IDS.end());
-        Problem::value(format!("the N of server.N must be a number from {low} to {high}"))
+        Problem::value(format!("the N of server.N must be a number from 0 to {NUMBER_MAX}"))
     })?;
     let spec = ServerSpec::parse(id, setting.value.text()?)
         .map_err(|error| Problem::value(error.to_string()))?;
@@ -316,6 +316,3 @@ fn server(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
     draft.servers.push(Located::new(setting.line, spec));
     Ok(())
 }
-
-/// Numbers that a server may have: they are the first byte of its session ids.
-pub(in super::super) const SERVER_IDS: std::ops::RangeInclusive<u64> = 0..=255;

@@ -10,7 +10,6 @@ mod lookup;
 mod refused;
 mod tls;
 
-pub(super) use honoured::SERVER_IDS;
 #[cfg(test)]
 pub(super) use lookup::all;
 pub(super) use lookup::{find, nearest};

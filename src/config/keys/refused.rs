@@ -43,11 +43,6 @@ pub(super) static KEYS: &[Key] = &[
     ),
     refuse_unless("electionAlg", "3", "3 is the only election algorithm of ZooKeeper itself"),
     refuse_unless(
-        "db.autocreate",
-        "true",
-        "starting only on existing data is not supported yet; set it to true",
-    ),
-    refuse_unless(
         "IPAuthenticationProvider.usexforwardedfor",
         "false",
         "forwarded addresses are not trusted here; set it to false",

@@ -10,12 +10,14 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::hello::{Hello, Own, Purpose, greet};
+use super::introduction;
 use super::security::Security;
 use super::stream::{PeerStream, prepare};
+use crate::ensemble::MemberId;
 use crate::telemetry::Complaints;
 
 /// How long connecting and greeting may take, unless said otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one address may take to answer at all: a server that comes back is soon tried again.
 const REACH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -58,6 +60,11 @@ impl AddressBook {
     /// Tries no other address of a server than the one in this server's own file.
     pub fn own_only(&self) {
         self.pages.write().own_only = true;
+    }
+
+    /// Whether the members agreed on addresses: then a `reconfig` made their configuration.
+    pub(in crate::consensus) fn is_agreed(&self) -> bool {
+        !self.pages.read().agreed.is_empty()
     }
 
     /// Sets what the members agreed on, for all connections made from now on.
@@ -132,7 +139,7 @@ impl Dialer {
         Self { own, book, limit, security, complaints: Arc::default() }
     }
 
-    /// Connects to a server and greets it. `address` is host and port where the address book has
+    /// Connects to a member and greets it. `address` is host and port where the address book has
     /// no better; a host name is looked up anew each time.
     ///
     /// # Errors
@@ -146,7 +153,7 @@ impl Dialer {
         address: &str,
         purpose: Purpose,
     ) -> io::Result<PeerStream> {
-        let mut attempt = self.book.choose(target, address);
+        let mut attempt = self.book.choose(MemberId::number_of(target), address);
         let address = attempt.address.clone();
         let address = address.as_str();
         let connect = async {
@@ -177,8 +184,15 @@ impl Dialer {
         let (own, versions) = (self.own.membership(), &self.own.versions);
         let hello = Hello::new(versions.own(), purpose, own, target);
         let agreed = greet(&mut transport, &hello).await?;
-        versions.learn(target, agreed.newest);
-        Ok(PeerStream::new(transport))
+        // Whoever is asked about its ensemble may be of any life.
+        let peer = (purpose != Purpose::Formation).then_some(MemberId::from_raft_id(target));
+        if peer.is_some() {
+            versions.learn(target, agreed.newest);
+        }
+        if agreed.version >= introduction::SINCE {
+            self.own.starts.exchange(&mut transport, peer).await?;
+        }
+        Ok(PeerStream::new(transport, agreed.version))
     }
 
     /// Says in the log what is wrong with a server that is there.
@@ -188,7 +202,8 @@ impl Dialer {
         if complaints.is_new(target, &error.to_string()) {
             let refuses = error.kind() == io::ErrorKind::PermissionDenied;
             let what = if refuses { "refuses this one" } else { "cannot be talked to" };
-            tracing::warn!("server {target} at {address} {what}: {error}");
+            let server = MemberId::from_raft_id(target);
+            tracing::warn!("server {server} at {address} {what}: {error}");
         }
     }
 }

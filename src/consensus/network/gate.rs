@@ -11,14 +11,16 @@ use tokio::time::timeout;
 
 use super::dialer::AddressBook;
 use super::hello::{Own, Purpose, Welcomed, welcome};
+use super::introduction;
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
+use crate::ensemble::MemberId;
 use crate::telemetry::Complaints;
 
 /// A connection on which a follower forwards requests of its clients to its leader.
 #[derive(Debug)]
 pub(in crate::consensus) struct ForwardConn {
-    /// The number of the peer that opened it.
+    /// The member that opened it.
     pub(in crate::consensus) from: u64,
     /// [`Purpose::Forward`] where that is the follower, [`Purpose::Lead`] where it is the leader.
     pub(in crate::consensus) purpose: Purpose,
@@ -100,11 +102,16 @@ impl Gate {
             if let Some(refusal) = refusal {
                 return Err(refusal.to_owned());
             }
-            let known = self.book.get(welcomed.from);
+            let known = self.book.get(MemberId::number_of(welcomed.from));
             if let Some(doubt) = self.security.doubt(&proof, from.ip(), known.as_deref()) {
                 return Err(doubt);
             }
             match welcomed.purpose {
+                Purpose::Raft | Purpose::Forward | Purpose::Lead
+                    if !self.own.ensemble.is_decided() =>
+                {
+                    Err("it has no data, and has not decided on an ensemble".to_owned())
+                }
                 Purpose::Forward | Purpose::Lead if self.forwards.is_none() => {
                     Err("forwarded requests are not served here".to_owned())
                 }
@@ -115,7 +122,11 @@ impl Gate {
         let versions = &self.own.versions;
         let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
         versions.learn(welcomed.from, welcomed.newest);
-        Ok((welcomed, PeerStream::new(transport)))
+        if welcomed.version >= introduction::SINCE {
+            let from = MemberId::from_raft_id(welcomed.from);
+            self.own.starts.exchange(&mut transport, Some(from)).await?;
+        }
+        Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
 }
 

@@ -7,53 +7,105 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::introduction::Starts;
 use super::stream::Wire;
 use super::versions::{KnownVersions, Versions};
+use crate::ensemble::MemberId;
 use crate::storage::ClusterId;
 
 /// What every connection begins with.
 const MAGIC: [u8; 4] = *b"GKPR";
 
 /// The longest reason for a refusal.
-const REASON_LEN_MAX: usize = 1 << 10;
+pub(super) const REASON_LEN_MAX: usize = 1 << 10;
 
 /// Who a server is among its peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::consensus) struct Membership {
     /// The ensemble; all zeros while a server does not know it.
     pub(in crate::consensus) cluster: ClusterId,
-    /// The server's number in it.
+    /// The member that the server is, as the consensus knows it.
     pub(in crate::consensus) server: u64,
+}
+
+impl Membership {
+    fn member(&self) -> MemberId {
+        MemberId::from_raft_id(self.server)
+    }
 }
 
 /// The name of the ensemble that a server belongs to, which it may learn only while it runs. Cheap to
 /// clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct EnsembleName(Arc<Mutex<Option<ClusterId>>>);
+pub struct EnsembleName(Arc<Mutex<Name>>);
+
+#[derive(Debug, Default)]
+struct Name {
+    name: Option<ClusterId>,
+    /// It is part of the replicated state.
+    is_known: bool,
+    /// There are no data here: until it is decided whose they will be, nothing is taken from anybody.
+    is_empty: bool,
+}
 
 impl EnsembleName {
-    /// The name, once it is known.
+    /// The name, once it is known or decided on.
     pub fn get(&self) -> Option<ClusterId> {
-        *self.0.lock()
+        self.0.lock().name
     }
 
-    /// Sets the name.
+    /// Sets the name that the replicated state has.
     pub fn set(&self, name: ClusterId) {
-        *self.0.lock() = Some(name);
+        let mut known = self.0.lock();
+        (known.name, known.is_known) = (Some(name), true);
+    }
+
+    /// Whether the name is part of the replicated state.
+    pub(in crate::consensus) fn is_known(&self) -> bool {
+        self.0.lock().is_known
+    }
+
+    /// There are no data: nothing is taken from anybody before [`decide`](Self::decide).
+    pub(in crate::consensus) fn begin_empty(&self) {
+        self.0.lock().is_empty = true;
+    }
+
+    /// This server is to belong to that ensemble.
+    pub(in crate::consensus) fn decide(&self, name: u128) {
+        let mut known = self.0.lock();
+        if !known.is_known {
+            known.name = Some(ClusterId(name));
+        }
+    }
+
+    /// This server is to belong to none, for now.
+    pub(in crate::consensus) fn undecide(&self) {
+        let mut known = self.0.lock();
+        if !known.is_known {
+            known.name = None;
+        }
+    }
+
+    /// Whether entries and votes may be taken from others.
+    pub(super) fn is_decided(&self) -> bool {
+        let known = self.0.lock();
+        known.name.is_some() || !known.is_empty
     }
 }
 
 /// This server as it introduces itself. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::consensus) struct Own {
-    pub(in crate::consensus) server: u64,
+    pub(in crate::consensus) member: MemberId,
+    pub(in crate::consensus) starts: Starts,
     pub(in crate::consensus) ensemble: EnsembleName,
     pub(in crate::consensus) versions: KnownVersions,
 }
 
 impl Own {
     pub(super) fn membership(&self) -> Membership {
-        Membership { cluster: self.ensemble.get().unwrap_or(NO_ENSEMBLE), server: self.server }
+        let cluster = self.ensemble.get().unwrap_or(NO_ENSEMBLE);
+        Membership { cluster, server: self.member.raft_id() }
     }
 }
 
@@ -63,9 +115,10 @@ const NO_ENSEMBLE: ClusterId = ClusterId(0);
 #[cfg(test)]
 impl From<Membership> for Own {
     fn from(membership: Membership) -> Self {
-        let ensemble = EnsembleName::default();
+        let (ensemble, member) = (EnsembleName::default(), membership.member());
         ensemble.set(membership.cluster);
-        Self { server: membership.server, ensemble, versions: KnownVersions::default() }
+        let (starts, versions) = (Starts::default(), KnownVersions::default());
+        Self { member, starts, ensemble, versions }
     }
 }
 
@@ -76,7 +129,8 @@ pub(in crate::consensus) enum Purpose {
     Raft,
     /// Requests of clients on their way to the leader.
     Forward,
-    /// Questions of a server that does not know whether there is an ensemble yet.
+    /// Questions of a server that looks for its ensemble. Whoever has the number answers, whatever its life
+    /// and its ensemble: that is what is asked.
     Formation,
     /// As [`Purpose::Forward`], opened by the leader towards a follower that does not reach it.
     Lead,
@@ -150,27 +204,40 @@ impl Hello {
         versions: Versions,
         check: impl FnOnce(&Welcomed) -> Result<(), String>,
     ) -> Result<Welcomed, String> {
-        let from = self.from.server;
-        let both_known = ![self.from.cluster, own.cluster].contains(&NO_ENSEMBLE);
-        if both_known && self.from.cluster != own.cluster {
-            let (there, here) = (self.from.cluster, own.cluster);
-            return Err(format!("server {from} is of ensemble {there}, not {here}"));
+        let (from, to, here) = (self.from.member(), MemberId::from_raft_id(self.to), own.member());
+        let purpose = Purpose::decode(self.purpose);
+        if purpose != Some(Purpose::Formation) {
+            check_ensembles(&self.from, own)?;
+            if to != here {
+                return Err(format!("this is server {here}, not {to}"));
+            }
         }
-        if self.to != own.server {
-            return Err(format!("this is server {}, not {}", own.server, self.to));
+        if to.number != here.number {
+            return Err(format!("this is server {here}, not {to}"));
         }
-        if from == own.server {
-            return Err(format!("both call themselves server {from}: check `myid`"));
+        if from.number == here.number {
+            return Err(format!("both call themselves server {}: check `myid`", from.number));
         }
         let version = versions.common(self.versions).ok_or_else(|| {
-            let (there, here) = (self.versions, versions);
-            format!("server {from} talks version {there}, server {} talks {here}", own.server)
+            let (theirs, ours) = (self.versions, versions);
+            format!("server {from} talks version {theirs}, server {here} talks {ours}")
         })?;
-        let purpose = Purpose::decode(self.purpose)
+        let purpose = purpose
             .ok_or_else(|| format!("connections for purpose {} are not known", self.purpose))?;
+        let from = from.raft_id();
         let welcomed = Welcomed { from, purpose, version, newest: self.versions.max };
         check(&welcomed).map(|()| welcomed)
     }
+}
+
+/// Servers of different ensembles have nothing to say to each other.
+fn check_ensembles(from: &Membership, own: &Membership) -> Result<(), String> {
+    let both_known = ![from.cluster, own.cluster].contains(&NO_ENSEMBLE);
+    if both_known && from.cluster != own.cluster {
+        let (server, there, here) = (from.member(), from.cluster, own.cluster);
+        return Err(format!("server {server} is of ensemble {there}, not {here}"));
+    }
+    Ok(())
 }
 
 /// A connecting server that was found welcome.
@@ -227,13 +294,18 @@ pub(super) async fn welcome(
     answer.extend_from_slice(&version.to_be_bytes());
     answer.extend_from_slice(&versions.max.to_be_bytes());
     if let Err(reason) = &judged {
-        let len = u16::try_from(reason.len().min(REASON_LEN_MAX)).unwrap_or(0);
-        answer.extend_from_slice(&len.to_be_bytes());
-        answer.extend_from_slice(&reason.as_bytes()[..usize::from(len)]);
+        put_reason(&mut answer, reason);
     }
     stream.write_all(&answer).await?;
     stream.flush().await?;
     judged.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
+/// Writes the reason for a refusal, cut to what is read of it.
+pub(super) fn put_reason(out: &mut Vec<u8>, reason: &str) {
+    let len = u16::try_from(reason.len().min(REASON_LEN_MAX)).unwrap_or(0);
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(&reason.as_bytes()[..usize::from(len)]);
 }
 
 #[cfg(test)]
@@ -270,6 +342,26 @@ mod tests {
         assert!(other(|hello| hello.to = 3).contains("not 3"));
         assert!(other(|hello| hello.from.server = 2).contains("myid"));
         assert!(other(|hello| hello.purpose = 9).contains("purpose 9"));
+    }
+
+    #[test]
+    fn another_life_of_a_server_is_another_server() {
+        // What is meant for a data directory that was lost is refused by the one that replaced it; only
+        // who asks for its ensemble need not know whom it meets.
+        let life = |number, life| MemberId { number, life }.raft_id();
+        let own = Membership { server: life(2, 7), ..OWN };
+        let to = |to, purpose| {
+            let hello = Hello { to, ..Hello::new(HERE, purpose, hello().from, 2) };
+            hello.judge(&own, HERE, |_| Ok(())).map(|welcomed| welcomed.from)
+        };
+        assert_eq!(to(life(2, 7), Purpose::Raft), Ok(1));
+        for other in [life(2, 0), life(2, 8), life(3, 7)] {
+            for purpose in [Purpose::Raft, Purpose::Forward, Purpose::Lead] {
+                assert!(to(other, purpose).is_err_and(|why| why.contains("2 (life 00000007)")));
+            }
+        }
+        assert_eq!(to(life(2, 0), Purpose::Formation), Ok(1));
+        assert!(to(life(3, 7), Purpose::Formation).is_err());
     }
 
     #[test]

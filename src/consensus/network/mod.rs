@@ -9,7 +9,7 @@
 //!                                     ◄──   response           in order, many on their way
 //! ```
 //!
-//! * [`hello`], [`versions`]: the greeting, and what is learnt from it.
+//! * [`hello`], [`introduction`], [`versions`]: the greeting, and what is learnt from it.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
 //! * [`dialer`]: connecting, and where peers are.
 //! * [`security`]: TLS, where it is configured, and what certificates have to show.
@@ -62,6 +62,7 @@ pub(super) mod frame;
 mod gate;
 mod hello;
 mod inbox;
+mod introduction;
 mod link;
 mod message;
 mod peer;
@@ -76,6 +77,7 @@ pub(super) use dialer::Dialer;
 pub(super) use gate::ForwardConn;
 pub use hello::EnsembleName;
 pub(super) use hello::{Own, Purpose};
+pub(super) use introduction::Starts;
 pub(super) use peer::Peers;
 pub(super) use security::Security;
 pub(super) use server::PeerListener;

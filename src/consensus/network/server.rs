@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use openraft::Raft;
-use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -18,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::formation::Formation;
+use super::super::formation::{Formation, RaftControl};
 use super::super::state_machine::{Machine, StateMachine};
 use super::super::succession::Succession;
 use super::super::typ::TypeConfig;
@@ -71,7 +70,7 @@ impl PeerListener {
     pub(in crate::consensus) async fn run<M: StateMachine>(
         self,
         raft: Raft<TypeConfig, Machine<M>>,
-        formation: Arc<Formation>,
+        (formation, control): (Formation, Arc<dyn RaftControl>),
         succession: Succession,
         stop: CancellationToken,
     ) {
@@ -86,12 +85,11 @@ impl PeerListener {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
                     let inbox = self.inbox.clone();
                     let (raft, succession) = (raft.clone(), succession.clone());
-                    let formation = Arc::clone(&formation);
-                    let connection =
-                        Connection { raft, inbox, formation, succession, receiving: None };
+                    let formation = (formation.clone(), Arc::clone(&control));
+                    let connection = Connection { raft, inbox, succession, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
-                            () = serve(gate, connection, stream, from) => {}
+                            () = serve(gate, formation, connection, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -110,6 +108,7 @@ impl PeerListener {
 /// Serves one connection to its end.
 async fn serve<M: StateMachine>(
     gate: Gate,
+    (formation, control): (Formation, Arc<dyn RaftControl>),
     connection: Connection<M>,
     stream: TcpStream,
     addr: SocketAddr,
@@ -118,7 +117,7 @@ async fn serve<M: StateMachine>(
     let from = welcomed.from;
     match welcomed.purpose {
         Purpose::Raft => connection.serve(stream, from).await,
-        Purpose::Formation => connection.formation.answer(stream).await,
+        Purpose::Formation => formation.answer(stream, from, &*control).await,
         purpose @ (Purpose::Forward | Purpose::Lead) => {
             gate.hand_over(ForwardConn { from, purpose, stream });
         }
@@ -129,7 +128,6 @@ async fn serve<M: StateMachine>(
 struct Connection<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
     inbox: Inbox,
-    formation: Arc<Formation>,
     succession: Succession,
     receiving: Option<Receiving>,
 }
@@ -149,10 +147,7 @@ impl<M: StateMachine> Connection<M> {
         if let Err(error) = self.try_serve(&mut stream, peer).await {
             tracing::debug!("server {peer} left: {error}");
         }
-        // A server that has to catch up has no vote.
-        if !self.formation.is_joining() {
-            self.succession.left(&self.raft, peer);
-        }
+        self.succession.left(&self.raft, peer);
     }
 
     /// Takes up to [`APPENDS_MAX`] appends at once; anything else alone, after those before it.
@@ -201,18 +196,12 @@ impl<M: StateMachine> Connection<M> {
 
     /// Begins an append; it has its place behind those before it when this returns.
     async fn append(&self, rpc: AppendEntriesRequest<TypeConfig>) -> Pending {
-        let (raft, formation) = (self.raft.clone(), Arc::clone(&self.formation));
+        let raft = self.raft.clone();
         let mut append: Pending = Box::pin(async move {
-            let committed = rpc.leader_commit.as_ref().map_or(0, |at| at.index);
-            let response = match raft.append_entries(rpc).await {
-                Ok(response) => response,
-                Err(error) => return Response::Failed(error.to_string()),
-            };
-            if response.is_success() && formation.is_joining() {
-                let last = raft.metrics().borrow_watched().last_log_index;
-                formation.caught_up_to(last, committed);
+            match raft.append_entries(rpc).await {
+                Ok(response) => Response::Append(response),
+                Err(error) => Response::Failed(error.to_string()),
             }
-            Response::Append(response)
         });
         match poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await {
             Poll::Ready(response) => Box::pin(ready(response)),
@@ -234,9 +223,6 @@ impl<M: StateMachine> Connection<M> {
     async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
             Request::Append(rpc) => self.append(rpc).await.await,
-            Request::Vote(_) | Request::PreVote(_) if self.formation.is_joining() => {
-                return Err("it has to catch up before it votes".to_owned());
-            }
             Request::Vote(rpc) => {
                 Response::Vote(self.raft.vote(rpc).await.map_err(|e| e.to_string())?)
             }

@@ -28,6 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 #[derive(Debug)]
 pub(in crate::consensus) struct PeerStream {
     transport: Transport,
+    version: u16,
 }
 
 /// Prepares a socket: latency matters more than the number of packets, and a server that is gone
@@ -39,8 +40,13 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl PeerStream {
-    pub(super) fn new(transport: Transport) -> Self {
-        Self { transport }
+    pub(super) fn new(transport: Transport, version: u16) -> Self {
+        Self { transport, version }
+    }
+
+    /// The version that both sides agreed on.
+    pub(in crate::consensus) fn version(&self) -> u16 {
+        self.version
     }
 }
 

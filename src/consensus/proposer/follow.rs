@@ -14,6 +14,7 @@ use super::link::Link;
 use super::proposer::AskBarrier;
 use super::task::{Task, Way};
 use super::wire::{ToFollower, ToLeader};
+use crate::ensemble::MemberId;
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
@@ -49,7 +50,7 @@ enum Next {
 
 impl<C: Commands> Task<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
-    pub(super) async fn follow(&mut self, way: Way, leader: u64, term: u64) {
+    pub(super) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
         if let Some(link) = self.connect(way, leader, term).await {
             let heard = Instant::now();
             let barriers = BTreeMap::new();
@@ -64,13 +65,13 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    async fn connect(&mut self, way: Way, leader: u64, term: u64) -> Option<LeaderLink> {
+    async fn connect(&mut self, way: Way, leader: MemberId, term: u64) -> Option<LeaderLink> {
         let shared = Arc::clone(&self.shared);
         let dialled = async {
             let stream = tokio::select! {
                 biased;
-                called = shared.calls.of(leader) => called,
-                dialled = shared.consensus.dial(leader, Purpose::Forward) => dialled?,
+                called = shared.calls.of(leader.raft_id()) => called,
+                dialled = shared.consensus.dial(leader.raft_id(), Purpose::Forward) => dialled?,
             };
             let mut link = LeaderLink::new(stream);
             link.send(ToLeader::Open { term }).await?;
@@ -93,7 +94,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// `None` where the connection broke.
-    async fn talk(&mut self, way: Way, leader: u64, following: &mut Following) -> Option<()> {
+    async fn talk(&mut self, way: Way, leader: MemberId, following: &mut Following) -> Option<()> {
         let shared = Arc::clone(&self.shared);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,7 +106,7 @@ impl<C: Commands> Task<C> {
                 asked = self.barriers.recv() => Next::Barrier(asked),
                 _ = reports.tick() => Next::Report,
                 // The leader called before it saw this connection: one is enough.
-                _ = shared.calls.of(leader) => Next::Look,
+                _ = shared.calls.of(leader.raft_id()) => Next::Look,
                 () = self.shared.filled.notified(), if room => Next::Look,
                 _ = self.status.changed() => Next::Look,
             };

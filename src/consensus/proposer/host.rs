@@ -17,6 +17,7 @@ use super::liaison::Liaison;
 use super::link::Link;
 use super::proposer::Proposer;
 use super::wire::{ToFollower, ToLeader};
+use crate::ensemble::MemberId;
 
 /// How long a follower that heard of a new leader waits for this server to hear of it too.
 const LEAD_WITHIN: Duration = Duration::from_millis(500);
@@ -170,7 +171,7 @@ impl Host {
                 Some(())
             }
             ToLeader::Report { report } => {
-                self.liaison.reported(self.from, &report.0);
+                self.liaison.reported(MemberId::number_of(self.from), &report.0);
                 let has_quorum = has_quorum(self.proposer.consensus());
                 let notice = Payload(self.liaison.notice());
                 self.link.send(ToFollower::Notice { has_quorum, notice }).await

@@ -14,6 +14,7 @@ use super::super::status::{Role, Status};
 use super::batch::Batch;
 use super::liaison::{Commands, Liaison};
 use super::proposer::{AskBarrier, Shared};
+use crate::ensemble::MemberId;
 
 /// When this server last knew that a majority stands behind its leader, or behind itself.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(super) enum Way {
     /// Into the own log, as the leader of this term.
     Lead { term: u64 },
     /// To the leader of this term.
-    Follow { leader: u64, term: u64 },
+    Follow { leader: MemberId, term: u64 },
     /// Nowhere until there is a leader.
     Wait,
     /// Nowhere any more.
@@ -57,7 +58,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn of(status: &Status, own: u64) -> Self {
+    pub(super) fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
             (Role::Stopped, _) => Self::End,
@@ -111,7 +112,7 @@ impl<C: Commands> Task<C> {
 
     /// Where batches go at the moment.
     pub(super) fn way(&mut self) -> Way {
-        Way::of(&self.status.borrow_and_update(), self.shared.consensus.server())
+        Way::of(&self.status.borrow_and_update(), self.shared.consensus.member())
     }
 
     /// Waits for a leader; barriers cannot be had meanwhile.

@@ -72,6 +72,11 @@ impl ReadLog {
         Ok(Self { files, options: options.clone(), scan })
     }
 
+    /// Whether there is no log yet: [`open`](Self::open) begins one.
+    pub(crate) fn is_new(&self) -> bool {
+        self.scan.is_new()
+    }
+
     /// Goes to work: cuts a torn end, begins a new log where there is none, starts the threads.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ impl Scan {
         }
     }
 
+    /// Whether there is no segment.
+    pub(super) fn is_new(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Reads one segment. Only the last one may end in a torn frame.
     fn segment(&mut self, number: u64, last: bool) -> Result<(), StorageError> {
         let path = self.files.path(&segment::file_name(number));
