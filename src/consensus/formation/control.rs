@@ -15,7 +15,7 @@ use super::super::typ::TypeConfig;
 use super::task::{RaftControl, View};
 
 /// A leader that was not heard of for this long is none, at least.
-const CONTACT_MIN: Duration = Duration::from_secs(2);
+const CONTACT_MIN: Duration = Duration::from_secs(1);
 
 /// Formation's view of openraft.
 pub(in crate::consensus) struct Control<M: StateMachine> {

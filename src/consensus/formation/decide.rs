@@ -41,8 +41,8 @@ pub(super) enum Decision {
     Wait(String),
     /// Propose this ensemble to its members.
     Propose(Proposal),
-    /// Decide on the ensemble of this name, and ask its leader to be taken in.
-    Join(u128),
+    /// Decide on this ensemble.
+    Decide(Promise),
     /// Forget what was agreed to: nothing can come of it any more.
     Release,
     /// A server that was formed on its own may lead.
@@ -146,6 +146,11 @@ fn form(
         Some(Promise { name, proposer: None }) => return join(facts, heard, forms, Some(name)),
         Some(Promise { proposer: Some(_), .. }) | None => {}
     }
+    if promise.is_none()
+        && let Some(promise) = begun_with(own, heard)
+    {
+        return Decision::Decide(promise);
+    }
     if heard.values().any(has_data) {
         // What this server proposed itself was not begun: it has no log.
         return if promise.is_some() { Decision::Release } else { join(facts, heard, forms, None) };
@@ -162,6 +167,19 @@ fn form(
         Some(_) if promise.is_some() => Decision::Release,
         Some(_) | None => wait(),
     }
+}
+
+/// An ensemble that is being formed with this life as a member: it had agreed, whatever it remembers.
+fn begun_with(own: u64, heard: &BTreeMap<u64, Heard>) -> Option<Promise> {
+    heard.values().filter_map(answer).find_map(|answer| match answer.stage {
+        Stage::Forming { name } if answer.members.contains_key(&own) => {
+            Some(Promise { name, proposer: Some(answer.id) })
+        }
+        Stage::Empty { .. }
+        | Stage::Forming { .. }
+        | Stage::Alone { .. }
+        | Stage::Member { .. } => None,
+    })
 }
 
 fn has_data(heard: &Heard) -> bool {
@@ -190,7 +208,9 @@ fn join(
     let names: BTreeSet<u128> = heard.values().filter_map(named).collect();
     match (decided, names.first()) {
         (Some(decided), _) if names.contains(&decided) => wait(),
-        (_, Some(name)) if names.len() == 1 => Decision::Join(*name),
+        (_, Some(name)) if names.len() == 1 => {
+            Decision::Decide(Promise { name: *name, proposer: None })
+        }
         (Some(_), None) if members(facts, heard, forms).is_some() => Decision::Release,
         _ => wait(),
     }
@@ -280,6 +300,9 @@ fn other_voters(voters: &BTreeSet<u64>) -> String {
 
 /// Who is waited for, and why.
 fn reasons(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> String {
+    if heard.is_empty() {
+        return "the lines server.N name no other server".to_owned();
+    }
     let of_one = |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
     heard.iter().map(of_one).collect::<Vec<_>>().join("; ")
 }

@@ -88,6 +88,7 @@ pub(in crate::consensus) struct Formation {
 #[derive(Debug)]
 struct Shared {
     config: FormationConfig,
+    /// Locked before `heard`.
     promise: Mutex<PromiseFile>,
     admissions: Admissions,
     /// What came of asking each server, and of which round that is.
@@ -171,20 +172,20 @@ impl Formation {
         tokio::join!(join_all(asking), self.act_always(raft, others));
     }
 
-    fn facts(&self, view: &View) -> Facts {
+    fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
         let config = &self.shared.config;
         Facts {
             id: config.id,
             servers: config.servers.clone(),
             voters: config.voters.clone(),
-            stage: self.stage(view),
+            stage: self.stage(view, promise),
             name: config.name,
         }
     }
 
-    fn stage(&self, view: &View) -> Stage {
+    fn stage(&self, view: &View, promise: Option<Promise>) -> Stage {
         let config = &self.shared.config;
-        let (own, promise) = (config.id.raft_id(), self.shared.promise.lock().get());
+        let own = config.id.raft_id();
         let known = config.ensemble.get().map(|name| name.0);
         match (view.last_index, promise) {
             (None, promise) => Stage::Empty { forms: config.forms, promise },
@@ -205,18 +206,16 @@ impl Formation {
     }
 
     fn question(&self, view: &View) -> Question {
-        let (config, stage) = (&self.shared.config, self.stage(view));
-        let own = config.id.raft_id();
+        let promise = self.shared.promise.lock().get();
+        let (config, stage) = (&self.shared.config, self.stage(view, promise));
         let joins = match stage {
             Stage::Empty { promise: Some(Promise { name, proposer: None }), .. } => Some(name),
-            Stage::Member { name } if !view.members.contains_key(&own) => name,
-            Stage::Empty { .. }
-            | Stage::Forming { .. }
-            | Stage::Alone { .. }
-            | Stage::Member { .. } => None,
+            // Whether it takes part, the leader knows better.
+            Stage::Member { name } => name,
+            Stage::Empty { .. } | Stage::Forming { .. } | Stage::Alone { .. } => None,
         };
         Question {
-            asker: own,
+            asker: config.id.raft_id(),
             address: config.servers.get(&config.id.number).cloned().unwrap_or_default(),
             voters: config.voters.clone(),
             joins,
@@ -249,12 +248,16 @@ impl Formation {
             if view.last_index.is_some() && self.shared.config.ensemble.is_known() {
                 self.has_arrived();
             }
-            let heard = self.shared.heard.lock().heard.clone();
-            let config = &self.shared.config;
-            if !self.is_settled(&view) && !heard.is_empty() {
-                let decision = decide(&self.facts(&view), &heard);
-                let all_were_asked = heard.len() + 1 == config.servers.len();
-                self.act(decision, all_were_asked, raft, others).await;
+            if !self.is_settled(&view) {
+                let (round, heard, promise) = self.shared.round();
+                let decision = decide(&self.facts(&view, promise), &heard);
+                let all_were_asked = heard.len() + 1 == self.shared.config.servers.len();
+                match decision {
+                    // What all servers said is worth more than what the first one did.
+                    Decision::Wait(reasons) if all_were_asked => self.shared.say(&reasons),
+                    Decision::Wait(_) => {}
+                    decision => self.act(decision, round, raft, others).await,
+                }
             }
             tokio::select! {
                 () = self.shared.came.notified() => {}
@@ -263,20 +266,19 @@ impl Formation {
         }
     }
 
+    /// Does what was decided on what was heard in that round.
     async fn act(
         &self,
         decision: Decision,
-        all_were_asked: bool,
+        round: u64,
         raft: &dyn RaftControl,
         others: &dyn Others,
     ) {
         match decision {
-            // What all servers said is worth more than what the first one did.
-            Decision::Wait(reasons) if all_were_asked => self.shared.say(&reasons),
-            Decision::Wait(_) => {}
+            Decision::Wait(reasons) => self.shared.say(&reasons),
             Decision::Lead => raft.allow_elections(),
-            Decision::Release => self.shared.release(),
-            Decision::Join(name) => self.shared.decide_on(Promise { name, proposer: None }),
+            Decision::Release => _ = self.shared.change(round, None),
+            Decision::Decide(promise) => _ = self.shared.change(round, Some(promise)),
             Decision::End(why) => {
                 self.shared.ended.send_if_modified(|ended| {
                     ended.is_none() && {
@@ -285,14 +287,19 @@ impl Formation {
                     }
                 });
             }
-            Decision::Propose(proposal) => self.propose(proposal, raft, others).await,
+            Decision::Propose(proposal) => {
+                let proposer = Some(self.shared.config.id.raft_id());
+                let promise = Promise { name: proposal.name, proposer };
+                if self.shared.change(round, Some(promise)) {
+                    self.propose(proposal, raft, others).await;
+                }
+            }
         }
     }
 
     async fn propose(&self, proposal: Proposal, raft: &dyn RaftControl, others: &dyn Others) {
         let config = &self.shared.config;
         let own = config.id.raft_id();
-        self.shared.decide_on(Promise { name: proposal.name, proposer: Some(own) });
         let question =
             Question { proposal: Some(proposal.clone()), ..self.question(&raft.view()) };
         let asked = proposal.members.keys().filter(|id| **id != own).map(|id| {
@@ -300,7 +307,7 @@ impl Formation {
             async move { objection(number, others.ask(number, question).await) }
         });
         let objections: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
-        if !objections.is_empty() || self.shared.promise.lock().get().is_none() {
+        if !objections.is_empty() {
             return self.shared.say(&objections.join("; "));
         }
         tracing::info!("all members agree: the ensemble is formed");
@@ -318,7 +325,8 @@ impl Formation {
     ) {
         if stream.version() == 1 {
             let Ok(QuestionV1 { .. }) = receive(&mut stream).await else { return };
-            let state = match self.stage(&raft.view()) {
+            let promise = self.shared.promise.lock().get();
+            let state = match self.stage(&raft.view(), promise) {
                 Stage::Empty { .. } => StateV1::New,
                 Stage::Forming { .. } | Stage::Alone { .. } | Stage::Member { .. } => {
                     StateV1::Member
@@ -340,11 +348,13 @@ impl Formation {
 
     pub(super) fn answer_to(&self, question: Question, view: &View) -> Answer {
         let config = &self.shared.config;
-        let facts = self.facts(view);
         let agreed = question.proposal.as_ref().map(|proposal| {
-            let promise = agree(&facts, &question, proposal)?;
-            self.shared.try_decide_on(promise).map_err(|error| error.to_string())
+            // No two proposals are judged at the same time.
+            let mut kept = self.shared.promise.lock();
+            let promise = agree(&self.facts(view, kept.get()), &question, proposal)?;
+            self.shared.decide_on(&mut kept, promise).map_err(|error| error.to_string())
         });
+        let promise = self.shared.promise.lock().get();
         let own = config.id.raft_id();
         let leads = view.leader == Some(own);
         let own_name = config.ensemble.get().map(|name| name.0);
@@ -356,7 +366,7 @@ impl Formation {
         });
         Answer {
             id: own,
-            stage: self.stage(view),
+            stage: self.stage(view, promise),
             voters: config.voters.clone(),
             leader: view.leader,
             members: view.members.clone(),
@@ -436,36 +446,48 @@ impl Shared {
         }
     }
 
-    /// Forgets what was heard so far.
+    /// What was heard in this round, and what was decided on before it.
+    fn round(&self) -> (u64, BTreeMap<u64, Heard>, Option<Promise>) {
+        let kept = self.promise.lock();
+        let round = self.heard.lock();
+        (round.number, round.heard.clone(), kept.get())
+    }
+
+    /// Decides on an ensemble, or takes back what was decided on, for what was heard in that round; false
+    /// where something else was decided on meanwhile, or it cannot be written down.
+    fn change(&self, round: u64, promise: Option<Promise>) -> bool {
+        let mut kept = self.promise.lock();
+        if self.heard.lock().number != round {
+            return false;
+        }
+        let changed = match promise {
+            Some(promise) => self.decide_on(&mut kept, promise),
+            None => kept.drop_it().map(|()| {
+                self.config.ensemble.undecide();
+                self.begin_round();
+            }),
+        };
+        drop(kept);
+        if let Err(error) = &changed {
+            self.say(&format!("what this server decides on cannot be written down: {error}"));
+        }
+        changed.is_ok()
+    }
+
+    fn decide_on(&self, kept: &mut PromiseFile, promise: Promise) -> io::Result<()> {
+        if kept.get() != Some(promise) {
+            kept.make(promise)?;
+            self.config.ensemble.decide(promise.name);
+            self.begin_round();
+        }
+        Ok(())
+    }
+
+    /// What was heard so far does not take into account what is decided on now.
     fn begin_round(&self) {
         let mut heard = self.heard.lock();
         heard.number += 1;
         heard.heard.clear();
-    }
-
-    fn try_decide_on(&self, promise: Promise) -> io::Result<()> {
-        let mut kept = self.promise.lock();
-        if kept.get() == Some(promise) {
-            return Ok(());
-        }
-        kept.make(promise)?;
-        self.config.ensemble.decide(promise.name);
-        drop(kept);
-        self.begin_round();
-        Ok(())
-    }
-
-    fn decide_on(&self, promise: Promise) {
-        if let Err(error) = self.try_decide_on(promise) {
-            self.say(&format!("what this server decided on cannot be written down: {error}"));
-        }
-    }
-
-    /// Takes back what was decided on, while there are no data.
-    fn release(&self) {
-        self.config.ensemble.undecide();
-        self.release_file();
-        self.begin_round();
     }
 
     fn release_file(&self) {
