@@ -47,6 +47,7 @@ pub struct Consensus {
 #[derive(Debug)]
 pub(super) struct PeerSide {
     pub(super) member: MemberId,
+    pub(super) process: u64,
     pub(super) dialer: Dialer,
     /// Connections of followers that forward requests, for whoever serves them.
     pub(super) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
@@ -140,6 +141,11 @@ impl Consensus {
     /// Who this server is in the consensus.
     pub fn member(&self) -> MemberId {
         self.peers.member
+    }
+
+    /// The random number of this process.
+    pub(super) fn process(&self) -> u64 {
+        self.peers.process
     }
 
     /// Who asks this server, as the leader, to be taken in.

@@ -56,7 +56,7 @@ pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use handle::Consensus;
 pub use members::{ChangeFailed, MemberProgress, Members};
 pub use network::{AddressBook, EnsembleName, KnownVersions};
-pub use proposer::{Commands, Liaison, Proposer, ProposerOptions};
+pub use proposer::{Commands, Liaison, Place, ProcessState, Progress, Proposer, ProposerOptions};
 pub use start::{ConsensusConfig, Timings};
 pub use state_machine::{Committed, StateMachine};
 pub use status::{Role, Status};

@@ -189,7 +189,8 @@ impl Consensus {
         }
         let forwards = Mutex::new(Some(forwards));
         let proofs = Proofs::new(timings);
-        let peers = PeerSide { member, dialer, forwards, proofs, formation };
+        let process = config.process;
+        let peers = PeerSide { member, process, dialer, forwards, proofs, formation };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }

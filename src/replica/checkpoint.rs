@@ -5,8 +5,10 @@ use std::fmt;
 use jute_proto::{SessionId, Zxid};
 use serde::{Deserialize, Serialize};
 
+use super::ages::Ages;
 use super::reconfig::{Members, StoredMembers};
-use super::replica::Replica;
+use super::replica::{Replica, VERSION_ONCE};
+use super::servers::{ServerTable, StoredServers};
 use crate::ensemble::UnreadableConfiguration;
 use crate::session::replies::StoredReplies;
 use crate::session::{Replies, SessionRecord, SessionTable};
@@ -18,8 +20,14 @@ pub const FORMAT: u8 = 1;
 /// The version of the row of a session that has numbered its writes: its replies follow the record.
 const FORMAT_REPLIES: u8 = 2;
 
-/// The key of the one meta row.
+/// The version of the meta row from [`VERSION_ONCE`] on: what is new follows.
+const FORMAT_ONCE: u8 = 2;
+
+/// The key of the meta row about the whole.
 pub const META_KEY: &[u8] = b"replica";
+
+/// The keys of the other meta rows begin so: the path of a node that may expire follows.
+const AGE_KEY: &[u8] = b"age ";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
@@ -31,12 +39,37 @@ struct Meta {
     members: StoredMembers,
 }
 
+/// What follows [`Meta`] from [`VERSION_ONCE`] on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct MetaOnce {
+    version: u16,
+    elapsed_ms: u64,
+    servers: StoredServers,
+    /// [`Replica::digest`].
+    digest: u64,
+}
+
+/// What a replica has beside nodes and sessions.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    pub(super) last_zxid: Zxid,
+    pub(super) last_time_ms: i64,
+    pub(super) elapsed_ms: u64,
+    pub(super) version: u16,
+    pub(super) servers: ServerTable,
+    pub(super) ages: Ages,
+    pub(super) ensemble: Option<u128>,
+    pub(super) members: Members,
+}
+
 /// A checkpoint that was begun: all that it holds but the changed nodes, which stay in the tree until
 /// [`Replica::take_changed`].
 pub struct Checkpoint {
     removed: RemovedNodes,
     sessions: Vec<(SessionId, Option<SessionRecord>)>,
+    ages: Vec<(Box<str>, Option<u64>)>,
     meta: Meta,
+    once: Option<MetaOnce>,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -52,8 +85,8 @@ pub enum CheckpointRow {
     Node(bytes::Bytes, Option<bytes::Bytes>),
     /// A session, or its end.
     Session([u8; 8], Option<Vec<u8>>),
-    /// The one row about the whole.
-    Meta(Vec<u8>),
+    /// A row about the whole, or its removal.
+    Meta(Vec<u8>, Option<Vec<u8>>),
 }
 
 impl Checkpoint {
@@ -63,7 +96,7 @@ impl Checkpoint {
         self,
         more: impl FnMut() -> Option<ChangedNodes>,
     ) -> impl Iterator<Item = CheckpointRow> {
-        let Self { removed, sessions, meta } = self;
+        let Self { removed, sessions, ages, meta, once } = self;
         let nodes = removed.rows(more).map(|row| CheckpointRow::Node(row.key, row.value));
         let sessions = sessions.into_iter().map(|(id, record)| {
             let value = record.map(|record| match &record.replies {
@@ -72,8 +105,18 @@ impl Checkpoint {
             });
             CheckpointRow::Session(id.0.to_be_bytes(), value)
         });
-        let meta = std::iter::once_with(move || CheckpointRow::Meta(encode(&meta)));
-        nodes.chain(sessions).chain(meta)
+        let ages = ages.into_iter().map(|(path, since)| {
+            let value = since.map(|since: u64| since.to_le_bytes().to_vec());
+            CheckpointRow::Meta([AGE_KEY, path.as_bytes()].concat(), value)
+        });
+        let meta = std::iter::once_with(move || {
+            let row = match once {
+                None => encode(&meta),
+                Some(once) => encode(&(meta, once)),
+            };
+            CheckpointRow::Meta(META_KEY.to_vec(), Some(row))
+        });
+        nodes.chain(sessions).chain(ages).chain(meta)
     }
 }
 
@@ -85,16 +128,23 @@ impl Replica {
     /// Begins a checkpoint of what changed since the last one, as it is now: a short step, whatever
     /// changed. The one before must have been taken to its end.
     pub fn begin_checkpoint(&mut self) -> Checkpoint {
+        let is_once = self.version() >= VERSION_ONCE;
         let meta = Meta {
-            format: FORMAT,
+            format: if is_once { FORMAT_ONCE } else { FORMAT },
             last_zxid: self.last_zxid().0,
             last_time_ms: self.last_time_ms(),
             digest: self.tree().digest(),
             ensemble: self.ensemble(),
             members: self.members().store(),
         };
-        let removed = self.tree_mut().begin_checkpoint();
-        Checkpoint { removed, sessions: self.sessions_mut().take_dirty(), meta }
+        let once = is_once.then(|| MetaOnce {
+            version: self.version(),
+            elapsed_ms: self.elapsed_ms(),
+            servers: self.servers().store(),
+            digest: self.digest(),
+        });
+        let (removed, ages) = (self.tree_mut().begin_checkpoint(), self.ages.take_dirty());
+        Checkpoint { removed, sessions: self.sessions_mut().take_dirty(), ages, meta, once }
     }
 
     /// The next nodes of the checkpoint that was begun, as they were then: see
@@ -120,10 +170,10 @@ pub enum RestoreError {
     #[error("the checkpoint's list of servers is unusable: {0}")]
     Members(#[from] UnreadableConfiguration),
     /// A newer server wrote it.
-    #[error("the checkpoint has format {0}; this server reads format {FORMAT}: upgrade it")]
+    #[error("the checkpoint has format {0}; this server reads formats up to {FORMAT_ONCE}: upgrade it")]
     Format(u8),
-    /// The nodes are not those that the checkpoint was made of.
-    #[error("the checkpoint's nodes have digest {found:#x}, not {expected:#x}: it is damaged")]
+    /// The rows are not those that the checkpoint was made of.
+    #[error("the checkpoint's rows have digest {found:#x}, not {expected:#x}: it is damaged")]
     Digest {
         /// What the rows give.
         found: u64,
@@ -137,7 +187,8 @@ pub enum RestoreError {
 pub struct Restore {
     tree: TreeLoader,
     sessions: SessionTable,
-    meta: Option<Meta>,
+    ages: Ages,
+    meta: Option<(Meta, Option<MetaOnce>)>,
     any_node: bool,
 }
 
@@ -183,13 +234,25 @@ impl Restore {
     /// # Errors
     /// [`RestoreError::Meta`] or [`RestoreError::Format`].
     pub fn meta(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
+        if let Some(path) = key.strip_prefix(AGE_KEY) {
+            let path = std::str::from_utf8(path).map_err(|_| RestoreError::Meta)?;
+            let since = value.try_into().map_err(|_| RestoreError::Meta)?;
+            self.ages.load(path, u64::from_le_bytes(since));
+            return Ok(());
+        }
         if key != META_KEY {
             return Err(RestoreError::Meta);
         }
-        if let Some(newer) = value.first().filter(|format| **format != FORMAT) {
-            return Err(RestoreError::Format(*newer));
-        }
-        self.meta = Some(postcard::from_bytes(value).map_err(|_| RestoreError::Meta)?);
+        let unusable = |_| RestoreError::Meta;
+        self.meta = Some(match value.first() {
+            Some(&FORMAT) => (postcard::from_bytes(value).map_err(unusable)?, None),
+            Some(&FORMAT_ONCE) => {
+                let (meta, once) = postcard::from_bytes(value).map_err(unusable)?;
+                (meta, Some(once))
+            }
+            Some(newer) => return Err(RestoreError::Format(*newer)),
+            None => return Err(RestoreError::Meta),
+        });
         Ok(())
     }
 
@@ -198,7 +261,7 @@ impl Restore {
     /// # Errors
     /// [`RestoreError`] where they do not fit together.
     pub fn finish(self) -> Result<Replica, RestoreError> {
-        let Some(meta) = self.meta else {
+        let Some((meta, once)) = self.meta else {
             return if self.any_node { Err(RestoreError::Meta) } else { Ok(Replica::default()) };
         };
         let tree = self.tree.finish()?;
@@ -206,8 +269,21 @@ impl Restore {
             let (found, expected) = (tree.digest(), meta.digest);
             return Err(RestoreError::Digest { found, expected });
         }
-        let (zxid, time_ms) = (Zxid(meta.last_zxid), meta.last_time_ms);
-        let members = Members::restore(&meta.members)?;
-        Ok(Replica::restored(tree, self.sessions, zxid, time_ms, meta.ensemble, members))
+        let (expected, once) = (once.as_ref().map(|once| once.digest), once.unwrap_or_default());
+        let rest = Rest {
+            last_zxid: Zxid(meta.last_zxid),
+            last_time_ms: meta.last_time_ms,
+            elapsed_ms: once.elapsed_ms,
+            version: once.version,
+            servers: ServerTable::restore(once.servers),
+            ages: self.ages,
+            ensemble: meta.ensemble,
+            members: Members::restore(&meta.members)?,
+        };
+        let replica = Replica::restored(tree, self.sessions, rest);
+        match expected.filter(|expected| *expected != replica.digest()) {
+            Some(expected) => Err(RestoreError::Digest { found: replica.digest(), expected }),
+            None => Ok(replica),
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! the client sent.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use jute_proto::{Id, SessionId};
+use jute_proto::{Id, OpCode, Reader, Request, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::session::ConnId;
@@ -108,6 +108,7 @@ pub enum Op<'a> {
         /// Whether it was carried out.
         done: bool,
     },
+    // The variants are numbered in the log: new ones go to the end.
     /// A client's write request with the number that it has in its session, see
     /// [`once`](jute_proto::once).
     Numbered {
@@ -120,6 +121,46 @@ pub enum Op<'a> {
         /// The record as it came, without the number.
         body: &'a [u8],
     },
+    /// From here on entries, rows and messages may be of this version: every member can read it. It never goes
+    /// back.
+    RaiseVersion {
+        /// The version.
+        version: u16,
+    },
+    /// A process of a server begins to number what it wants written.
+    RegisterServer {
+        /// The number of the server.
+        server: u64,
+        /// The random number of the process.
+        process: u64,
+    },
+    /// As [`Op::ExpireSession`], in this term or never.
+    ExpireSessionIn {
+        /// Whose silence it was.
+        owner: ConnId,
+        /// The term of the leader that found it silent.
+        term: u64,
+    },
+    /// Removes a container or TTL node if it is still the same one and has no child, in this term or never.
+    DeleteContainerIn {
+        /// The node.
+        path: &'a str,
+        /// The zxid of its creation.
+        czxid: i64,
+        /// The zxid of the last change of its data.
+        mzxid: i64,
+        /// The term of the leader that found its life to be over.
+        term: u64,
+    },
+    /// As [`Op::FinishReconfig`], in this term or never.
+    FinishReconfigIn {
+        /// The zxid of the request.
+        zxid: i64,
+        /// Whether it was carried out.
+        done: bool,
+        /// The term of the leader that says so.
+        term: u64,
+    },
 }
 
 /// An entry that this server cannot understand.
@@ -129,11 +170,17 @@ pub enum EntryError {
     #[error("a log entry of {0} bytes has no header")]
     Truncated(usize),
     /// A newer server wrote it.
-    #[error("a log entry has format {found}; this server reads format {FORMAT}: upgrade it")]
+    #[error("a log entry has format {found}; this server reads formats up to {}: upgrade it", super::section::FORMAT)]
     Format {
         /// The version found.
         found: u8,
     },
+    /// A section is shorter than it says, or has more than its commands.
+    #[error("a section of a log entry makes no sense, {0} bytes before its end")]
+    Section(usize),
+    /// A command without a number is one that may not be applied twice.
+    #[error("a command of a log entry has no number, and must not be applied twice")]
+    Unnumbered,
     /// A command in it does not decode.
     #[error("command {number} of a log entry does not decode: {reason}")]
     Command {
@@ -226,6 +273,66 @@ pub fn next_command<'a>(rest: &mut &'a [u8], number: u32) -> Result<Command<'a>,
         .map_err(|error| EntryError::Command { number, reason: error.to_string() })?;
     *rest = left;
     Ok(command)
+}
+
+/// Whether a command is one of a client, and applying it cannot fail.
+///
+/// # Errors
+/// [`EntryError`] where its identities or its request do not decode, or it is for leaders alone.
+pub(super) fn check_forwarded(number: u32, command: &Command<'_>) -> Result<(), EntryError> {
+    decode_identities(command.identities)?;
+    match &command.op {
+        Op::Request { op_code, body } | Op::Numbered { op_code, body, .. } => {
+            decode_request(*op_code, body).map(drop)
+        }
+        Op::CreateSession { .. } | Op::AttachSession { .. } | Op::CloseSession => Ok(()),
+        Op::ExpireSession { .. }
+        | Op::DeleteContainer { .. }
+        | Op::NameEnsemble { .. }
+        | Op::SetMembers { .. }
+        | Op::FinishReconfig { .. }
+        | Op::RaiseVersion { .. }
+        | Op::RegisterServer { .. }
+        | Op::ExpireSessionIn { .. }
+        | Op::DeleteContainerIn { .. }
+        | Op::FinishReconfigIn { .. } => {
+            let reason = "only a leader gives that order".to_owned();
+            Err(EntryError::Command { number, reason })
+        }
+    }
+}
+
+/// Whether applying a command twice does no harm, so that it needs no number.
+pub fn is_repeatable(op: &Op<'_>) -> bool {
+    match op {
+        Op::NameEnsemble { .. }
+        | Op::SetMembers { .. }
+        | Op::RaiseVersion { .. }
+        | Op::RegisterServer { .. }
+        | Op::ExpireSessionIn { .. }
+        | Op::DeleteContainerIn { .. }
+        | Op::FinishReconfigIn { .. } => true,
+        Op::Request { .. }
+        | Op::Numbered { .. }
+        | Op::CreateSession { .. }
+        | Op::AttachSession { .. }
+        | Op::CloseSession
+        | Op::ExpireSession { .. }
+        | Op::DeleteContainer { .. }
+        | Op::FinishReconfig { .. } => false,
+    }
+}
+
+/// Reads a client's request out of a command.
+pub(super) fn decode_request(
+    op_code: i32,
+    body: &[u8],
+) -> Result<(OpCode, Request<'_>), EntryError> {
+    let undecodable = |reason: String| EntryError::Request { op_code, reason };
+    let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
+    let request = Request::decode(code, &mut Reader::new(body))
+        .map_err(|error| undecodable(error.to_string()))?;
+    Ok((code, request))
 }
 
 /// A session id is written as the number that it is.

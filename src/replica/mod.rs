@@ -1,6 +1,8 @@
 //! The replicated state and the one way to change it.
 //!
 //! * [`entry`]: what a Raft entry carries: a batch of commands under one stamp.
+//! * [`section`]: entries of the newer format, commands in sections of one sender each; [`ServerTable`]: what
+//!   of each sender was applied.
 //! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
 //!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
 //! * [`Members`]: who belongs to the ensemble, and how that changes.
@@ -11,6 +13,7 @@
 //! failed operation is a normal outcome. What cannot be decoded is [`entry::EntryError`], and the
 //! server that meets it must stop rather than differ from the others.
 
+mod ages;
 pub(crate) mod answer;
 pub mod checkpoint;
 pub mod entry;
@@ -18,8 +21,12 @@ mod outcome;
 mod reconfig;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod replica;
+pub mod section;
+mod servers;
 
 pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};
 pub use reconfig::{Members, Pending};
-pub use replica::{Applied, Replica, Stamp};
+pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_ONCE};
+pub use section::{Section, Sender};
+pub use servers::{Registration, SectionClaim, ServerTable};

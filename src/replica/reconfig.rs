@@ -44,6 +44,12 @@ pub(super) struct StoredMembers {
 }
 
 impl Members {
+    /// Whether a server belongs to the ensemble, as far as is known.
+    pub(super) fn has(&self, server: u64) -> bool {
+        let current = self.current.as_ref();
+        current.is_none_or(|current| current.servers.contains_key(&server))
+    }
+
     pub(super) fn store(&self) -> StoredMembers {
         let pending = self.pending.as_ref().map(|pending| {
             let servers = pending.servers.clone();
@@ -81,7 +87,7 @@ impl Replica {
             .map_err(|error| EntryError::Configuration(error.to_string()))?;
         // The first one uses no zxid, as in ZooKeeper.
         let _ = self.show_configuration(stamp, Zxid(configuration.version), &configuration, events);
-        self.members.current = Some(configuration);
+        self.put_in_force(configuration);
         Ok(())
     }
 
@@ -151,13 +157,19 @@ impl Replica {
         let result = if done {
             let configuration = Configuration { servers: pending.servers, version: zxid.0 };
             let shown = self.show_configuration(stamp, zxid, &configuration, events);
-            self.members.current = Some(configuration);
+            self.put_in_force(configuration);
             shown
         } else {
             Err(OpError::NewConfigNoQuorum)
         };
         let finished = Some((pending.origin, Outcome::Request(result)));
         Applied { finished, ..Outcome::Repeated.into() }
+    }
+
+    /// What servers that left have sent, and is still on its way, does nothing from here on.
+    fn put_in_force(&mut self, configuration: Configuration) {
+        self.servers.retain(|server| configuration.servers.contains_key(&server));
+        self.members.current = Some(configuration);
     }
 
     fn show_configuration(

@@ -3,25 +3,35 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use jute_proto::{ErrorCode, Id, OpCode, Reader, Request, SessionId, WriteNumber, Zxid, once};
+use jute_proto::{ErrorCode, Id, Request, SessionId, WriteNumber, Zxid, once};
 
+use super::ages::Ages;
 use super::answer;
-use super::entry::{Command, EntryError, Op, Origin, decode_identities};
+use super::checkpoint::Rest;
+use super::entry::{Command, EntryError, Op, Origin, decode_identities, decode_request};
 use super::outcome::{Event, EventSink, Outcome};
 use super::reconfig::Members;
+use super::section::Sender;
+use super::servers::{SectionClaim, ServerTable};
 use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
+use crate::tree::digest::mix;
 use crate::tree::{
-    Change, ChangeKind, Create, CreateOp, OpContext, OpError, Policy, Tree, TxnResult, WriteOp,
+    Change, ChangeKind, Create, CreateOp, ExpirySettings, Node, NodeKind, OpContext, OpError, Policy,
+    Tree, TxnResult, WriteOp,
 };
 use crate::watch::WatchTable;
 
 /// What the commands of one entry share.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp {
     /// The term of the entry.
-    pub epoch: u32,
+    pub term: u64,
+    /// Its index in the log.
+    pub index: u64,
     /// The leader's wall time in milliseconds.
     pub time_ms: i64,
+    /// How long the ensemble has had leaders, in milliseconds; 0 for entries that do not say.
+    pub elapsed_ms: u64,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
 }
@@ -35,6 +45,32 @@ pub struct Applied {
     pub finished: Option<(Origin, Outcome)>,
     /// A connection that has lost its session to this command.
     pub displaced: Option<ConnId>,
+}
+
+/// The version of the software that knew nothing of versions in force.
+const VERSION_FIRST: u16 = 1;
+
+/// The version from which on sections are numbered, time is elapsed time, and sessions are part of the digest.
+pub const VERSION_ONCE: u16 = 2;
+
+/// Now, for what expires.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// The wall clock, in milliseconds.
+    pub wall_ms: i64,
+    /// As [`Stamp::elapsed_ms`].
+    pub elapsed_ms: u64,
+}
+
+/// A container or TTL node whose life is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expired {
+    /// The node.
+    pub path: Arc<str>,
+    /// The zxid of its creation.
+    pub czxid: Zxid,
+    /// The zxid of the last change of its data.
+    pub mzxid: Zxid,
 }
 
 impl From<Outcome> for Applied {
@@ -51,6 +87,11 @@ pub struct Replica {
     watches: WatchTable,
     last_zxid: Zxid,
     last_time_ms: i64,
+    elapsed_ms: u64,
+    /// See [`Replica::version`]; 0 where it was never raised.
+    version: u16,
+    pub(super) servers: ServerTable,
+    pub(super) ages: Ages,
     ensemble: Option<u128>,
     pub(super) members: Members,
     /// The identities of the last command: neighbours in a batch mostly have the same.
@@ -62,15 +103,22 @@ pub struct Replica {
 
 impl Replica {
     /// A state as a checkpoint kept it; no connection watches anything yet.
-    pub fn restored(
-        tree: Tree,
-        sessions: SessionTable,
-        last_zxid: Zxid,
-        last_time_ms: i64,
-        ensemble: Option<u128>,
-        members: Members,
-    ) -> Self {
-        Self { tree, sessions, last_zxid, last_time_ms, ensemble, members, ..Self::default() }
+    pub(super) fn restored(tree: Tree, sessions: SessionTable, rest: Rest) -> Self {
+        let Rest { last_zxid, last_time_ms, elapsed_ms, version, servers, ages, ensemble, members } =
+            rest;
+        Self {
+            tree,
+            sessions,
+            last_zxid,
+            last_time_ms,
+            elapsed_ms,
+            version,
+            servers,
+            ages,
+            ensemble,
+            members,
+            ..Self::default()
+        }
     }
 
     /// The znodes.
@@ -102,9 +150,65 @@ impl Replica {
         self.last_zxid
     }
 
-    /// The stamp of the last command, in milliseconds: no later one may be before it.
+    /// The wall time of the last entry, in milliseconds.
     pub fn last_time_ms(&self) -> i64 {
         self.last_time_ms
+    }
+
+    /// How long the ensemble has had leaders, in milliseconds, as of the last entry.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.elapsed_ms
+    }
+
+    /// The version in force: what every member can read, in the log, in rows, and between servers.
+    pub fn version(&self) -> u16 {
+        self.version.max(VERSION_FIRST)
+    }
+
+    /// The processes of the servers.
+    pub fn servers(&self) -> &ServerTable {
+        &self.servers
+    }
+
+    /// A hash of all that replicas have in common, comparable between replicas of one [`Self::version`].
+    pub fn digest(&self) -> u64 {
+        let tree = self.tree.digest();
+        if self.version() < VERSION_ONCE {
+            return tree;
+        }
+        let parts = [self.sessions.digest(), self.servers.digest(), self.ages.digest()];
+        parts.into_iter().fold(tree, mix)
+    }
+
+    /// The containers and nodes with a time to live whose life is over.
+    pub fn expired(&self, now: Now, settings: ExpirySettings) -> Vec<Expired> {
+        let by_clock = |_: &str, node: &Node| now.wall_ms.saturating_sub(node.stat().mtime);
+        let by_age = |path: &str, _: &Node| {
+            i64::try_from(self.ages.age_ms(path, now.elapsed_ms)).unwrap_or(i64::MAX)
+        };
+        let over = match self.version() {
+            ..VERSION_ONCE => self.tree.expired(settings, by_clock),
+            VERSION_ONCE.. => self.tree.expired(settings, by_age),
+        };
+        let over = over.into_iter().map(|(path, node)| {
+            let stat = node.stat();
+            Expired { path, czxid: stat.czxid, mzxid: stat.mzxid }
+        });
+        over.collect()
+    }
+
+    /// Takes note of an entry, before its commands.
+    pub fn begin_entry(&mut self, stamp: &Stamp) {
+        self.last_time_ms = stamp.time_ms;
+        self.elapsed_ms = self.elapsed_ms.max(stamp.elapsed_ms);
+    }
+
+    /// Judges a section; only the commands of one that is granted are to be applied.
+    ///
+    /// # Errors
+    /// [`EntryError::Unnumbered`] is for its commands to find.
+    pub fn claim_section(&mut self, sender: Sender) -> SectionClaim {
+        if sender.incarnation == 0 { SectionClaim::Granted } else { self.servers.claim(sender) }
     }
 
     /// The name of the ensemble, once it has one.
@@ -129,7 +233,6 @@ impl Replica {
         events: &mut impl EventSink,
     ) -> Result<Applied, EntryError> {
         let origin = command.origin;
-        self.last_time_ms = stamp.time_ms;
         Ok(match &command.op {
             Op::CreateSession { .. } | Op::AttachSession { .. } if self.owns(&origin) => {
                 Outcome::Repeated.into()
@@ -151,12 +254,7 @@ impl Replica {
                 }
             }
             Op::ExpireSession { owner } => {
-                match self.sessions.get(origin.session).map(|record| record.owner) {
-                    Some(found) if found == *owner => {
-                        self.close_session(stamp, origin.session, events)
-                    }
-                    Some(_) | None => Outcome::Repeated.into(),
-                }
+                self.expire_session(stamp, origin.session, *owner, events)
             }
             Op::DeleteContainer { path } => {
                 let op = WriteOp::DeleteContainer { path };
@@ -173,6 +271,32 @@ impl Replica {
                 Outcome::Repeated.into()
             }
             Op::FinishReconfig { zxid, done } => {
+                self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
+            }
+            Op::RaiseVersion { version } => {
+                self.raise_version(*version);
+                Outcome::Repeated.into()
+            }
+            Op::RegisterServer { server, process } => {
+                if self.members.has(*server) {
+                    self.servers.register(*server, *process, stamp.index);
+                }
+                Outcome::Repeated.into()
+            }
+            Op::ExpireSessionIn { term, .. }
+            | Op::DeleteContainerIn { term, .. }
+            | Op::FinishReconfigIn { term, .. }
+                if *term != stamp.term =>
+            {
+                Outcome::Repeated.into()
+            }
+            Op::ExpireSessionIn { owner, .. } => {
+                self.expire_session(stamp, origin.session, *owner, events)
+            }
+            Op::DeleteContainerIn { path, czxid, mzxid, .. } => {
+                self.delete_container(stamp, path, (Zxid(*czxid), Zxid(*mzxid)), events)
+            }
+            Op::FinishReconfigIn { zxid, done, .. } => {
                 self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
             }
             Op::Request { op_code, body } => {
@@ -215,6 +339,51 @@ impl Replica {
         Applied { displaced: owner, ..Outcome::SessionClosed.into() }
     }
 
+    fn expire_session(
+        &mut self,
+        stamp: &Stamp,
+        session: SessionId,
+        owner: ConnId,
+        events: &mut impl EventSink,
+    ) -> Applied {
+        match self.sessions.get(session).map(|record| record.owner) {
+            Some(found) if found == owner => self.close_session(stamp, session, events),
+            Some(_) | None => Outcome::Repeated.into(),
+        }
+    }
+
+    /// Removes a container or TTL node, unless it is another one than the leader saw.
+    fn delete_container(
+        &mut self,
+        stamp: &Stamp,
+        path: &str,
+        (czxid, mzxid): (Zxid, Zxid),
+        events: &mut impl EventSink,
+    ) -> Applied {
+        let is_it = |node: &Node| {
+            let stat = node.stat();
+            (stat.czxid, stat.mzxid) == (czxid, mzxid)
+        };
+        if !self.tree.get(path).is_some_and(is_it) {
+            return Outcome::Repeated.into();
+        }
+        let zxid = self.advance(stamp);
+        let op = WriteOp::DeleteContainer { path };
+        Outcome::Request(self.write(stamp, zxid, SessionId(0), &[], &op, events)).into()
+    }
+
+    /// What is new in a version begins here.
+    fn raise_version(&mut self, version: u16) {
+        if version <= self.version() {
+            return;
+        }
+        if self.version() < VERSION_ONCE {
+            let (tree, elapsed_ms) = (&self.tree, self.elapsed_ms);
+            tree.expiring().for_each(|path| self.ages.set(path, elapsed_ms));
+        }
+        self.version = version;
+    }
+
     fn request(
         &mut self,
         stamp: &Stamp,
@@ -223,7 +392,7 @@ impl Replica {
         events: &mut impl EventSink,
     ) -> Result<Outcome, EntryError> {
         let origin = command.origin;
-        let (_, request) = decode(op_code, body)?;
+        let (_, request) = decode_request(op_code, body)?;
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
         if let Some(outcome) = refusal(claim) {
@@ -249,7 +418,7 @@ impl Replica {
         events: &mut impl EventSink,
     ) -> Result<Outcome, EntryError> {
         let origin = command.origin;
-        let (code, request) = decode(op_code, body)?;
+        let (code, request) = decode_request(op_code, body)?;
         let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
@@ -257,6 +426,10 @@ impl Replica {
             return Ok(outcome);
         }
         let weight = once::weight(code, body.len());
+        let is_bounded = self.version() >= VERSION_ONCE;
+        if is_bounded && !self.sessions.may_keep(origin.session, write, weight) {
+            return Ok(Outcome::Numbered(self.never_applied()));
+        }
         match self.sessions.place(origin.session, write, weight) {
             Place::Next => {}
             Place::Again(reply) => return Ok(Outcome::Numbered(reply)),
@@ -290,10 +463,27 @@ impl Replica {
         let mut changes = std::mem::take(&mut self.changes);
         let result = self.tree.apply(&context, op, &mut changes);
         for change in changes.drain(..) {
+            self.note_age(&change);
             self.trigger(zxid, &change, events);
         }
         self.changes = changes;
         result
+    }
+
+    /// Keeps the ages of nodes that may expire.
+    fn note_age(&mut self, change: &Change) {
+        if self.version() < VERSION_ONCE || (!self.tree.has_expiring() && self.ages.is_empty()) {
+            return;
+        }
+        match change.kind {
+            ChangeKind::Deleted => self.ages.remove(&change.path),
+            ChangeKind::Created | ChangeKind::DataChanged => {
+                let kind = self.tree.get(&change.path).map(Node::kind);
+                if let Some(NodeKind::Container | NodeKind::Ttl(_)) = kind {
+                    self.ages.set(&change.path, self.elapsed_ms);
+                }
+            }
+        }
     }
 
     fn trigger(&self, zxid: Zxid, change: &Change, events: &mut impl EventSink) {
@@ -313,7 +503,9 @@ impl Replica {
 
     /// The zxid of the next operation: counts up within an epoch and starts anew in the next.
     pub(super) fn advance(&mut self, stamp: &Stamp) -> Zxid {
-        let first_of_epoch = Zxid::new(stamp.epoch, 1);
+        // ZooKeeper's epoch has 32 bits; terms grow by elections and never get near.
+        let epoch = u32::try_from(stamp.term).unwrap_or(u32::MAX);
+        let first_of_epoch = Zxid::new(epoch, 1);
         self.last_zxid = Zxid(self.last_zxid.0 + 1).max(first_of_epoch);
         self.last_zxid
     }
@@ -324,14 +516,6 @@ impl Replica {
         }
         Ok(Arc::clone(&self.identities.1))
     }
-}
-
-fn decode(op_code: i32, body: &[u8]) -> Result<(OpCode, Request<'_>), EntryError> {
-    let undecodable = |reason: String| EntryError::Request { op_code, reason };
-    let code = OpCode::try_from(op_code).map_err(|error| undecodable(error.to_string()))?;
-    let request = Request::decode(code, &mut Reader::new(body))
-        .map_err(|error| undecodable(error.to_string()))?;
-    Ok((code, request))
 }
 
 fn no_write(op_code: i32) -> EntryError {

@@ -104,6 +104,11 @@ impl Clients {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The highest number that a connection was given.
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number.load(Ordering::Relaxed)
+    }
+
     /// Takes a connection in, unless its address or all together have too many already.
     pub fn admit(&self, address: IpAddr, per_ip_max: Option<u32>, total_max: Option<u32>) -> bool {
         let is_full = |count: usize, max: Option<u32>| max.is_some_and(|max| count >= max as usize);

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::settings::policy;
 use super::shared::Shared;
 use crate::consensus::Commands;
-use crate::replica::EntryHeader;
-use crate::replica::entry::{next_command, seal_batch};
+use crate::replica::entry::{self, EntryHeader, seal_batch};
+use crate::replica::section::{self, RESERVED_LEN};
+use crate::replica::{Section, Sender};
 use crate::tree::Policy;
 
-/// Stamps batches: wall time that never goes back, and the settings that decide outcomes.
+/// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
 pub(super) struct Stamps {
     shared: Arc<Shared>,
@@ -23,27 +24,48 @@ impl Stamps {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { policy: policy(&shared.config), last_ms: 0, shared }
     }
+
+    /// An entry as builds of version 1 read it: no sections, and a time that never goes back.
+    fn seal_without_sections<'a>(
+        &mut self,
+        mut buffer: BytesMut,
+        own: Option<(Sender, u32)>,
+        others: impl Iterator<Item = Section<'a>>,
+    ) -> (Bytes, usize) {
+        buffer.advance(RESERVED_LEN - entry::HEADER_LEN);
+        let mut count = own.map_or(0, |(_, count)| count);
+        for other in others {
+            count += other.count;
+            buffer.extend_from_slice(other.commands);
+        }
+        let applied_ms = self.shared.last_time_ms();
+        self.last_ms = self.last_ms.max(applied_ms).max(self.shared.clock.wall_ms());
+        let header = EntryHeader { time_ms: self.last_ms, policy: self.policy, count };
+        (seal_batch(buffer, &header), entry::HEADER_LEN)
+    }
 }
 
 impl Commands for Stamps {
-    fn seal(&mut self, count: u32, buffer: BytesMut) -> Bytes {
-        // Other leaders may have stamped before, by clocks that went ahead of this one.
-        let applied_ms = self.shared.last_time_ms();
-        self.last_ms = self.last_ms.max(applied_ms).max(self.shared.clock.wall_ms());
-        seal_batch(buffer, &EntryHeader { time_ms: self.last_ms, policy: self.policy, count })
+    fn seal<'a>(
+        &mut self,
+        in_sections: bool,
+        buffer: BytesMut,
+        own: Option<(Sender, u32)>,
+        others: impl Iterator<Item = Section<'a>>,
+    ) -> (Bytes, usize) {
+        if !in_sections {
+            return self.seal_without_sections(buffer, own, others);
+        }
+        let header = section::Header {
+            time_ms: self.shared.clock.wall_ms(),
+            elapsed_ms: self.shared.elapsed_ms(),
+            policy: self.policy,
+        };
+        let at = if own.is_some() { RESERVED_LEN } else { 0 };
+        (section::seal(buffer, &header, own, others), at)
     }
 
-    fn keep_own(&self, count: u32, commands: &[u8], kept: &mut BytesMut) -> u32 {
-        let (mut rest, mut own) = (commands, 0);
-        for number in 0..count {
-            let before = rest;
-            // What this server encoded, or what a peer of the same version did, decodes.
-            let Ok(command) = next_command(&mut rest, number) else { break };
-            if self.shared.is_local(command.origin.conn) {
-                kept.extend_from_slice(&before[..before.len() - rest.len()]);
-                own += 1;
-            }
-        }
-        own
+    fn may_register(&self) -> bool {
+        self.shared.is_member()
     }
 }

@@ -1,13 +1,14 @@
 //! Removes containers and TTL nodes whose life is over (`ContainerManager`).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::replica::{Command, Op, Origin};
+use crate::replica::{Command, Expired, Now, Op, Origin, VERSION_ONCE};
 use crate::session::ConnId;
 use crate::tree::ExpirySettings;
 
@@ -26,17 +27,22 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let work = async {
         loop {
             tokio::time::sleep(interval).await;
-            if shared.leading().is_none() {
+            if shared.leading().is_none() || shared.awaits_members.load(Ordering::Acquire) {
                 continue;
             }
-            let now_ms = shared.clock.wall_ms();
-            let over = shared.replica.read().tree().expired(now_ms, settings);
-            for path in over {
-                let command = Command {
-                    origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
-                    identities: &[],
-                    op: Op::DeleteContainer { path: &path },
+            let now = Now { wall_ms: shared.clock.wall_ms(), elapsed_ms: shared.elapsed_ms() };
+            let over = shared.replica.read().expired(now, settings);
+            for Expired { path, czxid, mzxid } in over {
+                let Some(term) = shared.leading() else { break };
+                let op = match shared.version.load(Ordering::Acquire) {
+                    ..VERSION_ONCE => Op::DeleteContainer { path: &path },
+                    VERSION_ONCE.. => {
+                        let (czxid, mzxid) = (czxid.0, mzxid.0);
+                        Op::DeleteContainerIn { path: &path, czxid, mzxid, term }
+                    }
                 };
+                let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+                let command = Command { origin, identities: &[], op };
                 if shared.propose_as_leader(&command).is_err() {
                     // Nothing is lost: the next round finds it again.
                     break;

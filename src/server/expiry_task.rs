@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::replica::{Command, Op, Origin};
+use crate::replica::{Command, Op, Origin, VERSION_ONCE};
 use crate::session::{ConnId, Overdue};
 
 /// A tick that comes this late finds a server that was stopped or starved: what its clients sent
@@ -62,11 +62,13 @@ fn expire(shared: &Shared, overdue: Overdue) {
     if may_be_alive(shared, record.owner.server, overdue.due_ms, now_ms) {
         return shared.expiry.lock().postpone(now_ms, overdue, record.timeout_ms);
     }
-    let command = Command {
-        origin: Origin { session, conn: ConnId::NONE, seq: 0 },
-        identities: &[],
-        op: Op::ExpireSession { owner: record.owner },
+    let (owner, Some(term)) = (record.owner, shared.leading()) else { return };
+    let op = match shared.version.load(Ordering::Acquire) {
+        ..VERSION_ONCE => Op::ExpireSession { owner },
+        VERSION_ONCE.. => Op::ExpireSessionIn { owner, term },
     };
+    let origin = Origin { session, conn: ConnId::NONE, seq: 0 };
+    let command = Command { origin, identities: &[], op };
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
     if shared.propose_as_leader(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.

@@ -14,9 +14,12 @@ const DIGESTS_MAX: usize = 1024;
 pub struct DigestRecord {
     /// The write.
     pub zxid: Zxid,
-    /// The digest, comparable between servers of the same
+    /// The digest of the nodes, comparable between servers of the same
     /// [`digest::VERSION`](crate::tree::digest::VERSION).
     pub digest: u64,
+    /// The digest of all that replicas have in common, comparable between servers of the same
+    /// [`version`](crate::replica::Replica::version).
+    pub whole: u64,
 }
 
 /// The newest digests, oldest first.

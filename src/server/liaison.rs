@@ -4,17 +4,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::history::DigestRecord;
 use super::shared::Shared;
 use crate::consensus;
+use crate::replica::entry::push_command;
+use crate::replica::{Command, Op, Origin, VERSION_ONCE};
+use crate::session::ConnId;
 
-/// The version of reports and notices; those of another version are not read.
+/// The version of reports, and of notices before version 2 is in force; those of another version are not
+/// read.
 const FORMAT: u8 = 1;
+
+/// The version of notices from version 2 on.
+const FORMAT_ONCE: u8 = 2;
 
 /// Digests of the leader that this server has not reached yet.
 const DIGESTS_AHEAD_MAX: usize = 64;
@@ -32,6 +38,14 @@ struct Notice {
     digest: Option<(i64, u64)>,
 }
 
+/// The newest digest of all that the leader's replica has in common with others.
+#[derive(Debug, Serialize, Deserialize)]
+struct NoticeOnce {
+    /// The version that was in force at that zxid: digests of other versions cannot be compared.
+    version: u16,
+    digest: Option<(i64, u64)>,
+}
+
 /// This server's side of the talk.
 #[derive(Debug)]
 pub(super) struct Liaison {
@@ -41,10 +55,19 @@ pub(super) struct Liaison {
     ahead: Mutex<Ahead>,
 }
 
+/// A digest of the leader.
+#[derive(Clone, Copy, Debug)]
+struct Theirs {
+    zxid: Zxid,
+    digest: u64,
+    /// Whether it is that of all that replicas have in common, and not of the tree alone.
+    is_whole: bool,
+}
+
 /// What is known of the leader's digests.
 #[derive(Debug, Default)]
 struct Ahead {
-    waiting: VecDeque<DigestRecord>,
+    waiting: VecDeque<Theirs>,
     /// The last zxid at which both trees were the same.
     agreed: Zxid,
 }
@@ -54,7 +77,7 @@ impl Liaison {
         Self { shared, reported_us: Mutex::new(0), ahead: Mutex::default() }
     }
 
-    fn compare(&self, theirs: DigestRecord) {
+    fn compare(&self, theirs: Theirs) {
         let mut ahead = self.ahead.lock();
         if ahead.waiting.back().is_none_or(|last| last.zxid < theirs.zxid) {
             ahead.waiting.push_back(theirs);
@@ -73,7 +96,8 @@ impl Liaison {
                 continue;
             };
             ahead.waiting.pop_front();
-            if ours.digest == theirs.digest {
+            let ours = if theirs.is_whole { ours.whole } else { ours.digest };
+            if ours == theirs.digest {
                 ahead.agreed = theirs.zxid;
                 continue;
             }
@@ -82,7 +106,7 @@ impl Liaison {
                 "its state differs from that of the leader: the digest is {:#x} here and {:#x} there \
                  at zxid {}; it was the same at {}. Remove the data of this server so that it takes \
                  the state of the leader, and report this",
-                ours.digest, theirs.digest, theirs.zxid, ahead.agreed
+                ours, theirs.digest, theirs.zxid, ahead.agreed
             ));
         }
     }
@@ -102,11 +126,11 @@ impl consensus::Liaison for Liaison {
             let age_ms = u32::try_from(now_us.saturating_sub(heard_us) / 1000).unwrap_or(u32::MAX);
             heard.push((session.0, age_ms));
         }
-        encode(&Report { heard })
+        encode(FORMAT, &Report { heard })
     }
 
     fn reported(&self, from: u64, report: &[u8]) {
-        let Some(Report { heard }) = decode(report) else { return };
+        let Some(Report { heard }) = decode(FORMAT, report) else { return };
         let now_ms = self.shared.clock.now_us() / 1000;
         let mut expiry = self.shared.expiry.lock();
         for (session, age_ms) in heard {
@@ -118,23 +142,43 @@ impl consensus::Liaison for Liaison {
 
     fn notice(&self) -> Bytes {
         let newest = self.shared.digests.lock().newest();
-        encode(&Notice { digest: newest.map(|record| (record.zxid.0, record.digest)) })
+        let version = self.shared.version.load(Ordering::Acquire);
+        if version < VERSION_ONCE {
+            let digest = newest.map(|record| (record.zxid.0, record.digest));
+            return encode(FORMAT, &Notice { digest });
+        }
+        let digest = newest.map(|record| (record.zxid.0, record.whole));
+        encode(FORMAT_ONCE, &NoticeOnce { version, digest })
+    }
+
+    fn registration(&self, server: u64, process: u64) -> Bytes {
+        let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+        let op = Op::RegisterServer { server, process };
+        let mut commands = BytesMut::new();
+        push_command(&mut commands, &Command { origin, identities: &[], op });
+        commands.freeze()
     }
 
     fn noticed(&self, notice: &[u8]) {
-        let Some(Notice { digest }) = decode(notice) else { return };
+        let known = self.shared.version.load(Ordering::Acquire);
+        let whole = decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);
+        let tree = || decode(FORMAT, notice).and_then(|Notice { digest }| digest);
+        let (digest, is_whole) = match whole {
+            Some(NoticeOnce { digest, .. }) => (digest, true),
+            None => (tree(), false),
+        };
         if let Some((zxid, digest)) = digest {
-            self.compare(DigestRecord { zxid: Zxid(zxid), digest });
+            self.compare(Theirs { zxid: Zxid(zxid), digest, is_whole });
         }
     }
 }
 
-fn encode<T: Serialize>(value: &T) -> Bytes {
+fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
     // Writing numbers into memory cannot fail.
-    postcard::to_extend(value, vec![FORMAT]).unwrap_or_default().into()
+    postcard::to_extend(value, vec![format]).unwrap_or_default().into()
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let (format, rest) = bytes.split_first()?;
-    (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten()
+fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Option<T> {
+    let (found, rest) = bytes.split_first()?;
+    (*found == format).then(|| postcard::from_bytes(rest).ok()).flatten()
 }

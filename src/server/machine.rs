@@ -7,13 +7,16 @@ use jute_proto::{EventType, OpCode};
 
 use super::clients::Touched;
 use super::history::{CheckpointNote, DigestLog, DigestRecord};
+use super::service::Service;
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine};
-use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
-use crate::replica::entry::{next_command, open_entry};
+use crate::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
+use crate::replica::entry::{is_repeatable, next_command, open_entry};
+use crate::replica::section::{self, next_section};
 use crate::replica::{
-    Applied, Command, EntryError, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
+    Applied, Command, EntryError, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica,
+    Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
@@ -38,27 +41,101 @@ impl Machine {
         Self { shared, touched: Touched::default(), index: 0 }
     }
 
-    fn apply_batch(&mut self, term: u64, payload: &[u8]) -> Result<(), EntryError> {
+    fn apply_entry(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
+        if payload.first() == Some(&section::FORMAT) {
+            return self.apply_sections(term, index, payload);
+        }
+        let (header, commands) = open_entry(payload)?;
+        let EntryHeader { time_ms, policy, count } = header;
+        let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
         let shared = Arc::clone(&self.shared);
-        let (header, mut rest) = open_entry(payload)?;
-        // ZooKeeper's epoch has 32 bits; terms grow by elections and never get near.
-        let epoch = u32::try_from(term).unwrap_or(u32::MAX);
-        let stamp = Stamp { epoch, time_ms: header.time_ms, policy: header.policy };
-        shared.stats.batch_commands.record(u64::from(header.count));
-        shared.stats.commands_applied.add(u64::from(header.count));
-        shared.last_time_ms.store(header.time_ms, Ordering::Relaxed);
+        if shared.replica.read().version() >= VERSION_ONCE {
+            // It was on its way when the version was raised. Its clients were let go.
+            shared.stats.sections_ended.increment();
+            return Ok(());
+        }
+        self.begin_entry(&stamp);
+        self.apply_section(&stamp, Section { sender: Sender::default(), count, commands }, false)
+    }
+
+    fn apply_sections(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
+        let (header, mut rest) = section::open(payload)?;
+        let section::Header { time_ms, elapsed_ms, policy } = header;
+        let stamp = Stamp { term, index, time_ms, elapsed_ms, policy };
+        self.begin_entry(&stamp);
+        while let Some(section) = next_section(&mut rest)? {
+            self.apply_section(&stamp, section, section.sender.incarnation == 0)?;
+        }
+        Ok(())
+    }
+
+    fn begin_entry(&mut self, stamp: &Stamp) {
+        let mut replica = self.shared.replica.write();
+        replica.begin_entry(stamp);
+        self.shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
+        self.shared.applied_elapsed_ms.store(replica.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    /// Applies the commands of one sender, unless they were applied before, or are not their turn. Those that have no
+    /// number must be such that applying them twice does no harm.
+    fn apply_section(
+        &mut self,
+        stamp: &Stamp,
+        section: Section<'_>,
+        unnumbered: bool,
+    ) -> Result<(), EntryError> {
+        let shared = Arc::clone(&self.shared);
+        let Section { sender, count, commands: mut rest } = section;
+        let claim = shared.replica.write().claim_section(sender);
+        match claim {
+            SectionClaim::Granted => {}
+            SectionClaim::Repeated => return Ok(shared.stats.sections_repeated.increment()),
+            SectionClaim::Gap => return Ok(shared.stats.sections_early.increment()),
+            SectionClaim::Ended => return Ok(shared.stats.sections_ended.increment()),
+        }
+        shared.stats.batch_commands.record(u64::from(count));
+        shared.stats.commands_applied.add(u64::from(count));
         let mut number = 0;
-        while number < header.count {
+        while number < count {
             let mut replica = shared.replica.write();
             let around = shared.around();
-            let until = header.count.min(number + COMMANDS_PER_LOCK);
+            let until = count.min(number + COMMANDS_PER_LOCK);
             while number < until {
                 let command = next_command(&mut rest, number)?;
-                self.apply_command(&shared, around, &mut replica, &stamp, &command)?;
+                if unnumbered && !is_repeatable(&command.op) {
+                    return Err(EntryError::Unnumbered);
+                }
+                self.apply_command(&shared, around, &mut replica, stamp, &command)?;
                 number += 1;
+            }
+            if number == count && (unnumbered || sender.server == shared.server()) {
+                self.learn_process(&shared, &replica);
             }
         }
         Ok(())
+    }
+
+    /// Takes what the state shows of this process. Where it is another version now, or this process is not
+    /// registered any more, its clients are let go: nobody could tell them what became of their writes.
+    fn learn_process(&mut self, shared: &Shared, replica: &Replica) {
+        let before = shared.version.load(Ordering::Acquire);
+        shared.learn_process(replica);
+        if before < VERSION_ONCE && replica.version() >= VERSION_ONCE {
+            tracing::info!("version {} is in force", replica.version());
+            shared.set_service(Service::None);
+            self.let_all_go(CloseReason::NotServing);
+        }
+    }
+
+    /// Closes all connections: no outcome of what they sent will be told. To be called under the exclusive lock of
+    /// the replica, so that none of them sends anything after that.
+    fn let_all_go(&mut self, reason: CloseReason) {
+        let shared = Arc::clone(&self.shared);
+        for client in shared.clients.all() {
+            client.conn.lock().close(reason.clone());
+            self.touched.add(&client);
+        }
+        shared.settle();
     }
 
     fn apply_command(
@@ -70,7 +147,7 @@ impl Machine {
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
         let origin = command.origin;
-        let is_local = shared.is_local(origin.conn);
+        let is_local = shared.is_local(origin.conn) && !shared.is_settled(origin.conn.number);
         let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
         if let Some(client) = client.as_ref().filter(|client| client.is_paused()) {
             // What the client asked for before this must not see it.
@@ -86,7 +163,7 @@ impl Machine {
         if matches!(command.op, Op::NameEnsemble { .. }) {
             shared.learn_name(replica);
         }
-        let expired = matches!(command.op, Op::ExpireSession { .. });
+        let expired = is_expiry(&command.op);
         if let Some(client) = client {
             client.complete(View { replica, around }, origin.seq, outcome);
             self.touched.add(&client);
@@ -109,7 +186,7 @@ impl Machine {
 
     /// Hands over the outcome of an earlier command.
     fn finish(&mut self, shared: &Shared, view: View<'_>, origin: &Origin, outcome: Outcome) {
-        if !shared.is_local(origin.conn) {
+        if !shared.is_local(origin.conn) || shared.is_settled(origin.conn.number) {
             return;
         }
         match shared.clients.get(origin.conn.number) {
@@ -133,6 +210,18 @@ impl Machine {
         }
     }
 
+    /// Replaces the state, and lets all clients go in the same step: the outcomes and events in between are
+    /// lost to them, so they have to come back and say what they have seen. None may be told of the new state before
+    /// that. Returns the old state.
+    fn replace(&mut self, replica: Replica) -> Replica {
+        let shared = Arc::clone(&self.shared);
+        let mut current = shared.replica.write();
+        self.let_all_go(CloseReason::ServerStops);
+        let before = std::mem::replace(&mut *current, replica);
+        shared.learn_process(&current);
+        before
+    }
+
     fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {
         if !shared.is_local(conn) {
             return;
@@ -144,10 +233,14 @@ impl Machine {
     }
 }
 
+fn is_expiry(op: &Op<'_>) -> bool {
+    matches!(op, Op::ExpireSession { .. } | Op::ExpireSessionIn { .. })
+}
+
 /// Whether a command may have changed who belongs to the ensemble, or who is to.
 fn changes_members(command: &Command<'_>) -> bool {
     match &command.op {
-        Op::SetMembers { .. } | Op::FinishReconfig { .. } => true,
+        Op::SetMembers { .. } | Op::FinishReconfig { .. } | Op::FinishReconfigIn { .. } => true,
         Op::Request { op_code, .. } => *op_code == i32::from(OpCode::Reconfig),
         Op::Numbered { .. }
         | Op::CreateSession { .. }
@@ -155,7 +248,11 @@ fn changes_members(command: &Command<'_>) -> bool {
         | Op::CloseSession
         | Op::ExpireSession { .. }
         | Op::DeleteContainer { .. }
-        | Op::NameEnsemble { .. } => false,
+        | Op::NameEnsemble { .. }
+        | Op::RaiseVersion { .. }
+        | Op::RegisterServer { .. }
+        | Op::ExpireSessionIn { .. }
+        | Op::DeleteContainerIn { .. } => false,
     }
 }
 
@@ -186,7 +283,8 @@ fn keep_digest(shared: &Shared, replica: &Replica) {
     let zxid = replica.last_zxid();
     if DigestLog::wants(zxid) {
         let digest = replica.tree().digest() ^ shared.digest_error();
-        shared.digests.lock().add(DigestRecord { zxid, digest });
+        let whole = replica.digest() ^ shared.digest_error();
+        shared.digests.lock().add(DigestRecord { zxid, digest, whole });
     }
 }
 
@@ -202,7 +300,7 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
         }
         Outcome::SessionClosed => {
             shared.expiry.lock().forget(command.origin.session);
-            if matches!(command.op, Op::ExpireSession { .. }) {
+            if is_expiry(&command.op) {
                 shared.stats.sessions_expired.increment();
             }
         }
@@ -264,7 +362,7 @@ impl StateMachine for Machine {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
         self.index = entry.index;
         let Some(payload) = entry.payload else { return Ok(()) };
-        self.apply_batch(entry.term, payload).map_err(|error| {
+        self.apply_entry(entry.term, entry.index, payload).map_err(|error| {
             Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term))
         })
     }
@@ -294,14 +392,11 @@ impl StateMachine for Machine {
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
+        self.shared.applied_elapsed_ms.store(replica.elapsed_ms(), Ordering::Relaxed);
         self.shared.digests.lock().clear();
-        *self.shared.replica.write() = replica;
-        // The outcomes and events in between are lost to this server's clients: they have to come
-        // back and say what they have seen.
-        for client in self.shared.clients.all() {
-            client.conn.lock().close(CloseReason::ServerStops);
-            self.touched.add(&client);
-        }
+        let before = self.replace(replica);
+        // It may be large, and nobody waits for it any more.
+        drop(before);
         self.touched.wake_all(&self.shared.stats);
         Ok(())
     }
@@ -350,8 +445,8 @@ impl RowSource for Rows {
                 CheckpointRow::Session(key, value) => {
                     each(RowRef { table: Table::Sessions, key, value: value.as_deref() })?;
                 }
-                CheckpointRow::Meta(value) => {
-                    each(RowRef { table: Table::Meta, key: META_KEY, value: Some(value) })?;
+                CheckpointRow::Meta(key, value) => {
+                    each(RowRef { table: Table::Meta, key, value: value.as_deref() })?;
                 }
             }
         }

@@ -21,6 +21,7 @@ mod clients;
 mod clock;
 mod commands;
 mod container_task;
+mod elapsed;
 mod error;
 mod expiry_task;
 mod history;

@@ -92,8 +92,11 @@ impl Presence {
             // Its clients could not come before.
             self.shared.leading().into_iter().for_each(|term| self.shared.begin_leading(term));
         }
-        let may_serve =
-            is_formed && self.shared.is_member() && self.shared.service() != Service::Full;
+        self.raise_version(status);
+        let may_serve = is_formed
+            && self.shared.is_member()
+            && self.shared.may_write()
+            && self.shared.service() != Service::Full;
         if status.leader.is_none() || cannot_follow || !(may_serve || begins_to_lead) {
             return;
         }
@@ -106,10 +109,27 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        if may_serve && self.shared.is_member() && self.shared.set_service(Service::Full) {
+        let may_serve = may_serve && self.shared.is_member() && self.shared.may_write();
+        if may_serve && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
             // Those that were content with reading have sessions that nobody else knows.
             self.let_go();
+        }
+    }
+
+    /// A leader puts a newer version in force as soon as every member is known to read it.
+    fn raise_version(&self, status: &Status) {
+        if self.shared.leading() != Some(status.term) {
+            return;
+        }
+        let version = self.consensus.common_version();
+        if version <= self.shared.version.load(Ordering::Acquire) {
+            return;
+        }
+        let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+        let command = Command { origin, identities: &[], op: Op::RaiseVersion { version } };
+        if let Err(refusal) = self.shared.propose_as_leader(&command) {
+            tracing::debug!(?refusal, "version {version} is not in force yet");
         }
     }
 

@@ -76,6 +76,10 @@ impl Shared {
     /// # Errors
     /// [`Refusal`] where it cannot be written now.
     fn propose(&self, command: &Command<'_>) -> Result<(), Refusal> {
+        // It was accepted while all others were let go.
+        if self.is_settled(command.origin.conn.number) {
+            return Err(Refusal::Unavailable);
+        }
         let engine = self.engine.get().ok_or(Refusal::Unavailable)?;
         let pushed = engine.proposer.push(|buffer| push_command(buffer, command));
         pushed.map_err(|error| self.refused(&error))

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
@@ -17,7 +18,7 @@ use super::seats::Seats;
 use super::shared::Shared;
 use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
 use crate::ensemble::{Configuration, MemberId};
-use crate::replica::{Command, Op, Origin};
+use crate::replica::{Command, Op, Origin, VERSION_ONCE};
 use crate::session::ConnId;
 
 /// How often to look for what nobody tells: that a server caught up, or is silent.
@@ -218,7 +219,12 @@ impl Task {
     }
 
     fn finish(&self, zxid: i64, done: bool) {
-        propose(&self.shared, Op::FinishReconfig { zxid, done });
+        let Some(term) = self.shared.leading() else { return };
+        let op = match self.shared.version.load(Ordering::Acquire) {
+            ..VERSION_ONCE => Op::FinishReconfig { zxid, done },
+            VERSION_ONCE.. => Op::FinishReconfigIn { zxid, done, term },
+        };
+        propose(&self.shared, op);
     }
 
     async fn change_voters(

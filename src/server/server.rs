@@ -25,7 +25,6 @@ use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
 };
 use crate::net::Listener;
-use crate::replica::entry::HEADER_LEN;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
 /// How long a leader that stops waits until another leads.
@@ -77,18 +76,22 @@ impl Server {
         shared.checkpoints.lock().extend(stored);
         shared.learn_name(&shared.replica.read());
         shared.learn_members(shared.replica.read().members());
+        shared.learn_process(&shared.replica.read());
         let machine = Machine::new(Arc::clone(&shared));
         let ensemble = shared.ensemble.clone();
+        let (versions, process) = (shared.versions.clone(), boot);
         let consensus_config =
-            ConsensusConfig { ensemble, process: boot, ..consensus_config };
+            ConsensusConfig { ensemble, versions, process, ..consensus_config };
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         if is_alone {
             consensus.wait_until_leader().await?;
         }
-        let options = ProposerOptions { header_bytes: HEADER_LEN, ..ProposerOptions::default() };
+        let options = ProposerOptions::default();
         let (commands, liaison) =
             (Stamps::new(Arc::clone(&shared)), Liaison::new(Arc::clone(&shared)));
-        let proposer = Proposer::start(&consensus, options, commands, Arc::new(liaison));
+        let progress = shared.progress.clone();
+        let proposer =
+            Proposer::start(&consensus, options, commands, Arc::new(liaison), progress);
         shared.start_with(consensus.clone(), proposer.clone());
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::elapsed::Elapsed;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
 use super::members::{ClientAddresses, client_addresses};
@@ -19,8 +20,10 @@ use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
 use crate::conn::{CloseReason, Settings, Surroundings, View};
-use crate::consensus::{AddressBook, Consensus, EnsembleName, Proposer};
-use crate::replica::{Members, Replica};
+use crate::consensus::{
+    AddressBook, Consensus, EnsembleName, KnownVersions, Place, ProcessState, Progress, Proposer,
+};
+use crate::replica::{Members, Registration, Replica, VERSION_ONCE};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
@@ -76,9 +79,21 @@ pub struct Shared {
     pub(super) service: AtomicU8,
     /// When there was contact to a majority last, in microseconds of the server's clock.
     pub(super) contact_us: AtomicU64,
-    /// The stamp of the last applied command, in milliseconds.
+    /// The wall time of the last applied entry, in milliseconds.
     pub(super) last_time_ms: AtomicI64,
+    /// The elapsed time of the last applied entry, in milliseconds.
+    pub(super) applied_elapsed_ms: AtomicU64,
+    elapsed: Elapsed,
+    /// The version in force, as applied here.
+    pub(super) version: AtomicU16,
+    /// What applying has shown of the sections of this process.
+    pub(super) progress: Progress,
+    /// What peers are greeted with.
+    pub(super) versions: KnownVersions,
     pub(super) failure: watch::Sender<Option<String>>,
+    /// Connections with this number and those before it were closed without waiting for the outcome of what they
+    /// sent.
+    settled: AtomicU64,
     pub(super) zxid_counter_max: u32,
     wrong_digest: Option<PathBuf>,
     /// Digests of the tree at some of the last writes (`hash`).
@@ -155,7 +170,13 @@ impl Shared {
             service: AtomicU8::new(service::NONE),
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
+            applied_elapsed_ms: AtomicU64::new(replica.elapsed_ms()),
+            elapsed: Elapsed::default(),
+            version: AtomicU16::new(replica.version()),
+            progress: Progress::default(),
+            versions: KnownVersions::default(),
             failure: watch::Sender::new(None),
+            settled: AtomicU64::new(0),
             wrong_digest: test_settings::wrong_digest_file(),
             zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
             replica: RwLock::new(replica),
@@ -217,7 +238,35 @@ impl Shared {
         }
     }
 
-    /// The stamp of the last applied command, in milliseconds.
+    /// How long the ensemble has had leaders, as this server measures it, in milliseconds.
+    pub(super) fn elapsed_ms(&self) -> u64 {
+        let applied_ms = self.applied_elapsed_ms.load(Ordering::Relaxed);
+        self.elapsed.at(self.clock.now_us(), applied_ms)
+    }
+
+    /// Takes what the replicated state knows of this process, and of versions.
+    pub(super) fn learn_process(&self, replica: &Replica) {
+        let version = replica.version();
+        self.version.store(version, Ordering::Release);
+        self.versions.raise(version);
+        let registered = replica.servers().get(self.server);
+        let registered = registered.filter(|known| known.process == self.boot);
+        if let Some(known) = registered {
+            self.session_ids.lock().begin(known.ordinal);
+        }
+        let place = |known: Registration| {
+            Place { incarnation: known.incarnation, number: known.applied }
+        };
+        self.progress.publish(ProcessState { version, registered: registered.map(place) });
+    }
+
+    /// Whether what clients want can be written: this process is registered, where that is asked for.
+    pub(super) fn may_write(&self) -> bool {
+        let process = self.progress.get();
+        process.version < VERSION_ONCE || process.registered.is_some()
+    }
+
+    /// The wall time of the last applied entry, in milliseconds.
     pub(super) fn last_time_ms(&self) -> i64 {
         self.last_time_ms.load(Ordering::Relaxed)
     }
@@ -247,6 +296,17 @@ impl Shared {
     /// Whether the connection is, or was, one of this process.
     pub(super) fn is_local(&self, conn: ConnId) -> bool {
         conn.server == self.server && conn.boot == self.boot && !conn.is_none()
+    }
+
+    /// All connections of now were closed: outcomes of what they sent count for nothing any more.
+    pub(super) fn settle(&self) {
+        self.settled.store(self.clients.last_number(), Ordering::Relaxed);
+        self.stats.settle_writes();
+    }
+
+    /// Whether the outcome of what a connection of this server sent counts for nothing any more.
+    pub(super) fn is_settled(&self, connection: u64) -> bool {
+        connection <= self.settled.load(Ordering::Relaxed)
     }
 
     /// A connection is gone: its watches go, its session stays.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use jute_proto::{ErrorCode, WriteNumber, Zxid, once};
 use serde::{Deserialize, Serialize};
 
+use crate::tree::digest::{hash_bytes, mix};
+
 /// A reply as it was sent, and is sent again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeptReply {
@@ -43,6 +45,8 @@ pub struct Replies {
     kept: VecDeque<Kept>,
     /// What these weigh together.
     weighing: usize,
+    /// The sum of their hashes.
+    kept_hash: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,12 +54,29 @@ struct Kept {
     number: u64,
     weight: usize,
     reply: KeptReply,
+    hash: u64,
 }
 
 impl Replies {
     /// The highest number that was applied; 0 where there is none.
     pub fn last(&self) -> u64 {
         self.last
+    }
+
+    /// What the kept replies weigh together.
+    pub(super) fn weight(&self) -> usize {
+        self.weighing
+    }
+
+    /// What those weigh that are dropped when the client has them up to this number.
+    pub(super) fn weight_up_to(&self, answered: u64) -> usize {
+        let dropped = self.kept.iter().take_while(|kept| kept.number <= answered);
+        dropped.map(|kept| kept.weight).sum()
+    }
+
+    /// A hash of the numbers and the kept replies.
+    pub(super) fn hash(&self) -> u64 {
+        mix(self.last, self.answered).wrapping_add(self.kept_hash)
     }
 
     /// How many replies are kept.
@@ -76,7 +97,9 @@ impl Replies {
         }
         self.answered = self.answered.max(write.answered);
         while self.kept.front().is_some_and(|kept| kept.number <= self.answered) {
-            self.weighing -= self.kept.pop_front().map_or(0, |kept| kept.weight);
+            let Some(Kept { weight, hash, .. }) = self.kept.pop_front() else { break };
+            self.weighing -= weight;
+            self.kept_hash = self.kept_hash.wrapping_sub(hash);
         }
         if write.number <= self.answered {
             return Place::Refused;
@@ -95,13 +118,20 @@ impl Replies {
     pub fn keep(&mut self, number: u64, weight: usize, reply: KeptReply) {
         self.last = number;
         self.weighing += weight;
-        self.kept.push_back(Kept { number, weight, reply });
+        let parts = [number, weight as u64, reply.zxid.0.cast_unsigned(), code_bits(reply.code)];
+        let hash = hash_bytes(parts.into_iter().fold(0, mix), &reply.body);
+        self.kept_hash = self.kept_hash.wrapping_add(hash);
+        self.kept.push_back(Kept { number, weight, reply, hash });
     }
+}
+
+fn code_bits(code: ErrorCode) -> u64 {
+    u64::from(i32::from(code).cast_unsigned())
 }
 
 impl Kept {
     fn store(&self) -> StoredReply<'_> {
-        let Self { number, weight, reply: KeptReply { zxid, code, body } } = self;
+        let Self { number, weight, reply: KeptReply { zxid, code, body }, .. } = self;
         StoredReply { number: *number, weight: *weight, zxid: zxid.0, code: (*code).into(), body }
     }
 }

@@ -6,6 +6,7 @@ use jute_proto::{SessionId, WriteNumber};
 use serde::{Deserialize, Serialize};
 
 use super::replies::{KeptReply, Place, Replies};
+use crate::tree::digest::mix;
 
 /// A client connection, named so that no other connection ever has the same name: not on another
 /// server, not after a restart.
@@ -56,6 +57,21 @@ impl SessionRecord {
         Self { timeout_ms, owner, next_seq: 1, newest: vec![owner], replies: None }
     }
 
+    /// A hash of the record without its kept replies.
+    fn hash(&self, id: SessionId) -> u64 {
+        let owners = [&self.owner].into_iter().chain(&self.newest);
+        let numbers = owners.flat_map(|conn| [conn.server, conn.boot, conn.number]);
+        let hash = numbers.fold(mix(id.0.cast_unsigned(), self.timeout_ms.into()), mix);
+        hash.wrapping_add(seq_hash(id).wrapping_mul(self.next_seq))
+    }
+
+    /// The hash of the record with its kept replies, and what these weigh.
+    fn measure(&self, id: SessionId) -> (u64, usize) {
+        let (hash, weight) =
+            self.replies.as_ref().map_or((0, 0), |replies| (replies.hash(), replies.weight()));
+        (self.hash(id).wrapping_add(hash), weight)
+    }
+
     /// Takes note of a connection; false where a newer one of the same server process was there
     /// before. Numbers of another process say nothing: what an ended one sent was sent before.
     fn note(&mut self, conn: ConnId) -> bool {
@@ -71,6 +87,11 @@ impl SessionRecord {
         }
         true
     }
+}
+
+/// What each command of the owner adds to the hash of a session.
+fn seq_hash(id: SessionId) -> u64 {
+    mix(1, id.0.cast_unsigned()) | 1
 }
 
 /// What became of the wish of a connection to have a session.
@@ -101,11 +122,19 @@ pub enum Claim {
     Unknown,
 }
 
+/// What the kept replies of all sessions may weigh together: one that writes while others do not take their
+/// answers must not fill the memory of every server.
+const KEPT_WEIGHT_MAX: usize = 64 << 20;
+
 /// All live sessions, and which records changed since the last checkpoint.
 #[derive(Debug, Default)]
 pub struct SessionTable {
     sessions: BTreeMap<SessionId, SessionRecord>,
     dirty: BTreeSet<SessionId>,
+    /// The sum of the records' hashes.
+    digest: u64,
+    /// What the kept replies weigh together.
+    kept_weight: usize,
 }
 
 impl SessionTable {
@@ -115,7 +144,7 @@ impl SessionTable {
         if self.sessions.contains_key(&id) {
             return false;
         }
-        self.sessions.insert(id, SessionRecord::new(timeout_ms, owner));
+        self.load(id, SessionRecord::new(timeout_ms, owner));
         self.dirty.insert(id);
         true
     }
@@ -123,12 +152,14 @@ impl SessionTable {
     /// Gives the session to another connection.
     pub fn attach(&mut self, id: SessionId, timeout_ms: u32, owner: ConnId) -> Attach {
         let Some(record) = self.sessions.get_mut(&id) else { return Attach::Unknown };
+        let hash = record.hash(id);
         if !record.note(owner) {
             return Attach::Late;
         }
         let before = std::mem::replace(&mut record.owner, owner);
         record.timeout_ms = timeout_ms;
         record.next_seq = 1;
+        self.digest = self.digest.wrapping_sub(hash).wrapping_add(record.hash(id));
         self.dirty.insert(id);
         Attach::Given(before)
     }
@@ -144,6 +175,7 @@ impl SessionTable {
             std::cmp::Ordering::Greater => Claim::Gap,
             std::cmp::Ordering::Equal => {
                 record.next_seq += 1;
+                self.digest = self.digest.wrapping_add(seq_hash(id));
                 self.dirty.insert(id);
                 Claim::Granted
             }
@@ -153,15 +185,37 @@ impl SessionTable {
     /// Judges a numbered write that was [granted](Claim::Granted) by its number in the session, see
     /// [`Replies::judge`].
     pub fn place(&mut self, id: SessionId, write: WriteNumber, weight: usize) -> Place {
-        let Some(record) = self.sessions.get_mut(&id) else { return Place::Refused };
-        record.replies.get_or_insert_default().judge(write, weight)
+        self.with_replies(id, |replies| replies.judge(write, weight)).unwrap_or(Place::Refused)
+    }
+
+    /// Whether the reply to a numbered write, which may weigh so much, can be kept beside those of all
+    /// other sessions. One that was applied before needs no room.
+    pub fn may_keep(&self, id: SessionId, write: WriteNumber, weight: usize) -> bool {
+        let replies = self.sessions.get(&id).and_then(|record| record.replies.as_ref());
+        let freed = replies.map_or(0, |replies| replies.weight_up_to(write.answered));
+        let others = self.kept_weight.saturating_sub(freed);
+        // One alone always has room, as in a session.
+        let has_room = others == 0 || others + weight <= KEPT_WEIGHT_MAX;
+        has_room || write.number <= self.last_number(id)
+    }
+
+    fn with_replies<T>(&mut self, id: SessionId, work: impl FnOnce(&mut Replies) -> T) -> Option<T> {
+        let replies = self.sessions.get_mut(&id)?.replies.get_or_insert_default();
+        let (hash, weight) = (replies.hash(), replies.weight());
+        let result = work(replies);
+        self.digest = self.digest.wrapping_sub(hash).wrapping_add(replies.hash());
+        self.kept_weight = self.kept_weight - weight + replies.weight();
+        Some(result)
+    }
+
+    /// A hash of all records and kept replies that does not depend on their order.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Keeps the reply to a write that was just judged to be [`Place::Next`].
     pub fn keep(&mut self, id: SessionId, number: u64, weight: usize, reply: KeptReply) {
-        if let Some(record) = self.sessions.get_mut(&id) {
-            record.replies.get_or_insert_default().keep(number, weight, reply);
-        }
+        self.with_replies(id, |replies| replies.keep(number, weight, reply));
     }
 
     /// The highest number of a write that was applied in the session; 0 where there is none.
@@ -173,6 +227,7 @@ impl SessionTable {
     /// Forgets the session; its record is returned where there was one.
     pub fn remove(&mut self, id: SessionId) -> Option<SessionRecord> {
         let record = self.sessions.remove(&id)?;
+        self.uncount(id, &record);
         self.dirty.insert(id);
         Some(record)
     }
@@ -207,12 +262,25 @@ impl SessionTable {
 
     /// Puts a record back as a checkpoint kept it.
     pub fn load(&mut self, id: SessionId, record: SessionRecord) {
-        self.sessions.insert(id, record);
+        let (hash, weight) = record.measure(id);
+        self.digest = self.digest.wrapping_add(hash);
+        self.kept_weight += weight;
+        if let Some(before) = self.sessions.insert(id, record) {
+            self.uncount(id, &before);
+        }
+    }
+
+    fn uncount(&mut self, id: SessionId, record: &SessionRecord) {
+        let (hash, weight) = record.measure(id);
+        self.digest = self.digest.wrapping_sub(hash);
+        self.kept_weight -= weight;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jute_proto::{ErrorCode, Zxid};
+
     use super::*;
 
     const SESSION: SessionId = SessionId(7);
@@ -272,6 +340,62 @@ mod tests {
         assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Unknown);
         assert_eq!(table.take_dirty(), vec![(SESSION, None)]);
         assert!(table.take_dirty().is_empty());
+    }
+
+    #[test]
+    fn the_digest_follows_from_the_records() {
+        // Whatever came before: equal tables have equal digests, and each field of a record counts.
+        let mut one = table();
+        one.claim(SESSION, conn(1), 1);
+        one.attach(SESSION, 4000, conn(2));
+        one.claim(SESSION, conn(2), 1);
+        one.create(SessionId(8), 1, conn(3));
+        let mut digests = vec![one.digest()];
+        one.remove(SessionId(8));
+        let mut other = SessionTable::default();
+        other.load(SESSION, one.get(SESSION).unwrap().clone());
+        assert_eq!(one.digest(), other.digest());
+        let changes: [fn(&mut SessionRecord); 4] = [
+            |record| record.timeout_ms += 1,
+            |record| record.owner.number += 1,
+            |record| record.next_seq += 1,
+            |record| record.newest.clear(),
+        ];
+        for change in changes {
+            let mut record = one.get(SESSION).unwrap().clone();
+            change(&mut record);
+            other.load(SESSION, record);
+            assert!(!digests.contains(&other.digest()));
+            digests.push(other.digest());
+        }
+    }
+
+    #[test]
+    fn kept_replies_are_bounded_over_all_sessions() {
+        // When all sessions together keep as much as may be kept, none gets more; room that an answered or
+        // ended session frees can be used.
+        let mut table = SessionTable::default();
+        let weight = KEPT_WEIGHT_MAX / 4;
+        let write = |number, answered| WriteNumber { number, answered };
+        let reply = KeptReply { zxid: Zxid(1), code: ErrorCode::Ok, body: [].into() };
+        let keep = |table: &mut SessionTable, id, write: WriteNumber| {
+            let may = table.may_keep(id, write, weight);
+            if may {
+                assert_eq!(table.place(id, write, weight), Place::Next);
+                table.keep(id, write.number, weight, reply.clone());
+            }
+            may
+        };
+        for id in 1..=5 {
+            assert!(table.create(SessionId(id), 6000, conn(1)));
+            assert_eq!(keep(&mut table, SessionId(id), write(1, 0)), id < 5);
+        }
+        assert!(table.may_keep(SessionId(1), write(1, 0), weight), "it was applied before");
+        assert!(keep(&mut table, SessionId(1), write(2, 1)), "it takes its own place");
+        table.remove(SessionId(2));
+        assert!(keep(&mut table, SessionId(5), write(1, 0)));
+        (1..=5).for_each(|id| drop(table.remove(SessionId(id))));
+        assert_eq!((table.digest(), table.kept_weight), (0, 0));
     }
 
     #[test]

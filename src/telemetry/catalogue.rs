@@ -302,6 +302,12 @@ impl List {
         self.counter("response_bytes", "bytes of replies", stats.response_bytes.read().sum);
         self.counter("watch_bytes", "bytes of watch events", stats.watch_bytes.get());
         self.counter("commit_count", "writes applied", stats.commands_applied.get());
+        let repeated = stats.sections_repeated.get();
+        self.counter("sections_repeated", "batches of servers that came again", repeated);
+        let early = stats.sections_early.get();
+        self.counter("sections_early", "batches of servers that came too early", early);
+        let ended = stats.sections_ended.get();
+        self.counter("sections_ended", "batches of processes that had ended", ended);
         let requests = stats.connection_requests.get();
         self.counter("connection_request_count", "handshakes received", requests);
         let resumed = stats.sessions_resumed.get();

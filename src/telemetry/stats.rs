@@ -34,6 +34,12 @@ pub struct ServerStats {
     pub batch_commands: Spread,
     /// Commands applied.
     pub commands_applied: Counter,
+    /// Sections of servers that came again, and were not applied again.
+    pub sections_repeated: Counter,
+    /// Sections of servers that came before the one in front of them.
+    pub sections_early: Counter,
+    /// Sections of processes that had ended.
+    pub sections_ended: Counter,
     /// Requests that wait for their place in the log: in now, minus out.
     pub writes_proposed: Counter,
     /// Writes that were answered, whose connection ended, or that were refused.
@@ -93,6 +99,9 @@ impl Default for ServerStats {
             response_bytes: Spread::default(),
             batch_commands: Spread::default(),
             commands_applied: Counter::default(),
+            sections_repeated: Counter::default(),
+            sections_early: Counter::default(),
+            sections_ended: Counter::default(),
             writes_proposed: Counter::default(),
             writes_finished: Counter::default(),
             connection_requests: Counter::default(),
@@ -180,6 +189,11 @@ impl ServerStats {
         self.writes_proposed.get().saturating_sub(self.writes_finished.get())
     }
 
+    /// No outcome will come of the writes that wait: nobody waits for them any more.
+    pub fn settle_writes(&self) {
+        self.writes_finished.add(self.outstanding());
+    }
+
     /// Forgets what `srst` forgets: everything but the writes that are under way.
     pub fn reset(&self) {
         for counter in self.counters() {
@@ -198,6 +212,9 @@ impl ServerStats {
             &self.bytes_sent,
             &self.watch_bytes,
             &self.commands_applied,
+            &self.sections_repeated,
+            &self.sections_early,
+            &self.sections_ended,
             &self.connection_requests,
             &self.connections_rejected,
             &self.sessionless_expired,

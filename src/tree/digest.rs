@@ -14,14 +14,14 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Mixes one word into a hash: multiply to 128 bits and fold.
 #[inline]
-pub(super) const fn mix(hash: u64, word: u64) -> u64 {
+pub(crate) const fn mix(hash: u64, word: u64) -> u64 {
     let product = ((hash ^ word) as u128).wrapping_mul((MULTIPLIER | 1) as u128);
     ((product as u64) ^ ((product >> 64) as u64)).wrapping_add(MULTIPLIER)
 }
 
 /// Hashes bytes, starting from `seed`. The length is part of it.
 #[inline]
-pub(super) fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut hash = mix(seed, bytes.len() as u64);
     for word in words {

@@ -159,24 +159,38 @@ impl Tree {
         digests.fold(0, u64::wrapping_add)
     }
 
-    /// The containers and nodes with a time to live whose life is over at `now_ms`, sorted within
-    /// each kind. The leader proposes to delete them; applying that judges them again.
-    #[must_use]
-    pub fn expired(&self, now_ms: i64, settings: ExpirySettings) -> Vec<Arc<str>> {
+    /// The containers and nodes with a time to live whose life is over, sorted within each kind; `age_ms` says
+    /// how long each has been as it is. The leader proposes to delete them; applying that judges them again.
+    pub fn expired(
+        &self,
+        settings: ExpirySettings,
+        age_ms: impl Fn(&str, &Node) -> i64,
+    ) -> Vec<(Arc<str>, &Node)> {
         let ttl_nodes = settings.extended_types.then_some(&self.ttl_nodes).into_iter().flatten();
         let candidates = self.containers.iter().chain(ttl_nodes);
-        let is_over = |path: &&Arc<str>| {
-            self.get(path).is_some_and(|node| is_expired(node, now_ms, settings))
-        };
-        candidates.filter(is_over).cloned().collect()
+        let over = candidates.filter_map(|path| {
+            let node = self.get(path)?;
+            is_expired(node, age_ms(path, node), settings).then(|| (path.clone(), node))
+        });
+        over.collect()
+    }
+
+    /// All nodes that may expire.
+    pub fn expiring(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.containers.iter().chain(&self.ttl_nodes)
+    }
+
+    /// Whether there is a node that may expire.
+    #[must_use]
+    pub fn has_expiring(&self) -> bool {
+        !self.containers.is_empty() || !self.ttl_nodes.is_empty()
     }
 }
 
-fn is_expired(node: &Node, now_ms: i64, settings: ExpirySettings) -> bool {
+fn is_expired(node: &Node, age_ms: i64, settings: ExpirySettings) -> bool {
     if node.child_count() > 0 {
         return false;
     }
-    let age_ms = now_ms.saturating_sub(node.content.mtime);
     match node.kind() {
         NodeKind::Container => {
             let unused_ms_max = settings.container_never_used_ms_max;

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::RwLock;
+
+use super::introduction;
+use crate::ensemble::MemberId;
 
 /// The newest version of all that travels between servers.
 ///
@@ -47,11 +51,13 @@ impl fmt::Display for Versions {
 pub struct KnownVersions {
     own: Versions,
     newest: Arc<RwLock<BTreeMap<u64, u16>>>,
+    /// What is in force: who cannot talk it is refused.
+    in_force: Arc<AtomicU16>,
 }
 
 impl Default for KnownVersions {
     fn default() -> Self {
-        Self { own: Versions::OWN, newest: Arc::default() }
+        Self { own: Versions::OWN, newest: Arc::default(), in_force: Arc::default() }
     }
 }
 
@@ -59,12 +65,19 @@ impl KnownVersions {
     /// As if this were another version of the software.
     #[cfg(test)]
     pub(in crate::consensus) fn as_if(min: u16, max: u16) -> Self {
-        Self { own: Versions { min, max }, newest: Arc::default() }
+        let own = Versions { min, max };
+        Self { own, newest: Arc::default(), in_force: Arc::default() }
     }
 
-    /// What this server talks.
+    /// What this server talks: nothing older than what is in force.
     pub(super) fn own(&self) -> Versions {
-        self.own
+        let in_force = self.in_force.load(Ordering::Acquire);
+        Versions { min: self.own.min.max(in_force), ..self.own }
+    }
+
+    /// A version is in force: all members can read it, and it never goes back.
+    pub fn raise(&self, version: u16) {
+        self.in_force.fetch_max(version, Ordering::AcqRel);
     }
 
     /// Remembers what a server said of itself.
@@ -74,11 +87,16 @@ impl KnownVersions {
         }
     }
 
-    /// The newest version that this server and all of `others` can read. One that has not been met
-    /// since this server started counts as the oldest that is talked here.
+    /// The newest version that this server and all of `others`, members by id, can read. One that has not
+    /// been met since this server started counts as the oldest that is talked here, or that knows lives, if
+    /// it has one.
     pub(super) fn common(&self, others: impl IntoIterator<Item = u64>) -> u16 {
         let known = self.newest.read();
-        let newest = |server| known.get(&server).copied().unwrap_or(self.own.min);
+        let least = |id| match MemberId::from_raft_id(id).life {
+            0 => self.own.min,
+            _ => self.own.min.max(introduction::SINCE),
+        };
+        let newest = |id| known.get(&id).copied().unwrap_or_else(|| least(id));
         others.into_iter().map(newest).fold(self.own.max, u16::min).max(self.own.min)
     }
 }
@@ -98,6 +116,26 @@ mod tests {
         assert_eq!(common(6, 7), None);
         assert_eq!(common(1, 2), None);
         assert_eq!(format!("{here}, {}", Versions { min: 2, max: 2 }), "3 to 5, 2");
+    }
+
+    #[test]
+    fn a_server_that_cannot_read_what_is_in_force_is_refused() {
+        // Neither the oldest version that this software talks nor a restart brings it back.
+        let known = KnownVersions::as_if(1, 3);
+        assert_eq!(known.own(), Versions { min: 1, max: 3 });
+        known.clone().raise(2);
+        known.raise(1);
+        assert_eq!(known.own().common(Versions { min: 1, max: 1 }), None);
+        assert_eq!(known.own().common(Versions { min: 1, max: 2 }), Some(2));
+    }
+
+    #[test]
+    fn a_member_with_a_life_knows_lives() {
+        // It need not be met for that: a new ensemble begins with the newest version.
+        let known = KnownVersions::as_if(1, 3);
+        let new = MemberId { number: 1, life: 7 }.raft_id();
+        assert_eq!(known.common([new]), 2);
+        assert_eq!(known.common([new, 2]), 1);
     }
 
     #[test]

@@ -3,93 +3,157 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::liaison::Commands;
-use super::proposer::ProposerOptions;
+use super::progress::Place;
+use crate::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
+use crate::replica::{Section, Sender};
 
-/// Commands that travel together, behind room for a header.
+/// Commands that become one entry: those of this server, and sections of others.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Where commands are added, until the batch is sealed.
-    pub(super) buffer: BytesMut,
-    /// The whole batch, once it travels.
-    sealed: Option<Bytes>,
-    pub(super) commands: u32,
-    /// The term in which some of the commands are to be applied or never, if any are.
-    term: Option<u64>,
-    /// Who is told when the batch is applied.
-    acks: Vec<Ack>,
+    /// The commands of this server.
+    pub(super) own: Own,
+    /// Where they stand among all that this process wants written; `None` while they are not numbered.
+    pub(super) place: Option<Place>,
+    /// What others want written: what is theirs stays apart from what is this server's.
+    pub(super) others: Vec<Other>,
 }
 
-impl Batch {
-    /// A buffer that is about to hold as much as the previous one did.
-    pub(super) fn new(options: &ProposerOptions, expected: usize) -> Self {
-        let capacity = expected.min(options.batch_bytes_soft_max).max(512) + options.header_bytes;
-        let mut buffer = BytesMut::with_capacity(capacity);
-        buffer.resize(options.header_bytes, 0);
+/// Commands of connections of this server.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// Where commands are added, behind room for headers, until they travel.
+    buffer: BytesMut,
+    /// The commands, once they have travelled.
+    travelled: Option<Bytes>,
+    pub(super) commands: u32,
+}
+
+impl Own {
+    /// Room for about as many bytes as there were the last time.
+    pub(super) fn new(expected: usize) -> Self {
+        let mut buffer = BytesMut::with_capacity(expected.max(512) + RESERVED_LEN);
+        buffer.put_bytes(0, RESERVED_LEN);
         Self { buffer, ..Self::default() }
     }
 
-    /// Bytes, the header's included.
+    /// Adds commands; returns how many bytes they take.
+    pub(super) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
+        let before = self.buffer.len();
+        encode(&mut self.buffer);
+        self.commands += commands;
+        self.buffer.len() - before
+    }
+
+    /// Bytes of the commands.
     pub(super) fn len(&self) -> usize {
-        self.sealed.as_ref().map_or(self.buffer.len(), Bytes::len)
+        match &self.travelled {
+            Some(commands) => commands.len(),
+            None => self.buffer.len().saturating_sub(RESERVED_LEN),
+        }
     }
 
-    /// Some of the commands are the business of this term only.
-    pub(super) fn bind(&mut self, term: u64) {
-        self.term = Some(self.term.map_or(term, |known| known.min(term)));
+    /// The commands alone.
+    fn commands(&mut self) -> Bytes {
+        let buffer = &mut self.buffer;
+        let travelled = self.travelled.get_or_insert_with(|| {
+            let mut buffer = std::mem::take(buffer);
+            buffer.split_off(RESERVED_LEN.min(buffer.len())).freeze()
+        });
+        travelled.clone()
     }
 
-    pub(super) fn on_applied(&mut self, ack: Ack) {
-        self.acks.push(ack);
+    /// The commands behind room for headers.
+    fn take_buffer(&mut self) -> BytesMut {
+        match self.travelled.take() {
+            // They travelled before: what was stamped on them then may be old.
+            Some(commands) => {
+                let mut buffer = BytesMut::with_capacity(RESERVED_LEN + commands.len());
+                buffer.put_bytes(0, RESERVED_LEN);
+                buffer.extend_from_slice(&commands);
+                buffer
+            }
+            None if self.buffer.is_empty() => BytesMut::zeroed(RESERVED_LEN),
+            None => std::mem::take(&mut self.buffer),
+        }
+    }
+}
+
+/// What somebody else wants written: another server, or this one as the leader. It is the business of one
+/// term; whoever sent it sends it again in the next one.
+#[derive(Clone, Debug)]
+pub(super) struct Other {
+    /// Whose it is; `None` for a server that does not number its commands.
+    pub(super) sender: Option<Sender>,
+    pub(super) count: u32,
+    pub(super) commands: Bytes,
+    /// The term of the leader that took it.
+    pub(super) term: u64,
+    /// Who is told when it is applied.
+    pub(super) ack: Option<Ack>,
+}
+
+impl Other {
+    pub(super) fn len(&self) -> usize {
+        self.commands.len() + SECTION_HEADER_LEN
+    }
+
+    fn section(&self) -> Section<'_> {
+        let sender = self.sender.unwrap_or_default();
+        Section { sender, count: self.count, commands: &self.commands }
+    }
+}
+
+impl Batch {
+    /// Bytes of all commands.
+    pub(super) fn len(&self) -> usize {
+        self.own.len() + self.others.iter().map(Other::len).sum::<usize>()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.commands == 0 && self.others.is_empty()
     }
 
     /// Whether somebody is told when the batch is applied.
     pub(super) fn has_acks(&self) -> bool {
-        !self.acks.is_empty()
+        self.others.iter().any(|other| other.ack.is_some())
     }
 
     /// The entry that the batch becomes at this server.
-    pub(super) fn entry(&mut self, commands: &mut impl Commands) -> Bytes {
-        let buffer = match self.sealed.take() {
-            // It travelled before: its stamp may be older than others that are applied by now.
-            Some(sealed) => BytesMut::from(&*sealed),
-            None => std::mem::take(&mut self.buffer),
-        };
-        let entry = commands.seal(self.commands, buffer);
-        self.sealed = Some(entry.clone());
+    pub(super) fn entry(
+        &mut self,
+        server: u64,
+        in_sections: bool,
+        commands: &mut impl Commands,
+    ) -> Bytes {
+        let (count, len) = (self.own.commands, self.own.len());
+        let place = self.place.unwrap_or_default();
+        let Place { incarnation, number } = place;
+        let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
+        let buffer = self.own.take_buffer();
+        let others = self.others.iter().map(Other::section);
+        let (entry, at) = commands.seal(in_sections, buffer, own, others);
+        self.own.travelled = Some(entry.slice(at..at + len));
         entry
     }
 
-    /// The commands alone.
-    pub(super) fn payload(&mut self, header_bytes: usize) -> Bytes {
-        let buffer = &mut self.buffer;
-        let sealed = self.sealed.get_or_insert_with(|| std::mem::take(buffer).freeze());
-        sealed.slice(header_bytes.min(sealed.len())..)
+    /// The commands of this server alone.
+    pub(super) fn payload(&mut self) -> Bytes {
+        self.own.commands()
     }
 
     /// Drops what belonged to another term than `leading`, the one that this server leads in, if it
     /// does.
-    pub(super) fn renew(
-        &mut self,
-        leading: Option<u64>,
-        commands: &impl Commands,
-        options: &ProposerOptions,
-    ) {
-        if self.term.is_none() || self.term == leading {
-            return;
-        }
-        let payload = self.payload(options.header_bytes);
-        let mut kept = Self::new(options, payload.len());
-        kept.commands = commands.keep_own(self.commands, &payload, &mut kept.buffer);
-        *self = kept;
+    pub(super) fn renew(&mut self, leading: Option<u64>) {
+        self.others.retain(|other| Some(other.term) == leading);
     }
 
     /// Tells that the batch is applied.
     pub(super) fn applied(self) {
-        for ack in self.acks {
+        for ack in self.others.into_iter().filter_map(|other| other.ack) {
             ack.give();
         }
     }
@@ -119,5 +183,56 @@ pub(super) struct Acked {
 impl Acked {
     pub(super) fn number(&self) -> u64 {
         self.number.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Plain;
+
+    impl Commands for Plain {
+        fn seal<'a>(
+            &mut self,
+            _in_sections: bool,
+            buffer: BytesMut,
+            own: Option<(Sender, u32)>,
+            others: impl Iterator<Item = Section<'a>>,
+        ) -> (Bytes, usize) {
+            let mut entry = BytesMut::from(&buffer[RESERVED_LEN..]);
+            assert_eq!(own.is_some(), !entry.is_empty());
+            others.for_each(|section| entry.extend_from_slice(section.commands));
+            (entry.freeze(), 0)
+        }
+    }
+
+    fn other(term: u64, commands: &'static [u8]) -> Other {
+        let commands = Bytes::from_static(commands);
+        Other { sender: None, count: 1, commands, term, ack: None }
+    }
+
+    #[test]
+    fn what_others_want_written_has_a_fate_of_its_own() {
+        // A leader's own order of a term that is over goes, and what another server sent in the new term stays, although
+        // both were to be in one entry: else the other server would wait for ever.
+        let mut batch = Batch { own: Own::new(0), ..Batch::default() };
+        batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
+        batch.others = vec![other(5, b"order"), other(7, b"forwarded")];
+        assert_eq!(batch.entry(1, true, &mut Plain), &b"ownorderforwarded"[..]);
+        batch.renew(Some(7));
+        assert_eq!(batch.entry(1, true, &mut Plain), &b"ownforwarded"[..]);
+        batch.renew(None);
+        assert_eq!((batch.payload(), batch.is_empty()), (Bytes::from_static(b"own"), false));
+        assert_eq!(batch.entry(1, true, &mut Plain), &b"own"[..]);
+    }
+
+    #[test]
+    fn a_batch_of_others_alone_has_no_commands_of_this_server() {
+        // Nothing of it goes to another leader.
+        let mut batch = Batch { others: vec![other(5, b"order")], ..Batch::default() };
+        assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
+        batch.renew(None);
+        assert!(batch.is_empty() && batch.len() == 0);
     }
 }

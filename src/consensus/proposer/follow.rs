@@ -11,6 +11,7 @@ use super::super::network::Purpose;
 use super::super::typ::Batch as Payload;
 use super::liaison::Commands;
 use super::link::Link;
+use super::progress::Place;
 use super::proposer::AskBarrier;
 use super::task::{Task, Way};
 use super::wire::{ToFollower, ToLeader};
@@ -28,12 +29,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 type LeaderLink = Link<ToLeader, ToFollower>;
 
+/// What was sent and is not applied after so long goes again: the leader may have lost it.
+const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// What is known on one connection to a leader.
 struct Following {
     link: LeaderLink,
-    /// How many of the unfinished batches were sent, and the number of the first of them.
+    /// How many of the unfinished batches were sent.
     sent: usize,
+    /// The number of the first of them on this connection, where this process numbers nothing.
     first: u64,
+    /// When one of them was last applied, or none was on its way.
+    progressed: Instant,
     barriers: BTreeMap<u64, AskBarrier>,
     last_barrier: u64,
     heard: Instant,
@@ -54,8 +61,9 @@ impl<C: Commands> Task<C> {
         if let Some(link) = self.connect(way, leader, term).await {
             let heard = Instant::now();
             let barriers = BTreeMap::new();
+            let progressed = heard;
             let mut following =
-                Following { link, sent: 0, first: 1, barriers, last_barrier: 0, heard };
+                Following { link, sent: 0, first: 1, progressed, barriers, last_barrier: 0, heard };
             let _ = self.talk(way, leader, &mut following).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
@@ -99,6 +107,18 @@ impl<C: Commands> Task<C> {
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.way() == way && following.heard.elapsed() < SILENCE_MAX {
+            if self.look() {
+                // Under other numbers, or in another version, everything goes again.
+                return None;
+            }
+            self.finish_applied(following);
+            if following.progressed.elapsed() > SEND_AGAIN_AFTER {
+                return None;
+            }
+            if self.registration().is_some() {
+                let process = shared.consensus.process();
+                self.send(way, following, ToLeader::Register { process }).await?;
+            }
             self.send_batches(way, following).await?;
             let room = following.sent < self.shared.options.batches_in_flight_max;
             let next = tokio::select! {
@@ -108,6 +128,7 @@ impl<C: Commands> Task<C> {
                 // The leader called before it saw this connection: one is enough.
                 _ = shared.calls.of(leader.raft_id()) => Next::Look,
                 () = self.shared.filled.notified(), if room => Next::Look,
+                () = shared.progress.changed() => Next::Look,
                 _ = self.status.changed() => Next::Look,
             };
             match next {
@@ -128,15 +149,34 @@ impl<C: Commands> Task<C> {
         Some(())
     }
 
+    /// Finishes what this server's own state shows to be applied.
+    fn finish_applied(&mut self, following: &mut Following) {
+        while self.numbers() && following.sent > 0 && self.oldest_is_applied() {
+            self.finish_oldest();
+            following.sent -= 1;
+            following.progressed = Instant::now();
+        }
+        if following.sent == 0 {
+            following.progressed = Instant::now();
+        }
+    }
+
     async fn send_batches(&mut self, way: Way, following: &mut Following) -> Option<()> {
         while following.sent < self.shared.options.batches_in_flight_max {
             if following.sent == self.unfinished.len() && self.take(None).is_none() {
                 break;
             }
             let batch = self.unfinished.get_mut(following.sent)?;
-            let payload = Payload(batch.payload(self.shared.options.header_bytes));
-            let number = following.first + following.sent as u64;
-            let message = ToLeader::Batch { number, commands: batch.commands, payload };
+            let (payload, commands) = (Payload(batch.payload()), batch.own.commands);
+            let message = match batch.place {
+                Some(Place { incarnation, number }) => {
+                    ToLeader::Numbered { incarnation, number, commands, payload }
+                }
+                None => {
+                    let number = following.first + following.sent as u64;
+                    ToLeader::Batch { number, commands, payload }
+                }
+            };
             self.send(way, following, message).await?;
             following.sent += 1;
         }
@@ -161,7 +201,7 @@ impl<C: Commands> Task<C> {
         following.heard = Instant::now();
         match message {
             ToFollower::Applied { number } => {
-                while following.sent > 0 && following.first <= number {
+                while !self.numbers() && following.sent > 0 && following.first <= number {
                     self.finish_oldest();
                     following.first += 1;
                     following.sent -= 1;

@@ -1,16 +1,17 @@
 //! The leader's side: takes what followers forward.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::handle::Consensus;
 use super::super::network::{ForwardConn, PeerStream, Purpose};
 use super::super::status::{Role, Status};
 use super::super::typ::Batch as Payload;
-use super::batch::{Ack, Acked};
+use super::batch::{Ack, Acked, Other};
 use super::calls::{Entered, LOOK_EVERY, Missed, Roll, call};
 use super::follow::SILENCE_MAX;
 use super::liaison::Liaison;
@@ -18,6 +19,8 @@ use super::link::Link;
 use super::proposer::Proposer;
 use super::wire::{ToFollower, ToLeader};
 use crate::ensemble::MemberId;
+use crate::replica::section::check_commands;
+use crate::replica::{Sender, VERSION_ONCE};
 
 /// How long a follower that heard of a new leader waits for this server to hear of it too.
 const LEAD_WITHIN: Duration = Duration::from_millis(500);
@@ -79,6 +82,7 @@ impl Hosts {
             proposer: self.proposer.clone(),
             liaison: Arc::clone(&self.liaison),
             acked: Arc::default(),
+            taken: VecDeque::new(),
             _entered: entered,
         }
     }
@@ -94,6 +98,9 @@ impl Hosts {
     }
 }
 
+/// Messages of a follower that wait until the log has room: more than it has on their way.
+const TAKEN_MAX: usize = 16;
+
 /// One follower's connection.
 struct Host {
     from: u64,
@@ -102,6 +109,9 @@ struct Host {
     proposer: Proposer,
     liaison: Arc<dyn Liaison>,
     acked: Arc<Acked>,
+    /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
+    /// hears nothing takes this server for gone, and sends everything again.
+    taken: VecDeque<Other>,
     _entered: Entered,
 }
 
@@ -112,7 +122,8 @@ impl Host {
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
         if !timeout(LEAD_WITHIN, waited).await.unwrap_or(false) {
-            return tracing::debug!("server {} takes this one for leader of {term}", self.from);
+            let from = MemberId::from_raft_id(self.from);
+            return tracing::debug!("server {from} takes this one for leader of {term}");
         }
         if self.link.send(ToFollower::Accepted).await.is_some() {
             let _ = self.talk(term).await;
@@ -125,12 +136,15 @@ impl Host {
         // A follower reports several times a second.
         let (mut told, mut heard) = (0, Instant::now());
         while self.leads(term) {
+            self.propose_taken()?;
+            let room = self.taken.len() < TAKEN_MAX;
             tokio::select! {
-                message = self.link.receive() => {
+                message = self.link.receive(), if room => {
                     self.take(term, message?).await?;
                     heard = Instant::now();
                 }
                 () = sleep_until(heard + SILENCE_MAX) => return None,
+                () = sleep(STALL), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();
                     if number > told {
@@ -149,17 +163,31 @@ impl Host {
         status.is_leader() && status.term == term
     }
 
+    /// Passes on what was taken while the log has room.
+    fn propose_taken(&mut self) -> Option<()> {
+        while self.proposer.waiting_bytes() < WAITING_BYTES_HIGH {
+            let Some(other) = self.taken.pop_front() else { break };
+            self.proposer.push_other(other).ok()?;
+        }
+        Some(())
+    }
+
     async fn take(&mut self, term: u64, message: ToLeader) -> Option<()> {
         match message {
             ToLeader::Batch { number, commands, payload } => {
-                while self.proposer.waiting_bytes() >= WAITING_BYTES_HIGH {
-                    tokio::time::sleep(STALL).await;
-                    if !self.leads(term) {
-                        return None;
-                    }
-                }
-                let ack = Ack { to: Arc::clone(&self.acked), number };
-                self.proposer.push_forwarded(term, commands, &payload.0, ack).ok()
+                let ack = Some(Ack { to: Arc::clone(&self.acked), number });
+                self.take_commands(Other { sender: None, count: commands, commands: payload.0, term, ack })
+            }
+            ToLeader::Numbered { incarnation, number, commands, payload } => {
+                let server = MemberId::number_of(self.from);
+                let sender = Some(Sender { server, incarnation, number });
+                let commands = Other { sender, count: commands, commands: payload.0, term, ack: None };
+                self.take_commands(commands)
+            }
+            ToLeader::Register { process } => {
+                let server = MemberId::number_of(self.from);
+                let commands = self.liaison.registration(server, process);
+                self.proposer.push_unnumbered(term, commands).ok()
             }
             ToLeader::ReadIndex { id } => {
                 let consensus = self.proposer.consensus().clone();
@@ -178,6 +206,25 @@ impl Host {
             }
             ToLeader::Open { .. } => None,
         }
+    }
+
+    /// Takes commands of a follower that can be applied, and in the way of the version in force: of one that
+    /// lags behind the others, or is ahead of this server, the connection ends, and it tries again.
+    fn take_commands(&mut self, other: Other) -> Option<()> {
+        let is_numbered = other.sender.is_some();
+        if other.sender.is_some_and(|sender| sender.incarnation == 0) {
+            return None;
+        }
+        if is_numbered != (self.proposer.version() >= VERSION_ONCE) {
+            return None;
+        }
+        if let Err(error) = check_commands(other.count, &other.commands) {
+            let from = MemberId::from_raft_id(self.from);
+            tracing::warn!("server {from} forwarded commands that cannot be applied: {error}");
+            return None;
+        }
+        self.taken.push_back(other);
+        Some(())
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::super::handle::Outcome;
 use super::batch::Batch;
 use super::liaison::Commands;
 use super::proposer::AskBarrier;
-use super::task::{Task, Way};
+use super::task::{REGISTER_EVERY, Task, Way};
 
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
 /// until a majority has answered it.
@@ -44,16 +44,25 @@ impl<C: Commands> Task<C> {
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.way() == way {
+            if self.look() {
+                // Under other numbers everything goes again.
+                proposed.clear();
+            }
+            if let Some(commands) = self.registration() {
+                let other = self.shared.unnumbered(term, commands);
+                self.shared.queue.lock().add_other(other);
+            }
             if !self.propose(&mut proposed, term).await {
                 return self.pause().await;
             }
             match self.next_as_leader(&mut proposed, &mut looks).await {
-                Next::Oldest(true) => {
+                Next::Oldest(true) if self.is_done() => {
                     proposed.pop_front();
                     self.finish_oldest();
                 }
-                // Those behind it may have been taken, so all go again, in order.
-                Next::Oldest(false) => {
+                // Those behind it may have been taken, so all go again, in order. What was applied does
+                // nothing the second time.
+                Next::Oldest(_) => {
                     proposed.clear();
                     self.pause().await;
                 }
@@ -74,8 +83,10 @@ impl<C: Commands> Task<C> {
             if proposed.len() == self.unfinished.len() && self.take(Some(term)).is_none() {
                 return true;
             }
+            let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
-            let entry = batch.entry(&mut self.commands);
+            let server = self.shared.consensus.member().number;
+            let entry = batch.entry(server, in_sections, &mut self.commands);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {
@@ -85,6 +96,12 @@ impl<C: Commands> Task<C> {
             }
         }
         true
+    }
+
+    /// Whether the oldest batch, whose entry is applied, was not passed over because one in front of it is
+    /// missing.
+    fn is_done(&mut self) -> bool {
+        !self.look() && self.oldest_is_applied()
     }
 
     async fn next_as_leader(
@@ -102,6 +119,8 @@ impl<C: Commands> Task<C> {
         // knowing the fate of the entry, it is enough to look with the next one, or after a while.
         let urgent = !room || self.unfinished.front().is_some_and(is_awaited);
         let open = !proposed.is_empty();
+        // Else nothing changes that the fate of entries does not show.
+        let unregistered = self.process.registered.is_none();
         let oldest = async {
             match proposed.front_mut() {
                 Some(outcome) => matches!(outcome.await, Ok(Ok(_))),
@@ -113,13 +132,15 @@ impl<C: Commands> Task<C> {
             _ = looks.tick(), if open && !urgent => Next::Look,
             asked = self.barriers.recv() => Next::Barrier(asked),
             () = self.shared.filled.notified(), if room => Next::Look,
+            () = self.shared.progress.changed(), if unregistered => Next::Look,
+            () = sleep(REGISTER_EVERY), if unregistered && self.numbers() => Next::Look,
             _ = self.status.changed() => Next::Look,
         }
     }
 
     async fn pause(&mut self) {
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
+            () = sleep(PAUSE) => {}
             _ = self.status.changed() => {}
         }
     }

@@ -1,23 +1,25 @@
 //! What the rest of the server adds to batches, and to the talk between a leader and its followers.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-/// Knows what batches consist of, which is opaque to the consensus.
+use crate::replica::{Section, Sender};
+
+/// Knows what entries look like, which is opaque to the consensus.
 pub trait Commands: Send + 'static {
-    /// Makes a finished buffer an entry: it gets the number of commands in it, and stamps the time.
-    fn seal(&mut self, count: u32, buffer: BytesMut) -> Bytes;
+    /// Makes an entry of commands of this server, which stand in the buffer behind
+    /// [`RESERVED_LEN`](crate::replica::section::RESERVED_LEN) bytes, and of sections of others. Returns also where
+    /// in the entry the commands of this server begin. Builds that know no sections read only entries without.
+    fn seal<'a>(
+        &mut self,
+        in_sections: bool,
+        buffer: BytesMut,
+        own: Option<(Sender, u32)>,
+        others: impl Iterator<Item = Section<'a>>,
+    ) -> (Bytes, usize);
 
-    /// Copies those of `count` commands that connections of this server sent to `kept`, and returns
-    /// how many these are. The others belonged to a term that is over.
-    fn keep_own(&self, count: u32, commands: &[u8], kept: &mut BytesMut) -> u32 {
-        kept.extend_from_slice(commands.chunk());
-        count
-    }
-}
-
-impl<F: FnMut(u32, BytesMut) -> Bytes + Send + 'static> Commands for F {
-    fn seal(&mut self, count: u32, buffer: BytesMut) -> Bytes {
-        self(count, buffer)
+    /// Whether this process may register.
+    fn may_register(&self) -> bool {
+        true
     }
 }
 
@@ -38,6 +40,11 @@ pub trait Liaison: Send + Sync + 'static {
 
     /// At a follower: what the leader told.
     fn noticed(&self, _notice: &[u8]) {}
+
+    /// At the leader: the command that registers a process of a server.
+    fn registration(&self, _server: u64, _process: u64) -> Bytes {
+        Bytes::new()
+    }
 }
 
 /// Servers that have nothing else to say.

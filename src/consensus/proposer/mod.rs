@@ -10,13 +10,14 @@
 //!   into its own batches and tells when these are applied ([`host`]). A follower that cannot open
 //!   the way to its leader is called by it ([`calls`]).
 //!
-//! A batch stays with its server until it is known to be applied. Whenever the way to the log was
-//! lost — another leader, a broken connection, an entry that was refused — all that is unanswered is
-//! sent again, in order, from the first. The session records know which commands came before, so
-//! each is applied once, in order, and clients notice nothing but the pause.
+//! A batch stays with its server until its own state shows that it is applied ([`progress`]). Whenever the
+//! way to the log was lost — another leader, a broken connection, an entry that was refused — all
+//! that is unanswered is sent again, in order, from the first. Each process of a server registers in the log and
+//! numbers its batches ([`crate::replica::section`]), so each is applied once, in order, and clients notice
+//! nothing but the pause. Before version 2 is in force the session records tell what came before.
 //!
-//! Commands that one term's leader gave orders for (its own, and those that others forwarded to it)
-//! end with that term: who they came from sends them again where that is needed.
+//! What a leader gives orders for, and what others forwarded to it, ends with its term: who it came from
+//! sends it again where that is needed.
 
 mod batch;
 mod calls;
@@ -25,6 +26,7 @@ mod host;
 mod lead;
 mod liaison;
 mod link;
+mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod proposer;
 mod queue;
@@ -32,4 +34,5 @@ mod task;
 mod wire;
 
 pub use liaison::{Commands, Liaison};
+pub use progress::{Place, ProcessState, Progress};
 pub use proposer::{Proposer, ProposerOptions};

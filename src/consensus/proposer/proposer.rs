@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::super::error::{ProposeError, ReadError};
 use super::super::handle::Consensus;
-use super::batch::Ack;
+use super::batch::Other;
 use super::calls::Calls;
 use super::host;
 use super::liaison::{Commands, Liaison};
+use super::progress::Progress;
 use super::queue::Queue;
 use super::task::{Contact, Task};
+use crate::replica::Sender;
 
 /// Barriers that may wait to be asked for.
 const BARRIERS_WAITING_MAX: usize = 64;
@@ -23,8 +25,6 @@ const BARRIERS_WAITING_MAX: usize = 64;
 /// Limits of a [`Proposer`].
 #[derive(Clone, Debug)]
 pub struct ProposerOptions {
-    /// Zero bytes at the front of every buffer, for the header that the seal writes.
-    pub header_bytes: usize,
     /// A batch is closed when it is at least this long.
     pub batch_bytes_soft_max: usize,
     /// When this many bytes are not known to be applied, [`Proposer::push`] refuses more.
@@ -40,7 +40,6 @@ pub struct ProposerOptions {
 impl Default for ProposerOptions {
     fn default() -> Self {
         Self {
-            header_bytes: 0,
             batch_bytes_soft_max: 1 << 20,
             waiting_bytes_max: 64 << 20,
             entries_in_flight_max: 2,
@@ -62,16 +61,18 @@ impl Proposer {
         options: ProposerOptions,
         commands: impl Commands,
         liaison: Arc<dyn Liaison>,
+        progress: Progress,
     ) -> Self {
         let (ask, barriers) = mpsc::channel(BARRIERS_WAITING_MAX);
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::new(&options)),
+            queue: Mutex::new(Queue::new()),
             unfinished_bytes: AtomicUsize::new(0),
             filled: Notify::new(),
             consensus: consensus.clone(),
             options,
             contact: Contact::default(),
             calls: Calls::default(),
+            progress,
             ask,
         });
         let proposer = Self { shared: Arc::clone(&shared) };
@@ -83,18 +84,19 @@ impl Proposer {
     }
 
     /// Adds one command of a client: `encode` appends its bytes. Commands are applied in the order in
-    /// which they were added, by whichever server leads.
+    /// which they were added, by whichever server leads, each once.
     ///
     /// # Errors
     ///
     /// [`ProposeError::DiskFull`], [`ProposeError::Unavailable`] when too much waits,
     /// [`ProposeError::Stopped`]; `encode` was not called then.
     pub fn push(&self, encode: impl FnOnce(&mut BytesMut)) -> Result<(), ProposeError> {
-        self.add(1, None, None, encode)
+        self.refuse_on_full_disk()?;
+        self.queue(|queue, options| queue.add_own(1, options, encode))
     }
 
     /// Adds one command that the leader of `term` gives on its own: nothing comes of it if that
-    /// leadership ends first.
+    /// leadership ends first. It may be applied twice.
     ///
     /// # Errors
     ///
@@ -104,33 +106,32 @@ impl Proposer {
         term: u64,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), ProposeError> {
-        self.add(1, Some(term), None, encode)
+        self.refuse_on_full_disk()?;
+        let mut commands = BytesMut::new();
+        encode(&mut commands);
+        self.push_other(self.shared.unnumbered(term, commands.freeze()))
     }
 
-    /// Adds commands that a follower sent to the leader of `term`.
-    pub(super) fn push_forwarded(
-        &self,
-        term: u64,
-        commands: u32,
-        payload: &[u8],
-        ack: Ack,
-    ) -> Result<(), ProposeError> {
-        self.add(commands, Some(term), Some(ack), |buffer| buffer.extend_from_slice(payload))
+    /// Adds what another one wants written, which the leader of its term has taken.
+    pub(super) fn push_other(&self, other: Other) -> Result<(), ProposeError> {
+        self.queue(|queue, _| queue.add_other(other))
     }
 
-    fn add(
-        &self,
-        commands: u32,
-        term: Option<u64>,
-        ack: Option<Ack>,
-        encode: impl FnOnce(&mut BytesMut),
-    ) -> Result<(), ProposeError> {
-        let Shared { queue, unfinished_bytes, filled, consensus, options, .. } = &*self.shared;
-        // What a follower took cannot be refused any more, it waits; whether the disk of another leader
-        // is full is for that one to say.
-        if ack.is_none() && consensus.disk_full() && consensus.leads() {
+    /// What a follower took cannot be refused any more, it waits; whether the disk of another leader is
+    /// full is for that one to say.
+    fn refuse_on_full_disk(&self) -> Result<(), ProposeError> {
+        let consensus = &self.shared.consensus;
+        if consensus.disk_full() && consensus.leads() {
             return Err(ProposeError::DiskFull);
         }
+        Ok(())
+    }
+
+    fn queue(
+        &self,
+        add: impl FnOnce(&mut Queue, &ProposerOptions),
+    ) -> Result<(), ProposeError> {
+        let Shared { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
         let mut queue = queue.lock();
         if queue.stopped {
             return Err(ProposeError::Stopped);
@@ -139,15 +140,7 @@ impl Proposer {
             return Err(ProposeError::Unavailable);
         }
         let was_empty = queue.is_empty();
-        let before = queue.open.buffer.len();
-        encode(&mut queue.open.buffer);
-        if let Some(term) = term {
-            queue.open.bind(term);
-        }
-        if let Some(ack) = ack {
-            queue.open.on_applied(ack);
-        }
-        queue.added(commands, before, options);
+        add(&mut queue, options);
         unfinished_bytes.store(queue.unfinished_bytes, Ordering::Relaxed);
         drop(queue);
         if was_empty {
@@ -182,6 +175,16 @@ impl Proposer {
         &self.shared.consensus
     }
 
+    /// The version in force, as far as it is applied here.
+    pub(super) fn version(&self) -> u16 {
+        self.shared.progress.get().version
+    }
+
+    /// A section of commands that may be applied twice, in this term.
+    pub(super) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
+        self.push_other(self.shared.unnumbered(term, commands))
+    }
+
     pub(super) fn calls(&self) -> &Calls {
         &self.shared.calls
     }
@@ -202,10 +205,17 @@ pub(super) struct Shared {
     pub(super) contact: Contact,
     /// Where the leader opened the way to itself.
     pub(super) calls: Calls,
+    /// What became of what this process wants written.
+    pub(super) progress: Progress,
     ask: mpsc::Sender<AskBarrier>,
 }
 
 impl Shared {
+    pub(super) fn unnumbered(&self, term: u64, commands: Bytes) -> Other {
+        let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
+        Other { sender: Some(sender), count: 1, commands, term, ack: None }
+    }
+
     pub(super) fn without_contact(&self) -> Duration {
         // Kept beyond the end of the leadership: a deposed leader had contact until then.
         if let Some(age) = self.consensus.since_quorum() {

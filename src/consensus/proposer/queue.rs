@@ -1,17 +1,21 @@
-//! Commands that wait for the task.
+//! What waits for the task.
 
 use std::collections::VecDeque;
 
-use super::batch::Batch;
+use bytes::BytesMut;
+
+use super::batch::{Batch, Other, Own};
 use super::proposer::ProposerOptions;
 
 /// Commands that wait for the task, and how many bytes are not known to be applied.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Closed because they were long enough; oldest first.
-    closed: VecDeque<Batch>,
+    /// Commands of this server in groups that are long enough; oldest first.
+    closed: VecDeque<Own>,
     /// Where commands are added.
-    pub(super) open: Batch,
+    open: Own,
+    /// What others want written, oldest first.
+    others: VecDeque<Other>,
     /// Bytes of commands that are not known to be applied: here, or taken by the task.
     pub(super) unfinished_bytes: usize,
     /// The task has ended: nothing is proposed any more.
@@ -19,33 +23,108 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(options: &ProposerOptions) -> Self {
-        Self { open: Batch::new(options, 0), ..Self::default() }
+    pub(super) fn new() -> Self {
+        Self { open: Own::new(0), ..Self::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.closed.is_empty() && self.open.commands == 0
+        !self.has_own() && self.others.is_empty()
     }
 
-    /// Counts what was added to the open batch, and closes it where it is long enough.
-    pub(super) fn added(&mut self, commands: u32, len_before: usize, options: &ProposerOptions) {
-        self.open.commands += commands;
+    fn has_own(&self) -> bool {
+        !self.closed.is_empty() || self.open.commands > 0
+    }
+
+    /// Adds commands of this server, and closes their group where it is long enough.
+    pub(super) fn add_own(
+        &mut self,
+        commands: u32,
+        options: &ProposerOptions,
+        encode: impl FnOnce(&mut BytesMut),
+    ) {
+        self.unfinished_bytes += self.open.add(commands, encode);
         let len = self.open.len();
-        self.unfinished_bytes += len - len_before;
         if len >= options.batch_bytes_soft_max {
-            let closed = std::mem::replace(&mut self.open, Batch::new(options, len));
+            let expected = len.min(options.batch_bytes_soft_max);
+            let closed = std::mem::replace(&mut self.open, Own::new(expected));
             self.closed.push_back(closed);
         }
     }
 
-    pub(super) fn take(&mut self, options: &ProposerOptions) -> Option<Batch> {
-        if let Some(batch) = self.closed.pop_front() {
-            return Some(batch);
+    pub(super) fn add_other(&mut self, other: Other) {
+        self.unfinished_bytes += other.len();
+        self.others.push_back(other);
+    }
+
+    /// The next batch, of about [`ProposerOptions::batch_bytes_soft_max`]: commands of this server where they may
+    /// go now, and what others want written.
+    pub(super) fn take(&mut self, with_own: bool, options: &ProposerOptions) -> Option<Batch> {
+        let own = if with_own && self.has_own() { self.take_own(options) } else { Own::default() };
+        let mut batch = Batch { own, ..Batch::default() };
+        let mut len = batch.len();
+        while let Some(next) = self.others.front() {
+            if !batch.is_empty() && len + next.len() > options.batch_bytes_soft_max {
+                break;
+            }
+            len += next.len();
+            batch.others.extend(self.others.pop_front());
         }
-        if self.open.commands == 0 {
-            return None;
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn take_own(&mut self, options: &ProposerOptions) -> Own {
+        if let Some(own) = self.closed.pop_front() {
+            return own;
         }
-        let expected = self.open.len();
-        Some(std::mem::replace(&mut self.open, Batch::new(options, expected)))
+        let expected = self.open.len().min(options.batch_bytes_soft_max);
+        std::mem::replace(&mut self.open, Own::new(expected))
+    }
+
+    /// Drops all that waits.
+    pub(super) fn clear(&mut self) {
+        self.closed.clear();
+        self.others.clear();
+        self.open = Own::new(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn other(len: usize) -> Other {
+        let commands = Bytes::from(vec![7; len]);
+        Other { sender: None, count: 1, commands, term: 1, ack: None }
+    }
+
+    #[test]
+    fn a_batch_is_about_as_long_as_it_may_be() {
+        // What is longer goes alone; the order of each sender is kept.
+        let options = ProposerOptions { batch_bytes_soft_max: 1000, ..ProposerOptions::default() };
+        let mut queue = Queue::new();
+        queue.add_own(1, &options, |buffer| buffer.extend_from_slice(&[1; 400]));
+        for len in [500, 5000, 100] {
+            queue.add_other(other(len));
+        }
+        let mut taken = || queue.take(true, &options).map(|batch| (batch.own.len(), batch.others.len()));
+        assert_eq!(taken(), Some((400, 1)));
+        assert_eq!(taken(), Some((0, 1)));
+        assert_eq!(taken(), Some((0, 1)));
+        assert_eq!(taken(), None);
+    }
+
+    #[test]
+    fn commands_of_this_server_wait_for_their_number() {
+        // Before this process is registered, only what others want written is taken.
+        let options = ProposerOptions::default();
+        let mut queue = Queue::new();
+        queue.add_own(1, &options, |buffer| buffer.extend_from_slice(b"own"));
+        queue.add_other(other(5));
+        let batch = queue.take(false, &options).unwrap();
+        assert_eq!((batch.own.commands, batch.others.len()), (0, 1));
+        assert!(queue.take(false, &options).is_none() && !queue.is_empty());
+        assert_eq!(queue.take(true, &options).unwrap().own.commands, 1);
     }
 }

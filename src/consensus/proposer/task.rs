@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -13,8 +14,10 @@ use super::super::error::ReadError;
 use super::super::status::{Role, Status};
 use super::batch::Batch;
 use super::liaison::{Commands, Liaison};
+use super::progress::{Place, ProcessState};
 use super::proposer::{AskBarrier, Shared};
 use crate::ensemble::MemberId;
+use crate::replica::VERSION_ONCE;
 
 /// When this server last knew that a majority stands behind its leader, or behind itself.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ impl Way {
     }
 }
 
+/// How long to wait before a registration that was not seen to be applied is proposed again.
+pub(super) const REGISTER_EVERY: Duration = Duration::from_millis(500);
+
 /// Takes batches and brings them to the log.
 pub(super) struct Task<C> {
     pub(super) shared: Arc<Shared>,
@@ -78,6 +84,12 @@ pub(super) struct Task<C> {
     /// Batches that are not known to be applied, oldest first.
     pub(super) unfinished: VecDeque<Batch>,
     pub(super) status: watch::Receiver<Status>,
+    /// What is known of this process, as of the last look.
+    pub(super) process: ProcessState,
+    /// The number of the next batch.
+    next_number: u64,
+    /// When this process last asked to be registered.
+    asked: Option<Instant>,
 }
 
 impl<C: Commands> Task<C> {
@@ -87,12 +99,14 @@ impl<C: Commands> Task<C> {
         liaison: Arc<dyn Liaison>,
         barriers: mpsc::Receiver<AskBarrier>,
     ) -> Self {
-        let status = shared.consensus.watch_status();
-        Self { shared, commands, liaison, barriers, unfinished: VecDeque::new(), status }
+        let (status, process) = (shared.consensus.watch_status(), shared.progress.get());
+        let unfinished = VecDeque::new();
+        Self { shared, commands, liaison, barriers, unfinished, status, process, next_number: 1, asked: None }
     }
 
     pub(super) async fn run(mut self) {
         loop {
+            self.look();
             let way = self.way();
             match way {
                 Way::Lead { term } => {
@@ -129,37 +143,122 @@ impl<C: Commands> Task<C> {
         }
     }
 
+    /// Whether sections are numbered.
+    pub(super) fn numbers(&self) -> bool {
+        self.process.version >= VERSION_ONCE
+    }
+
+    /// Looks what became of what this process wants written: drops what was applied under an incarnation that
+    /// has ended, and numbers the rest anew. Returns whether something but the number of the last
+    /// applied section has changed: then what is on its way does not count any more.
+    pub(super) fn look(&mut self) -> bool {
+        let (process, ended) = self.shared.progress.look();
+        let before = std::mem::replace(&mut self.process, process);
+        let incarnation = |state: &ProcessState| state.registered.map(|place| place.incarnation);
+        if before.version < VERSION_ONCE && self.numbers() {
+            // Their clients were let go when the version was raised: nobody knows what was applied of them.
+            self.clear();
+            return true;
+        }
+        if incarnation(&before) == incarnation(&process) {
+            return false;
+        }
+        for ended in ended {
+            while self.unfinished.front().is_some_and(|batch| is_within(batch, ended)) {
+                self.finish_oldest();
+            }
+        }
+        self.number_anew();
+        true
+    }
+
+    /// Gives the batches that are not applied their places under the incarnation of now.
+    fn number_anew(&mut self) {
+        let registered = self.process.registered;
+        self.next_number = registered.map_or(0, |place| place.number) + 1;
+        for batch in self.unfinished.iter_mut().filter(|batch| batch.own.commands > 0) {
+            batch.place = registered.map(|Place { incarnation, .. }| {
+                let number = self.next_number;
+                self.next_number += 1;
+                Place { incarnation, number }
+            });
+        }
+    }
+
+    /// Whether the oldest batch has been applied, as far as this server's commands go.
+    pub(super) fn oldest_is_applied(&self) -> bool {
+        let Some(batch) = self.unfinished.front() else { return false };
+        match (batch.place, self.process.registered) {
+            (Some(_), Some(applied)) => is_within(batch, applied),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    /// The commands that register this process, where it is time to propose them.
+    pub(super) fn registration(&mut self) -> Option<Bytes> {
+        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
+        if !self.numbers()
+            || self.process.registered.is_some()
+            || is_early
+            || !self.commands.may_register()
+        {
+            return None;
+        }
+        self.asked = Some(Instant::now());
+        let consensus = &self.shared.consensus;
+        Some(self.liaison.registration(consensus.member().number, consensus.process()))
+    }
+
     /// Drops commands of former terms from what was on its way.
     fn renew(&mut self, leading: Option<u64>) {
+        self.keep(|batch| batch.renew(leading));
+    }
+
+    /// Drops everything.
+    fn clear(&mut self) {
+        self.unfinished.clear();
+        let mut queue = self.shared.queue.lock();
+        queue.clear();
+        queue.unfinished_bytes = 0;
+        self.shared.unfinished_bytes.store(0, Ordering::Relaxed);
+    }
+
+    fn keep(&mut self, mut change: impl FnMut(&mut Batch)) {
         let before: usize = self.unfinished.iter().map(Batch::len).sum();
-        for batch in &mut self.unfinished {
-            batch.renew(leading, &self.commands, &self.shared.options);
-        }
-        self.unfinished.retain(|batch| batch.commands > 0);
+        self.unfinished.iter_mut().for_each(&mut change);
+        self.unfinished.retain(|batch| !batch.is_empty());
         let after: usize = self.unfinished.iter().map(Batch::len).sum();
         self.count_finished(before.saturating_sub(after));
     }
 
     /// The next batch of the queue, now among the unfinished.
     pub(super) fn take(&mut self, leading: Option<u64>) -> Option<&mut Batch> {
-        let options = &self.shared.options;
+        let with_own = !self.numbers() || self.process.registered.is_some();
         loop {
-            let mut batch = self.shared.queue.lock().take(options)?;
+            let mut batch = self.shared.queue.lock().take(with_own, &self.shared.options)?;
             let before = batch.len();
-            batch.renew(leading, &self.commands, options);
-            if batch.commands > 0 {
-                self.count_finished(before.saturating_sub(batch.len()));
-                self.unfinished.push_back(batch);
-                return self.unfinished.back_mut();
+            batch.renew(leading);
+            self.count_finished(before.saturating_sub(batch.len()));
+            if batch.is_empty() {
+                continue;
             }
-            self.count_finished(before.saturating_sub(options.header_bytes));
+            if self.numbers() && batch.own.commands > 0 {
+                batch.place = self.process.registered.map(|Place { incarnation, .. }| {
+                    let number = self.next_number;
+                    Place { incarnation, number }
+                });
+                self.next_number += 1;
+            }
+            self.unfinished.push_back(batch);
+            return self.unfinished.back_mut();
         }
     }
 
     /// The oldest batch is applied.
     pub(super) fn finish_oldest(&mut self) {
         let Some(batch) = self.unfinished.pop_front() else { return };
-        self.count_finished(batch.len().saturating_sub(self.shared.options.header_bytes));
+        self.count_finished(batch.len());
         batch.applied();
     }
 
@@ -168,6 +267,13 @@ impl<C: Commands> Task<C> {
         queue.unfinished_bytes = queue.unfinished_bytes.saturating_sub(bytes);
         self.shared.unfinished_bytes.store(queue.unfinished_bytes, Ordering::Relaxed);
     }
+}
+
+/// Whether a batch stands at that place or in front of it.
+fn is_within(batch: &Batch, last: Place) -> bool {
+    batch.place.is_some_and(|place| {
+        place.incarnation == last.incarnation && place.number <= last.number
+    })
 }
 
 #[cfg(test)]

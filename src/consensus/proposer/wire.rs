@@ -12,6 +12,13 @@
 //!                                  ◄──  Notice { has_quorum }
 //! ```
 //!
+//! From version 2 on a follower sees in its own state which of its sections are applied:
+//!
+//! ```text
+//!   Register { process }           ──►  into an entry, unless the process is registered
+//!   Numbered { incarnation, .. }   ──►  into the leader's own batches, in order
+//! ```
+//!
 //! Variants are numbered on the wire: new ones go to the end.
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +36,10 @@ pub(super) enum ToLeader {
     ReadIndex { id: u64 },
     /// What the leader is to know.
     Report { report: Payload },
+    /// A process of the follower wants to number what it wants written.
+    Register { process: u64 },
+    /// Commands of the follower's clients, with their place among all that its process wants written.
+    Numbered { incarnation: u64, number: u64, commands: u32, payload: Payload },
 }
 
 /// From the leader.

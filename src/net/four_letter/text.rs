@@ -120,7 +120,7 @@ pub(super) fn mntr(mode: &str, peer_state: Option<&str>, metrics: &[Metric]) -> 
 
 /// `hash`: lines of zxid and digest, a number that a Java `long` can hold.
 pub(super) fn hash(records: &[DigestRecord]) -> String {
-    let line = |DigestRecord { zxid, digest }: &DigestRecord| {
+    let line = |DigestRecord { zxid, digest, .. }: &DigestRecord| {
         format!("{:x}: {}\n", zxid.0, digest.cast_signed())
     };
     records.iter().map(line).collect()

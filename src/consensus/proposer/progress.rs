@@ -1,0 +1,96 @@
+//! What became of the sections of this process, told by whoever applies entries.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// What applying has shown of this process. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// What is known of this process at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ProcessState {
+    /// The version in force.
+    pub version: u16,
+    /// Under which incarnation this process is registered, and the number of its last section that was applied;
+    /// `None` while it is not registered, or another process of the server is.
+    pub registered: Option<Place>,
+}
+
+/// A number among those of an incarnation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// The incarnation.
+    pub incarnation: u64,
+    /// The number of a section, from 1; 0 for none.
+    pub number: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: ProcessState,
+    /// The last sections that were applied of incarnations that have ended since the proposer looked.
+    ended: Vec<Place>,
+}
+
+impl Progress {
+    /// Tells what an entry has changed.
+    pub fn publish(&self, now: ProcessState) {
+        let mut state = self.0.state.lock();
+        if state.now == now {
+            return;
+        }
+        let before = std::mem::replace(&mut state.now, now).registered;
+        let incarnation = now.registered.map(|place| place.incarnation);
+        state.ended.extend(before.filter(|before| Some(before.incarnation) != incarnation));
+        drop(state);
+        self.0.changed.notify_one();
+    }
+
+    /// What is known at the moment.
+    pub fn get(&self) -> ProcessState {
+        self.0.state.lock().now
+    }
+
+    /// What is known, and how far each incarnation came that has ended since the last call.
+    pub(super) fn look(&self) -> (ProcessState, Vec<Place>) {
+        let mut state = self.0.state.lock();
+        (state.now, std::mem::take(&mut state.ended))
+    }
+
+    /// Waits until something has changed since the last wait.
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_that_ended_tells_how_far_it_came() {
+        // Else what another process cut off would be done twice, or not at all.
+        let progress = Progress::default();
+        let state = |registered: Option<(u64, u64)>| {
+            let place = |(incarnation, number)| Place { incarnation, number };
+            ProcessState { version: 2, registered: registered.map(place) }
+        };
+        for registered in [Some((5, 0)), Some((5, 1)), Some((5, 2)), None, Some((9, 0)), Some((9, 1))] {
+            progress.publish(state(registered));
+        }
+        let place = |incarnation, number| Place { incarnation, number };
+        assert_eq!(progress.look(), (state(Some((9, 1))), vec![place(5, 2)]));
+        progress.publish(state(Some((12, 0))));
+        assert_eq!(progress.look().1, vec![place(9, 1)]);
+        assert!(progress.look().1.is_empty());
+    }
+}
