@@ -8,10 +8,11 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use grovekeeper::conn::{Conn, Propose, Refusal, Settings, Surroundings, View};
-use grovekeeper::replica::entry::{
-    HEADER_LEN, begin_batch, next_command, open_entry, push_command, seal_batch,
+use grovekeeper::replica::entry::{next_command, push_command};
+use grovekeeper::replica::section::{self, RESERVED_LEN, next_section};
+use grovekeeper::replica::{
+    Command, Event, EventSink, Op, Origin, Replica, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
-use grovekeeper::replica::{Command, EntryHeader, Event, EventSink, Replica, Stamp};
 use grovekeeper::session::ConnId;
 use grovekeeper::telemetry::ServerStats;
 use jute_proto::{
@@ -79,10 +80,20 @@ impl Server {
     fn new() -> Self {
         let id = ConnId { server: 1, boot: 1, number: 1 };
         let peer = ([127, 0, 0, 1], 40_000).into();
+        let mut replica = Replica::default();
+        let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+        let stamp = Stamp { term: 1, index: 1, ..Stamp::default() };
+        for op in [
+            Op::RaiseVersion { version: VERSION_ONCE },
+            Op::RegisterServer { server: 1, process: 1 },
+        ] {
+            let command = Command { origin, identities: &[], op };
+            replica.apply(&stamp, &command, &mut Nobody).expect("a command");
+        }
         Self {
             settings: Settings::default(),
             stats: ServerStats::default(),
-            replica: Replica::default(),
+            replica,
             conn: Conn::new(id, peer, 0),
             log: Log::default(),
             replies: 0,
@@ -97,10 +108,14 @@ impl Server {
             conn.receive(View { replica, around }, log, frame);
         }
         if let Some(entry) = log.seal(settings) {
-            let (header, mut rest) = open_entry(&entry).expect("its own encoding");
-            let EntryHeader { time_ms, policy, count } = header;
-            let stamp = Stamp { epoch: 1, time_ms, policy };
-            for number in 0..count {
+            let (header, mut sections) = section::open(&entry).expect("its own encoding");
+            let section::Header { time_ms, elapsed_ms, policy } = header;
+            let stamp = Stamp { term: 1, index: log.number, time_ms, elapsed_ms, policy };
+            replica.begin_entry(&stamp);
+            let section = next_section(&mut sections).expect("its own encoding").expect("one");
+            assert_eq!(replica.claim_section(section.sender), SectionClaim::Granted);
+            let mut rest = section.commands;
+            for number in 0..section.count {
                 let command = next_command(&mut rest, number).expect("its own encoding");
                 let applied = replica.apply(&stamp, &command, &mut Nobody).expect("decoded before");
                 let zxid = replica.last_zxid();
@@ -119,21 +134,29 @@ impl Server {
 struct Log {
     batch: BytesMut,
     count: u32,
+    /// The number of the last section.
+    number: u64,
 }
 
 impl Log {
     fn seal(&mut self, settings: &Settings) -> Option<bytes::Bytes> {
-        let header = EntryHeader { time_ms: 1000, policy: settings.policy, count: self.count };
-        self.count = 0;
-        (!self.batch.is_empty()).then(|| seal_batch(self.batch.split(), &header))
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return None;
+        }
+        self.number += 1;
+        let policy = settings.policy;
+        let header = section::Header { time_ms: 1000, elapsed_ms: 1000, policy };
+        let sender = Sender { server: 1, incarnation: 1, number: self.number };
+        let batch = self.batch.split();
+        Some(section::seal(batch, &header, Some((sender, count)), std::iter::empty()))
     }
 }
 
 impl Propose for Log {
     fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal> {
         if self.batch.is_empty() {
-            self.batch.reserve(HEADER_LEN);
-            begin_batch(&mut self.batch);
+            self.batch.resize(RESERVED_LEN, 0);
         }
         push_command(&mut self.batch, command);
         self.count += 1;

@@ -10,8 +10,10 @@ use grovekeeper::replica::checkpoint::{META_KEY, Restore, RestoreError};
 use grovekeeper::replica::entry::{
     HEADER_LEN, encode_identities, next_command, open_entry, push_command, seal_batch,
 };
+use grovekeeper::replica::section::{self, RESERVED_LEN, next_section};
 use grovekeeper::replica::{
-    Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Stamp,
+    Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Section, SectionClaim,
+    Sender, Stamp, VERSION_ONCE,
 };
 use grovekeeper::session::{ConnId, KeptReply};
 use grovekeeper::tree::Policy;
@@ -53,8 +55,24 @@ struct Step {
     /// Whether the entry ends here, and whether a new term begins then.
     ends: bool,
     new_term: bool,
+    /// In an entry with sections: what is wrong with the section, if anything.
+    fate: Fate,
     /// What each replica does behind the entry.
     pauses: [Pause; 3],
+}
+
+/// How a section arrives.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Fate {
+    InTurn,
+    /// With a number that was applied before.
+    Again,
+    /// With one missing in front of it.
+    Early,
+    /// Behind the registration of another process, as the first section of that.
+    NewProcess,
+    /// From the process before.
+    Ended,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -97,6 +115,16 @@ fn pause() -> impl Strategy<Value = Pause> {
     ]
 }
 
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        12 => Just(Fate::InTurn),
+        1 => Just(Fate::Again),
+        1 => Just(Fate::Early),
+        1 => Just(Fate::NewProcess),
+        1 => Just(Fate::Ended),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let skew = prop_oneof![16 => Just(0), 1 => Just(-1), 1 => Just(1)];
     let stranger = prop::bool::weighted(0.1);
@@ -104,11 +132,11 @@ fn step() -> impl Strategy<Value = Step> {
     let rest = (
         (stranger, skew, numbered),
         any::<bool>(),
-        prop::bool::weighted(0.05),
+        (prop::bool::weighted(0.05), fate()),
         [pause(), pause(), pause()],
     );
     (act(), 1..4_i64, 1..4_u64, rest).prop_map(
-        |(act, session, conn, ((stranger, skew, numbered), ends, new_term, pauses))| Step {
+        |(act, session, conn, ((stranger, skew, numbered), ends, (new_term, fate), pauses))| Step {
             act,
             session,
             conn,
@@ -117,6 +145,7 @@ fn step() -> impl Strategy<Value = Step> {
             numbered,
             ends,
             new_term,
+            fate,
             pauses,
         },
     )
@@ -124,30 +153,98 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// One entry of the log.
 struct Entry {
-    epoch: u32,
+    term: u64,
     payload: Bytes,
     pauses: [Pause; 3],
 }
 
-/// Writes the log down, and follows the sessions so that most commands are the ones that are due.
-fn write_log(steps: &[Step]) -> Vec<Entry> {
+/// The server whose clients write.
+const SERVER: u64 = 1;
+
+/// The processes of the server, as the log's writer follows them.
+#[derive(Default)]
+struct Processes {
+    /// The incarnations of this process and the one before; 0 for none.
+    now: u64,
+    before: u64,
+    applied: u64,
+}
+
+impl Processes {
+    /// The sections of the next entry, whose index this is, and which ends with these commands.
+    fn sections(&mut self, index: u64, fate: Fate) -> (Option<Bytes>, Sender) {
+        let fate = if self.now == 0 { Fate::NewProcess } else { fate };
+        let sender = |incarnation, number| Sender { server: SERVER, incarnation, number };
+        match fate {
+            Fate::InTurn => self.applied += 1,
+            Fate::Again => return (None, sender(self.now, self.applied)),
+            Fate::Early => return (None, sender(self.now, self.applied + 2)),
+            Fate::Ended => return (None, sender(self.before, self.applied + 1)),
+            Fate::NewProcess => {
+                *self = Self { now: index, before: self.now, applied: 1 };
+                let op = Op::RegisterServer { server: SERVER, process: index };
+                return (Some(of_nobody(op)), sender(index, 1));
+            }
+        }
+        (None, sender(self.now, self.applied))
+    }
+}
+
+/// A command of no connection.
+fn of_nobody(op: Op<'_>) -> Bytes {
+    let mut buffer = BytesMut::new();
+    let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+    push_command(&mut buffer, &Command { origin, identities: &[], op });
+    buffer.freeze()
+}
+
+/// The index of an entry in the log, from its place.
+fn index(at: usize) -> u64 {
+    at as u64 + 1
+}
+
+/// Writes the log down, and follows the sessions so that most commands are the ones that are due. From step
+/// `raised` on, sections are numbered.
+fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut due: BTreeMap<i64, (u64, i64)> = BTreeMap::new();
     let mut numbers: BTreeMap<i64, u64> = BTreeMap::new();
-    let mut epoch = 1;
-    let mut buffer = BytesMut::zeroed(HEADER_LEN);
+    let mut processes = Processes::default();
+    let (mut term, mut is_raised) = (1, false);
+    let mut commands = BytesMut::new();
     let mut count = 0;
     for (at, step) in steps.iter().enumerate() {
-        push_step(&mut buffer, step, &mut due, &mut numbers);
+        push_step(&mut commands, step, &mut due, &mut numbers);
         count += 1;
-        if step.ends || at + 1 == steps.len() {
-            let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
-            let header = EntryHeader { time_ms: at as i64 * 10, policy, count };
-            let batch = std::mem::replace(&mut buffer, BytesMut::zeroed(HEADER_LEN));
-            entries.push(Entry { epoch, payload: seal_batch(batch, &header), pauses: step.pauses });
-            count = 0;
-            epoch += u32::from(step.new_term);
+        if !step.ends && at + 1 < steps.len() {
+            continue;
         }
+        let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
+        let time_ms = at as i64 * 10;
+        let payload = if is_raised {
+            // Clocks go back; elapsed time does not.
+            let time_ms = time_ms - i64::from(at % 7 == 0) * 500;
+            let header = section::Header { time_ms, elapsed_ms: at as u64 * 10, policy };
+            let (before, sender) = processes.sections(index(entries.len()), step.fate);
+            let sections = before
+                .iter()
+                .map(|before| Section { sender: Sender::default(), count: 1, commands: before })
+                .chain([Section { sender, count, commands: &commands }]);
+            section::seal(BytesMut::zeroed(RESERVED_LEN), &header, None, sections)
+        } else {
+            let mut buffer = BytesMut::zeroed(HEADER_LEN);
+            buffer.extend_from_slice(&commands);
+            is_raised = at >= raised;
+            if is_raised {
+                buffer.extend_from_slice(&of_nobody(Op::RaiseVersion { version: VERSION_ONCE }));
+                count += 1;
+            }
+            seal_batch(buffer, &EntryHeader { time_ms, policy, count })
+        };
+        entries.push(Entry { term, payload, pauses: step.pauses });
+        commands.clear();
+        count = 0;
+        term += u64::from(step.new_term);
     }
     entries
 }
@@ -301,15 +398,47 @@ struct Server {
 }
 
 impl Server {
-    fn apply(&mut self, entry: &Entry) -> Vec<Outcome> {
-        let (header, mut rest) = open_entry(&entry.payload).expect("its own encoding");
-        let EntryHeader { time_ms, policy, count } = header;
-        let stamp = Stamp { epoch: entry.epoch, time_ms, policy };
-        let apply = |number| {
-            let command = next_command(&mut rest, number).expect("its own encoding");
-            self.replica.apply(&stamp, &command, &mut Nobody).expect("it decodes").outcome
-        };
-        (0..count).map(apply).collect()
+    /// Applies the entry at this place; `each` is told what became of each command.
+    fn apply(&mut self, at: usize, entry: &Entry, mut each: impl FnMut(&Command<'_>, Outcome)) {
+        let stamp = Stamp { term: entry.term, index: index(at), ..Stamp::default() };
+        if entry.payload[0] == section::FORMAT {
+            let (header, mut rest) = section::open(&entry.payload).expect("its own encoding");
+            let section::Header { time_ms, elapsed_ms, policy } = header;
+            let stamp = Stamp { time_ms, elapsed_ms, policy, ..stamp };
+            self.replica.begin_entry(&stamp);
+            while let Some(section) = next_section(&mut rest).expect("its own encoding") {
+                if self.replica.claim_section(section.sender) == SectionClaim::Granted {
+                    self.apply_commands(&stamp, section.count, section.commands, &mut each);
+                }
+            }
+        } else {
+            let (header, commands) = open_entry(&entry.payload).expect("its own encoding");
+            let EntryHeader { time_ms, policy, count } = header;
+            let stamp = Stamp { time_ms, policy, ..stamp };
+            self.replica.begin_entry(&stamp);
+            self.apply_commands(&stamp, count, commands, &mut each);
+        }
+    }
+
+    fn apply_commands(
+        &mut self,
+        stamp: &Stamp,
+        count: u32,
+        mut commands: &[u8],
+        each: &mut impl FnMut(&Command<'_>, Outcome),
+    ) {
+        for number in 0..count {
+            let command = next_command(&mut commands, number).expect("its own encoding");
+            let applied = self.replica.apply(stamp, &command, &mut Nobody).expect("it decodes");
+            each(&command, applied.outcome);
+        }
+    }
+
+    /// As [`Self::apply`]: what became of all commands.
+    fn outcomes(&mut self, at: usize, entry: &Entry) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.apply(at, entry, |_, outcome| outcomes.push(outcome));
+        outcomes
     }
 
     fn checkpoint(&mut self, next: usize) {
@@ -320,8 +449,8 @@ impl Server {
     /// Loses what is in memory, loads the rows, and applies the log behind them again.
     fn restart(&mut self, log: &[Entry]) {
         self.replica = restore(&self.rows).expect("its own rows");
-        for entry in &log[self.next..] {
-            self.apply(entry);
+        for at in self.next..log.len() {
+            self.outcomes(at, &log[at]);
         }
     }
 }
@@ -330,6 +459,8 @@ fn assert_same(one: &Replica, other: &Replica) {
     assert_eq!(one.last_zxid(), other.last_zxid());
     assert_eq!(one.last_time_ms(), other.last_time_ms());
     assert_eq!(one.tree().digest(), other.tree().digest());
+    assert_eq!((one.version(), one.digest()), (other.version(), other.digest()));
+    assert_eq!(one.elapsed_ms(), other.elapsed_ms());
     assert_eq!(one.tree().digest(), one.tree().recomputed_digest());
     let sessions = |replica: &Replica| -> Vec<_> {
         replica.sessions().iter().map(|(id, record)| (id, record.clone())).collect()
@@ -381,19 +512,16 @@ impl Model {
 
 proptest! {
     #[test]
-    fn a_numbered_write_has_one_answer(steps in prop::collection::vec(step(), 1..200)) {
+    fn a_numbered_write_has_one_answer(
+        steps in prop::collection::vec(step(), 1..200), raised in 0..200_usize,
+    ) {
         // Whatever comes again, from whichever connection and behind whichever restarts: each number
         // of a session is applied at most once, in order, and later answers are the first one.
-        let log = write_log(&steps);
+        let log = write_log(&steps, raised);
         let mut server = Server::default();
         let mut model = Model::default();
         for (at, entry) in log.iter().enumerate() {
-            let outcomes = server.apply(entry);
-            let (header, mut rest) = open_entry(&entry.payload).expect("its own encoding");
-            for (number, outcome) in (0..header.count).zip(outcomes) {
-                let command = next_command(&mut rest, number).expect("its own encoding");
-                model.judge(&command, &outcome);
-            }
+            server.apply(at, entry, |command, outcome| model.judge(command, &outcome));
             match entry.pauses[0] {
                 Pause::None => {}
                 Pause::Checkpoint => server.checkpoint(at + 1),
@@ -403,13 +531,15 @@ proptest! {
     }
 
     #[test]
-    fn one_log_makes_one_state(steps in prop::collection::vec(step(), 1..150)) {
+    fn one_log_makes_one_state(
+        steps in prop::collection::vec(step(), 1..150), raised in 0..150_usize,
+    ) {
         // Whatever checkpoints and restarts the replicas have, after each entry they have the same
-        // nodes, sessions, zxid and time, and gave each command the same outcome.
-        let log = write_log(&steps);
+        // nodes, sessions, servers, zxid, time and digest, and gave each command the same outcome.
+        let log = write_log(&steps, raised);
         let mut servers: [Server; 3] = Default::default();
         for (at, entry) in log.iter().enumerate() {
-            let outcomes = servers.each_mut().map(|server| server.apply(entry));
+            let outcomes = servers.each_mut().map(|server| server.outcomes(at, entry));
             assert_eq!(outcomes[0], outcomes[1]);
             assert_eq!(outcomes[0], outcomes[2]);
             for (server, pause) in servers.iter_mut().zip(entry.pauses) {
@@ -436,21 +566,26 @@ fn server_on_disk() -> Server {
         numbered: Some((0, 9)),
         ends: true,
         new_term: false,
+        fate: Fate::InTurn,
         pauses: [Pause::None; 3],
     };
     let create =
         |path: &str, flags| step(Act::Create { path: path.to_owned(), flags, private: false });
-    let log = write_log(&[
+    let steps = [
         step(Act::NewSession),
         create("/a", 0),
         create("/a/b", 1),
         step(Act::SetData { path: "/a".to_owned(), len: 40 }),
         step(Act::SetAcl { path: "/a/b".to_owned() }),
-    ]);
+        create("/a/c", 4),
+        step(Act::SetData { path: "/a".to_owned(), len: 41 }),
+    ];
+    let log = write_log(&steps, 4);
     let mut server = Server::default();
-    for entry in &log {
-        server.apply(entry);
+    for (at, entry) in log.iter().enumerate() {
+        server.outcomes(at, entry);
     }
+    assert!(server.replica.servers().get(SERVER).is_some());
     server.checkpoint(log.len());
     assert_same(&restore(&server.rows).expect("its own rows"), &server.replica);
     server

@@ -125,7 +125,10 @@ fn messages_name_file_line_and_key_and_what_to_do() {
             "server.1=a:1:2;2182",
             "zoo.cfg:3: server.1: its client port 2182 is not the clientPort 2181",
         ),
-        ("server.x=a:1:2", "zoo.cfg:3: server.x: the N of server.N must be a number from 0 to 4294967295"),
+        (
+            "server.x=a:1:2",
+            "zoo.cfg:3: server.x: the N of server.N must be a number from 0 to 4294967295",
+        ),
     ];
     for (lines, expected) in table {
         assert_eq!(message(lines), expected, "{lines}");
@@ -183,7 +186,8 @@ fn one_server_line_is_a_server_on_its_own() {
     for bad in ["three", "", "4294967296", "-1"] {
         std::fs::write(data.join("myid"), bad).unwrap();
         let error = load_in(dir.path(), "").unwrap_err().to_string();
-        let expected = "data/myid: the first line must be the number of this server, 0 to 4294967295";
+        let expected =
+            "data/myid: the first line must be the number of this server, 0 to 4294967295";
         assert!(error.contains(expected), "{error}");
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
+use jute_proto::SessionId;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,9 +15,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    AddressBook, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal, KnownVersions,
-    Proposer, ProposerOptions, StateMachine, Status, Timings,
+    AddressBook, Commands, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
+    KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
+use crate::replica::entry::push_command;
+use crate::replica::section::RESERVED_LEN;
+use crate::replica::{Command, Op, Origin, Section, Sender};
+use crate::session::ConnId;
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 use crate::tls::PeerTlsOptions;
 use crate::tls::test_keys::Authority;
@@ -186,6 +191,23 @@ async fn wait_for_list(server: &Server, expected: &[&str]) {
     within(&format!("a list of {}", expected.len()), list.wait_for(is_there)).await.unwrap();
 }
 
+/// Entries are the commands alone.
+struct Plain;
+
+impl Commands for Plain {
+    fn seal<'a>(
+        &mut self,
+        _in_sections: bool,
+        mut buffer: BytesMut,
+        _own: Option<(Sender, u32)>,
+        others: impl Iterator<Item = Section<'a>>,
+    ) -> (Bytes, usize) {
+        buffer.advance(RESERVED_LEN);
+        others.for_each(|other| buffer.extend_from_slice(other.commands));
+        (buffer.freeze(), 0)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_keep_one_list() {
     // Entries proposed at the leader are applied by all, in one order; the loss of the leader loses
@@ -351,14 +373,20 @@ async fn a_leader_that_nobody_reaches_is_given_commands() {
         }
     };
     within("the lead of one that nobody reaches", handed_over).await;
-    let seal = |_, bytes: BytesMut| bytes.freeze();
     let proposers = servers.each_ref().map(|server| {
-        Proposer::start(&server.consensus, ProposerOptions::default(), seal, Arc::new(()))
+        let (options, progress) = (ProposerOptions::default(), Progress::default());
+        Proposer::start(&server.consensus, options, Plain, Arc::new(()), progress)
     });
     let follower = &proposers[(deaf + 2) % 3];
-    follower.push(|buffer| buffer.extend_from_slice(b"b")).unwrap();
+    let origin = Origin { session: SessionId(1), conn: ConnId::NONE, seq: 1 };
+    let command = Command { origin, identities: &[], op: Op::CreateSession { timeout_ms: 4000 } };
+    follower.push(|buffer| push_command(buffer, &command)).unwrap();
+    let mut expected = BytesMut::new();
+    push_command(&mut expected, &command);
     for server in &servers {
-        wait_for_list(server, &["a", "b"]).await;
+        let mut list = server.list.clone();
+        let forwarded = list.wait_for(|list| list.last().is_some_and(|last| *last == expected));
+        within("a forwarded command", forwarded).await.unwrap();
     }
     within("a read barrier", async { while follower.read_barrier().await.is_err() {} }).await;
     assert!(servers[deaf].consensus.status().is_leader(), "it still leads");

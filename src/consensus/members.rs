@@ -79,7 +79,8 @@ impl Consensus {
         let mut progress: BTreeMap<MemberId, MemberProgress> = BTreeMap::new();
         let member = MemberId::from_raft_id;
         for (server, matched) in metrics.replication.iter().flatten() {
-            progress.entry(member(*server)).or_default().matched = matched.as_ref().map(|id| id.index);
+            progress.entry(member(*server)).or_default().matched =
+                matched.as_ref().map(|id| id.index);
         }
         for (server, at) in metrics.heartbeat.iter().flatten() {
             let silence = at.as_ref().map(|at| openraft::Instant::elapsed(&**at));
@@ -107,7 +108,8 @@ impl Consensus {
         &self,
         servers: BTreeMap<MemberId, String>,
     ) -> Result<(), ChangeFailed> {
-        let nodes = servers.into_iter().map(|(id, address)| (id.raft_id(), BasicNode::new(address)));
+        let nodes =
+            servers.into_iter().map(|(id, address)| (id.raft_id(), BasicNode::new(address)));
         self.raft.change_members(ChangeMembers::SetNodes(nodes.collect())).await
     }
 

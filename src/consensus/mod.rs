@@ -51,8 +51,11 @@ mod typ;
 #[cfg(test)]
 mod log_suite_test;
 
-pub use formation::{Forms, INITIALIZE, admission::{Admissions, Joiner}};
 pub use error::{Fatal, ProposeError, ReadError, StartError};
+pub use formation::{
+    Forms, INITIALIZE,
+    admission::{Admissions, Joiner},
+};
 pub use handle::Consensus;
 pub use members::{ChangeFailed, MemberProgress, Members};
 pub use network::{AddressBook, EnsembleName, KnownVersions};

@@ -170,7 +170,9 @@ pub enum RestoreError {
     #[error("the checkpoint's list of servers is unusable: {0}")]
     Members(#[from] UnreadableConfiguration),
     /// A newer server wrote it.
-    #[error("the checkpoint has format {0}; this server reads formats up to {FORMAT_ONCE}: upgrade it")]
+    #[error(
+        "the checkpoint has format {0}; this server reads formats up to {FORMAT_ONCE}: upgrade it"
+    )]
     Format(u8),
     /// The rows are not those that the checkpoint was made of.
     #[error("the checkpoint's rows have digest {found:#x}, not {expected:#x}: it is damaged")]

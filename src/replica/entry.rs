@@ -170,7 +170,10 @@ pub enum EntryError {
     #[error("a log entry of {0} bytes has no header")]
     Truncated(usize),
     /// A newer server wrote it.
-    #[error("a log entry has format {found}; this server reads formats up to {}: upgrade it", super::section::FORMAT)]
+    #[error(
+        "a log entry has format {found}; this server reads formats up to {}: upgrade it",
+        super::section::FORMAT
+    )]
     Format {
         /// The version found.
         found: u8,

@@ -16,8 +16,8 @@ use super::servers::{SectionClaim, ServerTable};
 use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
 use crate::tree::digest::mix;
 use crate::tree::{
-    Change, ChangeKind, Create, CreateOp, ExpirySettings, Node, NodeKind, OpContext, OpError, Policy,
-    Tree, TxnResult, WriteOp,
+    Change, ChangeKind, Create, CreateOp, ExpirySettings, Node, NodeKind, OpContext, OpError,
+    Policy, Tree, TxnResult, WriteOp,
 };
 use crate::watch::WatchTable;
 

@@ -105,14 +105,14 @@ mod tests {
         // A repeated zxid adds nothing; the oldest go when there are too many.
         let mut log = DigestLog::default();
         for number in 1..=1_100 {
-            let record = DigestRecord { zxid: Zxid(number * 128), digest: 1 };
+            let record = DigestRecord { zxid: Zxid(number * 128), digest: 1, whole: 0 };
             assert!(DigestLog::wants(record.zxid));
             log.add(record);
             log.add(DigestRecord { digest: 2, ..record });
         }
         let records = log.records();
         assert_eq!(records.len(), 1024);
-        assert_eq!(records[0], DigestRecord { zxid: Zxid(77 * 128), digest: 1 });
+        assert_eq!(records[0], DigestRecord { zxid: Zxid(77 * 128), digest: 1, whole: 0 });
         assert!(!DigestLog::wants(Zxid(129)));
     }
 

@@ -161,7 +161,8 @@ impl consensus::Liaison for Liaison {
 
     fn noticed(&self, notice: &[u8]) {
         let known = self.shared.version.load(Ordering::Acquire);
-        let whole = decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);
+        let whole =
+            decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);
         let tree = || decode(FORMAT, notice).and_then(|Notice { digest }| digest);
         let (digest, is_whole) = match whole {
             Some(NoticeOnce { digest, .. }) => (digest, true),

@@ -294,9 +294,8 @@ impl Task {
         };
         let is_majority = |count: usize| count > voters.len() / 2;
         let quorum = is_majority(voters.iter().filter(|voter| synced(voter)).count());
-        let is_new = |voter: &&Option<MemberId>| {
-            voter.is_none_or(|id| !look.members.voters.contains(&id))
-        };
+        let is_new =
+            |voter: &&Option<MemberId>| voter.is_none_or(|id| !look.members.voters.contains(&id));
         let mut late = voters.iter().filter(is_new).filter(|voter| !synced(voter));
         if waited > self.patience() || late.all(|voter| hopeless(voter)) {
             let hope = voters.iter().filter(|voter| !hopeless(voter)).count();

@@ -59,7 +59,9 @@ impl Seats<'_> {
     pub(super) fn voter_to_be(&self, number: u64) -> Option<MemberId> {
         let Seat { voter, other } = self.seat(number);
         match (voter, other) {
-            (Some(voter), Some(other)) if !self.answers(voter) && self.is_synced(other) => Some(other),
+            (Some(voter), Some(other)) if !self.answers(voter) && self.is_synced(other) => {
+                Some(other)
+            }
             (Some(voter), _) => Some(voter),
             (None, other) => other,
         }
@@ -81,7 +83,8 @@ impl Seats<'_> {
             return format!("server {} is not in its configuration", joiner.number);
         }
         let seat = self.seat(joiner.number);
-        if let Some(holder) = seat.member().filter(|holder| *holder != joiner && self.answers(*holder))
+        if let Some(holder) =
+            seat.member().filter(|holder| *holder != joiner && self.answers(*holder))
         {
             return format!(
                 "server {holder} answers: is there another process with that number, or data directory?"
@@ -94,7 +97,9 @@ impl Seats<'_> {
             let others = silent.iter().filter(|voter| voter.number != joiner.number);
             let others: Vec<String> = others.map(ToString::to_string).collect();
             let others = others.join(", ");
-            return format!("a majority of the voters has to agree; no answer from server {others}");
+            return format!(
+                "a majority of the voters has to agree; no answer from server {others}"
+            );
         }
         let matched = self.members.progress.get(&joiner).and_then(|progress| progress.matched);
         match matched {
@@ -121,11 +126,7 @@ mod tests {
     }
 
     /// Voters and others, and those that answer, with the entries that they have of 10,000.
-    fn members(
-        voters: &[MemberId],
-        others: &[MemberId],
-        answering: &[(MemberId, u64)],
-    ) -> Members {
+    fn members(voters: &[MemberId], others: &[MemberId], answering: &[(MemberId, u64)]) -> Members {
         let all = voters.iter().chain(others);
         let progress = answering.iter().map(|(member, matched)| {
             let silence = Some(Duration::from_millis(10));

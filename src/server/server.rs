@@ -80,8 +80,7 @@ impl Server {
         let machine = Machine::new(Arc::clone(&shared));
         let ensemble = shared.ensemble.clone();
         let (versions, process) = (shared.versions.clone(), boot);
-        let consensus_config =
-            ConsensusConfig { ensemble, versions, process, ..consensus_config };
+        let consensus_config = ConsensusConfig { ensemble, versions, process, ..consensus_config };
         let consensus = Consensus::start(consensus_config, &dir, machine).await?;
         if is_alone {
             consensus.wait_until_leader().await?;
@@ -90,8 +89,7 @@ impl Server {
         let (commands, liaison) =
             (Stamps::new(Arc::clone(&shared)), Liaison::new(Arc::clone(&shared)));
         let progress = shared.progress.clone();
-        let proposer =
-            Proposer::start(&consensus, options, commands, Arc::new(liaison), progress);
+        let proposer = Proposer::start(&consensus, options, commands, Arc::new(liaison), progress);
         shared.start_with(consensus.clone(), proposer.clone());
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);

@@ -254,9 +254,8 @@ impl Shared {
         if let Some(known) = registered {
             self.session_ids.lock().begin(known.ordinal);
         }
-        let place = |known: Registration| {
-            Place { incarnation: known.incarnation, number: known.applied }
-        };
+        let place =
+            |known: Registration| Place { incarnation: known.incarnation, number: known.applied };
         self.progress.publish(ProcessState { version, registered: registered.map(place) });
     }
 

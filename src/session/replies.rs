@@ -74,9 +74,9 @@ impl Replies {
         dropped.map(|kept| kept.weight).sum()
     }
 
-    /// A hash of the numbers and the kept replies.
+    /// A hash of the numbers and the kept replies; 0 where there are none, as of a session without any.
     pub(super) fn hash(&self) -> u64 {
-        mix(self.last, self.answered).wrapping_add(self.kept_hash)
+        mix(self.last, self.answered).wrapping_sub(mix(0, 0)).wrapping_add(self.kept_hash)
     }
 
     /// How many replies are kept.

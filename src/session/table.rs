@@ -199,7 +199,11 @@ impl SessionTable {
         has_room || write.number <= self.last_number(id)
     }
 
-    fn with_replies<T>(&mut self, id: SessionId, work: impl FnOnce(&mut Replies) -> T) -> Option<T> {
+    fn with_replies<T>(
+        &mut self,
+        id: SessionId,
+        work: impl FnOnce(&mut Replies) -> T,
+    ) -> Option<T> {
         let replies = self.sessions.get_mut(&id)?.replies.get_or_insert_default();
         let (hash, weight) = (replies.hash(), replies.weight());
         let result = work(replies);

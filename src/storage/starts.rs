@@ -74,7 +74,8 @@ impl Met {
         let file = dir.join(MET);
         let body = read(&file)?.unwrap_or_default();
         let starts: Option<BTreeMap<MemberId, Start>> = body.lines().map(parse).collect();
-        let starts = starts.ok_or_else(|| StorageError::corrupt(&file, 0, "a line has no start"))?;
+        let starts =
+            starts.ok_or_else(|| StorageError::corrupt(&file, 0, "a line has no start"))?;
         Ok(Self { dir: dir.to_path_buf(), starts })
     }
 

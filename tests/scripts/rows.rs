@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grovekeeper::replica::Replica;
-use grovekeeper::replica::checkpoint::{CheckpointRow, META_KEY, Restore, RestoreError};
+use grovekeeper::replica::checkpoint::{CheckpointRow, Restore, RestoreError};
 
 /// Rows by table and key: nodes are 0, sessions 1, the one about the whole 2.
 pub(crate) type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
@@ -15,7 +15,7 @@ pub(crate) fn store(replica: &mut Replica, rows: &mut Rows, nodes: usize) {
         let (table, key, value) = match row {
             CheckpointRow::Node(key, value) => (0, key.to_vec(), value.map(|v| v.to_vec())),
             CheckpointRow::Session(key, value) => (1, key.to_vec(), value),
-            CheckpointRow::Meta(value) => (2, META_KEY.to_vec(), Some(value)),
+            CheckpointRow::Meta(key, value) => (2, key, value),
         };
         match value {
             Some(value) => rows.insert((table, key), value),

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use grovekeeper::tree::{
-    Change, ChangeKind, Create, CreateOp, ExpirySettings, OpContext, Policy, QuotaUnit, Tree,
+    Change, ChangeKind, Create, CreateOp, ExpirySettings, Node, OpContext, Policy, QuotaUnit, Tree,
     TreeLoader, TxnResult, WriteOp,
 };
 use jute_proto::{Acl, Id, Perms, SessionId, Stat, Zxid};
@@ -168,8 +168,9 @@ impl TreeRunner {
             container_never_used_ms_max: option(args, "never-used").map_or(0, number),
             extended_types: self.policy.extended_types,
         };
-        let paths = self.tree.expired(self.time_ms, settings);
-        paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        let age_ms = |_: &str, node: &Node| self.time_ms - node.stat().mtime;
+        let over = self.tree.expired(settings, age_ms);
+        over.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>().join(" ")
     }
 
     /// Writes what changed to the rows and lists it.

@@ -84,7 +84,7 @@ pub(crate) struct World {
 impl Default for World {
     fn default() -> Self {
         let settings = Settings::default();
-        let stamp = Stamp { epoch: 0, time_ms: 1000, policy: settings.policy };
+        let stamp = Stamp { time_ms: 1000, policy: settings.policy, ..Stamp::default() };
         Self {
             settings,
             stats: ServerStats::default(),

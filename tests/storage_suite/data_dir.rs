@@ -42,7 +42,7 @@ fn a_directory_keeps_its_identity() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("made/on/the/way");
     let identity = DataDir::open(&dir, &options()).unwrap().identity();
-    assert_eq!(identity.server, 1);
+    assert_eq!(identity.member.number, 1);
     assert_eq!(DataDir::open(&dir, &options()).unwrap().identity(), identity);
 }
 
@@ -93,7 +93,7 @@ fn a_newer_or_damaged_identity_is_refused() {
     drop(DataDir::open(temp.path(), &options()).unwrap());
     let file = temp.path().join("identity");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("format 1", "format 7")).unwrap();
+    fs::write(&file, text.replace("format 2", "format 7")).unwrap();
     let error = refused(temp.path(), &options());
     assert!(matches!(error, StorageError::NewerFormat { found: 7, .. }), "{error}");
     for at in 0..text.len() {

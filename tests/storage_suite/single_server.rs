@@ -134,7 +134,8 @@ fn an_ensemble_is_refused() {
     run(async {
         let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
         let mut config = ConsensusConfig::standalone(1);
-        config.members.insert(2, "localhost:2888".to_owned());
+        config.servers.insert(2, "localhost:2888".to_owned());
+        config.voters.insert(2);
         let started = Consensus::start(config, &dir, Toy::default()).await;
         assert!(matches!(started, Err(StartError::Config(_))), "{started:?}");
     });

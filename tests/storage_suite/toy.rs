@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use grovekeeper::consensus::{
-    Committed, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, StateMachine,
+    Commands, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
+    StateMachine,
 };
+use grovekeeper::replica::section::{RESERVED_LEN, Section, Sender};
 use grovekeeper::storage::{DataDir, OpenOptions, Row, RowRef, RowSource, StorageError, Table};
 use parking_lot::{Condvar, Mutex};
 
@@ -143,12 +145,29 @@ impl Server {
         let toy = Toy::load(&dir);
         let consensus = Consensus::start(config, &dir, toy.clone()).await.unwrap();
         consensus.wait_until_leader().await.unwrap();
-        let seal = |_, bytes: BytesMut| bytes.freeze();
-        let proposer = Proposer::start(&consensus, ProposerOptions::default(), seal, Arc::new(()));
+        let (options, progress) = (ProposerOptions::default(), Progress::default());
+        let proposer = Proposer::start(&consensus, options, Plain, Arc::new(()), progress);
         Self { consensus, proposer, toy }
     }
 
     pub(crate) fn push(&self, number: u64) {
         self.proposer.push(|buffer: &mut BytesMut| buffer.put_u64(number)).unwrap();
+    }
+}
+
+/// Entries are the numbers alone.
+struct Plain;
+
+impl Commands for Plain {
+    fn seal<'a>(
+        &mut self,
+        _in_sections: bool,
+        mut buffer: BytesMut,
+        _own: Option<(Sender, u32)>,
+        others: impl Iterator<Item = Section<'a>>,
+    ) -> (Bytes, usize) {
+        buffer.advance(RESERVED_LEN);
+        others.for_each(|other| buffer.extend_from_slice(other.commands));
+        (buffer.freeze(), 0)
     }
 }

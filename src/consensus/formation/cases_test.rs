@@ -129,7 +129,11 @@ impl Case {
             servers: NUMBERS.iter().map(|number| (*number, format!("h:{number}"))).collect(),
             voters: NUMBERS.into(),
             forms: Forms::WithAll,
-            name: if self.disks[at] == Disk::Alone { alone(number) } else { 0x900 + u128::from(number) },
+            name: if self.disks[at] == Disk::Alone {
+                alone(number)
+            } else {
+                0x900 + u128::from(number)
+            },
             ensemble: name.clone(),
             dir: self.dirs[at].path().to_owned(),
         });
@@ -199,13 +203,15 @@ impl World {
             let decided = world.running.get(&number).and_then(Formation::decided);
             world.life(number) == Some(id)
                 && !world.is_ended(number)
-                && (data.ensemble == Some(name) || (data.ensemble.is_none() && decided == Some(name)))
+                && (data.ensemble == Some(name)
+                    || (data.ensemble.is_none() && decided == Some(name)))
         };
         let there: Vec<u64> = voters.iter().copied().filter(|id| present(self, *id)).collect();
         let is_alone = voters.len() == 1;
         let leader = there.iter().copied().find(|id| {
             let number = MemberId::number_of(*id);
-            self.data[&number].ensemble == Some(name) && (!is_alone || self.may_lead.contains(&number))
+            self.data[&number].ensemble == Some(name)
+                && (!is_alone || self.may_lead.contains(&number))
         });
         let leader = leader.filter(|_| there.len() > voters.len() / 2);
         self.ensembles.get_mut(&name).unwrap().leader = leader;
@@ -299,7 +305,11 @@ impl Others for Side {
 fn check(case: &Case, how: &str) {
     let world = case.world.lock();
     let disks = case.disks;
-    assert!(world.acknowledged.len() <= 1, "{disks:?} {how}: {:?} acknowledged", world.acknowledged);
+    assert!(
+        world.acknowledged.len() <= 1,
+        "{disks:?} {how}: {:?} acknowledged",
+        world.acknowledged
+    );
     for number in NUMBERS {
         let formation = &world.running[&number];
         let why = formation.ended().borrow().clone().unwrap_or_else(|| formation.says());
@@ -324,8 +334,7 @@ fn check(case: &Case, how: &str) {
     }
 }
 
-const ORDERS: [[u64; 3]; 6] =
-    [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+const ORDERS: [[u64; 3]; 6] = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
 
 async fn play(disks: [Disk; 3], order: [u64; 3], restart: bool) {
     let how = format!("in the order {order:?}, restart {restart}");

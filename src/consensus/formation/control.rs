@@ -65,9 +65,9 @@ impl<M: StateMachine> RaftControl for Control<M> {
     fn initialize(&self, members: BTreeMap<u64, String>) -> BoxFuture<'_, Result<(), String>> {
         let nodes = members.into_iter().map(|(id, address)| (id, BasicNode::new(address)));
         let nodes: BTreeMap<u64, BasicNode> = nodes.collect();
-        Box::pin(async move {
-            self.raft.initialize(nodes).await.map_err(|error| error.to_string())
-        })
+        Box::pin(
+            async move { self.raft.initialize(nodes).await.map_err(|error| error.to_string()) },
+        )
     }
 
     fn allow_elections(&self) {

@@ -288,7 +288,9 @@ pub(super) fn agree(
 fn decided_on(Promise { name, proposer }: Promise) -> String {
     let name = ClusterId(name);
     match proposer.map(MemberId::from_raft_id) {
-        Some(proposer) => format!("has agreed to form ensemble {name}, as server {proposer} proposed"),
+        Some(proposer) => {
+            format!("has agreed to form ensemble {name}, as server {proposer} proposed")
+        }
         None => format!("joins ensemble {name}"),
     }
 }
@@ -303,7 +305,8 @@ fn reasons(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> String {
     if heard.is_empty() {
         return "the lines server.N name no other server".to_owned();
     }
-    let of_one = |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
+    let of_one =
+        |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
     heard.iter().map(of_one).collect::<Vec<_>>().join("; ")
 }
 

@@ -39,6 +39,6 @@ mod cases_test;
 /// (`FileTxnSnapLog`).
 pub const INITIALIZE: &str = "initialize";
 
-pub use decide::Forms;
 pub(super) use control::Control;
+pub use decide::Forms;
 pub(super) use task::{Formation, FormationConfig, RaftControl};

@@ -18,9 +18,7 @@ use super::super::network::{Dialer, EnsembleName, PeerStream};
 use super::admission::{Admissions, Joiner};
 use super::ask::{ANSWER_TIMEOUT, Dialled, Others};
 use super::decide::{Decision, Facts, Forms, Heard, agree, decide};
-use super::message::{
-    Answer, AnswerV1, Promise, Proposal, Question, QuestionV1, Stage, StateV1,
-};
+use super::message::{Answer, AnswerV1, Promise, Proposal, Question, QuestionV1, Stage, StateV1};
 use super::promise::PromiseFile;
 use crate::ensemble::MemberId;
 
@@ -300,8 +298,7 @@ impl Formation {
     async fn propose(&self, proposal: Proposal, raft: &dyn RaftControl, others: &dyn Others) {
         let config = &self.shared.config;
         let own = config.id.raft_id();
-        let question =
-            Question { proposal: Some(proposal.clone()), ..self.question(&raft.view()) };
+        let question = Question { proposal: Some(proposal.clone()), ..self.question(&raft.view()) };
         let asked = proposal.members.keys().filter(|id| **id != own).map(|id| {
             let (number, question) = (MemberId::number_of(*id), question.clone());
             async move { objection(number, others.ask(number, question).await) }

@@ -117,10 +117,8 @@ mod tests {
         {
             let there = Starts { own: Start { number, process }, met: None };
             let (mut one, mut other) = tokio::io::duplex(1 << 12);
-            let (ours, theirs) = tokio::join!(
-                here.exchange(&mut one, Some(PEER)),
-                there.exchange(&mut other, None)
-            );
+            let (ours, theirs) =
+                tokio::join!(here.exchange(&mut one, Some(PEER)), there.exchange(&mut other, None));
             assert_eq!(ours.is_ok(), welcome, "{number} {process}: {ours:?}");
             let text = |result: io::Result<()>| result.map_err(|error| error.to_string());
             assert_eq!(text(ours), text(theirs));

@@ -176,12 +176,19 @@ impl Host {
         match message {
             ToLeader::Batch { number, commands, payload } => {
                 let ack = Some(Ack { to: Arc::clone(&self.acked), number });
-                self.take_commands(Other { sender: None, count: commands, commands: payload.0, term, ack })
+                self.take_commands(Other {
+                    sender: None,
+                    count: commands,
+                    commands: payload.0,
+                    term,
+                    ack,
+                })
             }
             ToLeader::Numbered { incarnation, number, commands, payload } => {
                 let server = MemberId::number_of(self.from);
                 let sender = Some(Sender { server, incarnation, number });
-                let commands = Other { sender, count: commands, commands: payload.0, term, ack: None };
+                let commands =
+                    Other { sender, count: commands, commands: payload.0, term, ack: None };
                 self.take_commands(commands)
             }
             ToLeader::Register { process } => {

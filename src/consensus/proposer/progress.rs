@@ -84,7 +84,9 @@ mod tests {
             let place = |(incarnation, number)| Place { incarnation, number };
             ProcessState { version: 2, registered: registered.map(place) }
         };
-        for registered in [Some((5, 0)), Some((5, 1)), Some((5, 2)), None, Some((9, 0)), Some((9, 1))] {
+        for registered in
+            [Some((5, 0)), Some((5, 1)), Some((5, 2)), None, Some((9, 0)), Some((9, 1))]
+        {
             progress.publish(state(registered));
         }
         let place = |incarnation, number| Place { incarnation, number };

@@ -127,10 +127,7 @@ impl Proposer {
         Ok(())
     }
 
-    fn queue(
-        &self,
-        add: impl FnOnce(&mut Queue, &ProposerOptions),
-    ) -> Result<(), ProposeError> {
+    fn queue(&self, add: impl FnOnce(&mut Queue, &ProposerOptions)) -> Result<(), ProposeError> {
         let Shared { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
         let mut queue = queue.lock();
         if queue.stopped {

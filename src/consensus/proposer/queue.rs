@@ -108,7 +108,8 @@ mod tests {
         for len in [500, 5000, 100] {
             queue.add_other(other(len));
         }
-        let mut taken = || queue.take(true, &options).map(|batch| (batch.own.len(), batch.others.len()));
+        let mut taken =
+            || queue.take(true, &options).map(|batch| (batch.own.len(), batch.others.len()));
         assert_eq!(taken(), Some((400, 1)));
         assert_eq!(taken(), Some((0, 1)));
         assert_eq!(taken(), Some((0, 1)));

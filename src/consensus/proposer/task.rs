@@ -101,7 +101,17 @@ impl<C: Commands> Task<C> {
     ) -> Self {
         let (status, process) = (shared.consensus.watch_status(), shared.progress.get());
         let unfinished = VecDeque::new();
-        Self { shared, commands, liaison, barriers, unfinished, status, process, next_number: 1, asked: None }
+        Self {
+            shared,
+            commands,
+            liaison,
+            barriers,
+            unfinished,
+            status,
+            process,
+            next_number: 1,
+            asked: None,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -271,9 +281,9 @@ impl<C: Commands> Task<C> {
 
 /// Whether a batch stands at that place or in front of it.
 fn is_within(batch: &Batch, last: Place) -> bool {
-    batch.place.is_some_and(|place| {
-        place.incarnation == last.incarnation && place.number <= last.number
-    })
+    batch
+        .place
+        .is_some_and(|place| place.incarnation == last.incarnation && place.number <= last.number)
 }
 
 #[cfg(test)]

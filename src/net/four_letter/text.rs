@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn hash_lines_are_zxids_and_digests() {
         // The zxid in bare hex, as ZooKeeper prints it.
-        let records = [DigestRecord { zxid: Zxid(0x180), digest: 42 }];
+        let records = [DigestRecord { zxid: Zxid(0x180), digest: 42, whole: 0 }];
         assert_eq!(hash(&records), "180: 42\n");
     }
 
