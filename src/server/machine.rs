@@ -108,7 +108,7 @@ impl Machine {
                 self.apply_command(&shared, around, &mut replica, stamp, &command)?;
                 number += 1;
             }
-            if number == count && (unnumbered || sender.server == shared.server()) {
+            if number == count && (sender.incarnation == 0 || sender.server == shared.server()) {
                 self.learn_process(&shared, &replica);
             }
         }

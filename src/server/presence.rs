@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
 use crate::ensemble::MemberId;
-use crate::replica::{Command, Op, Origin};
+use crate::replica::{Command, Op, Origin, VERSION_ONCE};
 use crate::session::ConnId;
 
 /// How often to look for what no change of status tells: that contact was lost.
@@ -95,7 +95,7 @@ impl Presence {
         self.raise_version(status);
         let may_serve = is_formed
             && self.shared.is_member()
-            && self.shared.may_write()
+            && self.may_write(status)
             && self.shared.service() != Service::Full;
         if status.leader.is_none() || cannot_follow || !(may_serve || begins_to_lead) {
             return;
@@ -109,12 +109,26 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        let may_serve = may_serve && self.shared.is_member() && self.shared.may_write();
+        let may_serve = may_serve && self.shared.is_member() && self.may_write(&now);
         if may_serve && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
             // Those that were content with reading have sessions that nobody else knows.
             self.let_go();
         }
+    }
+
+    /// Whether what clients want can be written, in the version of their writes: raising that lets clients go, so
+    /// those of a new ensemble wait until it is done.
+    fn may_write(&self, status: &Status) -> bool {
+        let version = self.shared.version.load(Ordering::Acquire);
+        let is_raised = if status.is_leader() {
+            version >= self.consensus.common_version()
+        } else {
+            // A leader raises the version before it says who belongs to a new ensemble.
+            let is_new = self.shared.replica.read().members().current.is_none();
+            version >= VERSION_ONCE || self.shared.settings.is_alone || !is_new
+        };
+        is_raised && self.shared.may_write()
     }
 
     /// A leader puts a newer version in force as soon as every member is known to read it.
@@ -192,6 +206,7 @@ impl Presence {
 
     fn lead(&self, term: u64) {
         self.shared.begin_leading(term);
+        self.raise_version(&self.consensus.status());
         reconfig_task::propose_first(&self.shared);
         if self.shared.replica.read().ensemble().is_none() {
             let command = Command {
