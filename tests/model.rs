@@ -540,7 +540,7 @@ fn write_op<'a>(op: &'a Op, lists: &mut std::slice::Iter<'a, Vec<Acl>>) -> Write
             WriteOp::SetAcl { path, acl: lists.next().map(Vec::as_slice), version: *version }
         }
         Op::Check { path, version } => WriteOp::Check { path, version: *version },
-        Op::DeleteContainer { path } => WriteOp::DeleteContainer { path },
+        Op::DeleteContainer { path } => WriteOp::DeleteContainer { path, age_ms: None },
         Op::CloseSession => WriteOp::CloseSession,
         Op::Multi(ops) => WriteOp::Multi(ops.iter().map(|op| write_op(op, lists)).collect()),
     }

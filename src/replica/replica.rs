@@ -257,7 +257,7 @@ impl Replica {
                 self.expire_session(stamp, origin.session, *owner, events)
             }
             Op::DeleteContainer { path } => {
-                let op = WriteOp::DeleteContainer { path };
+                let op = WriteOp::DeleteContainer { path, age_ms: None };
                 let zxid = self.advance(stamp);
                 let result = self.write(stamp, zxid, origin.session, &[], &op, events);
                 Outcome::Request(result).into()
@@ -368,7 +368,8 @@ impl Replica {
             return Outcome::Repeated.into();
         }
         let zxid = self.advance(stamp);
-        let op = WriteOp::DeleteContainer { path };
+        let age_ms = i64::try_from(self.ages.age_ms(path, self.elapsed_ms)).unwrap_or(i64::MAX);
+        let op = WriteOp::DeleteContainer { path, age_ms: Some(age_ms) };
         Outcome::Request(self.write(stamp, zxid, SessionId(0), &[], &op, events)).into()
     }
 

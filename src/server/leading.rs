@@ -26,6 +26,7 @@ impl Shared {
             expiry.track(now_ms, session, record.timeout_ms);
         }
         self.reports.lock().clear();
+        self.elapsed.begin();
         self.leading_since_ms.store(now_ms, Ordering::Relaxed);
         self.leading_since_us.store(self.clock.now_us(), Ordering::Relaxed);
         self.leading.store(term, Ordering::Release);
@@ -41,6 +42,7 @@ impl Shared {
     pub(super) fn end_leading(&self) {
         let mut expiry = self.expiry.lock();
         expiry.clear();
+        self.elapsed.end();
         self.leading.store(0, Ordering::Release);
     }
 

@@ -73,7 +73,7 @@ impl Machine {
         let mut replica = self.shared.replica.write();
         replica.begin_entry(stamp);
         self.shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
-        self.shared.applied_elapsed_ms.store(replica.elapsed_ms(), Ordering::Relaxed);
+        self.shared.elapsed.applied(replica.elapsed_ms(), self.shared.clock.now_us());
     }
 
     /// Applies the commands of one sender, unless they were applied before, or are not their turn. Those that have no
@@ -121,7 +121,9 @@ impl Machine {
         let before = shared.version.load(Ordering::Acquire);
         shared.learn_process(replica);
         if before < VERSION_ONCE && replica.version() >= VERSION_ONCE {
-            tracing::info!("version {} is in force", replica.version());
+            if !shared.settings.is_alone {
+                tracing::info!("version {} is in force", replica.version());
+            }
             shared.set_service(Service::None);
             self.let_all_go(CloseReason::NotServing);
         }
@@ -155,10 +157,13 @@ impl Machine {
         }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
+        let before = replica.last_zxid();
         let Applied { outcome, finished, displaced } =
             replica.apply(stamp, command, &mut delivery)?;
         delivery.told.count(shared);
-        keep_digest(shared, replica);
+        if replica.last_zxid() != before {
+            keep_digest(shared, replica);
+        }
         track_session(shared, command, &outcome);
         if matches!(command.op, Op::NameEnsemble { .. }) {
             shared.learn_name(replica);
@@ -392,7 +397,7 @@ impl StateMachine for Machine {
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
-        self.shared.applied_elapsed_ms.store(replica.elapsed_ms(), Ordering::Relaxed);
+        self.shared.elapsed.applied(replica.elapsed_ms(), self.shared.clock.now_us());
         self.shared.digests.lock().clear();
         let before = self.replace(replica);
         // It may be large, and nobody waits for it any more.

@@ -66,6 +66,7 @@ impl Presence {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.shared.process_changed.notified() => {}
                 changed = changes.changed() => if changed.is_err() { return },
                 () = stop.cancelled() => return,
             }
@@ -110,10 +111,14 @@ impl Presence {
             self.lead(status.term);
         }
         let may_serve = may_serve && self.shared.is_member() && self.may_write(&now);
-        if may_serve && self.shared.set_service(Service::Full) {
-            tracing::info!("clients are served");
+        if may_serve && self.shared.service() != Service::Full {
             // Those that were content with reading have sessions that nobody else knows.
+            self.shared.set_service(Service::None);
             self.let_go();
+            self.shared.set_service(Service::Full);
+            if !self.shared.settings.is_alone {
+                tracing::info!("clients are served");
+            }
         }
     }
 

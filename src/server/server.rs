@@ -14,7 +14,6 @@ use super::liaison::Liaison;
 use super::machine::{Machine, restore};
 use super::members::consensus_config;
 use super::presence::Presence;
-use super::service::Service;
 use super::settings::settings;
 use super::shared::Shared;
 use super::{barriers, container_task, expiry_task, reconfig_task};
@@ -29,6 +28,9 @@ use crate::storage::{DataDir, OpenOptions, StorageError};
 
 /// How long a leader that stops waits until another leads.
 const HAND_OVER_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long a server that is alone waits, before it listens, until it can serve.
+const SERVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running server.
 #[derive(Debug)]
@@ -97,9 +99,12 @@ impl Server {
         let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
             shared.begin_leading(consensus.status().term);
-            shared.set_service(Service::Full);
         }
         tasks.spawn(presence.run(stop.clone()));
+        if is_alone {
+            // Where nothing can be written, words are answered all the same.
+            let _ = tokio::time::timeout(SERVES_WITHIN, shared.serves()).await;
+        }
         tasks.spawn(reconfig_task::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
         tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));
         tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));

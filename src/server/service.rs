@@ -45,7 +45,18 @@ impl Shared {
             Service::ReadOnly => READ_ONLY,
             Service::Full => FULL,
         };
-        self.service.swap(number, Ordering::AcqRel) != number
+        let is_another = self.service.swap(number, Ordering::AcqRel) != number;
+        if service == Service::Full {
+            self.serves.notify_one();
+        }
+        is_another
+    }
+
+    /// Waits until clients get everything. To be awaited in one place only.
+    pub(super) async fn serves(&self) {
+        while self.service() != Service::Full {
+            self.serves.notified().await;
+        }
     }
 
     /// How long a server serves clients without contact to a majority (`syncLimit`).

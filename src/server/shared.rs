@@ -77,13 +77,15 @@ pub struct Shared {
     pub(super) leading_since_us: AtomicU64,
     pub(super) leading_since_ms: AtomicU64,
     pub(super) service: AtomicU8,
+    /// Clients get everything from now on.
+    pub(super) serves: Notify,
+    /// This process was registered, or another version is in force.
+    pub(super) process_changed: Notify,
     /// When there was contact to a majority last, in microseconds of the server's clock.
     pub(super) contact_us: AtomicU64,
     /// The wall time of the last applied entry, in milliseconds.
     pub(super) last_time_ms: AtomicI64,
-    /// The elapsed time of the last applied entry, in milliseconds.
-    pub(super) applied_elapsed_ms: AtomicU64,
-    elapsed: Elapsed,
+    pub(super) elapsed: Elapsed,
     /// The version in force, as applied here.
     pub(super) version: AtomicU16,
     /// What applying has shown of the sections of this process.
@@ -168,9 +170,10 @@ impl Shared {
             leading_since_us: AtomicU64::new(0),
             leading_since_ms: AtomicU64::new(0),
             service: AtomicU8::new(service::NONE),
+            serves: Notify::new(),
+            process_changed: Notify::new(),
             contact_us: AtomicU64::new(0),
             last_time_ms: AtomicI64::new(replica.last_time_ms()),
-            applied_elapsed_ms: AtomicU64::new(replica.elapsed_ms()),
             elapsed: Elapsed::default(),
             version: AtomicU16::new(replica.version()),
             progress: Progress::default(),
@@ -240,8 +243,7 @@ impl Shared {
 
     /// How long the ensemble has had leaders, as this server measures it, in milliseconds.
     pub(super) fn elapsed_ms(&self) -> u64 {
-        let applied_ms = self.applied_elapsed_ms.load(Ordering::Relaxed);
-        self.elapsed.at(self.clock.now_us(), applied_ms)
+        self.elapsed.at(self.clock.now_us())
     }
 
     /// Takes what the replicated state knows of this process, and of versions.
@@ -256,7 +258,11 @@ impl Shared {
         }
         let place =
             |known: Registration| Place { incarnation: known.incarnation, number: known.applied };
-        self.progress.publish(ProcessState { version, registered: registered.map(place) });
+        let (before, registered) = (self.progress.get(), registered.map(place));
+        self.progress.publish(ProcessState { version, registered });
+        if (before.version, before.registered.is_some()) != (version, registered.is_some()) {
+            self.process_changed.notify_one();
+        }
     }
 
     /// Whether what clients want can be written: this process is registered, where that is asked for.

@@ -128,6 +128,8 @@ pub enum WriteOp<'a> {
     DeleteContainer {
         /// The node.
         path: &'a str,
+        /// How long a node with a time to live has been as it is, in milliseconds; `None` to go by the times.
+        age_ms: Option<i64>,
     },
     /// Removes all ephemeral nodes of the session of the context.
     CloseSession,

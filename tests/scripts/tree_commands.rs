@@ -236,7 +236,7 @@ fn write_op<'a>(command: &str, args: &[&'a str], acl: Option<&'a [Acl]>) -> Opti
         "set" => WriteOp::SetData { path, data, version },
         "set-acl" => WriteOp::SetAcl { path, acl, version },
         "check" => WriteOp::Check { path, version },
-        "delete-container" => WriteOp::DeleteContainer { path },
+        "delete-container" => WriteOp::DeleteContainer { path, age_ms: None },
         "close-session" => WriteOp::CloseSession,
         "set-config" => WriteOp::SetConfig { data: data.unwrap_or_default() },
         _ => return None,

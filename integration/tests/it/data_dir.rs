@@ -87,7 +87,7 @@ fn a_newer_format_is_refused() {
     let mut server = killed_server();
     let identity = server.data_dir().join("identity");
     let text = std::fs::read_to_string(&identity).expect("the identity file");
-    std::fs::write(&identity, text.replace("format 1", "format 9")).expect("written");
+    std::fs::write(&identity, text.replace("format 2", "format 9")).expect("written");
     refused(&mut server, &["format 9", "newer version"]);
 }
 

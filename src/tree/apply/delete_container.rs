@@ -13,7 +13,7 @@ impl Tree {
     pub(super) fn delete_container(
         &mut self,
         ctx: &OpContext<'_>,
-        path: &str,
+        (path, age_ms): (&str, Option<i64>),
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
         let parent = path::deletable_parent(path)?;
@@ -21,9 +21,10 @@ impl Tree {
         if node.child_count() > 0 {
             return Err(OpError::NotEmpty);
         }
+        let by_time = ctx.time_ms.saturating_sub(node.content.mtime);
         let is_over = match node.kind() {
             NodeKind::Container => true,
-            NodeKind::Ttl(ttl_ms) => ctx.time_ms.saturating_sub(node.content.mtime) > ttl_ms,
+            NodeKind::Ttl(ttl_ms) => age_ms.unwrap_or(by_time) > ttl_ms,
             NodeKind::Persistent | NodeKind::Ephemeral(_) => false,
         };
         if !is_over {

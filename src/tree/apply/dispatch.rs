@@ -29,7 +29,9 @@ impl Tree {
             WriteOp::SetAcl { path, acl, version } => self.set_acl(ctx, path, *acl, *version),
             WriteOp::Check { path, version } => self.check(ctx, path, *version),
             WriteOp::Multi(ops) => self.multi(ctx, ops, changes),
-            WriteOp::DeleteContainer { path } => self.delete_container(ctx, path, changes),
+            WriteOp::DeleteContainer { path, age_ms } => {
+                self.delete_container(ctx, (path, *age_ms), changes)
+            }
             WriteOp::CloseSession => Ok(self.close_session(ctx, changes)),
             WriteOp::SetConfig { data } => self.set_config(ctx, data, changes),
         }
