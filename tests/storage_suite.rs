@@ -10,6 +10,7 @@ mod storage_suite {
     mod log_crash;
     mod log_damage;
     mod log_in_place;
+    mod log_model;
     mod single_server;
     mod state_crash;
     mod toy;
