@@ -1,15 +1,12 @@
 //! The log over a disk that loses power at every change it is asked for.
 
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
 
-use grovekeeper::storage::log::Call;
-use grovekeeper::storage::{LogPosition, RaftLog, StorageError, Vote};
+use grovekeeper::storage::{LogPosition, RaftLog, Vote};
 
 use super::fake_disk::{FakeDisk, Survivors};
 use super::log_model::{
-    Model, Step, entry, models, options, run, run_and_commit, script, submit, wait,
+    Model, Step, entry, models, open, options, run, run_and_commit, script, submit, wait,
 };
 
 /// Opens what a power loss left, checks it, and goes on with it.
@@ -42,27 +39,6 @@ fn check_after(disk: &FakeDisk, survivors: Survivors, acknowledged: usize, steps
     }
     let log = open().unwrap_or_else(|error| panic!("{what}, then reopened: {error}"));
     assert_eq!(Model::of(&log), expected, "{what}, then reopened");
-}
-
-/// Opens a log whose small appends are written in place, by another thread than its own.
-fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
-    let log = RaftLog::open(Arc::new(disk.clone()), &options())?;
-    let (call, called) = mpsc::channel();
-    let in_place = log.write_in_place(Call {
-        wanted: Box::new(|| true),
-        to_write: Box::new(move || call.send(()).unwrap_or(())),
-        stuck: Box::new(|| ()),
-    });
-    // Ends with the log.
-    thread::spawn(move || called.iter().for_each(|()| in_place.write()));
-    Ok(log)
-}
-
-fn open(disk: &FakeDisk, in_place: bool) -> Result<RaftLog, StorageError> {
-    if in_place {
-        return open_in_place(disk);
-    }
-    RaftLog::open(Arc::new(disk.clone()), &options())
 }
 
 /// Wherever the power goes, everything reported done is there, and nothing is half there.

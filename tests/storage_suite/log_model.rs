@@ -1,12 +1,15 @@
 //! What a log is told to do, what it must hold then, and how both are compared.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::{EntryKind, LogOptions};
-use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, Vote};
+use grovekeeper::storage::log::{Call, EntryKind, LogOptions};
+use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, StorageError, Vote};
+
+use super::fake_disk::FakeDisk;
 
 pub(crate) fn options() -> LogOptions {
     LogOptions {
@@ -159,4 +162,26 @@ pub(crate) fn models(steps: &[Step]) -> Vec<Model> {
         models.push(next);
     }
     models
+}
+
+/// Opens a log whose small appends are written in place, by another thread than its own.
+fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
+    let log = RaftLog::open(Arc::new(disk.clone()), &options())?;
+    let (call, called) = mpsc::channel();
+    let in_place = log.write_in_place(Call {
+        wanted: Box::new(|| true),
+        to_write: Box::new(move || call.send(()).unwrap_or(())),
+        stuck: Box::new(|| ()),
+    });
+    // Ends with the log.
+    thread::spawn(move || called.iter().for_each(|()| in_place.write()));
+    Ok(log)
+}
+
+/// Opens a log; `in_place`: see above.
+pub(crate) fn open(disk: &FakeDisk, in_place: bool) -> Result<RaftLog, StorageError> {
+    if in_place {
+        return open_in_place(disk);
+    }
+    RaftLog::open(Arc::new(disk.clone()), &options())
 }
