@@ -14,5 +14,6 @@ mod storage_suite {
     mod log_model;
     mod single_server;
     mod state_crash;
+    mod state_failed_flush;
     mod toy;
 }

@@ -36,13 +36,13 @@ impl StorageBackend for Backend {
     }
 }
 
-fn open(disk: &FakeDisk) -> Result<StateDb, String> {
+pub(crate) fn open(disk: &FakeDisk) -> Result<StateDb, String> {
     StateDb::with_backend(Backend(disk.file("state.redb")), Path::new("state.redb"))
         .map_err(|error| error.to_string())
 }
 
 /// The rows that checkpoint number `nth` writes: it changes, adds and removes some.
-fn changes(nth: u64) -> Vec<Row> {
+pub(crate) fn changes(nth: u64) -> Vec<Row> {
     let row = |key: u64, value: Option<u64>| Row {
         table: if key.is_multiple_of(7) { Table::Sessions } else { Table::Nodes },
         key: Bytes::copy_from_slice(&key.to_be_bytes()),
@@ -53,13 +53,13 @@ fn changes(nth: u64) -> Vec<Row> {
     added.chain(removed).collect()
 }
 
-fn mark(nth: u64) -> CheckpointMark {
+pub(crate) fn mark(nth: u64) -> CheckpointMark {
     let position = Some(LogPosition { term: 1, index: nth });
     CheckpointMark { position, membership: Bytes::from(vec![nth as u8; 3]) }
 }
 
 /// All rows after the first `count` checkpoints, in the order in which they are read.
-fn rows_after(count: u64) -> Vec<Row> {
+pub(crate) fn rows_after(count: u64) -> Vec<Row> {
     let mut rows = std::collections::BTreeMap::new();
     for row in (1..=count).flat_map(changes) {
         rows.insert((Table::ALL.iter().position(|t| *t == row.table), row.key.clone()), row);

@@ -10,7 +10,7 @@ use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use super::backend::{Direct, Locks, Overlay, Patience, StateFile};
+use super::backend::{Direct, Locks, OsFile, Overlay, Patience, StateFile};
 use super::reader::StateReader;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 use crate::telemetry::Spread;
@@ -95,16 +95,11 @@ impl StateDb {
     ///
     /// As [`StateDb::open`].
     pub fn with_backend(backend: impl StorageBackend, path: &Path) -> Result<Self, StorageError> {
-        Self::with(Arc::new(backend), path, Arc::default())
-    }
-
-    fn with(
-        backend: Arc<dyn StorageBackend>,
-        path: &Path,
-        patience: Arc<Patience>,
-    ) -> Result<Self, StorageError> {
-        verify(&backend, path)?;
-        Self::with_verified(backend, path, patience)
+        let patience = Arc::default();
+        let file = StateFile::over(Arc::new(backend), path, Arc::clone(&patience));
+        let file: Arc<dyn StorageBackend> = Arc::new(file);
+        verify(&file, path)?;
+        Self::with_verified(file, path, patience)
     }
 
     fn with_verified(
@@ -301,7 +296,8 @@ impl VerifiedState {
 
     fn file(&self) -> Result<(Arc<dyn StorageBackend>, Arc<Patience>), StorageError> {
         let patience = Arc::new(Patience::default());
-        let file = StateFile::open(&self.path, Arc::clone(&patience), Arc::clone(&self.locks))?;
+        let file = Arc::new(OsFile::open(&self.path, Arc::clone(&self.locks))?);
+        let file = StateFile::over(file, &self.path, Arc::clone(&patience));
         Ok((Arc::new(file), patience))
     }
 }
@@ -320,7 +316,8 @@ fn create(path: &Path) -> Result<(), StorageError> {
         Ok(()) | Err(_) => Ok(()),
     };
     clean.map_err(StorageError::io("remove", &unfinished))?;
-    let file = StateFile::open(&unfinished, Arc::default(), Arc::new(()))?;
+    let file = Arc::new(OsFile::open(&unfinished, Arc::new(()))?);
+    let file = StateFile::over(file, &unfinished, Arc::default());
     let database =
         builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
     drop(database);
