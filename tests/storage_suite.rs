@@ -16,4 +16,5 @@ mod storage_suite {
     mod state_crash;
     mod state_failed_flush;
     mod toy;
+    mod two_disks;
 }

@@ -25,7 +25,7 @@ use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use super::succession::Succession;
 use super::typ::TypeConfig;
-use crate::storage::{DataDir, StorageError};
+use crate::storage::{DataDir, reconcile};
 use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
@@ -120,7 +120,7 @@ impl Consensus {
         machine: M,
     ) -> Result<Self, StartError> {
         check(&config)?;
-        check_stored(dir)?;
+        in_place(|| reconcile(dir.log(), dir.state()))?;
         let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
         let own = Own { server: config.server, ensemble, versions };
         let spool = dir.spool()?;
@@ -142,7 +142,7 @@ impl Consensus {
         let log_store = LogStore::new(dir.log().clone());
         let mut machine = Machine::new(
             machine,
-            dir.state().clone(),
+            dir,
             Arc::clone(&checkpoints),
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
             dir.log().state().last.map_or(0, |last| last.index),
@@ -251,29 +251,6 @@ fn check(config: &ConsensusConfig) -> Result<(), StartError> {
         return refuse("a server of an ensemble needs an address where its peers connect");
     }
     Ok(())
-}
-
-/// The checkpoint and the log must meet: a gap means that one of them was replaced or rolled back.
-fn check_stored(dir: &DataDir) -> Result<(), StartError> {
-    let applied = dir.state().mark().position;
-    if applied.is_some() && dir.log().vote().is_none() {
-        let what = "there is a checkpoint, but the log is new: the directory `log` was lost";
-        return Err(StorageError::corrupt(&dir.path().join("log"), 0, what).into());
-    }
-    let purged = dir.log().state().purged;
-    if purged <= applied {
-        return Ok(());
-    }
-    let name = |position: Option<crate::storage::LogPosition>| {
-        position.map_or_else(|| "the beginning".to_owned(), |position| position.to_string())
-    };
-    let what = format!(
-        "the checkpoint stands at {}, but the log begins behind {}: entries in between are \
-         missing. The two files are not of one moment",
-        name(applied),
-        name(purged)
-    );
-    Err(StorageError::corrupt(&dir.path().join("state.redb"), 0, what).into())
 }
 
 fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {

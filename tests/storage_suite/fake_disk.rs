@@ -89,10 +89,11 @@ struct Gate {
     opened: Condvar,
 }
 
-/// Whose flushes hang, and who is told that one does.
+/// Whose flushes hang, who is told that one does, and for how long at most.
 struct Hanging {
     thread: &'static str,
     tell: Box<dyn Fn() + Send>,
+    at_most: Duration,
 }
 
 impl std::fmt::Debug for Gate {
@@ -111,8 +112,8 @@ impl Gate {
         };
         if is_for_me(&closed) {
             closed.iter().for_each(|hanging| (hanging.tell)());
-            // A test that fails meanwhile ends all the same.
-            self.opened.wait_while_for(&mut closed, |closed| is_for_me(closed), HANGS_MAX);
+            let at_most = closed.as_ref().map_or(Duration::ZERO, |hanging| hanging.at_most);
+            self.opened.wait_while_for(&mut closed, |closed| is_for_me(closed), at_most);
         }
     }
 }
@@ -174,7 +175,14 @@ impl FakeDisk {
 
     /// From now on flushes by the thread of this name hang; `tell` is called when one begins to.
     pub(crate) fn hang_flushes(&self, thread: &'static str, tell: impl Fn() + Send + 'static) {
-        *self.gate.closed.lock() = Some(Hanging { thread, tell: Box::new(tell) });
+        // A test that fails meanwhile ends all the same.
+        let hanging = Hanging { thread, tell: Box::new(tell), at_most: HANGS_MAX };
+        *self.gate.closed.lock() = Some(hanging);
+    }
+
+    /// From now on flushes by the thread of this name take so long.
+    pub(crate) fn slow_flushes(&self, thread: &'static str, at_most: Duration) {
+        *self.gate.closed.lock() = Some(Hanging { thread, tell: Box::new(|| ()), at_most });
     }
 
     /// Lets flushes go that hang, and those to come.

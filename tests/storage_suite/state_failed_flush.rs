@@ -4,7 +4,7 @@
 use grovekeeper::storage::{Row, RowRef, RowSource, StateDb, StorageError, Table};
 
 use super::fake_disk::{FakeDisk, Survivors};
-use super::state_crash::{changes, mark, open, rows_after};
+use super::state_crash::{changes, mark, open, rows_after, write};
 
 /// What a failed flush may have written, and what the system may have forgotten of the rest.
 const PARTS: [(Survivors, Survivors); 4] = [
@@ -24,10 +24,10 @@ fn nth(state: &StateDb) -> u64 {
 /// Writes checkpoints until one fails. From then on none may be reported done.
 fn write_until_failure(disk: &FakeDisk, count: u64) -> u64 {
     let Ok(state) = open(disk) else { return 0 };
-    let write = |nth: u64| state.write_checkpoint(&mut changes(nth), &mark(nth)).is_ok();
-    let done = (1..=count).take_while(|nth| write(*nth)).count() as u64;
+    let is_written = |nth: u64| write(&state, changes(nth), nth).is_ok();
+    let done = (1..=count).take_while(|nth| is_written(*nth)).count() as u64;
     if done < count {
-        assert!((done + 1..=count).all(|nth| !write(nth)), "written after a failure");
+        assert!((done + 1..=count).all(|nth| !is_written(nth)), "written after a failure");
         // Who purges the log goes by what is read here.
         let told = state.reader().and_then(|reader| reader.mark());
         assert!(told.is_err() || told.is_ok_and(|told| told == mark(done) || done == 0));
@@ -60,7 +60,7 @@ fn what_is_found_after_a_failed_flush_stays() {
             let found = nth(&state);
             assert!(found == done || found == done + 1, "{what}: found {found}");
             check(&next, found, &what);
-            state.write_checkpoint(&mut changes(found + 1), &mark(found + 1)).unwrap();
+            write(&state, changes(found + 1), found + 1).unwrap();
             check(&next, found + 1, &what);
         }
     }
@@ -107,10 +107,10 @@ fn a_flush_that_fails_in_the_middle_fails_the_checkpoint() {
     let disk = FakeDisk::default();
     let state = open(&disk).unwrap();
     let large = || LargeRows { state: state.clone() };
-    state.write_checkpoint(&mut large(), &mark(1)).unwrap();
-    state.write_checkpoint(&mut changes(100), &mark(2)).unwrap();
+    write(&state, large(), 1).unwrap();
+    write(&state, changes(100), 2).unwrap();
     disk.fail_flush(1, Survivors::None);
-    state.write_checkpoint(&mut large(), &mark(3)).unwrap_err();
+    write(&state, large(), 3).unwrap_err();
     assert!(disk.flush_failed());
     let after = disk.after_power_loss(Survivors::None);
     drop(state);

@@ -43,4 +43,4 @@ pub use entry::{EntryKind, LogEntry};
 pub(crate) use file_system::sync_directory;
 pub use file_system::{FileSystem, LogFile, OsDirectory};
 pub use in_place::{Call, InPlace};
-pub use raft_log::{Completion, LogOptions, LogState, RaftLog, ReadLog};
+pub use raft_log::{Completion, LogFlush, LogOptions, LogState, RaftLog, ReadLog};

@@ -24,8 +24,9 @@ use rustix::fs::FallocateFlags;
 
 use crate::storage::StorageError;
 use crate::storage::error::is_disk_full;
+use crate::storage::log::LogFlush;
 
-/// How long a full disk is left alone before the next try.
+/// How long a full disk is left alone before the next try, and how soon it is noticed that the server stops.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// How much is written between two flushes. A flush of the log waits for about as much.
@@ -51,6 +52,18 @@ impl Patience {
 
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the log's word, however long that takes, or until the server stops.
+    pub(super) fn wait_for(&self, log: &LogFlush) -> io::Result<()> {
+        loop {
+            if let Some(flushed) = log.wait_for(RETRY) {
+                return flushed;
+            }
+            if *self.ended.lock() {
+                return Err(io::Error::other("the server stops"));
+            }
+        }
     }
 
     /// Lets `period` pass, or less where the server stops.
