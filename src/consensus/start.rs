@@ -170,7 +170,7 @@ impl Consensus {
             tokio::spawn(listener.run(raft.clone(), formation, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let proofs = Proofs::new(timings);
+        let proofs = Proofs::new(timings, dir.clone());
         let peers = PeerSide { server: own, dialer, forwards, proofs };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
