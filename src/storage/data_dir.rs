@@ -90,7 +90,9 @@ impl DataDir {
             || VerifiedState::verify(&path.join(STATE), locks),
         )?;
         let (state, log) = (state.open()?, log.open()?);
+        // Also what an earlier process named that was killed.
         sync(path)?;
+        log_path.parent().filter(|dir| *dir != path).map_or(Ok(()), sync)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, log_path })
     }
 
@@ -248,7 +250,7 @@ fn random_cluster() -> Result<ClusterId, StorageError> {
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {
-    fs::create_dir_all(path).map_err(StorageError::io("make the directory", path))
+    log::make_directory(path).map_err(StorageError::io("make the directory", path))
 }
 
 fn sync(path: &Path) -> Result<(), StorageError> {
