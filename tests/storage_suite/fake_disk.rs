@@ -130,8 +130,16 @@ struct State {
     lost_names: BTreeSet<String>,
     /// Flushes so far, of files and of the directory.
     flushes: u64,
-    /// The number of the flush that fails, and what it writes all the same.
-    failing: Option<(u64, Survivors)>,
+    failing: Option<Failing>,
+}
+
+/// The flush that fails.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    number: u64,
+    /// What it writes all the same.
+    written: Survivors,
+    why: io::ErrorKind,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -202,14 +210,19 @@ impl FakeDisk {
     /// Lets the flush with this number fail, counted from now. Of what it was to write `written` reaches
     /// the disk; no later flush writes the rest, though it can be read.
     pub(crate) fn fail_flush(&self, number: u64, written: Survivors) {
+        self.fail_flush_with(number, written, io::ErrorKind::Other);
+    }
+
+    /// As [`Self::fail_flush`], with this error.
+    pub(crate) fn fail_flush_with(&self, number: u64, written: Survivors, why: io::ErrorKind) {
         let mut state = self.state.lock();
-        state.failing = Some((state.flushes + number, written));
+        state.failing = Some(Failing { number: state.flushes + number, written, why });
     }
 
     /// Whether that flush has failed.
     pub(crate) fn flush_failed(&self) -> bool {
         let state = self.state.lock();
-        state.failing.is_some_and(|(number, _)| state.flushes >= number)
+        state.failing.is_some_and(|failing| state.flushes >= failing.number)
     }
 
     /// Whether the power was lost.
@@ -302,10 +315,10 @@ impl State {
         self.changes_left != Some(0)
     }
 
-    /// Counts a flush; what reaches the disk of it when it is the one that fails.
-    fn count_flush(&mut self) -> Option<Survivors> {
+    /// Counts a flush; how it fails when it is the one that does.
+    fn count_flush(&mut self) -> Option<Failing> {
         self.flushes += 1;
-        self.failing.filter(|(number, _)| *number == self.flushes).map(|(_, written)| written)
+        self.failing.filter(|failing| failing.number == self.flushes)
     }
 
     /// Makes the names durable, but for those that are lost. What is removed is gone.
@@ -430,8 +443,8 @@ fn sector(bytes: &[u8], at: usize) -> [u8; SECTOR] {
     sector
 }
 
-fn flush_failed() -> io::Error {
-    io::Error::other("the flush failed")
+fn flush_failed(why: io::ErrorKind) -> io::Error {
+    io::Error::new(why, "the flush failed")
 }
 
 impl FileSystem for FakeDisk {
@@ -481,9 +494,9 @@ impl FileSystem for FakeDisk {
             }
             match state.count_flush() {
                 None => state.flush_names(),
-                Some(written) => {
+                Some(Failing { written, why, .. }) => {
                     state.lose_names(written);
-                    return Err(flush_failed());
+                    return Err(flush_failed(why));
                 }
             }
             Ok(())
@@ -544,9 +557,9 @@ impl LogFile for FakeFile {
             }
             match state.count_flush() {
                 None => self.content.lock().flush(),
-                Some(written) => {
+                Some(Failing { written, why, .. }) => {
                     self.content.lock().fail_flush(written);
-                    return Err(flush_failed());
+                    return Err(flush_failed(why));
                 }
             }
             Ok(())

@@ -1,6 +1,7 @@
 //! The log over a disk whose flush fails while what was written stays readable, and that then loses
 //! power.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use grovekeeper::storage::{LogPosition, RaftLog, Vote};
@@ -116,7 +117,30 @@ fn what_is_found_after_a_failed_flush_is_on_disk() {
     }
 }
 
-/// The same when the next process meets a failed flush as well, and only the one after it goes to work.
+/// A flush that fails for want of space is done again by the same process: what it was to write is handed to the
+/// system once more, for it may have dropped it. Where that is not possible, it fails as any other.
+#[test]
+fn a_flush_that_lacked_space_is_made_good() {
+    let steps = script();
+    let mut made_good = 0;
+    for flush in 1.. {
+        let disk = FakeDisk::default();
+        disk.fail_flush_with(flush, Survivors::Even, ErrorKind::StorageFull);
+        let done = run_until_failure(&disk, false, &steps);
+        if !disk.flush_failed() {
+            break;
+        }
+        made_good += usize::from(done == steps.len());
+        let what = format!("flush {flush} lacks space, {done} steps");
+        // Nothing was cached for a next process that a loss of power takes.
+        let now = Found::open(disk.after_power_loss(Survivors::None), what.clone());
+        assert!(possible(&steps, done)(&now.held), "{what}: found {:?}", now.held);
+    }
+    assert!(made_good > 20, "only {made_good} were made good");
+}
+
+/// What is found is on disk also when the next process meets a failed flush as well, and only the one after it goes
+/// to work.
 #[test]
 fn what_is_found_after_two_failed_flushes_is_on_disk() {
     with_each_flush_failing(false, &PARTS[1..2], |disk, done, what| {
@@ -161,12 +185,20 @@ fn what_a_killed_process_left_is_on_disk_before_it_is_built_upon() {
             assert!(change > 60, "the script made only {change} changes");
             return;
         }
-        let what = format!("killed at change {change}, after {done} steps");
-        let mut found = Found::open(disk.after_process_death(Survivors::None), what.clone());
-        assert!(possible(&steps, done)(&found.held), "{what}: found {:?}", found.held);
-        found.check();
-        found.append(100);
-        found.check();
+        // The next one may be killed as well, while it looks.
+        for again in [u64::MAX, 1, 2, 3, 4, 5] {
+            let next = disk.after_process_death(Survivors::None);
+            next.fail_after(again);
+            if again != u64::MAX && RaftLog::open(Arc::new(next.clone()), &options()).is_ok() {
+                break;
+            }
+            let what = format!("killed at change {change}, after {done} steps, then at {again}");
+            let mut found = Found::open(next.after_process_death(Survivors::None), what.clone());
+            assert!(possible(&steps, done)(&found.held), "{what}: found {:?}", found.held);
+            found.check();
+            found.append(100);
+            found.check();
+        }
     }
 }
 
