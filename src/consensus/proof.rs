@@ -152,6 +152,7 @@ mod tests {
     async fn no_entry_is_written_for_a_proof_on_a_full_disk() {
         // What is refused to clients for want of space is not taken by the leader itself; where there is
         // space, it is.
+        const SOON: Duration = Duration::from_secs(60);
         const LATE: Duration = Duration::from_millis(300);
         for low_water_bytes in [0, u64::MAX] {
             let temp = tempfile::tempdir().unwrap();
@@ -161,9 +162,12 @@ mod tests {
             let config = ConsensusConfig::standalone(1);
             let consensus = Consensus::start(config, &dir, Nothing).await.unwrap();
             consensus.wait_until_leader().await.unwrap();
-            while dir.disk_full() != (low_water_bytes > 0) {
-                tokio::task::yield_now().await;
-            }
+            let as_full_as_it_should_be = async {
+                while dir.disk_full() != (low_water_bytes > 0) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(SOON, as_full_as_it_should_be).await.unwrap();
             let before = dir.log().state().last;
             let proofs = Proofs::new(Timings::default(), dir.clone());
             let never = std::future::pending::<()>();

@@ -118,10 +118,13 @@ impl Gate {
     }
 }
 
+/// What names stand for.
+type File = Arc<Mutex<Content>>;
+
 #[derive(Debug, Default)]
 struct State {
-    names: BTreeMap<String, Arc<Mutex<Content>>>,
-    durable_names: BTreeMap<String, Arc<Mutex<Content>>>,
+    names: BTreeMap<String, File>,
+    durable_names: BTreeMap<String, File>,
     /// Changes that still succeed; `None`: all.
     changes_left: Option<u64>,
     /// Bytes that all files together may hold; `None`: any.
@@ -172,7 +175,7 @@ impl FakeDisk {
 
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state.lock();
-        let bytes = |content: &Arc<Mutex<Content>>| content.lock().bytes.clone();
+        let bytes = |content: &File| content.lock().bytes.clone();
         state.names.iter().map(|(name, content)| (name.clone(), bytes(content))).collect()
     }
 
@@ -258,8 +261,8 @@ impl FakeDisk {
     /// has lost, the system has `forgotten` some: there the disk shows through.
     pub(crate) fn after_process_death(&self, forgotten: Survivors) -> Self {
         let mut state = self.state.lock();
-        let mut copies: Vec<(Arc<Mutex<Content>>, Arc<Mutex<Content>>)> = Vec::new();
-        let mut copy = |names: &BTreeMap<String, Arc<Mutex<Content>>>| {
+        let mut copies: Vec<(File, File)> = Vec::new();
+        let mut copy = |names: &BTreeMap<String, File>| {
             let mut copied = BTreeMap::new();
             for (name, content) in names {
                 // A file keeps its identity whatever it is called.
@@ -513,7 +516,7 @@ impl FileSystem for FakeDisk {
 #[derive(Clone, Debug)]
 pub(crate) struct FakeFile {
     disk: FakeDisk,
-    content: Arc<Mutex<Content>>,
+    content: File,
 }
 
 impl FakeFile {

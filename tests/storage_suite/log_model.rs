@@ -178,7 +178,7 @@ fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
     Ok(log)
 }
 
-/// Opens a log; `in_place`: see above.
+/// Opens a log, whose small appends may be written in place.
 pub(crate) fn open(disk: &FakeDisk, in_place: bool) -> Result<RaftLog, StorageError> {
     if in_place {
         return open_in_place(disk);

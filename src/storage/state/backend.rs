@@ -98,8 +98,8 @@ impl Patience {
 ///
 /// A failed write may be made good: redb writes the page again. A failed flush may not. The system may
 /// have dropped what it was to write and take it for written, so that the next flush succeeds without it.
-/// redb keeps on after an error where it only wanted to make room in memory; so it is told of none but
-/// errors from then on.
+/// redb goes on after an error where it only wanted to make room in memory. So every write and flush fails from
+/// then on, whatever the system says.
 #[derive(Debug)]
 pub(super) struct StateFile {
     below: Arc<dyn StorageBackend>,
