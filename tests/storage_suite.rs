@@ -9,8 +9,12 @@ mod storage_suite {
     mod fake_disk;
     mod log_crash;
     mod log_damage;
+    mod log_failed_flush;
     mod log_in_place;
+    mod log_model;
     mod single_server;
     mod state_crash;
+    mod state_failed_flush;
     mod toy;
+    mod two_disks;
 }

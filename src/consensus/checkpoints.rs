@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc as async_mpsc, watch};
 
+use crate::storage::log::LogFlush;
 use crate::storage::state::CheckpointMark;
 use crate::storage::{RowSource, StateDb, StorageError};
 
@@ -14,6 +15,8 @@ use crate::storage::{RowSource, StateDb, StorageError};
 pub(super) struct Job {
     pub(super) source: Box<dyn RowSource>,
     pub(super) mark: CheckpointMark,
+    /// That the entries it comes from are on disk.
+    pub(super) log: LogFlush,
 }
 
 /// The thread that writes checkpoints, seen from outside.
@@ -121,7 +124,7 @@ impl Drop for Checkpoints {
 }
 
 fn write(state: &StateDb, mut job: Job) -> Result<(), StorageError> {
-    let size = state.write_checkpoint(&mut *job.source, &job.mark)?;
+    let size = state.write_checkpoint(&mut *job.source, &job.mark, &job.log)?;
     let position = job.mark.position.map_or_else(|| "nothing".to_owned(), |p| p.to_string());
     tracing::debug!(position, rows = size.rows, bytes = size.bytes, "checkpoint written");
     Ok(())

@@ -26,7 +26,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine<Nothing>, TempDir> for Builder {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Nothing, dir.state().clone(), checkpoints, limits, 0).unwrap();
+        let machine = Machine::new(Nothing, &dir, checkpoints, limits, 0).unwrap();
         Ok((temp, LogStore::new(dir.log().clone()), machine))
     }
 }

@@ -3,7 +3,8 @@
 //! openraft gives up a heartbeat when the next one is due. Where answers take longer than that, none counts,
 //! however well the ensemble works otherwise: no read is confirmed, followers take their leader for one
 //! without a majority, and when its lease has run out it takes no write any more. Answers to entries are
-//! waited for, and count as well. So where nobody writes, an entry without commands does.
+//! waited for, and count as well. So where nobody writes, an entry without commands does. Not on a full disk: what
+//! is left of it is for what was accepted, and another server is to lead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,7 @@ use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
 use super::status::since_quorum;
 use super::typ::{Batch, TypeConfig};
+use crate::storage::DataDir;
 
 /// How often it is looked at how many entries were needed, and how many are worth a warning.
 const COUNTED_OVER: Duration = Duration::from_secs(60);
@@ -37,6 +39,8 @@ pub(super) struct Proofs {
     heartbeat: Duration,
     /// How long a confirmation lasts, from when was sent what it answers.
     lease: Duration,
+    /// Where entries are written.
+    dir: DataDir,
     last: Arc<Last>,
 }
 
@@ -50,8 +54,9 @@ struct Last {
 }
 
 impl Proofs {
-    pub(super) fn new(timings: Timings) -> Self {
-        Self { heartbeat: timings.heartbeat, lease: timings.election_max, last: Arc::default() }
+    pub(super) fn new(timings: Timings, dir: DataDir) -> Self {
+        let Timings { heartbeat, election_max: lease, .. } = timings;
+        Self { heartbeat, lease, dir, last: Arc::default() }
     }
 
     /// What a confirmation may take before an entry is written for it.
@@ -111,10 +116,10 @@ impl Proofs {
         }
     }
 
-    /// Proposes an entry, unless the fate of the last one is open, or it was of no use.
+    /// Proposes an entry, unless the disk is full, the fate of the last one is open, or it was of no use.
     fn write(&self, raft: &Arc<dyn Handle>) -> bool {
         let rests = self.last.rest.lock().is_some_and(|until| Instant::now() < until);
-        if rests || self.last.under_way.swap(true, Ordering::AcqRel) {
+        if self.dir.disk_full() || rests || self.last.under_way.swap(true, Ordering::AcqRel) {
             return false;
         }
         let (raft, last, lease) = (Arc::clone(raft), Arc::clone(&self.last), self.lease);
@@ -133,5 +138,43 @@ impl Proofs {
             }
         });
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state_machine::tests::Nothing;
+    use super::super::{Consensus, ConsensusConfig};
+    use super::*;
+    use crate::storage::OpenOptions;
+
+    #[tokio::test]
+    async fn no_entry_is_written_for_a_proof_on_a_full_disk() {
+        // What is refused to clients for want of space is not taken by the leader itself; where there is
+        // space, it is.
+        const SOON: Duration = Duration::from_secs(60);
+        const LATE: Duration = Duration::from_millis(300);
+        for low_water_bytes in [0, u64::MAX] {
+            let temp = tempfile::tempdir().unwrap();
+            let mut options = OpenOptions::new(1);
+            options.log.low_water_bytes = low_water_bytes;
+            let dir = DataDir::open(temp.path(), &options).unwrap();
+            let config = ConsensusConfig::standalone(1);
+            let consensus = Consensus::start(config, &dir, Nothing).await.unwrap();
+            consensus.wait_until_leader().await.unwrap();
+            let as_full_as_it_should_be = async {
+                while dir.disk_full() != (low_water_bytes > 0) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(SOON, as_full_as_it_should_be).await.unwrap();
+            let before = dir.log().state().last;
+            let proofs = Proofs::new(Timings::default(), dir.clone());
+            let never = std::future::pending::<()>();
+            timeout(LATE, proofs.confirm(&consensus.raft, never)).await.unwrap_err();
+            let grown = dir.log().state().last > before;
+            assert_eq!(grown, low_water_bytes == 0, "low water at {low_water_bytes}");
+            consensus.shutdown().await;
+        }
     }
 }

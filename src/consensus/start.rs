@@ -24,7 +24,7 @@ use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use super::succession::Succession;
 use super::typ::TypeConfig;
-use crate::storage::{DataDir, Start, StorageError};
+use crate::storage::{DataDir, Start, reconcile};
 use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
@@ -132,7 +132,8 @@ impl Consensus {
         machine: M,
     ) -> Result<Self, StartError> {
         check(&config)?;
-        check_stored(dir)?;
+        check_joined(dir)?;
+        in_place(|| reconcile(dir.log(), dir.state()))?;
         let member = dir.member();
         let own = introduce(&config, dir)?;
         let spool = dir.spool()?;
@@ -154,7 +155,7 @@ impl Consensus {
         let log_store = LogStore::new(dir.log().clone());
         let mut machine = Machine::new(
             machine,
-            dir.state().clone(),
+            dir,
             Arc::clone(&checkpoints),
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
             dir.log().state().last.map_or(0, |last| last.index),
@@ -188,7 +189,7 @@ impl Consensus {
             tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let proofs = Proofs::new(timings);
+        let proofs = Proofs::new(timings, dir.clone());
         let process = config.process;
         let peers = PeerSide { member, process, dialer, forwards, proofs, formation };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
@@ -263,8 +264,7 @@ fn check(config: &ConsensusConfig) -> Result<(), StartError> {
 /// The file with which earlier builds marked a directory whose data were not complete.
 const JOINING: &str = "joining";
 
-/// The checkpoint and the log must meet: a gap means that one of them was replaced or rolled back.
-fn check_stored(dir: &DataDir) -> Result<(), StartError> {
+fn check_joined(dir: &DataDir) -> Result<(), StartError> {
     if dir.path().join(JOINING).exists() {
         return Err(StartError::Config(format!(
             "the data directory {} was lost before, and an earlier version had not finished to copy the data \
@@ -272,25 +272,7 @@ fn check_stored(dir: &DataDir) -> Result<(), StartError> {
             dir.path().display()
         )));
     }
-    let applied = dir.state().mark().position;
-    if applied.is_some() && dir.log().vote().is_none() {
-        let what = "there is a checkpoint, but the log is new: the directory `log` was lost";
-        return Err(StorageError::corrupt(&dir.path().join("log"), 0, what).into());
-    }
-    let purged = dir.log().state().purged;
-    if purged <= applied {
-        return Ok(());
-    }
-    let name = |position: Option<crate::storage::LogPosition>| {
-        position.map_or_else(|| "the beginning".to_owned(), |position| position.to_string())
-    };
-    let what = format!(
-        "the checkpoint stands at {}, but the log begins behind {}: entries in between are \
-         missing. The two files are not of one moment",
-        name(applied),
-        name(purged)
-    );
-    Err(StorageError::corrupt(&dir.path().join("state.redb"), 0, what).into())
+    Ok(())
 }
 
 fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {

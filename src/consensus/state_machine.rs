@@ -16,7 +16,7 @@ use super::typ::{
     LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, log_id, position,
 };
 use crate::storage::state::CheckpointMark;
-use crate::storage::{Row, RowSource, StateDb, StorageError};
+use crate::storage::{DataDir, RaftLog, Row, RowSource, StateDb, StorageError};
 
 /// A committed entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,7 @@ pub(super) struct SnapshotRows(
 /// openraft's view of the state machine.
 pub(super) struct Machine<M> {
     machine: M,
+    log: RaftLog,
     state: StateDb,
     checkpoints: Arc<Checkpoints>,
     applied: Option<LogId>,
@@ -98,14 +99,16 @@ const ENTRY_OVERHEAD_BYTES: u64 = 64;
 impl<M: StateMachine> Machine<M> {
     pub(super) fn new(
         machine: M,
-        state: StateDb,
+        dir: &DataDir,
         checkpoints: Arc<Checkpoints>,
         limits: CheckpointLimits,
         again_to: u64,
     ) -> Result<Self, Fatal> {
+        let (log, state) = (dir.log().clone(), dir.state().clone());
         let mark = state.mark();
         Ok(Self {
             machine,
+            log,
             state,
             checkpoints,
             applied: mark.position.map(log_id),
@@ -155,7 +158,9 @@ impl<M: StateMachine> Machine<M> {
             position: self.applied.as_ref().map(position),
             membership: membership::encode_stored(&self.membership),
         };
-        slot.submit(Job { source: self.machine.begin_checkpoint(), mark });
+        // Entries are applied when a majority has them, which this server need not belong to.
+        let log = self.log.flush();
+        slot.submit(Job { source: self.machine.begin_checkpoint(), mark, log });
         true
     }
 

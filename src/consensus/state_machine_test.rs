@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::consensus::typ::{Batch, Entry};
-use crate::storage::log::EntryKind;
-use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions};
+use crate::storage::log::{EntryKind, LogFlush};
+use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, RowRef};
 
 /// A state without rows.
 pub(in crate::consensus) struct Nothing;
@@ -45,8 +45,7 @@ impl Fixture {
         let (sender, written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), sender).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: 2 };
-        let state = dir.state().clone();
-        let machine = Machine::new(Nothing, state, checkpoints, limits, again_to).unwrap();
+        let machine = Machine::new(Nothing, &dir, checkpoints, limits, again_to).unwrap();
         Self { machine, written, dir, _temp: temp }
     }
 
@@ -112,7 +111,7 @@ async fn a_checkpoint_that_became_due_meanwhile_needs_no_further_entry() {
     }
     assert_eq!(fixture.dir.state().mark().position, None);
     let source = Box::new(Vec::<Row>::new());
-    slot.submit(Job { source, mark: CheckpointMark::default() });
+    slot.submit(Job { source, mark: CheckpointMark::default(), log: LogFlush::of_nothing() });
     fixture.written.recv().await.unwrap();
     assert!(fixture.machine.try_create_snapshot_builder(false).await.is_some());
     assert_eq!(fixture.checkpoint().await, Some(3));
@@ -148,4 +147,36 @@ async fn a_checkpoint_is_begun_when_all_is_applied_again() {
     fixture.append(0..5);
     assert_eq!(fixture.apply_again(Some(4)).0, Some(4));
     assert_eq!(fixture.checkpoint().await, Some(4));
+}
+
+/// Rows that cannot be read.
+struct Unreadable;
+
+impl RowSource for Unreadable {
+    fn rows(
+        &mut self,
+        _: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        Err(StorageError::State { what: "unreadable".to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_fails_ends_the_server_and_purges_nothing() {
+    // Who purges the log is told of none, is handed the one before it, and the next entries end the
+    // server.
+    let mut fixture = Fixture::new(0);
+    let checkpoints = Arc::clone(&fixture.machine.checkpoints);
+    let mark = CheckpointMark {
+        position: Some(LogPosition { term: 1, index: 7 }),
+        ..CheckpointMark::default()
+    };
+    let job = Job { source: Box::new(Unreadable), mark, log: LogFlush::of_nothing() };
+    checkpoints.reserve().unwrap().submit(job);
+    assert_eq!(fixture.checkpoint().await, None);
+    assert!(fixture.written.try_recv().is_err());
+    let mut builder = fixture.machine.try_create_snapshot_builder(false).await.unwrap();
+    assert_eq!(builder.build_snapshot().await.unwrap().meta.last_log_id, None);
+    let ended = fixture.machine.apply(stream::iter([])).await.unwrap_err();
+    assert!(ended.to_string().contains("unreadable"), "{ended}");
 }

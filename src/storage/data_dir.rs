@@ -111,7 +111,9 @@ impl DataDir {
         };
         let log = log.open()?;
         let starts = starts::count(place.root())?;
+        // Also what an earlier process named that was killed.
         sync(path)?;
+        log_path.parent().filter(|dir| *dir != path).map_or(Ok(()), sync)?;
         Ok(Self { path: path.to_path_buf(), identity, log, state, log_path, starts })
     }
 
@@ -320,7 +322,7 @@ fn random<const N: usize>() -> Result<[u8; N], StorageError> {
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {
-    fs::create_dir_all(path).map_err(StorageError::io("make the directory", path))
+    log::make_directory(path).map_err(StorageError::io("make the directory", path))
 }
 
 fn sync(path: &Path) -> Result<(), StorageError> {

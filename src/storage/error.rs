@@ -20,8 +20,10 @@ pub enum StorageError {
     },
     /// Bytes that had reached the disk are not what was written.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Nothing was changed. Restore the data directory \
-         from a backup, or empty it so that this server copies the data of its ensemble",
+        "{} is damaged at byte {offset}: {what}. Nothing was changed. If this server is one of an \
+         ensemble, empty its data directory (and dataLogDir): it joins anew and copies the data of \
+         the others. A backup would make it forget what it acknowledged and voted. If it runs on \
+         its own, put back a backup of the whole directory",
         path.display()
     )]
     Corrupt {

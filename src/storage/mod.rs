@@ -18,6 +18,10 @@
 //! * A crash at any moment leaves a log that is a prefix of what was appended and holds all that
 //!   was reported done. A half-written tail is cut; damage in front of data that had reached the
 //!   disk is never cut, it is refused ([`StorageError::Corrupt`]).
+//! * What a directory is found to hold is on disk before anybody relies on it, also where an earlier process
+//!   met a failed flush and the system keeps in memory what it never wrote.
+//! * A checkpoint counts when the log that it rests on is on disk; where a crash left the two apart, they are
+//!   made to fit ([`reconcile`]).
 //! * A full disk stops nothing that was accepted: it waits and completes when space returns
 //!   ([`RaftLog::disk_full`]).
 //! * A directory that is refused is not touched ([`DataDir::open`]).
@@ -30,6 +34,7 @@ mod identity;
 pub mod log;
 mod log_place;
 mod position;
+mod reconcile;
 mod row;
 mod spool;
 mod starts;
@@ -41,6 +46,7 @@ pub use identity::{ClusterId, Identity};
 pub(crate) use log::sync_directory;
 pub use log::{LogEntry, RaftLog};
 pub use position::{LogPosition, Vote};
+pub use reconcile::reconcile;
 pub use row::{Row, RowRef, RowSource, Table};
 pub use spool::{RowBlock, RowsSoFar, Spool, SpoolRows};
 pub use starts::{Met, Start};

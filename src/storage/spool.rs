@@ -199,7 +199,7 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    /// [`StorageError::State`] where they are not, [`StorageError::Io`].
     pub fn verified(&self) -> Result<SpoolRows, StorageError> {
         let mut rows = self.rows()?;
         let mut read = 0;
@@ -208,8 +208,7 @@ impl Spool {
             read += 1;
         }
         if (RowsSoFar { rows: read, check: rows.check }) != self.so_far {
-            let what = "the received rows are not all of those that came";
-            return Err(StorageError::corrupt(&self.path, 0, what));
+            return Err(damaged(&self.path, 0, "they are not all of those that came"));
         }
         self.rows()
     }
@@ -225,6 +224,15 @@ impl Spool {
         let path = self.path.clone();
         Ok(SpoolRows { path, file, left: self.len, at: 0, block: Bytes::new(), rows: 0, check: 0 })
     }
+}
+
+/// Nothing is lost with received rows: they are sent again.
+fn damaged(path: &Path, offset: u64, what: &str) -> StorageError {
+    let path = path.display();
+    let what = format!(
+        "the rows received from another server, {path}, are damaged at byte {offset}: {what}"
+    );
+    StorageError::State { what }
 }
 
 fn remove(path: &Path) -> Result<(), StorageError> {
@@ -294,7 +302,7 @@ impl SpoolRows {
     }
 
     fn damaged(&self, what: &str) -> StorageError {
-        StorageError::corrupt(&self.path, self.at, what)
+        damaged(&self.path, self.at, what)
     }
 }
 
@@ -376,7 +384,7 @@ mod tests {
         for bytes in [vec![], vec![9; 20], huge.to_vec(), vec![0; 10]] {
             let mut spool = Spool::open(dir.path()).unwrap();
             spool.append(&RowBlock::from_parts(1, bytes)).unwrap();
-            assert!(matches!(spool.verified(), Err(StorageError::Corrupt { .. })));
+            assert!(matches!(spool.verified(), Err(StorageError::State { .. })));
         }
     }
 

@@ -1,6 +1,10 @@
 //! A disk in memory that loses power: what was not flushed is lost, in part or as a whole.
+//!
+//! And one whose flush fails. Then it does as Linux does on ext4 and XFS: what the flush was to write stays
+//! readable and counts as written, so that no later flush writes it. A process that ends leaves behind
+//! what the system keeps in memory for the next one; a loss of power does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +19,16 @@ const SECTOR: usize = 512;
 /// How long a flush hangs at most.
 const HANGS_MAX: Duration = Duration::from_secs(60);
 
-/// Which of the sectors that were written and not flushed survive a loss of power.
+/// Which of some sectors are meant: those that survive a loss of power though they were not flushed, those
+/// that a failed flush wrote all the same, or those that the system no longer keeps in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Survivors {
     None,
     All,
     FirstHalf,
     SecondHalf,
+    /// All but so many.
+    AllBut(usize),
     Even,
     Odd,
     Random(u64),
@@ -46,6 +53,7 @@ impl Survivors {
             Self::All => true,
             Self::FirstHalf => at < count.div_ceil(2),
             Self::SecondHalf => at >= count / 2,
+            Self::AllBut(first) => at >= first,
             Self::Even => at.is_multiple_of(2),
             Self::Odd => !at.is_multiple_of(2),
             Self::Random(seed) => {
@@ -58,7 +66,12 @@ impl Survivors {
 
     /// Names that were not flushed are kept or lost as a whole.
     fn keeps_names(self) -> bool {
-        matches!(self, Self::All | Self::SecondHalf | Self::Odd | Self::Random(2 | 3))
+        match self {
+            Self::All | Self::SecondHalf | Self::AllBut(_) | Self::Odd | Self::Random(2 | 3) => {
+                true
+            }
+            Self::None | Self::FirstHalf | Self::Even | Self::Random(_) => false,
+        }
     }
 }
 
@@ -76,10 +89,11 @@ struct Gate {
     opened: Condvar,
 }
 
-/// Whose flushes hang, and who is told that one does.
+/// Whose flushes hang, who is told that one does, and for how long at most.
 struct Hanging {
     thread: &'static str,
     tell: Box<dyn Fn() + Send>,
+    at_most: Duration,
 }
 
 impl std::fmt::Debug for Gate {
@@ -98,26 +112,47 @@ impl Gate {
         };
         if is_for_me(&closed) {
             closed.iter().for_each(|hanging| (hanging.tell)());
-            // A test that fails meanwhile ends all the same.
-            self.opened.wait_while_for(&mut closed, |closed| is_for_me(closed), HANGS_MAX);
+            let at_most = closed.as_ref().map_or(Duration::ZERO, |hanging| hanging.at_most);
+            self.opened.wait_while_for(&mut closed, |closed| is_for_me(closed), at_most);
         }
     }
 }
 
+/// What names stand for.
+type File = Arc<Mutex<Content>>;
+
 #[derive(Debug, Default)]
 struct State {
-    names: BTreeMap<String, Arc<Mutex<Content>>>,
-    durable_names: BTreeMap<String, Arc<Mutex<Content>>>,
+    names: BTreeMap<String, File>,
+    durable_names: BTreeMap<String, File>,
     /// Changes that still succeed; `None`: all.
     changes_left: Option<u64>,
     /// Bytes that all files together may hold; `None`: any.
     capacity: Option<u64>,
+    /// Names that no flush writes any more.
+    lost_names: BTreeSet<String>,
+    /// Flushes so far, of files and of the directory.
+    flushes: u64,
+    failing: Option<Failing>,
 }
 
-#[derive(Debug, Default)]
+/// The flush that fails.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    number: u64,
+    /// What it writes all the same.
+    written: Survivors,
+    why: io::ErrorKind,
+}
+
+#[derive(Clone, Debug, Default)]
 struct Content {
+    /// What is read.
     bytes: Vec<u8>,
+    /// What is on the disk.
     durable: Vec<u8>,
+    /// Sectors that differ from the disk and that no flush writes any more.
+    lost: BTreeSet<usize>,
 }
 
 impl FakeDisk {
@@ -132,7 +167,7 @@ impl FakeDisk {
     pub(crate) fn holding(files: &BTreeMap<String, Vec<u8>>) -> Self {
         let disk = Self::default();
         for (name, bytes) in files {
-            let content = Content { bytes: bytes.clone(), durable: bytes.clone() };
+            let content = Content::on_disk(bytes.clone());
             disk.state.lock().names.insert(name.clone(), Arc::new(Mutex::new(content)));
         }
         disk
@@ -140,7 +175,7 @@ impl FakeDisk {
 
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state.lock();
-        let bytes = |content: &Arc<Mutex<Content>>| content.lock().bytes.clone();
+        let bytes = |content: &File| content.lock().bytes.clone();
         state.names.iter().map(|(name, content)| (name.clone(), bytes(content))).collect()
     }
 
@@ -151,7 +186,14 @@ impl FakeDisk {
 
     /// From now on flushes by the thread of this name hang; `tell` is called when one begins to.
     pub(crate) fn hang_flushes(&self, thread: &'static str, tell: impl Fn() + Send + 'static) {
-        *self.gate.closed.lock() = Some(Hanging { thread, tell: Box::new(tell) });
+        // A test that fails meanwhile ends all the same.
+        let hanging = Hanging { thread, tell: Box::new(tell), at_most: HANGS_MAX };
+        *self.gate.closed.lock() = Some(hanging);
+    }
+
+    /// From now on flushes by the thread of this name take so long.
+    pub(crate) fn slow_flushes(&self, thread: &'static str, at_most: Duration) {
+        *self.gate.closed.lock() = Some(Hanging { thread, tell: Box::new(|| ()), at_most });
     }
 
     /// Lets flushes go that hang, and those to come.
@@ -168,6 +210,24 @@ impl FakeDisk {
         self.state.lock().used()
     }
 
+    /// Lets the flush with this number fail, counted from now. Of what it was to write `written` reaches
+    /// the disk; no later flush writes the rest, though it can be read.
+    pub(crate) fn fail_flush(&self, number: u64, written: Survivors) {
+        self.fail_flush_with(number, written, io::ErrorKind::Other);
+    }
+
+    /// As [`Self::fail_flush`], with this error.
+    pub(crate) fn fail_flush_with(&self, number: u64, written: Survivors, why: io::ErrorKind) {
+        let mut state = self.state.lock();
+        state.failing = Some(Failing { number: state.flushes + number, written, why });
+    }
+
+    /// Whether that flush has failed.
+    pub(crate) fn flush_failed(&self) -> bool {
+        let state = self.state.lock();
+        state.failing.is_some_and(|failing| state.flushes >= failing.number)
+    }
+
     /// Whether the power was lost.
     pub(crate) fn has_failed(&self) -> bool {
         self.state.lock().changes_left == Some(0)
@@ -175,18 +235,53 @@ impl FakeDisk {
 
     /// What is on the disk when the power is back.
     pub(crate) fn after_power_loss(&self, survivors: Survivors) -> Self {
+        self.after_power_loss_on_disks(|_| survivors)
+    }
+
+    /// As [`Self::after_power_loss`], where each file is on a disk of its own.
+    pub(crate) fn after_power_loss_on_disks(&self, survivors: impl Fn(&str) -> Survivors) -> Self {
         let state = self.state.lock();
-        let names = if survivors.keeps_names() { &state.names } else { &state.durable_names };
-        let names: BTreeMap<_, _> = names
-            .iter()
+        let kept =
+            |name: &String| survivors(name).keeps_names() && !state.lost_names.contains(name);
+        let now = state.names.iter().filter(|(name, _)| kept(name));
+        let before = state.durable_names.iter().filter(|(name, _)| !kept(name));
+        let names: BTreeMap<_, _> = now
+            .chain(before)
             .map(|(name, content)| {
-                let bytes = content.lock().after_power_loss(survivors);
-                let content = Content { durable: bytes.clone(), bytes };
-                (name.clone(), Arc::new(Mutex::new(content)))
+                let bytes = content.lock().after_power_loss(survivors(name));
+                (name.clone(), Arc::new(Mutex::new(Content::on_disk(bytes))))
             })
             .collect();
         let durable_names = names.clone();
         let state = State { names, durable_names, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
+    }
+
+    /// What the next process finds when this one was killed: all that was written. Of what a failed flush
+    /// has lost, the system has `forgotten` some: there the disk shows through.
+    pub(crate) fn after_process_death(&self, forgotten: Survivors) -> Self {
+        let mut state = self.state.lock();
+        let mut copies: Vec<(File, File)> = Vec::new();
+        let mut copy = |names: &BTreeMap<String, File>| {
+            let mut copied = BTreeMap::new();
+            for (name, content) in names {
+                // A file keeps its identity whatever it is called.
+                let known = copies.iter().find(|(of, _)| Arc::ptr_eq(of, content));
+                let copy = known.map(|(_, copy)| Arc::clone(copy)).unwrap_or_else(|| {
+                    let copy = Arc::new(Mutex::new(content.lock().forgetting(forgotten)));
+                    copies.push((Arc::clone(content), Arc::clone(&copy)));
+                    copy
+                });
+                copied.insert(name.clone(), copy);
+            }
+            copied
+        };
+        let names = copy(&state.names);
+        let durable_names = copy(&state.durable_names);
+        let lost_names = state.lost_names.clone();
+        // What is left of the process writes nothing any more.
+        state.changes_left = Some(0);
+        let state = State { names, durable_names, lost_names, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
 
@@ -223,6 +318,34 @@ impl State {
         self.changes_left != Some(0)
     }
 
+    /// Counts a flush; how it fails when it is the one that does.
+    fn count_flush(&mut self) -> Option<Failing> {
+        self.flushes += 1;
+        self.failing.filter(|failing| failing.number == self.flushes)
+    }
+
+    /// Makes the names durable, but for those that are lost. What is removed is gone.
+    fn flush_names(&mut self) {
+        let Self { names, durable_names, lost_names, .. } = self;
+        durable_names.retain(|name, _| names.contains_key(name));
+        for (name, content) in names.iter().filter(|(name, _)| !lost_names.contains(*name)) {
+            durable_names.insert(name.clone(), Arc::clone(content));
+        }
+    }
+
+    /// Fails to: new names are lost, unless some survive.
+    fn lose_names(&mut self, written: Survivors) {
+        if written.keeps_names() {
+            return self.flush_names();
+        }
+        let Self { names, durable_names, lost_names, .. } = self;
+        let is_durable = |name: &String, content: &Arc<_>| {
+            durable_names.get(name).is_some_and(|durable| Arc::ptr_eq(durable, content))
+        };
+        let lost = names.iter().filter(|(name, content)| !is_durable(name, content));
+        lost_names.extend(lost.map(|(name, _)| name.clone()));
+    }
+
     fn room_for(&self, more: u64) -> io::Result<()> {
         let fits = self.capacity.is_none_or(|capacity| self.used() + more <= capacity);
         if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
@@ -230,21 +353,39 @@ impl State {
 }
 
 impl Content {
-    fn after_power_loss(&self, survivors: Survivors) -> Vec<u8> {
+    fn on_disk(bytes: Vec<u8>) -> Self {
+        Self { durable: bytes.clone(), bytes, lost: BTreeSet::new() }
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: usize) {
+        let end = offset + bytes.len();
+        let len = self.bytes.len();
+        self.bytes.resize(len.max(end), 0);
+        self.bytes[offset..end].copy_from_slice(bytes);
+        // A sector that was written to is written as a whole by the next flush.
+        (offset / SECTOR..end.div_ceil(SECTOR)).for_each(|at| _ = self.lost.remove(&at));
+    }
+
+    fn resize(&mut self, len: usize) {
+        self.bytes.resize(len, 0);
+        self.lost.retain(|at| at * SECTOR < len);
+    }
+
+    /// The sectors that the next flush writes.
+    fn dirty(&self) -> Vec<usize> {
         let sectors = self.bytes.len().max(self.durable.len()).div_ceil(SECTOR);
-        let sector = |bytes: &[u8], at: usize| {
-            let mut sector = [0; SECTOR];
-            let from = (at * SECTOR).min(bytes.len());
-            let to = (from + SECTOR).min(bytes.len());
-            sector[..to - from].copy_from_slice(&bytes[from..to]);
-            sector
-        };
-        let dirty: Vec<usize> = (0..sectors)
+        (0..sectors)
             .filter(|at| sector(&self.bytes, *at) != sector(&self.durable, *at))
-            .collect();
+            .filter(|at| !self.lost.contains(at))
+            .collect()
+    }
+
+    /// What is on the disk when some of the dirty sectors are written to it. The length of the file
+    /// is what it needs to be.
+    fn with_written(&self, dirty: &[usize], written: Survivors) -> Vec<u8> {
         let mut after = self.durable.clone();
         for (nth, at) in dirty.iter().copied().enumerate() {
-            if survivors.keeps(nth, dirty.len()) {
+            if written.keeps(nth, dirty.len()) {
                 let end = ((at + 1) * SECTOR).min(self.bytes.len());
                 after.resize(after.len().max(end), 0);
                 after[at * SECTOR..end].copy_from_slice(&self.bytes[at * SECTOR..end]);
@@ -252,6 +393,61 @@ impl Content {
         }
         after
     }
+
+    fn flush(&mut self) {
+        if self.lost.is_empty() {
+            self.durable.clone_from(&self.bytes);
+            return;
+        }
+        let mut durable = self.bytes.clone();
+        for at in &self.lost {
+            let end = ((at + 1) * SECTOR).min(durable.len());
+            durable[at * SECTOR..end]
+                .copy_from_slice(&sector(&self.durable, *at)[..end - at * SECTOR]);
+        }
+        self.durable = durable;
+    }
+
+    fn fail_flush(&mut self, written: Survivors) {
+        let dirty = self.dirty();
+        let mut durable = self.with_written(&dirty, written);
+        durable.resize(self.bytes.len(), 0);
+        self.durable = durable;
+        let lost =
+            dirty.into_iter().filter(|at| sector(&self.bytes, *at) != sector(&self.durable, *at));
+        self.lost.extend(lost.collect::<Vec<_>>());
+    }
+
+    /// The same, with the disk showing through some of the sectors that are lost.
+    fn forgetting(&self, forgotten: Survivors) -> Self {
+        let mut after = self.clone();
+        for (nth, at) in self.lost.iter().copied().enumerate() {
+            if forgotten.keeps(nth, self.lost.len()) {
+                let end = ((at + 1) * SECTOR).min(after.bytes.len());
+                let found = sector(&self.durable, at);
+                after.bytes[at * SECTOR..end].copy_from_slice(&found[..end - at * SECTOR]);
+                after.lost.remove(&at);
+            }
+        }
+        after
+    }
+
+    fn after_power_loss(&self, survivors: Survivors) -> Vec<u8> {
+        self.with_written(&self.dirty(), survivors)
+    }
+}
+
+/// A sector of a file, with zeros behind its end.
+fn sector(bytes: &[u8], at: usize) -> [u8; SECTOR] {
+    let mut sector = [0; SECTOR];
+    let from = (at * SECTOR).min(bytes.len());
+    let to = (from + SECTOR).min(bytes.len());
+    sector[..to - from].copy_from_slice(&bytes[from..to]);
+    sector
+}
+
+fn flush_failed(why: io::ErrorKind) -> io::Error {
+    io::Error::new(why, "the flush failed")
 }
 
 impl FileSystem for FakeDisk {
@@ -267,6 +463,7 @@ impl FileSystem for FakeDisk {
         self.change(|state| {
             let content = Arc::default();
             state.names.insert(name.to_owned(), Arc::clone(&content));
+            state.lost_names.remove(name);
             Ok(Arc::new(FakeFile { disk: self.clone(), content }) as Arc<dyn LogFile>)
         })
     }
@@ -281,6 +478,8 @@ impl FileSystem for FakeDisk {
         self.change(|state| {
             let content = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
             state.names.insert(to.to_owned(), content);
+            state.lost_names.remove(from);
+            state.lost_names.remove(to);
             Ok(())
         })
     }
@@ -293,8 +492,15 @@ impl FileSystem for FakeDisk {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.change(|state| {
-            if state.powered() {
-                state.durable_names = state.names.clone();
+            if !state.powered() {
+                return Ok(());
+            }
+            match state.count_flush() {
+                None => state.flush_names(),
+                Some(Failing { written, why, .. }) => {
+                    state.lose_names(written);
+                    return Err(flush_failed(why));
+                }
             }
             Ok(())
         })
@@ -310,13 +516,13 @@ impl FileSystem for FakeDisk {
 #[derive(Clone, Debug)]
 pub(crate) struct FakeFile {
     disk: FakeDisk,
-    content: Arc<Mutex<Content>>,
+    content: File,
 }
 
 impl FakeFile {
     pub(crate) fn set_len(&self, len: u64) -> io::Result<()> {
         self.disk.change(|_| {
-            self.content.lock().bytes.resize(usize::try_from(len).unwrap(), 0);
+            self.content.lock().resize(usize::try_from(len).unwrap());
             Ok(())
         })
     }
@@ -340,9 +546,7 @@ impl LogFile for FakeFile {
             let end = usize::try_from(offset).unwrap() + bytes.len();
             let len = self.content.lock().bytes.len();
             state.room_for(end.saturating_sub(len) as u64)?;
-            let mut content = self.content.lock();
-            content.bytes.resize(len.max(end), 0);
-            content.bytes[end - bytes.len()..end].copy_from_slice(bytes);
+            self.content.lock().write(bytes, end - bytes.len());
             Ok(())
         })
     }
@@ -351,9 +555,15 @@ impl LogFile for FakeFile {
         self.disk.gate.pass();
         self.disk.change(|state| {
             // The flush at which the power goes has not happened; what survives is left to chance.
-            if state.powered() {
-                let mut content = self.content.lock();
-                content.durable = content.bytes.clone();
+            if !state.powered() {
+                return Ok(());
+            }
+            match state.count_flush() {
+                None => self.content.lock().flush(),
+                Some(Failing { written, why, .. }) => {
+                    self.content.lock().fail_flush(written);
+                    return Err(flush_failed(why));
+                }
             }
             Ok(())
         })

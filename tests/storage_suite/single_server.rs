@@ -1,11 +1,13 @@
 //! An ensemble of one, through the code that runs larger ones.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use grovekeeper::consensus::{Consensus, ConsensusConfig, ProposeError, Role, StartError};
-use grovekeeper::storage::{DataDir, OpenOptions};
+use grovekeeper::storage::log::EntryKind;
+use grovekeeper::storage::{DataDir, LogEntry, LogPosition, OpenOptions, RaftLog};
 use tokio::time::timeout;
 
 use super::toy::{Server, Toy};
@@ -123,6 +125,57 @@ fn a_state_and_a_log_that_do_not_meet_are_refused() {
             let config = ConsensusConfig::standalone(1);
             let started = Consensus::start(config, &dir, Toy::load(&dir)).await;
             assert!(matches!(started, Err(StartError::Storage(_))), "without {lost}: {started:?}");
+        });
+    }
+}
+
+/// Opens a data directory, and waits until what is done to its log is on disk.
+fn change_log(dir: &Path, change: impl FnOnce(&RaftLog, LogPosition)) {
+    let dir = DataDir::open(dir, &OpenOptions::new(1)).unwrap();
+    change(dir.log(), dir.state().mark().position.unwrap());
+    dir.log().flush().wait().unwrap();
+}
+
+/// A loss of power may leave a checkpoint that is ahead of its log, or a log with entries that the ensemble has
+/// replaced. The server goes on from the checkpoint.
+#[test]
+fn a_server_goes_on_from_a_checkpoint_that_is_ahead_of_its_log() {
+    let config = || ConsensusConfig { entries_kept: 1000, ..ConsensusConfig::standalone(1) };
+    for replaced in [0, 5] {
+        let temp = tempfile::tempdir().unwrap();
+        let options = OpenOptions::new(1);
+        let start = || Server::start_with(temp.path(), &options, config());
+        for round in 0..2 {
+            run(async {
+                let server = start().await;
+                for number in 1..=10 {
+                    server.push(10 * round + number);
+                    server.toy.wait_for((10 * round + number) as usize);
+                }
+                server.consensus.checkpoint_now().await.unwrap();
+                server.consensus.shutdown().await;
+            });
+        }
+        // The last three entries were never flushed; in their place are older ones of the first term.
+        change_log(temp.path(), |log, checkpoint| {
+            let from = checkpoint.index - 2;
+            log.truncate(from);
+            let older = (from..from + replaced).map(|index| LogEntry {
+                position: LogPosition { term: 1, index },
+                kind: EntryKind::Normal,
+                payload: Bytes::from_static(&[0; 8]),
+            });
+            log.append(older, Box::new(|_| ())).unwrap();
+        });
+        run(async {
+            let server = start().await;
+            server.push(21);
+            server.toy.wait_for(21);
+            assert_eq!(server.toy.numbers(), (1..=21).collect::<Vec<_>>());
+            server.consensus.shutdown().await;
+        });
+        run(async {
+            assert_eq!(start().await.toy.numbers(), (1..=21).collect::<Vec<_>>());
         });
     }
 }

@@ -4,12 +4,15 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::LogFile as _;
-use grovekeeper::storage::state::CheckpointMark;
-use grovekeeper::storage::{LogPosition, Row, StateDb, Table};
+use grovekeeper::storage::log::{LogFile as _, LogFlush};
+use grovekeeper::storage::state::{CheckpointMark, CheckpointSize};
+use grovekeeper::storage::{LogPosition, Row, RowSource, StateDb, StorageError, Table};
 use redb::StorageBackend;
 
 use super::fake_disk::{FakeDisk, FakeFile, Survivors};
+
+/// The file of the database.
+pub(crate) const FILE: &str = "state.redb";
 
 #[derive(Debug)]
 struct Backend(FakeFile);
@@ -36,13 +39,13 @@ impl StorageBackend for Backend {
     }
 }
 
-fn open(disk: &FakeDisk) -> Result<StateDb, String> {
-    StateDb::with_backend(Backend(disk.file("state.redb")), Path::new("state.redb"))
+pub(crate) fn open(disk: &FakeDisk) -> Result<StateDb, String> {
+    StateDb::with_backend(Backend(disk.file(FILE)), Path::new(FILE))
         .map_err(|error| error.to_string())
 }
 
 /// The rows that checkpoint number `nth` writes: it changes, adds and removes some.
-fn changes(nth: u64) -> Vec<Row> {
+pub(crate) fn changes(nth: u64) -> Vec<Row> {
     let row = |key: u64, value: Option<u64>| Row {
         table: if key.is_multiple_of(7) { Table::Sessions } else { Table::Nodes },
         key: Bytes::copy_from_slice(&key.to_be_bytes()),
@@ -53,13 +56,22 @@ fn changes(nth: u64) -> Vec<Row> {
     added.chain(removed).collect()
 }
 
-fn mark(nth: u64) -> CheckpointMark {
+pub(crate) fn mark(nth: u64) -> CheckpointMark {
     let position = Some(LogPosition { term: 1, index: nth });
     CheckpointMark { position, membership: Bytes::from(vec![nth as u8; 3]) }
 }
 
+/// Writes a checkpoint that rests on no log.
+pub(crate) fn write(
+    state: &StateDb,
+    mut rows: impl RowSource,
+    nth: u64,
+) -> Result<CheckpointSize, StorageError> {
+    state.write_checkpoint(&mut rows, &mark(nth), &LogFlush::of_nothing())
+}
+
 /// All rows after the first `count` checkpoints, in the order in which they are read.
-fn rows_after(count: u64) -> Vec<Row> {
+pub(crate) fn rows_after(count: u64) -> Vec<Row> {
     let mut rows = std::collections::BTreeMap::new();
     for row in (1..=count).flat_map(changes) {
         rows.insert((Table::ALL.iter().position(|t| *t == row.table), row.key.clone()), row);
@@ -81,7 +93,7 @@ fn a_power_loss_leaves_a_whole_checkpoint() {
         disk.fail_after(change);
         let mut acknowledged = 0;
         if let Ok(state) = open(&disk) {
-            let write = |nth: &u64| state.write_checkpoint(&mut changes(*nth), &mark(*nth)).is_ok();
+            let write = |nth: &u64| write(&state, changes(*nth), *nth).is_ok();
             acknowledged = (1..=CHECKPOINTS).take_while(write).count() as u64;
         }
         let failed = disk.has_failed();
@@ -94,7 +106,7 @@ fn a_power_loss_leaves_a_whole_checkpoint() {
             assert!(nth == acknowledged || nth == acknowledged + 1, "{what}: found {nth}");
             let rows: Vec<Row> = state.reader().unwrap().rows().map(|row| row.unwrap()).collect();
             assert_eq!(rows, rows_after(nth), "{what}");
-            state.write_checkpoint(&mut changes(9), &mark(9)).unwrap();
+            write(&state, changes(9), 9).unwrap();
         }
         if !failed {
             assert_eq!(acknowledged, CHECKPOINTS);
@@ -109,16 +121,16 @@ fn a_flipped_bit_in_the_database_is_refused_or_harmless() {
     let disk = FakeDisk::default();
     let state = open(&disk).unwrap();
     for nth in 1..4 {
-        state.write_checkpoint(&mut changes(nth), &mark(nth)).unwrap();
+        write(&state, changes(nth), nth).unwrap();
     }
     drop(state);
-    let file = disk.file("state.redb");
+    let file = disk.file(FILE);
     let mut original = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
     file.read_at(&mut original, 0).unwrap();
     let mut refused = 0;
     for at in (0..original.len()).filter(|at| original[*at] != 0).step_by(97) {
         let damaged = FakeDisk::default();
-        let file = damaged.file("state.redb");
+        let file = damaged.file(FILE);
         file.write_at(&original, 0).unwrap();
         file.write_at(&[original[at] ^ (1 << (at % 8))], at as u64).unwrap();
         let Ok(state) = open(&damaged) else {
@@ -138,11 +150,11 @@ fn a_flipped_bit_in_the_database_is_refused_or_harmless() {
 fn a_reader_keeps_its_checkpoint() {
     let disk = FakeDisk::default();
     let state = open(&disk).unwrap();
-    state.write_checkpoint(&mut changes(1), &mark(1)).unwrap();
+    write(&state, changes(1), 1).unwrap();
     let reader = state.reader().unwrap();
-    state.write_checkpoint(&mut changes(2), &mark(2)).unwrap();
+    write(&state, changes(2), 2).unwrap();
     let other = open(&FakeDisk::default()).unwrap();
-    other.write_checkpoint(&mut changes(5), &mark(5)).unwrap();
+    write(&other, changes(5), 5).unwrap();
     assert_eq!(reader.mark().unwrap(), mark(1));
     other.replace(reader.rows(), &mark(1)).unwrap();
     let rows: Vec<Row> = other.reader().unwrap().rows().map(|row| row.unwrap()).collect();
@@ -160,8 +172,8 @@ fn rows_read_ahead_are_those_of_the_checkpoint() {
             key: Bytes::copy_from_slice(&key.to_be_bytes()),
             value: Some(Bytes::from(vec![key as u8; key as usize % 50])),
         };
-        let mut rows: Vec<_> = (0..count).map(row).collect();
-        state.write_checkpoint(&mut rows, &mark(1)).unwrap();
+        let rows: Vec<_> = (0..count).map(row).collect();
+        write(&state, rows, 1).unwrap();
         let expected: Vec<_> = state.reader().unwrap().rows().map(Result::unwrap).collect();
         assert_eq!(expected.len(), count as usize);
         let mut ahead = state.reader().unwrap().rows_ahead().unwrap();

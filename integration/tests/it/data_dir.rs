@@ -98,7 +98,7 @@ fn a_damaged_identity_is_refused() {
     let identity = server.data_dir().join("identity");
     let text = std::fs::read_to_string(&identity).expect("the identity file");
     std::fs::write(&identity, text.replace("server ", "server 4")).expect("written");
-    refused(&mut server, &["identity", "damaged", "Restore"]);
+    refused(&mut server, &["identity", "damaged", "joins anew"]);
 }
 
 #[test]

@@ -25,17 +25,20 @@ pub(super) struct PromiseFile {
 }
 
 impl PromiseFile {
-    /// The promise in a data directory, if there is one.
+    /// The promise in a data directory, if there is one. It is written anew: where a flush failed before, what is
+    /// read may be in memory only.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged: then nothing may be agreed to.
+    /// The file cannot be read or written, or is damaged: then nothing may be agreed to.
     pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
-        let kept = match fs::read_to_string(dir.join(FILE)) {
+        let found = match fs::read_to_string(dir.join(FILE)) {
             Ok(text) => Some(decode(&text).ok_or_else(|| damaged(&dir))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { dir, kept })
+        let mut file = Self { dir, kept: None };
+        found.map_or(Ok(()), |promise| file.make(promise))?;
+        Ok(file)
     }
 
     pub(super) fn get(&self) -> Option<Promise> {
@@ -60,7 +63,10 @@ impl PromiseFile {
     /// Takes a promise back, or forgets one that was kept.
     pub(super) fn drop_it(&mut self) -> io::Result<()> {
         if self.kept.is_some() {
-            fs::remove_file(self.dir.join(FILE))?;
+            match fs::remove_file(self.dir.join(FILE)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
             sync_directory(&self.dir)?;
             self.kept = None;
         }

@@ -105,6 +105,18 @@ impl FileSystem for OsDirectory {
     }
 }
 
+/// Makes a directory, with those above it that are missing, and their names durable.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let is_named = |dir: &&Path| !dir.as_os_str().is_empty();
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|dir| is_named(dir) && !dir.exists()).collect();
+    fs::create_dir_all(path)?;
+    missing.iter().try_for_each(|dir| {
+        let above = dir.parent().filter(is_named);
+        sync_directory(above.unwrap_or(Path::new(".")))
+    })
+}
+
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

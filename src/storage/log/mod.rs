@@ -16,6 +16,9 @@
 //! unless a later frame says that it had reached the disk, which makes it damage, and the log is
 //! refused.
 //!
+//! It also says what need not be written again at a start: all but the frames that no later one proves to be on
+//! disk. Where a flush has failed, reading them proves nothing (`recovery`).
+//!
 //! Space is taken from the disk before it is needed, by writing zeros: a full disk is found when
 //! the *next* segment is prepared, while the current one still has room for all that is accepted.
 //! Overwriting zeros also makes a flush cheaper, because no file metadata changes.
@@ -40,7 +43,7 @@ mod writer;
 
 pub use ahead::EntriesAhead;
 pub use entry::{EntryKind, LogEntry};
-pub(crate) use file_system::sync_directory;
 pub use file_system::{FileSystem, LogFile, OsDirectory};
+pub(crate) use file_system::{make_directory, sync_directory};
 pub use in_place::{Call, InPlace};
-pub use raft_log::{Completion, LogOptions, LogState, RaftLog, ReadLog};
+pub use raft_log::{Completion, LogFlush, LogOptions, LogState, RaftLog, ReadLog};

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -102,6 +103,44 @@ pub struct LogState {
     pub last: Option<LogPosition>,
 }
 
+/// The log's word that all that it was given before is on disk, once it comes.
+#[derive(Debug)]
+pub struct LogFlush {
+    told: mpsc::Receiver<io::Result<()>>,
+}
+
+impl LogFlush {
+    /// For what rests on no log.
+    pub fn of_nothing() -> Self {
+        let (tell, told) = mpsc::channel();
+        // It is received by nobody but the value itself.
+        let _ = tell.send(Ok(()));
+        Self { told }
+    }
+
+    /// Waits for the word.
+    ///
+    /// # Errors
+    ///
+    /// The log could not be flushed, or was closed: it may never hold what it was given.
+    pub fn wait(&self) -> io::Result<()> {
+        self.told.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// As [`LogFlush::wait`], for a while at most; `None` when nothing came.
+    pub(in crate::storage) fn wait_for(&self, at_most: Duration) -> Option<io::Result<()>> {
+        match self.told.recv_timeout(at_most) {
+            Ok(flushed) => Some(flushed),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Some(Err(closed())),
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the log was closed")
+}
+
 /// The Raft log. Cheap to clone; the last clone that is dropped closes it.
 #[derive(Clone, Debug)]
 pub struct RaftLog {
@@ -189,6 +228,19 @@ impl RaftLog {
         Ok(())
     }
 
+    /// Asks for word when all that was given to the log so far is on disk.
+    pub fn flush(&self) -> LogFlush {
+        let (tell, told) = mpsc::channel();
+        let done = Box::new(move |flushed| {
+            // Who asked may not want to know any more.
+            let _ = tell.send(flushed);
+        });
+        // Nothing is appended; it has its place behind what was.
+        let _cache = self.shared.cache.lock();
+        self.shared.enqueue(Operation::Append { entries: Vec::new(), done });
+        LogFlush { told }
+    }
+
     /// Saves the vote; `done` is called when it is on disk.
     pub fn save_vote(&self, vote: Vote, done: Completion) {
         let mut cache = self.shared.cache.lock();
@@ -236,6 +288,11 @@ impl RaftLog {
     pub fn read_ahead(&self, range: Range<u64>) -> Result<EntriesAhead, StorageError> {
         EntriesAhead::start(Arc::clone(&self.shared), range)
             .map_err(StorageError::io("start a thread to read", &self.shared.files.path("")))
+    }
+
+    /// Where it is, for messages.
+    pub(in crate::storage) fn path(&self) -> PathBuf {
+        self.shared.files.path("")
     }
 
     /// What the log holds.

@@ -1,8 +1,21 @@
 //! Reads the log back when it is opened, and tells a torn end from damage.
 //!
 //! Everything is read and judged before anything is changed, so that a refused log is untouched.
+//!
+//! What is read may come from memory and not from the disk. After a failed flush Linux keeps the pages that
+//! were not written, and takes them for written: the next flush, of the next process too, succeeds
+//! without writing them. So what is found is believed only where it was seen to be flushed:
+//!
+//! * A frame, where a later frame says so, or the header of a later segment. Whoever wrote that had seen
+//!   the flush. Whether what it wrote is on the disk itself does not matter.
+//! * The name and the header of a segment, where there is a frame in it: nobody writes one before both
+//!   are flushed.
+//!
+//! All else is written once more, and flushed, before anybody relies on it. What cannot be written that way
+//! ends the start.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cache::{Cache, Place};
@@ -45,6 +58,10 @@ pub(super) struct Scan {
     kept: Kept,
     /// The number the next frame must have; `None` before the first segment.
     sequence: Option<u64>,
+    /// The newest frame that was seen to be flushed.
+    durable: u64,
+    /// The frames behind it, as they were read.
+    unproven: Vec<u8>,
     /// Where the last valid frame ends in the last segment.
     offset: u64,
     /// Whether there are bytes other than zero behind it.
@@ -61,6 +78,8 @@ impl Scan {
             segments: Vec::new(),
             kept: Kept::default(),
             sequence: None,
+            durable: 0,
+            unproven: Vec::new(),
             offset: 0,
             torn: false,
         }
@@ -91,14 +110,12 @@ impl Scan {
         let capacity = header.capacity;
         self.segments.push(Segment { number, file, capacity, last_index: None });
         self.sequence = Some(header.first_sequence);
+        self.durable = self.durable.max(header.first_sequence.saturating_sub(1));
         let end = self.frames(number, &bytes)?;
         self.offset = end as u64;
-        self.torn = bytes[end..].iter().any(|byte| *byte != 0);
-        if !last {
-            // That the next segment exists proves that all of this one had reached the disk; its
-            // first sequence number, checked next, tells whether a frame is missing here.
-            self.torn = false;
-        }
+        // That the next segment exists proves that all of this one had reached the disk; its
+        // first sequence number, checked next, tells whether a frame is missing here.
+        self.torn = last && bytes[end..].iter().any(|byte| *byte != 0);
         Ok(())
     }
 
@@ -132,12 +149,16 @@ impl Scan {
     fn frames(&mut self, number: u64, bytes: &[u8]) -> Result<usize, StorageError> {
         let path = self.files.path(&segment::file_name(number));
         let mut at = HEADER_BYTES;
+        let mut begins = Vec::new();
         loop {
             let expected = self.sequence.unwrap_or_default();
             let frame = bytes.get(at..).and_then(|rest| Frame::parse(rest, number));
             let Some(frame) = frame.filter(|frame| frame.sequence == expected) else {
                 return match first_durable_after(&bytes[at..], number, expected) {
-                    None => Ok(at),
+                    None => {
+                        self.keep_unproven(&begins, &bytes[..at]);
+                        Ok(at)
+                    }
                     Some(later) => Err(StorageError::corrupt(
                         &path,
                         at as u64,
@@ -161,9 +182,17 @@ impl Scan {
                     return Err(damaged("entries are missing in front of the ones here"));
                 }
             }
+            begins.push((frame.sequence, at));
+            self.durable = self.durable.max(frame.durable);
             at += frame.size();
             self.sequence = Some(expected + 1);
         }
+    }
+
+    /// Keeps the frames that nothing proves to be on disk, of a segment whose frames begin at these places.
+    fn keep_unproven(&mut self, begins: &[(u64, usize)], bytes: &[u8]) {
+        let first = begins.iter().find(|(sequence, _)| *sequence > self.durable);
+        self.unproven = first.map_or_else(Vec::new, |(_, at)| bytes[*at..].to_vec());
     }
 
     /// Takes in one record; false when it does not follow from those before it.
@@ -201,7 +230,8 @@ impl Scan {
         Err(StorageError::corrupt(&path, 0, what))
     }
 
-    /// Cuts a torn end and removes leftovers; the only step that changes files.
+    /// Puts on disk what may not be there, cuts a torn end and removes leftovers; the only step that
+    /// changes files.
     pub(super) fn finish(mut self) -> Result<Recovered, StorageError> {
         for name in &self.spares {
             let path = self.files.path(name);
@@ -209,18 +239,9 @@ impl Scan {
         }
         if self.segments.is_empty() {
             self.begin()?;
-        }
-        let path = |segment: &Segment| self.files.path(&segment::file_name(segment.number));
-        if let Some(segment) = self.segments.last() {
-            if self.torn {
-                let path = path(segment);
-                tracing::info!(file = %path.display(), offset = self.offset,
-                    "cutting a write that a crash had interrupted");
-                zero(&*segment.file, self.offset, segment.capacity)
-                    .map_err(StorageError::io("write", &path))?;
-            }
-            // What a killed process wrote may still be on its way to the disk.
-            segment.file.sync().map_err(StorageError::io("flush", &path(segment)))?;
+        } else if let Some(last) = self.segments.last() {
+            let path = self.files.path(&segment::file_name(last.number));
+            self.settle(last, &path).map_err(StorageError::io("write", &path))?;
         }
         self.cache.vote = self.kept.vote;
         self.cache.committed = self.kept.committed;
@@ -231,6 +252,33 @@ impl Scan {
             kept: self.kept,
         };
         Ok(Recovered { cache: self.cache, tail })
+    }
+
+    /// Sees to it that the last segment is on disk, its name and all that was found in it, and nothing
+    /// behind that.
+    fn settle(&self, last: &Segment, path: &Path) -> io::Result<()> {
+        let file = &*last.file;
+        if self.torn {
+            tracing::info!(file = %path.display(), offset = self.offset,
+                "cutting a write that a crash had interrupted");
+            cut(file, self.offset, last.capacity)?;
+        }
+        if !self.unproven.is_empty() {
+            file.write_at(&self.unproven, self.offset - self.unproven.len() as u64)?;
+        }
+        file.sync()?;
+        if self.offset > HEADER_BYTES as u64 {
+            // Earlier versions wrote frames into a segment that a killed process had named and not flushed.
+            return self.files.sync_directory();
+        }
+        // Nothing proves the name: it is given once more. Should that be interrupted, nothing was in it.
+        let header = Header {
+            number: last.number,
+            first_sequence: self.sequence.unwrap_or(1),
+            capacity: last.capacity,
+        };
+        self.files.rename(&segment::file_name(last.number), spare::FIRST_NAME)?;
+        writer::activate(&*self.files, file, spare::FIRST_NAME, &header)
     }
 
     /// Begins a log in an empty directory.
@@ -266,8 +314,20 @@ fn first_durable_after(bytes: &[u8], segment: u64, expected: u64) -> Option<u64>
     })
 }
 
-/// Overwrites the rest of a file with zeros, so that nothing of a torn write can be taken for a
-/// frame later on.
+/// Stands in front of what is being cut, where the next frame goes, until the rest is gone.
+const CUTTING: [u8; FRAME_ALIGNMENT] = [0xff; FRAME_ALIGNMENT];
+
+/// Overwrites the rest of a file with zeros, so that nothing of a torn write can be taken for a frame later
+/// on. Zeros that are read do not prove that there are zeros on the disk; so until they are flushed, what
+/// is in front of them says that they are not.
+fn cut(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
+    let mark = CUTTING.len().min(usize::try_from(to - from).unwrap_or(usize::MAX));
+    file.write_at(&CUTTING[..mark], from)?;
+    zero(file, from + mark as u64, to)?;
+    file.sync()?;
+    zero(file, from, from + mark as u64)
+}
+
 fn zero(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
     const PIECE: usize = 4096;
     let zeros = [0; PIECE];
@@ -277,5 +337,5 @@ fn zero(file: &dyn LogFile, from: u64, to: u64) -> io::Result<()> {
         file.write_at(&zeros[..piece], at)?;
         at += piece as u64;
     }
-    file.sync()
+    Ok(())
 }

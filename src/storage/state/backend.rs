@@ -24,8 +24,9 @@ use rustix::fs::FallocateFlags;
 
 use crate::storage::StorageError;
 use crate::storage::error::is_disk_full;
+use crate::storage::log::LogFlush;
 
-/// How long a full disk is left alone before the next try.
+/// How long a full disk is left alone before the next try, and how soon it is noticed that the server stops.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// How much is written between two flushes. A flush of the log waits for about as much.
@@ -51,6 +52,18 @@ impl Patience {
 
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the log's word, however long that takes, or until the server stops.
+    pub(super) fn wait_for(&self, log: &LogFlush) -> io::Result<()> {
+        loop {
+            if let Some(flushed) = log.wait_for(RETRY) {
+                return flushed;
+            }
+            if *self.ended.lock() {
+                return Err(io::Error::other("the server stops"));
+            }
+        }
     }
 
     /// Lets `period` pass, or less where the server stops.
@@ -80,32 +93,32 @@ impl Patience {
     }
 }
 
-/// A file of the operating system as redb's storage.
+/// The storage of the state database: what it writes is flushed bit by bit, waits for space, and is given up
+/// after a failure.
+///
+/// A failed write may be made good: redb writes the page again. A failed flush may not. The system may
+/// have dropped what it was to write and take it for written, so that the next flush succeeds without it.
+/// redb goes on after an error where it only wanted to make room in memory. So every write and flush fails from
+/// then on, whatever the system says.
 #[derive(Debug)]
-pub struct StateFile {
-    file: File,
+pub(super) struct StateFile {
+    below: Arc<dyn StorageBackend>,
     path: PathBuf,
     patience: Arc<Patience>,
     /// Bytes written since the last flush.
     unflushed: AtomicUsize,
-    /// Kept alive for as long as redb uses the file: the locks of the data directory.
-    _locks: Locks,
+    /// Whether a flush has failed.
+    failed: AtomicBool,
 }
 
-/// The owner of the locks that protect a data directory.
-pub(super) type Locks = Arc<dyn Debug + Send + Sync>;
-
 impl StateFile {
-    pub(super) fn open(
+    pub(super) fn over(
+        below: Arc<dyn StorageBackend>,
         path: &Path,
         patience: Arc<Patience>,
-        locks: Locks,
-    ) -> Result<Self, StorageError> {
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(StorageError::io("open", path))?;
-        let unflushed = AtomicUsize::new(0);
-        Ok(Self { file, path: path.to_path_buf(), patience, unflushed, _locks: locks })
+    ) -> Self {
+        let (unflushed, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { below, path: path.to_path_buf(), patience, unflushed, failed }
     }
 
     /// Flushes what was written so far, where it is much, and gives way to others.
@@ -120,9 +133,83 @@ impl StateFile {
         Ok(())
     }
 
-    /// Changes the length; growing takes the space from the disk at once, where the file system
-    /// can do that.
-    fn resize(&self, len: u64) -> io::Result<()> {
+    /// Nothing is written behind a flush that failed.
+    fn check(&self) -> io::Result<()> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(io::Error::other(
+                "an earlier flush failed: what it was to write may be lost",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl StorageBackend for StateFile {
+    fn len(&self) -> io::Result<u64> {
+        self.below.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.below.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.patience.retry(|| self.below.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
+        self.unflushed.store(0, Ordering::Relaxed);
+        self.below.sync_data().inspect_err(|error| {
+            self.failed.store(true, Ordering::Relaxed);
+            tracing::error!(%error, file = %self.path.display(), "the checkpoint cannot be flushed");
+        })
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.patience.retry(|| self.below.write(offset, data))?;
+        self.flush_now_and_then(data.len())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.below.close()
+    }
+}
+
+/// A file of the operating system.
+#[derive(Debug)]
+pub(super) struct OsFile {
+    file: File,
+    /// Kept alive for as long as redb uses the file: the locks of the data directory.
+    _locks: Locks,
+}
+
+/// The owner of the locks that protect a data directory.
+pub(super) type Locks = Arc<dyn Debug + Send + Sync>;
+
+impl OsFile {
+    /// Opens a file, and makes an empty one where there is none.
+    pub(super) fn open(path: &Path, locks: Locks) -> Result<Self, StorageError> {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(StorageError::io("open", path))?;
+        Ok(Self { file, _locks: locks })
+    }
+}
+
+impl StorageBackend for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    /// Growing takes the space from the disk at once, where the file system can do that.
+    fn set_len(&self, len: u64) -> io::Result<()> {
         let current = self.file.metadata()?.len();
         if len > current {
             match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), current, len - current)
@@ -134,31 +221,13 @@ impl StateFile {
         }
         self.file.set_len(len)
     }
-}
-
-impl StorageBackend for StateFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.patience.retry(|| self.resize(len))
-    }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.unflushed.store(0, Ordering::Relaxed);
-        self.file.sync_data().inspect_err(|error| {
-            tracing::error!(%error, file = %self.path.display(), "the checkpoint cannot be flushed");
-        })
+        self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.patience.retry(|| self.file.write_all_at(data, offset))?;
-        self.flush_now_and_then(data.len())
+        self.file.write_all_at(data, offset)
     }
 }
 

@@ -16,7 +16,6 @@ mod backend;
 mod reader;
 mod state_db;
 
-pub use backend::StateFile;
 pub use reader::{Rows, StateReader};
 pub(super) use state_db::VerifiedState;
 pub use state_db::{CheckpointMark, CheckpointSize, StateDb};

@@ -10,8 +10,9 @@ use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use super::backend::{Direct, Locks, Overlay, Patience, StateFile};
+use super::backend::{Direct, Locks, OsFile, Overlay, Patience, StateFile};
 use super::reader::StateReader;
+use crate::storage::log::LogFlush;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 use crate::telemetry::Spread;
 
@@ -95,16 +96,11 @@ impl StateDb {
     ///
     /// As [`StateDb::open`].
     pub fn with_backend(backend: impl StorageBackend, path: &Path) -> Result<Self, StorageError> {
-        Self::with(Arc::new(backend), path, Arc::default())
-    }
-
-    fn with(
-        backend: Arc<dyn StorageBackend>,
-        path: &Path,
-        patience: Arc<Patience>,
-    ) -> Result<Self, StorageError> {
-        verify(&backend, path)?;
-        Self::with_verified(backend, path, patience)
+        let patience = Arc::default();
+        let file = StateFile::over(Arc::new(backend), path, Arc::clone(&patience));
+        let file: Arc<dyn StorageBackend> = Arc::new(file);
+        verify(&file, path)?;
+        Self::with_verified(file, path, patience)
     }
 
     fn with_verified(
@@ -144,15 +140,20 @@ impl StateDb {
     /// Writes the changed rows of a checkpoint and its mark, all or nothing. Waits while the disk
     /// is full.
     ///
+    /// The rows come from entries of the log, which others may have acknowledged before they were on disk
+    /// here. `log` is the word that they are, asked for when they were applied: the checkpoint does not
+    /// count before it has come. Else a loss of power could leave a checkpoint that is ahead of its log.
+    ///
     /// # Errors
     ///
-    /// [`StorageError::Database`], and what the source returns. The previous checkpoint stands
-    /// then.
+    /// [`StorageError::Database`], what the source returns, and [`StorageError::Io`] where the log cannot be
+    /// flushed. The previous checkpoint stands then.
     #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
         source: &mut dyn RowSource,
         mark: &CheckpointMark,
+        log: &LogFlush,
     ) -> Result<CheckpointSize, StorageError> {
         let start = Instant::now();
         let transaction = self.begin_write()?;
@@ -160,12 +161,16 @@ impl StateDb {
         source.rows(&mut |row| writer.put(row))?;
         let size = writer.size;
         drop(writer);
+        let flushed = self.shared.patience.wait_for(log);
+        flushed.map_err(StorageError::io("flush the log in front of", &self.shared.path))?;
         self.finish(transaction, mark)?;
         self.shared.checkpoint_us.record_elapsed(start.elapsed());
         Ok(size)
     }
 
-    /// Replaces all rows, as a server does that receives the state of another one.
+    /// Replaces all rows, as a server does that receives the state of another one. They rest on no log of this
+    /// server; [`reconcile`](crate::storage::reconcile) sees to it that its log begins behind them, should it
+    /// stop before it can.
     ///
     /// # Errors
     ///
@@ -188,6 +193,11 @@ impl StateDb {
         drop(writer);
         self.finish(transaction, mark)?;
         Ok(size)
+    }
+
+    /// Where it is, for messages.
+    pub(in crate::storage) fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// Whether a checkpoint waits for disk space.
@@ -223,6 +233,10 @@ impl StateDb {
         self.wrap(|| {
             let mut transaction = self.shared.database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
+            // The rows are flushed before the header of the file names them. So whoever reads that header
+            // knows that they are on disk, also where it read it from memory; and redb writes the header
+            // anew, and flushes it, when it opens the file.
+            transaction.set_two_phase_commit(true);
             // A restart after a crash must not have to rebuild what redb knows of its free space.
             transaction.set_quick_repair(true);
             Ok(transaction)
@@ -301,7 +315,8 @@ impl VerifiedState {
 
     fn file(&self) -> Result<(Arc<dyn StorageBackend>, Arc<Patience>), StorageError> {
         let patience = Arc::new(Patience::default());
-        let file = StateFile::open(&self.path, Arc::clone(&patience), Arc::clone(&self.locks))?;
+        let file = Arc::new(OsFile::open(&self.path, Arc::clone(&self.locks))?);
+        let file = StateFile::over(file, &self.path, Arc::clone(&patience));
         Ok((Arc::new(file), patience))
     }
 }
@@ -320,7 +335,8 @@ fn create(path: &Path) -> Result<(), StorageError> {
         Ok(()) | Err(_) => Ok(()),
     };
     clean.map_err(StorageError::io("remove", &unfinished))?;
-    let file = StateFile::open(&unfinished, Arc::default(), Arc::new(()))?;
+    let file = Arc::new(OsFile::open(&unfinished, Arc::new(()))?);
+    let file = StateFile::over(file, &unfinished, Arc::default());
     let database =
         builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
     drop(database);
