@@ -79,6 +79,11 @@ fn propose(shared: &Shared, op: Op<'_>) {
     }
 }
 
+/// Members as the log names them.
+fn names<'a>(members: impl IntoIterator<Item = &'a MemberId>) -> String {
+    members.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 async fn leadership_lost(mut status: tokio::sync::watch::Receiver<crate::consensus::Status>) {
     let term = status.borrow_and_update().term;
     let _ = status.wait_for(|status| !status.is_leader() || status.term != term).await;
@@ -199,7 +204,10 @@ impl Task {
     async fn towards_wanted(&mut self, look: &Look) -> Result<(), ChangeFailed> {
         let missing = look.missing();
         if !missing.is_empty() {
-            return self.consensus.set_servers(missing).await;
+            let let_in = names(missing.keys());
+            self.consensus.set_servers(missing).await?;
+            tracing::info!("server {let_in} takes part without a vote until it has caught up");
+            return Ok(());
         }
         let wanted = look.voters();
         let voters: BTreeSet<MemberId> = wanted.values().flatten().copied().collect();
@@ -267,12 +275,11 @@ impl Task {
             self.consensus.hand_over_to(*heir).await;
             return Ok(());
         }
-        let names = |members: &BTreeSet<MemberId>| {
-            members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        };
         let (before, after) = (names(&look.members.voters), names(&voters));
         tracing::info!("the voters change from servers {before} to servers {after}");
-        self.consensus.set_voters(voters).await
+        self.consensus.set_voters(voters).await?;
+        tracing::info!("the voters are servers {after}");
+        Ok(())
     }
 
     /// ZooKeeper changes the members when a majority of the new voters is up to date. Here those that
@@ -347,7 +354,13 @@ impl Task {
         };
         let leaving = look.members.servers.keys().filter(|id| !stays(id)).copied().collect();
         let gone = self.gone(look, leaving);
-        if gone.is_empty() { Ok(()) } else { self.consensus.drop_servers(gone).await }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let dropped = names(&gone);
+        self.consensus.drop_servers(gone).await?;
+        tracing::info!("server {dropped} takes part no more");
+        Ok(())
     }
 
     /// Those of the leaving servers that have heard of it, or were given the time to.
