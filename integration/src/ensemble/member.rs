@@ -21,7 +21,7 @@ pub(super) struct PeerPorts {
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// The number in `server.N`.
-    pub(super) id: usize,
+    pub(super) id: u64,
     pub(super) host: String,
     pub(super) ports: PeerPorts,
     pub(super) client: SocketAddr,
@@ -59,7 +59,7 @@ impl Member {
     }
 
     /// Writes `zoo.cfg` and `myid`. `servers` are all servers as this one is to see them.
-    pub(super) fn write_files(&self, options: &EnsembleOptions, id: usize, servers: &[Seen]) {
+    pub(super) fn write_files(&self, options: &EnsembleOptions, id: u64, servers: &[Seen]) {
         let mut text = String::new();
         for (key, value) in &options.settings {
             if !is_property(options.kind, key) {
@@ -76,16 +76,19 @@ impl Member {
     }
 
     /// Starts the server, the one with this number.
-    pub(super) fn start(&mut self, options: &EnsembleOptions, server: usize) {
+    pub(super) fn start(&mut self, options: &EnsembleOptions, server: usize, arguments: &[&str]) {
         assert!(self.process.is_none(), "the server runs already");
-        let mut command = self.command(options, server);
+        let mut command = self.command(options, server, arguments);
         self.paused = false;
         self.process = Some(Process::start(&mut command, &self.log_path()));
     }
 
-    fn command(&self, options: &EnsembleOptions, server: usize) -> Command {
+    fn command(&self, options: &EnsembleOptions, server: usize, arguments: &[&str]) -> Command {
         let mut command = match options.kind {
-            Kind::Grovekeeper => grovekeeper::serve_command(&self.config(), &[]),
+            Kind::Grovekeeper => {
+                let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+                grovekeeper::serve_command(&self.config(), &arguments)
+            }
             Kind::ZooKeeper => {
                 let settings = options.settings.iter();
                 let properties = settings.filter(|(key, _)| is_property(options.kind, key));

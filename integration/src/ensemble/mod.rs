@@ -1,6 +1,7 @@
 //! Several servers as one: real processes that find each other by the same `zoo.cfg` lines.
 //!
-//! Servers are counted from 0 here; their ids (`myid`, `server.N`) from 1. Each has a `zoo.cfg` of
+//! Servers are counted from 0 here; their ids (`myid`, `server.N`) from 1, or as
+//! [`EnsembleOptions::numbered`] says. Each has a `zoo.cfg` of
 //! its own: with [`EnsembleOptions::proxied`] the addresses of the others in it are ports of the
 //! [`Network`](crate::proxy::Network), which can break what passes there.
 //!

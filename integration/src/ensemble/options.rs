@@ -12,6 +12,7 @@ use crate::{Kind, Namespaces};
 pub struct EnsembleOptions {
     pub(super) kind: Kind,
     pub(super) servers: usize,
+    pub(super) numbers: Vec<u64>,
     pub(super) settings: Vec<(String, String)>,
     pub(super) proxied: bool,
     pub(super) folder: Option<PathBuf>,
@@ -26,6 +27,7 @@ impl EnsembleOptions {
         let mut options = Self {
             kind,
             servers,
+            numbers: (1..).take(servers).collect(),
             settings: Vec::new(),
             proxied: false,
             folder: None,
@@ -46,6 +48,18 @@ impl EnsembleOptions {
             options = options.set("standaloneEnabled", "false");
         }
         options
+    }
+
+    /// Gives the servers these numbers (`myid`, `server.N`), in their order.
+    ///
+    /// # Panics
+    ///
+    /// When they are more or fewer than the servers.
+    #[must_use]
+    pub fn numbered(mut self, numbers: &[u64]) -> Self {
+        assert_eq!(numbers.len(), self.servers, "a number for each server");
+        numbers.clone_into(&mut self.numbers);
+        self
     }
 
     /// Sets a key of `zoo.cfg`, for all servers; the last value given counts.

@@ -90,7 +90,7 @@ impl Ensemble {
     pub fn list(&self, server: usize, listed: &[usize], observers: &[usize]) {
         let seen: Vec<Seen> =
             listed.iter().map(|to| self.seen(server, *to, observers.contains(to))).collect();
-        self.members[server].write_files(&self.options, server + 1, &seen);
+        self.members[server].write_files(&self.options, self.options.numbers[server], &seen);
     }
 
     /// The line `server.N` of a server.
@@ -101,7 +101,7 @@ impl Ensemble {
 
     fn seen(&self, from: usize, to: usize, observer: bool) -> Seen {
         let (ports, client) = (self.ports_between(from, to), self.members[to].client);
-        Seen { id: to + 1, host: self.host(to), ports, client, observer }
+        Seen { id: self.options.numbers[to], host: self.host(to), ports, client, observer }
     }
 
     /// Gives a server that does not run other ports for the other servers; nobody is told.
@@ -179,7 +179,16 @@ impl Ensemble {
     ///
     /// When it runs already.
     pub fn start(&mut self, server: usize) {
-        self.members[server].start(&self.options, server);
+        self.start_with(server, &[]);
+    }
+
+    /// Starts a server with these arguments behind those that name its configuration; for Grovekeeper.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already.
+    pub fn start_with(&mut self, server: usize, arguments: &[&str]) {
+        self.members[server].start(&self.options, server, arguments);
     }
 
     /// Kills a server as `kill -9` does.

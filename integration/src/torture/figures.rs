@@ -27,6 +27,7 @@ pub(super) struct Tally {
     events: AtomicU64,
     resumed: AtomicU64,
     expired: AtomicU64,
+    writes: AtomicU64,
     pauses: Mutex<Pauses>,
 }
 
@@ -60,11 +61,17 @@ impl Tally {
 
     /// A write was acknowledged at `now`.
     pub(super) fn acknowledged(&self, now: Duration) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(from) = pauses.last.filter(|last| now.saturating_sub(*last) >= PAUSE_MIN) {
             pauses.found.push(Pause { from, to: now });
         }
         pauses.last = pauses.last.max(Some(now));
+    }
+
+    /// How many writes were acknowledged so far.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// The pauses since the last call. What lies between two rounds is none.

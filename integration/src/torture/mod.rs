@@ -10,6 +10,7 @@
 //! the machine make of it differs from run to run.
 
 pub mod dice;
+pub mod disks;
 pub mod figures;
 pub mod plan;
 
