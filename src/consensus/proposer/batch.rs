@@ -101,6 +101,11 @@ impl Other {
         self.commands.len() + SECTION_HEADER_LEN
     }
 
+    /// Whether it does no harm when it is applied twice: what a leader gives on its own.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.sender.is_some_and(|sender| sender.incarnation == 0)
+    }
+
     fn section(&self) -> Section<'_> {
         let sender = self.sender.unwrap_or_default();
         Section { sender, count: self.count, commands: &self.commands }
@@ -149,6 +154,12 @@ impl Batch {
     /// does.
     pub(super) fn renew(&mut self, leading: Option<u64>) {
         self.others.retain(|other| Some(other.term) == leading);
+    }
+
+    /// Drops what must not be applied twice.
+    pub(super) fn keep_repeatable(&mut self) {
+        (self.own, self.place) = (Own::default(), None);
+        self.others.retain(Other::may_repeat);
     }
 
     /// Tells that the batch is applied.
@@ -225,6 +236,21 @@ mod tests {
         batch.renew(None);
         assert_eq!((batch.payload(), batch.is_empty()), (Bytes::from_static(b"own"), false));
         assert_eq!(batch.entry(1, true, &mut Plain), &b"own"[..]);
+    }
+
+    #[test]
+    fn what_may_be_applied_twice_outlives_a_version() {
+        // A batch was to carry a client's command, a follower's and what the leader gives once in its term. When the
+        // version is raised nobody knows what was applied: the last one goes again.
+        let mut batch = Batch { own: Own::new(0), ..Batch::default() };
+        batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
+        let order = Other { sender: Some(Sender::default()), ..other(7, b"order") };
+        batch.others = vec![other(7, b"forwarded"), order];
+        batch.keep_repeatable();
+        assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
+        batch.others.clear();
+        batch.keep_repeatable();
+        assert!(batch.is_empty());
     }
 
     #[test]

@@ -80,11 +80,12 @@ impl Queue {
         std::mem::replace(&mut self.open, Own::new(expected))
     }
 
-    /// Drops all that waits.
-    pub(super) fn clear(&mut self) {
+    /// Drops what must not be applied twice; returns how many bytes are left.
+    pub(super) fn keep_repeatable(&mut self) -> usize {
         self.closed.clear();
-        self.others.clear();
         self.open = Own::new(0);
+        self.others.retain(Other::may_repeat);
+        self.others.iter().map(Other::len).sum()
     }
 }
 
@@ -93,6 +94,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::replica::Sender;
 
     fn other(len: usize) -> Other {
         let commands = Bytes::from(vec![7; len]);
@@ -114,6 +116,23 @@ mod tests {
         assert_eq!(taken(), Some((0, 1)));
         assert_eq!(taken(), Some((0, 1)));
         assert_eq!(taken(), None);
+    }
+
+    #[test]
+    fn what_the_leader_gives_once_in_a_term_stays() {
+        // Clients' commands go when the version is raised, the name of a new ensemble does not.
+        let options = ProposerOptions { batch_bytes_soft_max: 3, ..ProposerOptions::default() };
+        let mut queue = Queue::new();
+        queue.add_own(1, &options, |buffer| buffer.extend_from_slice(b"closed"));
+        queue.add_own(1, &options, |buffer| buffer.extend_from_slice(b"o"));
+        let order = Other { sender: Some(Sender::default()), ..other(9) };
+        let len = order.len();
+        queue.add_other(other(5));
+        queue.add_other(order);
+        assert_eq!(queue.keep_repeatable(), len);
+        let batch = queue.take(true, &options).unwrap();
+        assert_eq!((batch.own.commands, batch.others.len(), batch.len()), (0, 1, len));
+        assert!(queue.is_empty());
     }
 
     #[test]

@@ -166,8 +166,9 @@ impl<C: Commands> Task<C> {
         let before = std::mem::replace(&mut self.process, process);
         let incarnation = |state: &ProcessState| state.registered.map(|place| place.incarnation);
         if before.version < VERSION_ONCE && self.numbers() {
-            // Their clients were let go when the version was raised: nobody knows what was applied of them.
-            self.clear();
+            // Their clients were let go when the version was raised: nobody knows what was applied of them. What the
+            // leader gives on its own, as the first list of the members, is given once in a term.
+            self.keep_repeatable();
             return true;
         }
         if incarnation(&before) == incarnation(&process) {
@@ -225,13 +226,14 @@ impl<C: Commands> Task<C> {
         self.keep(|batch| batch.renew(leading));
     }
 
-    /// Drops everything.
-    fn clear(&mut self) {
-        self.unfinished.clear();
+    /// Drops what must not be applied twice.
+    fn keep_repeatable(&mut self) {
+        self.unfinished.iter_mut().for_each(Batch::keep_repeatable);
+        self.unfinished.retain(|batch| !batch.is_empty());
+        let taken: usize = self.unfinished.iter().map(Batch::len).sum();
         let mut queue = self.shared.queue.lock();
-        queue.clear();
-        queue.unfinished_bytes = 0;
-        self.shared.unfinished_bytes.store(0, Ordering::Relaxed);
+        queue.unfinished_bytes = taken + queue.keep_repeatable();
+        self.shared.unfinished_bytes.store(queue.unfinished_bytes, Ordering::Relaxed);
     }
 
     fn keep(&mut self, mut change: impl FnMut(&mut Batch)) {
