@@ -307,7 +307,21 @@ fn reasons(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> String {
     }
     let of_one =
         |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
-    heard.iter().map(of_one).collect::<Vec<_>>().join("; ")
+    own_reason(facts, heard)
+        .into_iter()
+        .chain(heard.iter().map(of_one))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Where all could form an ensemble, it may be this server itself that does not.
+fn own_reason(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> Option<String> {
+    let waits = matches!(facts.stage, Stage::Empty { forms: Forms::Never, promise: None });
+    (waits && !heard.values().any(has_data)).then(|| {
+        "this server forms none itself (`serve --join`, or `db.autocreate=false` without the file \
+         `initialize`)"
+            .to_owned()
+    })
 }
 
 fn why(facts: &Facts, heard: &Heard) -> String {
