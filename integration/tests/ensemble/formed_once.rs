@@ -146,11 +146,28 @@ fn has_settled(ensemble: &mut Ensemble, server: usize) -> bool {
 /// Starts the servers one by one; each is waited for until it serves or says why it does not.
 fn start_in(ensemble: &mut Ensemble, order: [usize; 3]) {
     for server in order {
-        ensemble.start(server);
-        within(PATIENCE, "a server serves or says why not", || {
-            has_settled(ensemble, server).then_some(())
-        });
+        start(ensemble, server);
     }
+}
+
+/// Starts a server, and waits until it serves or says why it does not.
+fn start(ensemble: &mut Ensemble, server: usize) {
+    ensemble.start(server);
+    within(PATIENCE, "a server serves or says why not", || {
+        has_settled(ensemble, server).then_some(())
+    });
+}
+
+fn wait_until_serve(ensemble: &Ensemble, servers: &[usize], how: &str) {
+    within(PATIENCE, how, || {
+        servers.iter().all(|server| ensemble.mode(*server).is_some()).then_some(())
+    });
+}
+
+fn nobody_serves(ensemble: &Ensemble) {
+    throughout(WATCHED, "nobody serves", || {
+        ALL.into_iter().all(|server| ensemble.mode(server).is_none())
+    });
 }
 
 /// What the servers that serve show below `/`; the same at each of them.
@@ -167,55 +184,77 @@ fn shown(ensemble: &Ensemble, serving: &[usize]) -> BTreeSet<String> {
     first
 }
 
+/// Disks, what is started, and what has to come of it.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    disks: [Disk; 3],
+    order: [usize; 3],
+    /// Who serves before the last one is started.
+    early: &'static [usize],
+    /// Who serves in the end.
+    serving: &'static [usize],
+    /// The znode that tells whose data these have.
+    kept: &'static str,
+}
+
+const fn case(
+    disks: [Disk; 3],
+    order: [usize; 3],
+    early: &'static [usize],
+    serving: &'static [usize],
+    kept: &'static str,
+) -> Case {
+    Case { disks, order, early, serving, kept }
+}
+
+const CASES: [Case; 12] = [
+    case([Empty, Empty, Empty], [2, 0, 1], &[], &ALL, ""),
+    case([Alone, Empty, Empty], [1, 2, 0], &[], &ALL, "/alone-0"),
+    case([Empty, Empty, Alone], [2, 0, 1], &[2, 0], &ALL, "/alone-2"),
+    // The one that meets a third server first takes it in; the other one is refused.
+    case([Alone, Alone, Empty], [0, 2, 1], &[0, 2], &[0, 2], "/alone-0"),
+    case([Alone, Alone, Alone], [0, 1, 2], &[], &[], ""),
+    case([OfThree, OfThree, Empty], [2, 0, 1], &[], &ALL, "/of-three"),
+    case([OfThree, Empty, Empty], [1, 2, 0], &[], &[], ""),
+    case([OfThree, OfThree, Other], [2, 1, 0], &[], &[0, 1], "/of-three"),
+    case([OfThree, Other, Empty], [2, 0, 1], &[], &[], ""),
+    case([OfThree, Other, Other], [0, 1, 2], &[], &[1, 2], "/other"),
+    case([Alone, OfThree, OfThree], [0, 2, 1], &[], &[1, 2], "/of-three"),
+    case([Alone, Other, OfThree], [1, 0, 2], &[], &[], ""),
+];
+
 /// Plays a case: who serves at the end is as said, with the data of `kept`, and nothing that was acknowledged is
 /// lost.
-fn play(folder: &Path, (disks, order, serving, kept): (Disks, [usize; 3], &[usize], &str)) {
+fn play(folder: &Path, case: Case) {
+    let Case { disks, order, early, serving, kept } = case;
     let mut ensemble = with_disks(folder, disks);
     let writers = Writers::start(ensemble.addrs());
-    start_in(&mut ensemble, order);
-    within(PATIENCE, &format!("{disks:?} in the order {order:?}: {serving:?} serve"), || {
-        serving.iter().all(|server| ensemble.mode(*server).is_some()).then_some(())
-    });
+    start(&mut ensemble, order[0]);
+    start(&mut ensemble, order[1]);
+    wait_until_serve(&ensemble, early, &format!("{case:?}: {early:?} serve early"));
+    start(&mut ensemble, order[2]);
+    wait_until_serve(&ensemble, serving, &format!("{case:?}: {serving:?} serve"));
     let others = || ALL.into_iter().filter(|server| !serving.contains(server));
-    throughout(
-        WATCHED,
-        &format!("{disks:?} in the order {order:?}: only {serving:?} serve"),
-        || others().all(|server| ensemble.mode(server).is_none()),
-    );
+    if others().next().is_some() {
+        throughout(WATCHED, &format!("{case:?}: only {serving:?} serve"), || {
+            others().all(|server| ensemble.mode(server).is_none())
+        });
+    }
     for server in others() {
-        assert!(has_settled(&mut ensemble, server), "{disks:?}: {server} says nothing");
+        assert!(has_settled(&mut ensemble, server), "{case:?}: {server} says nothing");
     }
     let done = writers.stop();
-    assert_eq!(done.is_empty(), serving.is_empty(), "{disks:?}: {done:?} acknowledged");
+    assert_eq!(done.is_empty(), serving.is_empty(), "{case:?}: {done:?} acknowledged");
     let shown = shown(&ensemble, serving);
     let lost: Vec<&String> = done.iter().filter(|path| !shown.contains(*path)).collect();
-    assert!(lost.is_empty(), "{disks:?} in the order {order:?}: lost {lost:?}");
+    assert!(lost.is_empty(), "{case:?}: lost {lost:?}");
     let before: Vec<&String> = shown
         .iter()
         .filter(|path| !path.starts_with("/written") && *path != "/zookeeper")
         .collect();
     let expected: Vec<&str> = Some(kept).filter(|kept| !kept.is_empty()).into_iter().collect();
-    assert_eq!(before, expected, "{disks:?} in the order {order:?}");
+    assert_eq!(before, expected, "{case:?}");
 }
-
-type Disks = [Disk; 3];
-
-/// Disks, the order of starts, who serves in the end, and whose data.
-const CASES: [(Disks, [usize; 3], &[usize], &str); 12] = [
-    ([Empty, Empty, Empty], [2, 0, 1], &[0, 1, 2], ""),
-    ([Alone, Empty, Empty], [1, 2, 0], &[0, 1, 2], "/alone-0"),
-    ([Empty, Empty, Alone], [2, 0, 1], &[0, 1, 2], "/alone-2"),
-    // The one that meets a third server first takes it in; the other one is refused.
-    ([Alone, Alone, Empty], [0, 2, 1], &[0, 2], "/alone-0"),
-    ([Alone, Alone, Alone], [0, 1, 2], &[], ""),
-    ([OfThree, OfThree, Empty], [2, 0, 1], &[0, 1, 2], "/of-three"),
-    ([OfThree, Empty, Empty], [1, 2, 0], &[], ""),
-    ([OfThree, OfThree, Other], [2, 1, 0], &[0, 1], "/of-three"),
-    ([OfThree, Other, Empty], [2, 0, 1], &[], ""),
-    ([OfThree, Other, Other], [0, 1, 2], &[1, 2], "/other"),
-    ([Alone, OfThree, OfThree], [0, 2, 1], &[1, 2], "/of-three"),
-    ([Alone, Other, OfThree], [1, 0, 2], &[], ""),
-];
 
 #[test]
 fn one_ensemble_acknowledges_whatever_the_disks_hold() {
@@ -253,14 +292,12 @@ fn three_servers_that_were_each_formed_alone_do_not_lead() {
     }
     let writers = Writers::start(ensemble.addrs());
     start_in(&mut ensemble, ALL);
-    within(PATIENCE, "one of them ends with a message", || {
-        let log = ensemble.log(0);
-        log.contains("this server has data of ensemble").then_some(())
-    });
-    throughout(WATCHED, "nobody serves", || {
-        ALL.into_iter().all(|server| ensemble.mode(server).is_none())
-    });
+    nobody_serves(&ensemble);
     assert_eq!(writers.stop(), BTreeSet::new(), "nothing is acknowledged");
+    within(PATIENCE, "one of them ends with a message", || {
+        let logs: String = ALL.into_iter().map(|server| ensemble.log(server)).collect();
+        logs.contains("this server has data of ensemble").then_some(())
+    });
     for server in ALL {
         ensemble.kill(server);
     }
@@ -286,9 +323,7 @@ fn two_emptied_servers_form_no_new_ensemble() {
     ensemble.wipe(1);
     let writers = Writers::start(ensemble.addrs());
     start_in(&mut ensemble, ALL);
-    throughout(2 * WATCHED, "nobody serves", || {
-        ALL.into_iter().all(|server| ensemble.mode(server).is_none())
-    });
+    nobody_serves(&ensemble);
     assert_eq!(writers.stop(), BTreeSet::new(), "nothing is acknowledged");
     assert!(ensemble.ended().is_empty(), "the one with the data goes on");
     within(PATIENCE, "the emptied ones say what they wait for", || {
@@ -316,14 +351,14 @@ fn without_autocreate_the_file_initialize_forms_an_ensemble() {
             std::fs::write(initialize(&ensemble, *server), "").expect("the file");
         }
         start_in(&mut ensemble, ALL);
-        throughout(WATCHED, "nobody serves", || {
-            ALL.into_iter().all(|server| ensemble.mode(server).is_none())
-        });
+        nobody_serves(&ensemble);
         for server in ALL {
             ensemble.stop(server);
         }
     }
-    assert!(ensemble.log(0).contains("it is empty, and forms no ensemble"), "it says why");
+    let says = |server: usize, why: &str| ensemble.log(server).contains(why);
+    assert!(says(0, "this server forms none itself"), "it says why");
+    assert!(says(1, "server 1: it is empty, and forms no ensemble"), "it says why");
     std::fs::write(initialize(&ensemble, 2), "").expect("the file");
     start_in(&mut ensemble, ALL);
     ensemble.wait_until_all_serve();
@@ -350,12 +385,11 @@ fn a_server_that_is_to_join_never_forms() {
             let arguments: &[&str] = if joining.contains(&server) { &["--join"] } else { &[] };
             ensemble.start_with(server, arguments);
         }
+        nobody_serves(&ensemble);
         within(PATIENCE, "each says what it waits for", || {
             ALL.into_iter().all(|server| has_settled(&mut ensemble, server)).then_some(())
         });
-        throughout(WATCHED, "nobody serves", || {
-            ALL.into_iter().all(|server| ensemble.mode(server).is_none())
-        });
+        assert!(ensemble.log(1).contains("this server forms none itself"), "it says why");
         for server in ALL {
             ensemble.stop(server);
         }
