@@ -29,6 +29,8 @@ mod large_requests;
 mod leading;
 mod liaison;
 mod machine;
+#[cfg(test)]
+mod machine_test;
 mod members;
 mod presence;
 mod proposing;

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use integration::eventually::{pause_for, throughout};
+use integration::eventually::{attempt, pause_for, throughout};
 use integration::{Ensemble, EnsembleOptions, Kind, RawClient, within};
 
 use crate::patience::{PATIENCE, client, create};
 
 /// How long a server that does not serve is watched not to.
 const WATCHED: Duration = Duration::from_millis(1_200);
+
+/// How long a server is waited for before the next one is started.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Cases that are played at the same time.
 const AT_ONCE: usize = 4;
@@ -150,12 +153,10 @@ fn start_in(ensemble: &mut Ensemble, order: [usize; 3]) {
     }
 }
 
-/// Starts a server, and waits until it serves or says why it does not.
+/// Starts a server, and waits until it serves or says why it does not. One that does neither is found later.
 fn start(ensemble: &mut Ensemble, server: usize) {
     ensemble.start(server);
-    within(PATIENCE, "a server serves or says why not", || {
-        has_settled(ensemble, server).then_some(())
-    });
+    let _ = attempt(SETTLED_WITHIN, || has_settled(ensemble, server).then_some(()));
 }
 
 fn wait_until_serve(ensemble: &Ensemble, servers: &[usize], how: &str) {
@@ -334,6 +335,39 @@ fn two_emptied_servers_form_no_new_ensemble() {
     ensemble.wipe(0);
     copy(kept.path(), &ensemble.folder(0).join("data"));
     ensemble.start(0);
+    ensemble.wait_until_all_serve();
+    assert!(shown(&ensemble, &ALL).contains("/kept"));
+}
+
+#[test]
+fn a_voter_that_never_started_forms_no_second_ensemble() {
+    // Two of three form by the file `initialize`. One of them is down and the disk of the other is lost when the third one
+    // starts for the first time: two empty servers, a majority, wait for the one with the data.
+    let mut ensemble = three().prepare();
+    for server in [0, 1] {
+        let file = ensemble.folder(server).join("data").join("initialize");
+        std::fs::write(file, "").expect("the file");
+        ensemble.start(server);
+    }
+    wait_until_serve(&ensemble, &[0, 1], "two of three form");
+    create(ensemble.addr(0), "/kept");
+    let kept = tempfile::tempdir().expect("a temporary folder");
+    for server in [0, 1] {
+        ensemble.stop(server);
+    }
+    copy(&ensemble.folder(1).join("data"), kept.path());
+    ensemble.wipe(1);
+    let writers = Writers::start(ensemble.addrs());
+    start(&mut ensemble, 1);
+    start(&mut ensemble, 2);
+    nobody_serves(&ensemble);
+    start(&mut ensemble, 0);
+    nobody_serves(&ensemble);
+    assert_eq!(writers.stop(), BTreeSet::new(), "nothing is acknowledged");
+    assert!(ensemble.ended().is_empty(), "the one with the data goes on");
+    ensemble.wipe(1);
+    copy(kept.path(), &ensemble.folder(1).join("data"));
+    ensemble.start(1);
     ensemble.wait_until_all_serve();
     assert!(shown(&ensemble, &ALL).contains("/kept"));
 }
