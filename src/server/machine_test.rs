@@ -60,10 +60,12 @@ fn connect(shared: &Shared) -> Arc<Client> {
 #[test]
 fn nobody_is_served_from_a_state_whose_events_it_missed() {
     // Whoever sees the state that was taken over, as each reply and ping does under the lock, finds every client
-    // let go: else a client hears of the new zxid, and its setWatches skips the events in between.
+    // let go: else a client hears of the new zxid, and its setWatches skips the events in between. Nor does a
+    // write of theirs count as one that waits.
     let (rows, installed) = checkpoint();
     let shared = server();
     let last = (0..CLIENTS).map(|_| connect(&shared)).last().unwrap();
+    shared.stats.writes_proposed.add(3);
     assert!(shared.replica.read().last_zxid() < installed);
     let watched = Arc::clone(&shared);
     let served = thread::spawn(move || {
@@ -76,7 +78,8 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
             thread::yield_now();
         }
     });
-    let mut machine = Machine::new(shared);
+    let mut machine = Machine::new(Arc::clone(&shared));
     machine.install(&mut rows.into_iter().map(Ok)).unwrap();
     assert!(!served.join().unwrap(), "a client is served that missed what happened in between");
+    assert_eq!(shared.stats.outstanding(), 0);
 }

@@ -23,7 +23,7 @@ const SLOW_MS: u64 = 100;
 const VERY_SLOW_MS: u64 = 400;
 
 /// How long a server that must not be exchanged, or must not serve, is watched.
-const WATCHED: Duration = Duration::from_millis(2_500);
+const WATCHED: Duration = Duration::from_millis(1_500);
 
 /// What becomes of a server that lost its disk, one step after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
