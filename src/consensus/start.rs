@@ -227,6 +227,7 @@ async fn begin<M: StateMachine>(
         forms: config.forms,
         name: dir.identity().cluster.0,
         ensemble: config.ensemble.clone(),
+        book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
     let formation = formation.map_err(|error| restore(&error))?;

@@ -216,7 +216,8 @@ mod tests {
     use openraft::network::{NetStreamAppend as _, RPCOption, RaftNetworkFactory as _};
     use tokio::net::TcpListener;
 
-    use super::super::dialer::{AddressBook, Dialer};
+    use super::super::address_book::AddressBook;
+    use super::super::dialer::Dialer;
     use super::super::frame::{receive, send};
     use super::super::gate::Gate;
     use super::super::hello::Membership;
@@ -276,7 +277,7 @@ mod tests {
         async fn new() -> (Self, Peer) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let member = |server| Membership { cluster: ClusterId(7), server };
-            let place = (Security::default(), AddressBook::default());
+            let place = (Security::default(), AddressBook::naming([1]));
             let gate = Gate::new(member(2), place, None);
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();

@@ -1,14 +1,14 @@
 //! Connecting to peers.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::address_book::AddressBook;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::introduction;
 use super::security::Security;
@@ -21,102 +21,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one address may take to answer at all: a server that comes back is soon tried again.
 const REACH_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// Where servers are reached. Cheap to clone; all clones are one book.
-///
-/// Three sources may differ: this server's own file, what the members agreed on by `reconfig`, and
-/// what the consensus notes of each server. The newest cannot be told from the texts, so their order
-/// only says which is tried first: what was agreed on, if anything was, then the file, then the
-/// note. An address that fails makes way for the next one. A wrong one does no harm, as the server that is
-/// found there is asked who it is.
-#[derive(Clone, Debug, Default)]
-pub struct AddressBook {
-    pages: Arc<RwLock<Pages>>,
-}
-
-#[derive(Debug, Default)]
-struct Pages {
-    agreed: BTreeMap<u64, String>,
-    own: BTreeMap<u64, String>,
-    /// How many addresses of a server failed so far, one after the other.
-    failures: BTreeMap<u64, usize>,
-    /// No other address is tried where the file has one.
-    own_only: bool,
-}
-
-impl AddressBook {
-    /// Host and port of a server, as far as this server or the members know.
-    pub fn get(&self, server: u64) -> Option<String> {
-        let pages = self.pages.read();
-        pages.agreed.get(&server).or_else(|| pages.own.get(&server)).cloned()
-    }
-
-    /// Sets host and port of a server as this server's own file has them, for all connections made
-    /// from now on.
-    pub fn set(&self, server: u64, address: String) {
-        self.pages.write().own.insert(server, address);
-    }
-
-    /// Tries no other address of a server than the one in this server's own file.
-    pub fn own_only(&self) {
-        self.pages.write().own_only = true;
-    }
-
-    /// Whether the members agreed on addresses: then a `reconfig` made their configuration.
-    pub(in crate::consensus) fn is_agreed(&self) -> bool {
-        !self.pages.read().agreed.is_empty()
-    }
-
-    /// Sets what the members agreed on, for all connections made from now on.
-    pub fn agree(&self, addresses: BTreeMap<u64, String>) {
-        self.pages.write().agreed = addresses;
-    }
-
-    /// The address to try next; `noted` is the one in the replicated configuration.
-    fn choose(&self, server: u64, noted: &str) -> Attempt {
-        let pages = self.pages.read();
-        let (agreed, own) = (pages.agreed.get(&server), pages.own.get(&server));
-        let (agreed, noted) = match own {
-            Some(own) if pages.own_only => (None, own.as_str()),
-            Some(_) | None => (agreed, noted),
-        };
-        let known = agreed.into_iter().chain(own).map(String::as_str).chain([noted]);
-        let mut choices: Vec<&str> = Vec::new();
-        for address in known.filter(|address| !address.is_empty()) {
-            if !choices.contains(&address) {
-                choices.push(address);
-            }
-        }
-        let failures = pages.failures.get(&server).copied().unwrap_or(0);
-        let chosen = choices.get(failures % choices.len().max(1));
-        let address = chosen.copied().unwrap_or_default().to_owned();
-        Attempt { book: self.clone(), server, address, failures, worked: false }
-    }
-}
-
-/// An address that is being tried. Dropped without success, be it for want of patience, it makes way
-/// for the next one.
-struct Attempt {
-    book: AddressBook,
-    server: u64,
-    address: String,
-    failures: usize,
-    worked: bool,
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if self.worked {
-            return;
-        }
-        let mut pages = self.book.pages.write();
-        let failures = pages.failures.entry(self.server).or_default();
-        // Another attempt may have found the same before.
-        if *failures == self.failures {
-            *failures += 1;
-        }
-    }
-}
 
 /// Connects to peers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -137,6 +41,11 @@ impl Dialer {
     ) -> Self {
         let (own, limit) = (own.into(), CONNECT_TIMEOUT);
         Self { own, book, limit, security, complaints: Arc::default() }
+    }
+
+    /// Where servers are known to be.
+    pub(in crate::consensus) fn book(&self) -> &AddressBook {
+        &self.book
     }
 
     /// Connects to a member and greets it. `address` is host and port where the address book has
@@ -219,32 +128,4 @@ async fn reach(address: &str) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_fails_makes_way_for_the_next() {
-        // What the members agreed on goes first, this server's file second, the note last; and what
-        // worked is stayed with.
-        let book = AddressBook::default();
-        let try_one = |works: bool| {
-            let mut attempt = book.choose(3, "noted:1");
-            attempt.worked = works;
-            attempt.address.clone()
-        };
-        assert_eq!([try_one(true), try_one(false)], ["noted:1", "noted:1"]);
-        book.set(3, "own:1".to_owned());
-        book.agree(BTreeMap::from([(3, "agreed:1".to_owned())]));
-        assert_eq!(book.get(3).as_deref(), Some("agreed:1"));
-        let seen = [false, true, true, false, false].map(try_one);
-        assert_eq!(seen, ["own:1", "noted:1", "noted:1", "noted:1", "agreed:1"]);
-        let (one, two) = (book.choose(3, ""), book.choose(3, ""));
-        assert_eq!(one.address, two.address);
-        let failed = one.address.clone();
-        drop((one, two));
-        assert_ne!(try_one(true), failed, "two that fail at once count as one");
-    }
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
 use super::super::hearing::Hearing;
-use super::frame::{Frames, encode};
+use super::frame::{Frames, Room, encode};
 use super::message::{Request, Response};
 use super::stream::PeerStream;
 
@@ -34,7 +34,7 @@ pub(super) struct Link {
 impl Link {
     /// A connection to the server of that number.
     pub(super) fn new(stream: PeerStream, tell: (Hearing, u64)) -> Self {
-        let frames = Frames::default();
+        let frames = Frames::new(Room::default());
         tell.0.hear(tell.1);
         Self { stream, frames, tell, owed: 0, heard: Instant::now(), is_torn: false }
     }

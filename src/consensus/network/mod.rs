@@ -56,10 +56,12 @@
 //!                                     ◄──   Snapshot
 //! ```
 
+mod address_book;
 mod append;
 mod dialer;
 pub(super) mod frame;
 mod gate;
+mod guests;
 mod hello;
 mod inbox;
 mod introduction;
@@ -69,10 +71,11 @@ mod peer;
 mod security;
 mod server;
 mod stream;
+mod terms;
 mod transfer;
 mod versions;
 
-pub use dialer::AddressBook;
+pub use address_book::AddressBook;
 pub(super) use dialer::Dialer;
 pub(super) use gate::ForwardConn;
 pub use hello::EnsembleName;

@@ -279,7 +279,7 @@ impl NetBackoff<TypeConfig> for Peer {
 mod tests {
     use tokio::net::TcpListener;
 
-    use super::super::dialer::AddressBook;
+    use super::super::address_book::AddressBook;
     use super::super::frame::{receive, send};
     use super::super::gate::Gate;
     use super::super::hello::Membership;
@@ -297,7 +297,7 @@ mod tests {
         // servers that are far apart would dial for ever and never elect anybody.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = BasicNode::new(listener.local_addr().unwrap());
-        let place = (Security::default(), AddressBook::default());
+        let place = (Security::default(), AddressBook::naming([1]));
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
         let mut peers = Peers::new(dialer, Hearing::default());
         let ask = VoteRequest::new(RaftVote::new(5, 1), None);

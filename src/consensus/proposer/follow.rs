@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::error::ReadError;
 use super::super::network::Purpose;
+use super::super::network::frame::Room;
 use super::super::typ::Batch as Payload;
 use super::liaison::Commands;
 use super::link::Link;
@@ -81,7 +82,7 @@ impl<C: Commands> Task<C> {
                 called = shared.calls.of(leader.raft_id()) => called,
                 dialled = shared.consensus.dial(leader.raft_id(), Purpose::Forward) => dialled?,
             };
-            let mut link = LeaderLink::new(stream);
+            let mut link = LeaderLink::new(stream, Room::default());
             link.send(ToLeader::Open { term }).await?;
             matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
         };

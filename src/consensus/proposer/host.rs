@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::handle::Consensus;
+use super::super::network::frame::Room;
 use super::super::network::{ForwardConn, PeerStream, Purpose};
 use super::super::status::{Role, Status};
 use super::super::typ::Batch as Payload;
@@ -55,12 +56,17 @@ pub(super) async fn run(
                 continue;
             }
         };
-        let Some(ForwardConn { from, purpose, stream }) = next else { return };
+        let Some(ForwardConn { from, purpose, stream, guest, room }) = next else { return };
         if purpose == Purpose::Lead {
             hosts.proposer.calls().put(from, stream);
         } else {
-            let host = hosts.host(hosts.roll.enter(from), from, stream);
-            tokio::spawn(host.serve());
+            let host = hosts.host(hosts.roll.enter(from), from, stream, room);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = host.serve() => {}
+                    () = guest.has_to_leave() => {}
+                }
+            });
         }
     }
 }
@@ -74,10 +80,10 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn host(&self, entered: Entered, from: u64, stream: PeerStream) -> Host {
+    fn host(&self, entered: Entered, from: u64, stream: PeerStream, room: Room) -> Host {
         Host {
             from,
-            link: Link::new(stream),
+            link: Link::new(stream, room),
             status: self.proposer.consensus().watch_status(),
             proposer: self.proposer.clone(),
             liaison: Arc::clone(&self.liaison),
@@ -92,7 +98,7 @@ impl Hosts {
         let (hosts, entered) = (self.clone(), self.roll.enter(follower));
         tokio::spawn(async move {
             if let Some(stream) = call(hosts.proposer.consensus(), follower).await {
-                hosts.host(entered, follower, stream).serve().await;
+                hosts.host(entered, follower, stream, Room::default()).serve().await;
             }
         });
     }
