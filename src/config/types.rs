@@ -303,6 +303,8 @@ pub struct EnsembleConfig {
     pub listen_on_all_ips: bool,
     /// TLS between the servers (`sslQuorum`, `portUnification`, `ssl.quorum.*`).
     pub tls: Option<PeerTlsOptions>,
+    /// The file with a secret that the servers of the ensemble share (`quorum.secretFile`).
+    pub secret_file: Option<PathBuf>,
 }
 
 /// The number of a server that has none: nobody else needs to know it.
@@ -523,6 +525,7 @@ impl Default for EnsembleConfig {
             peer_tcp_keep_alive: false,
             listen_on_all_ips: false,
             tls: None,
+            secret_file: None,
         }
     }
 }

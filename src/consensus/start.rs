@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::hearing::{self, Hearing};
 use super::log_store::LogStore;
 use super::log_task;
 use super::network::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security, Starts,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
+    Starts,
 };
 use super::proof::Proofs;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
@@ -85,6 +87,9 @@ pub struct ConsensusConfig {
     pub versions: KnownVersions,
     /// TLS between the members; without it, whoever reaches the address can take part.
     pub tls: Option<PeerTlsOptions>,
+    /// The file with what the members know and others do not; without it, whoever reaches the address can
+    /// take part, unless there is TLS.
+    pub secret_file: Option<PathBuf>,
 }
 
 impl ConsensusConfig {
@@ -111,6 +116,7 @@ impl ConsensusConfig {
             entries_kept: 0,
             versions: KnownVersions::default(),
             tls: None,
+            secret_file: None,
         }
     }
 }
@@ -200,7 +206,12 @@ impl Consensus {
 fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
     let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
     let start = Start { number: dir.starts(), process: config.process };
-    let starts = Starts::new(start, dir.met()?);
+    let secret = config.secret_file.as_deref().map_or(Ok(Secret::default()), |file| {
+        let of =
+            |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
+        Secret::read(file).map_err(of)
+    })?;
+    let starts = Starts::new(start, dir.met()?, secret);
     Ok(Own { member: dir.member(), starts, ensemble, versions })
 }
 

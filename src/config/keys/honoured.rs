@@ -128,6 +128,10 @@ pub(super) static KEYS: &[Key] = &[
     set("linearizableReads", "false", |d, s| {
         put(&mut d.config.features.linearizable_reads, s.value.bool())
     }),
+    // What the servers of an ensemble know, which ZooKeeper does not have.
+    set("quorum.secretFile", "/etc/grovekeeper/secret", |d, s| {
+        put(&mut d.config.ensemble.secret_file, text(s).map(|path| Some(path.into())))
+    }),
     // The clocks of Raft, which ZooKeeper does not have.
     set("raft.heartbeatMs", "40", |d, s| {
         d.clocks_line = s.line;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::address_book::AddressBook;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::introduction;
+use super::secret::Meeting;
 use super::security::Security;
 use super::stream::{PeerStream, prepare};
 use crate::ensemble::MemberId;
@@ -98,8 +99,12 @@ impl Dialer {
         if peer.is_some() {
             versions.learn(target, agreed.newest);
         }
+        let fits = self.own.starts.check_version(agreed.version);
+        fits.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))?;
         if agreed.version >= introduction::SINCE {
-            self.own.starts.exchange(&mut transport, peer).await?;
+            let (dialler, acceptor) = (self.own.member.raft_id(), MemberId::number_of(target));
+            let meeting = Meeting { dialler, acceptor, purpose, dials: true };
+            self.own.starts.exchange(&mut transport, peer, &meeting).await?;
         }
         Ok(PeerStream::new(transport, agreed.version))
     }

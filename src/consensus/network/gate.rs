@@ -14,6 +14,7 @@ use super::frame::Room;
 use super::guests::Guest;
 use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::introduction;
+use super::secret::Meeting;
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
 use crate::ensemble::MemberId;
@@ -115,6 +116,7 @@ impl Gate {
                     "server {number} is no member of the ensemble, and not in the configuration file"
                 ));
             }
+            self.own.starts.check_version(welcomed.version)?;
             if let Some(doubt) = self.security.doubt(&proof, &known) {
                 return Err(doubt);
             }
@@ -136,7 +138,9 @@ impl Gate {
         versions.learn(welcomed.from, welcomed.newest);
         if welcomed.version >= introduction::SINCE {
             let from = MemberId::from_raft_id(welcomed.from);
-            self.own.starts.exchange(&mut transport, Some(from)).await?;
+            let (dialler, acceptor) = (welcomed.from, self.own.member.number);
+            let meeting = Meeting { dialler, acceptor, purpose: welcomed.purpose, dials: false };
+            self.own.starts.exchange(&mut transport, Some(from), &meeting).await?;
         }
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
