@@ -319,6 +319,23 @@ impl Ensemble {
         answer.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
     }
 
+    /// Where a Grovekeeper server listens for the others.
+    #[must_use]
+    pub fn peer_addr(&self, server: usize) -> SocketAddr {
+        SocketAddr::new(self.addr(server).ip(), self.members[server].ports.first)
+    }
+
+    /// Memory that a server's process holds, in MiB.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn memory_mib(&self, server: usize) -> u64 {
+        let process = self.members[server].process.as_ref().expect("a server that runs");
+        process.resident_kib() / 1024
+    }
+
     /// Everything that a server logged, over all its starts.
     #[must_use]
     pub fn log(&self, server: usize) -> String {

@@ -17,6 +17,7 @@ mod namespaces;
 mod operators;
 mod partitions;
 mod patience;
+mod peer_port;
 mod proxy;
 mod reconfig;
 mod sessions;
