@@ -1,9 +1,9 @@
 //! Proof that this server leads, where heartbeats are answered late.
 //!
-//! openraft gives up a heartbeat when the next one is due. Where answers take longer than that, none counts,
-//! however well the ensemble works otherwise: no read is confirmed, followers take their leader for one
-//! without a majority, and when its lease has run out it takes no write any more. Answers to entries are
-//! waited for, and count as well. So where nobody writes, an entry without commands does.
+//! openraft gives up a heartbeat when the next one is due. Where answers take longer than that, none counts for it,
+//! however well the ensemble works otherwise: when its lease has run out, a leader takes no write any more. Answers
+//! to entries are waited for, and count as well. So where nobody writes, an entry without commands does. Reads need
+//! none: their answers are counted by this server (`read_index.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,13 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::impls::ProgressResponder;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Handle;
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
-use super::status::since_quorum;
+use super::status::lease_age;
 use super::typ::{Batch, TypeConfig};
 
 /// How often it is looked at how many entries were needed, and how many are worth a warning.
@@ -59,22 +59,6 @@ impl Proofs {
         self.heartbeat * 3 / 2
     }
 
-    /// Waits for `confirmation`, and writes entries for it where it is late. Not only one: what was sent before
-    /// the confirmation was asked for proves nothing.
-    pub(super) async fn confirm<T>(
-        &self,
-        raft: &Arc<dyn Handle>,
-        confirmation: impl Future<Output = T>,
-    ) -> T {
-        tokio::pin!(confirmation);
-        loop {
-            match timeout(self.late(), &mut confirmation).await {
-                Ok(confirmed) => return confirmed,
-                Err(_) => _ = self.write(raft),
-            }
-        }
-    }
-
     /// Sees to it that a leader whose heartbeats are answered late does not lose its lease, until `stop`.
     pub(super) async fn keep_up<M: StateMachine>(
         self,
@@ -93,7 +77,7 @@ impl Proofs {
                 () = self.last.done.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let confirmed = since_quorum(&metrics.borrow_watched());
+            let confirmed = lease_age(&metrics.borrow_watched());
             if confirmed.is_some_and(|since| since > self.late()) && self.write(&raft) {
                 written += 1;
             }

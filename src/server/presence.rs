@@ -23,7 +23,7 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 /// After how many looks a leader with a full disk asks again that another takes over.
 const HAND_OVER_EVERY: u32 = 50;
 
-/// How long a read barrier may take before it is tried anew.
+/// How long a read barrier may take before it is tried anew; longer where servers are far apart.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps an eye on the consensus until the server stops.
@@ -90,7 +90,8 @@ impl Presence {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
-        let barrier = tokio::time::timeout(BARRIER_TIMEOUT, self.proposer.read_barrier()).await;
+        let patience = self.consensus.for_round_trips(4, BARRIER_TIMEOUT);
+        let barrier = tokio::time::timeout(patience, self.proposer.read_barrier()).await;
         if !matches!(barrier, Ok(Ok(()))) {
             return;
         }

@@ -13,11 +13,31 @@ use super::pump;
 /// A direction: from the one server to the other, counted from 0.
 type Direction = (usize, usize);
 
+/// The conditions of a direction.
+#[derive(Debug, Default)]
+struct Path {
+    /// On the connections that the sending server opened.
+    on_own: watch::Sender<PathState>,
+    /// On those that the receiving one opened.
+    on_theirs: watch::Sender<PathState>,
+}
+
+impl Path {
+    fn both(&self) -> [&watch::Sender<PathState>; 2] {
+        [&self.on_own, &self.on_theirs]
+    }
+}
+
+/// Sets a condition; connections that were not reset go on.
+fn set(path: &watch::Sender<PathState>, state: PathState) {
+    path.send_modify(|known| *known = PathState { resets: known.resets, ..state });
+}
+
 /// The proxies between all pairs of servers.
 #[derive(Debug)]
 pub struct Network {
     servers: usize,
-    paths: BTreeMap<Direction, watch::Sender<PathState>>,
+    paths: BTreeMap<Direction, Path>,
     runtime: Option<Runtime>,
 }
 
@@ -38,7 +58,7 @@ impl Network {
         let pairs = (0..servers).flat_map(|from| (0..servers).map(move |to| (from, to)));
         let paths = pairs
             .filter(|(from, to)| from != to)
-            .map(|direction| (direction, watch::Sender::new(PathState::default())))
+            .map(|direction| (direction, Path::default()))
             .collect();
         Self { servers, paths, runtime: Some(runtime) }
     }
@@ -49,8 +69,8 @@ impl Network {
     ///
     /// When it cannot be opened.
     pub fn open(&self, from: usize, to: usize, target: u16) -> u16 {
-        let (there, back) = (&self.paths[&(from, to)], &self.paths[&(to, from)]);
-        let (there, back) = (there.subscribe(), back.subscribe());
+        let there = self.paths[&(from, to)].on_own.subscribe();
+        let back = self.paths[&(to, from)].on_theirs.subscribe();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
         let runtime = self.runtime.as_ref().expect("the proxy runs");
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
@@ -70,7 +90,15 @@ impl Network {
     /// Sets the condition of the direction from one server to another.
     pub fn set(&self, from: usize, to: usize, state: PathState) {
         if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|known| *known = PathState { resets: known.resets, ..state });
+            path.both().into_iter().for_each(|path| set(path, state));
+        }
+    }
+
+    /// As [`set`](Self::set), for the connections alone that the receiving server opened: what is sent on them
+    /// are answers to it.
+    pub fn set_answers(&self, from: usize, to: usize, state: PathState) {
+        if let Some(path) = self.paths.get(&(from, to)) {
+            set(&path.on_theirs, state);
         }
     }
 
@@ -106,7 +134,7 @@ impl Network {
     /// Breaks off all connections between two servers; new ones may be made.
     pub fn reset(&self, one: usize, other: usize) {
         for direction in [(one, other), (other, one)] {
-            if let Some(path) = self.paths.get(&direction) {
+            for path in self.paths.get(&direction).into_iter().flat_map(Path::both) {
                 path.send_modify(|state| state.resets += 1);
             }
         }
@@ -115,11 +143,11 @@ impl Network {
     /// Whether nothing is wrong between two servers, in either direction.
     #[must_use]
     pub fn well(&self, one: usize, other: usize) -> bool {
-        [(one, other), (other, one)].iter().all(|direction| {
-            self.paths.get(direction).is_none_or(|path| {
-                let state = *path.borrow();
-                state == PathState { resets: state.resets, ..PathState::default() }
-            })
+        let directions = [(one, other), (other, one)];
+        let paths = directions.iter().filter_map(|direction| self.paths.get(direction));
+        paths.flat_map(Path::both).all(|path| {
+            let state = *path.borrow();
+            state == PathState { resets: state.resets, ..PathState::default() }
         })
     }
 

@@ -12,6 +12,9 @@ use crate::patience::{client, create, follower};
 /// lease of 800 ms.
 const WAY: Duration = Duration::from_millis(80);
 
+/// So many times each server is asked.
+const SYNCS: usize = 5;
+
 /// How long a server may be without contact to a majority.
 const SYNC_LIMIT: Duration = Duration::from_secs(2);
 
@@ -47,6 +50,50 @@ fn heartbeats_that_are_answered_late_cost_nobody_a_client() {
     }
     let after = create(ensemble.addr(leader), "/after");
     assert_eq!(after.epoch(), before.epoch(), "no election");
+}
+
+/// Syncs at each server, one after the other, while nobody writes: each is answered within two round trips.
+fn syncs_take_two_round_trips(ensemble: &Ensemble, way: Duration) {
+    let leader = ensemble.wait_for_leader();
+    let before = create(ensemble.addr(leader), "/before");
+    let mut clients: Vec<RawClient> = ensemble.addrs().into_iter().map(client).collect();
+    for from in ensemble.servers() {
+        ensemble.network().set_from(from, PathState::delayed(way));
+    }
+    // What was on its way before has arrived, and what the delay makes late is late.
+    throughout(way * 20, "clients stay", || clients.iter_mut().all(|c| c.ping().is_ok()));
+    let mut took = Vec::new();
+    for _ in 0..SYNCS {
+        for (server, client) in clients.iter_mut().enumerate() {
+            let asked = Stopwatch::start();
+            client.sync("/before").expect("synced");
+            took.push((server == leader, asked.elapsed()));
+        }
+    }
+    let late = took.iter().filter(|(_, took)| *took >= way * 4).count();
+    assert_eq!(late, 0, "of the leader (true) and of followers: {took:?}");
+    let after = create(ensemble.addr(leader), "/after");
+    assert_eq!(after.epoch(), before.epoch(), "no election");
+}
+
+#[test]
+fn syncs_take_two_round_trips_with_75_ms_each_way_and_the_default_timings() {
+    // An answer takes longer than three heartbeats follow each other.
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).proxied().start();
+    syncs_take_two_round_trips(&ensemble, Duration::from_millis(75));
+}
+
+#[test]
+fn syncs_take_two_round_trips_with_500_ms_each_way_and_timings_set_for_it() {
+    // The heartbeats follow each other faster than they are answered here, too.
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
+        .set("tickTime", "2000")
+        .set("raft.heartbeatMs", "700")
+        .set("raft.electionTimeoutMinMs", "3000")
+        .set("raft.electionTimeoutMaxMs", "4000")
+        .proxied()
+        .start();
+    syncs_take_two_round_trips(&ensemble, Duration::from_millis(500));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod operators;
 mod partitions;
 mod patience;
 mod proxy;
+mod read_index;
 mod reconfig;
 mod sessions;
 mod terms;

@@ -9,15 +9,17 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::super::start::Timings;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::security::Security;
 use super::stream::{PeerStream, prepare};
 use crate::telemetry::Complaints;
 
-/// How long connecting and greeting may take, unless said otherwise.
+/// How long connecting and greeting may take; longer where servers are far apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one address may take to answer at all: a server that comes back is soon tried again.
+/// How long one address may take to answer at all: a server that comes back is soon tried again. Longer where
+/// servers are far apart.
 const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Where servers are reached. Cheap to clone; all clones are one book.
@@ -116,7 +118,7 @@ impl Drop for Attempt {
 pub(in crate::consensus) struct Dialer {
     own: Own,
     book: AddressBook,
-    limit: Duration,
+    timings: Timings,
     security: Security,
     complaints: Arc<Mutex<Complaints<u64>>>,
 }
@@ -128,8 +130,19 @@ impl Dialer {
         book: AddressBook,
         security: Security,
     ) -> Self {
-        let (own, limit) = (own.into(), CONNECT_TIMEOUT);
-        Self { own, book, limit, security, complaints: Arc::default() }
+        let (own, timings) = (own.into(), Timings::default());
+        Self { own, book, timings, security, complaints: Arc::default() }
+    }
+
+    /// Waits as long for the others as these timings need.
+    pub(in crate::consensus) fn with_timings(mut self, timings: Timings) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    /// Time enough for so many packets there and back, and at least `usual`.
+    pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+        self.timings.for_round_trips(count, usual)
     }
 
     /// Connects to a server and greets it. `address` is host and port where the address book has
@@ -150,7 +163,7 @@ impl Dialer {
         let address = attempt.address.clone();
         let address = address.as_str();
         let connect = async {
-            let stream = reach(address).await?;
+            let stream = self.reach(address).await?;
             prepare(&stream)?;
             let met = self.meet(stream, target, address, purpose).await;
             self.say(target, address, met.as_ref().err());
@@ -158,7 +171,9 @@ impl Dialer {
             met
         };
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it cannot be connected in time");
-        timeout(self.limit, connect).await.unwrap_or_else(|_| Err(late()))
+        // To connect, for the two of TLS, to greet.
+        let limit = self.for_round_trips(4, CONNECT_TIMEOUT);
+        timeout(limit, connect).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// The newest version that this server and all of `others` can read.
@@ -181,6 +196,20 @@ impl Dialer {
         Ok(PeerStream::new(transport))
     }
 
+    /// Connects to the first address of a host that answers.
+    async fn reach(&self, address: &str) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        let limit = self.for_round_trips(1, REACH_TIMEOUT);
+        for addr in lookup_host(address).await? {
+            match timeout(limit, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
     /// Says in the log what is wrong with a server that is there.
     fn say(&self, target: u64, address: &str, error: Option<&io::Error>) {
         let mut complaints = self.complaints.lock();
@@ -191,19 +220,6 @@ impl Dialer {
             tracing::warn!("server {target} at {address} {what}: {error}");
         }
     }
-}
-
-/// Connects to the first address of a host that answers.
-async fn reach(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-    for addr in lookup_host(address).await? {
-        match timeout(REACH_TIMEOUT, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(last)
 }
 
 #[cfg(test)]
