@@ -20,7 +20,7 @@ use crate::consensus::Proposer;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A barrier that takes longer is waited for no more before the next one begins.
-const OVERLAP_AFTER: Duration = Duration::from_millis(10);
+const OVERLAP_AFTER: Duration = Duration::from_millis(30);
 
 /// So many may be under way.
 const UNDER_WAY_MAX: usize = 256;

@@ -99,7 +99,9 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        if self.shared.is_member() && self.shared.set_service(Service::Full) {
+        // A barrier that took that long says too little of now.
+        let in_contact = self.proposer.without_contact() <= self.contact_max;
+        if in_contact && self.shared.is_member() && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
             // Those that were content with reading have sessions that nobody else knows.
             self.let_go();
