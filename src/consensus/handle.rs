@@ -19,9 +19,9 @@ use super::error::{Fatal, ProposeError, ReadError};
 use super::members::ChangeFailed;
 use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
 use super::proof::Proofs;
-use super::state_machine::{Machine, StateMachine};
 use super::read_index::{Lead, ReadIndex, Vouch};
 use super::start::Timings;
+use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, Status, role};
 use super::typ::{Batch, ChangeMembers, RaftVote, TypeConfig, log_id};
 use crate::storage::{DataDir, LogPosition};
@@ -117,7 +117,10 @@ impl Consensus {
 
     /// The entry that must be applied before a linearizable read, after a majority has confirmed
     /// that this server leads. `vouched` is the follower that asks for it, if one does.
-    pub(super) async fn read_index(&self, vouched: Option<Vouch>) -> Result<LogPosition, ReadError> {
+    pub(super) async fn read_index(
+        &self,
+        vouched: Option<Vouch>,
+    ) -> Result<LogPosition, ReadError> {
         self.peers.reads.confirm(&*self.raft, self.status.clone(), vouched).await
     }
 
@@ -337,9 +340,7 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
         Box::pin(async move {
             let vote = self.with_raft_state(|state| *state.vote_ref()).await;
             let follows = |vote: RaftVote| {
-                vote.committed
-                    && vote.leader_id.term == term
-                    && vote.leader_id.voted_for == leader
+                vote.committed && vote.leader_id.term == term && vote.leader_id.voted_for == leader
             };
             vote.is_ok_and(follows)
         })

@@ -275,9 +275,8 @@ impl ReadIndex {
             return Ok(lead.index);
         }
         self.ask(Asked { round, lead: lead.clone() });
-        let is_lost = |status: &Status| {
-            status.term > term || (status.term == term && !status.is_leader())
-        };
+        let is_lost =
+            |status: &Status| status.term > term || (status.term == term && !status.is_leader());
         tokio::select! {
             biased;
             confirmed = credits.wait_for(is_confirmed) => {

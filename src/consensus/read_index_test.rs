@@ -18,8 +18,8 @@ use super::super::members::ChangeFailed;
 use super::super::network::puppet::{Held, Hold, Puppet, dialer};
 use super::super::network::{Peers, Witness};
 use super::super::state_machine::tests::Nothing;
-use super::super::status::{Role, lease_age, role};
 use super::super::state_machine::{CheckpointLimits, Machine};
+use super::super::status::{Role, lease_age, role};
 use super::super::typ::{Batch, ChangeMembers, Entry, log_id};
 use super::*;
 use crate::storage::{DataDir, OpenOptions};
@@ -161,9 +161,7 @@ async fn answers_to_what_was_sent_before_a_read_do_not_confirm_it() {
     let connection = to_three.connection;
     let only_commits = |held: &Held| {
         let rpc = &held.rpc;
-        held.connection == connection
-            && rpc.entries.is_empty()
-            && rpc.leader_commit == Some(entry)
+        held.connection == connection && rpc.entries.is_empty() && rpc.leader_commit == Some(entry)
     };
     let _never_answered = within("the commit at 3", fixture.three.next(only_commits)).await;
     fixture.three.answer(to_three, AppendEntriesResponse::Success);

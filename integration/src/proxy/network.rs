@@ -13,18 +13,32 @@ use super::pump;
 /// A direction: from the one server to the other, counted from 0.
 type Direction = (usize, usize);
 
-/// The conditions of a direction.
+/// Which connections are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// All.
+    All,
+    /// Those that the sending server opened: it asks the other one.
+    Own,
+    /// Those that the receiving server opened: what is sent on them are answers.
+    Theirs,
+}
+
+/// The conditions of a direction, by who opened the connections.
 #[derive(Debug, Default)]
 struct Path {
-    /// On the connections that the sending server opened.
-    on_own: watch::Sender<PathState>,
-    /// On those that the receiving one opened.
-    on_theirs: watch::Sender<PathState>,
+    own: watch::Sender<PathState>,
+    theirs: watch::Sender<PathState>,
 }
 
 impl Path {
-    fn both(&self) -> [&watch::Sender<PathState>; 2] {
-        [&self.on_own, &self.on_theirs]
+    fn on(&self, on: On) -> impl Iterator<Item = &watch::Sender<PathState>> {
+        let (own, theirs) = match on {
+            On::All => (true, true),
+            On::Own => (true, false),
+            On::Theirs => (false, true),
+        };
+        own.then_some(&self.own).into_iter().chain(theirs.then_some(&self.theirs))
     }
 }
 
@@ -69,8 +83,8 @@ impl Network {
     ///
     /// When it cannot be opened.
     pub fn open(&self, from: usize, to: usize, target: u16) -> u16 {
-        let there = self.paths[&(from, to)].on_own.subscribe();
-        let back = self.paths[&(to, from)].on_theirs.subscribe();
+        let there = self.paths[&(from, to)].own.subscribe();
+        let back = self.paths[&(to, from)].theirs.subscribe();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
         let runtime = self.runtime.as_ref().expect("the proxy runs");
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
@@ -89,17 +103,13 @@ impl Network {
 
     /// Sets the condition of the direction from one server to another.
     pub fn set(&self, from: usize, to: usize, state: PathState) {
-        if let Some(path) = self.paths.get(&(from, to)) {
-            path.both().into_iter().for_each(|path| set(path, state));
-        }
+        self.set_on(On::All, from, to, state);
     }
 
-    /// As [`set`](Self::set), for the connections alone that the receiving server opened: what is sent on them
-    /// are answers to it.
-    pub fn set_answers(&self, from: usize, to: usize, state: PathState) {
-        if let Some(path) = self.paths.get(&(from, to)) {
-            set(&path.on_theirs, state);
-        }
+    /// As [`set`](Self::set), for some of the connections.
+    pub fn set_on(&self, on: On, from: usize, to: usize, state: PathState) {
+        let paths = self.paths.get(&(from, to));
+        paths.into_iter().flat_map(|path| path.on(on)).for_each(|path| set(path, state));
     }
 
     /// Sets the condition between two servers, in both directions.
@@ -134,7 +144,7 @@ impl Network {
     /// Breaks off all connections between two servers; new ones may be made.
     pub fn reset(&self, one: usize, other: usize) {
         for direction in [(one, other), (other, one)] {
-            for path in self.paths.get(&direction).into_iter().flat_map(Path::both) {
+            for path in self.paths.get(&direction).into_iter().flat_map(|path| path.on(On::All)) {
                 path.send_modify(|state| state.resets += 1);
             }
         }
@@ -145,7 +155,7 @@ impl Network {
     pub fn well(&self, one: usize, other: usize) -> bool {
         let directions = [(one, other), (other, one)];
         let paths = directions.iter().filter_map(|direction| self.paths.get(direction));
-        paths.flat_map(Path::both).all(|path| {
+        paths.flat_map(|path| path.on(On::All)).all(|path| {
             let state = *path.borrow();
             state == PathState { resets: state.resets, ..PathState::default() }
         })

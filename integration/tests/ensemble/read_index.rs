@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use integration::eventually::attempt;
-use integration::proxy::PathState;
+use integration::proxy::{On, PathState};
 use integration::{Ensemble, EnsembleOptions, Kind, Mode, RawClient, within};
-use jute_proto::{GetDataRequest, GetDataResponse, OpCode, Reader, SetDataRequest, SyncRequest, Xid};
+use jute_proto::{
+    GetDataRequest, GetDataResponse, OpCode, Reader, SetDataRequest, SyncRequest, Xid,
+};
 
 use crate::patience::{PATIENCE, client};
 
@@ -83,7 +85,8 @@ impl<'a> Situation<'a> {
         for follower in self.followers {
             network.set(follower, self.leader, PathState::cut());
         }
-        let request = SetDataRequest { path: "/late".into(), data: Some(written.as_bytes()), version: -1 };
+        let request =
+            SetDataRequest { path: "/late".into(), data: Some(written.as_bytes()), version: -1 };
         let waiting = self.writer.send(OpCode::SetData, &request).ok()?;
         let has = |server: &usize| is_on_disk(ensemble.folder(*server), written);
         attempt(SOON, || self.followers.iter().all(has).then_some(()))?;
@@ -102,10 +105,10 @@ impl<'a> Situation<'a> {
     /// Lets the late answers come, one after the other. Whether the leader takes its write for acknowledged.
     fn late_answers(&mut self, waiting: Xid) -> bool {
         let network = self.ensemble.network();
-        network.set_answers(self.followers[0], self.leader, PathState::default());
+        network.set_on(On::Theirs, self.followers[0], self.leader, PathState::default());
         let acknowledged = has_answer(&mut self.writer)
             && self.writer.receive(waiting).is_ok_and(|reply| reply.ok().is_ok());
-        network.set_answers(self.followers[1], self.leader, PathState::default());
+        network.set_on(On::Theirs, self.followers[1], self.leader, PathState::default());
         acknowledged
     }
 
@@ -160,7 +163,11 @@ fn late_answers_to_a_deposed_leader_confirm_no_sync() {
         ensemble.network().heal();
         within(PATIENCE, "all serve", || ensemble.all_serve().then_some(()));
         let Some(read) = read else { continue };
-        assert_eq!(String::from_utf8_lossy(&read), newer, "acknowledged before the sync, try {number}");
+        assert_eq!(
+            String::from_utf8_lossy(&read),
+            newer,
+            "acknowledged before the sync, try {number}"
+        );
         reached += 1;
         if reached == REACHED_ENOUGH {
             return;

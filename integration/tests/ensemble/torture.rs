@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Options, run};
+use integration::torture::{Faults, Options, run};
 
 #[test]
 fn no_promise_is_broken_under_faults() {
@@ -17,6 +17,7 @@ fn no_promise_is_broken_under_faults() {
         first: 1,
         round: Duration::from_secs(15),
         folder: folder.path().join("run"),
+        faults: Faults::All,
         keep: false,
     };
     let verdict = run(&options, |line| println!("{line}"));

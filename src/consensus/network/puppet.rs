@@ -121,9 +121,8 @@ impl Puppet {
         held: Held,
         response: AppendEntriesResponse<TypeConfig>,
     ) {
-        let before = |other: &mut Held| {
-            other.connection == held.connection && other.number < held.number
-        };
+        let before =
+            |other: &mut Held| other.connection == held.connection && other.number < held.number;
         for other in self.passed_over.extract_if(.., before) {
             other.answer.send(AppendEntriesResponse::Success).unwrap();
         }
