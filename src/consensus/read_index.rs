@@ -290,6 +290,16 @@ impl ReadIndex {
         }
     }
 
+    /// As if a leader of term 4 with these voters began a read.
+    #[cfg(test)]
+    pub(super) fn begin(&self, voters: &[u64]) {
+        let round = self.0.round.fetch_add(1, Ordering::SeqCst) + 1;
+        let vote = RaftVote { committed: true, ..RaftVote::new(4, self.0.own) };
+        let index = LogPosition { term: 4, index: 1 };
+        let voters = vec![voters.iter().copied().collect()];
+        self.ask(Asked { round, lead: Lead { vote, index, committed: None, voters } });
+    }
+
     /// Has a heartbeat sent, unless a later one was asked for.
     fn ask(&self, asked: Asked) {
         self.0.asked.send_if_modified(|newest| {

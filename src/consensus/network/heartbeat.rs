@@ -22,6 +22,9 @@ use super::peer::{Peer, RpcError};
 /// Heartbeats of openraft that may wait for the task.
 const WAITING_MAX: usize = 4;
 
+/// So many heartbeats of reads may be unanswered: a peer that is slow is asked once for many reads.
+const READS_UNANSWERED_MAX: usize = 32;
+
 type Append = AppendEntriesRequest<TypeConfig>;
 
 /// The way to the task that sends heartbeats to one peer. The task ends when this is dropped.
@@ -46,6 +49,7 @@ impl Heartbeats {
             reads,
             waiting: VecDeque::new(),
             sent: VecDeque::new(),
+            reads_unanswered: 0,
             read_sent: None,
             rests: false,
         };
@@ -65,14 +69,14 @@ impl Heartbeats {
                 let (answer, answered) = oneshot::channel();
                 // The task ends with the lead alone.
                 let _ = sender.send(Ask { request, answer }).await;
-                answered.await.unwrap_or_else(|_| Err(given_up()))
+                answered.await.unwrap_or_else(|_| Err(ended()))
             }
         })
     }
 }
 
-fn given_up() -> RpcError {
-    RpcError::Unreachable(Unreachable::from_string("the connection was given up"))
+fn ended() -> RpcError {
+    RpcError::Unreachable(Unreachable::from_string("this server leads no more"))
 }
 
 /// Sends heartbeats to one peer.
@@ -85,6 +89,7 @@ struct Task {
     waiting: VecDeque<Ask>,
     /// What was written and is not answered; `None` for the heartbeats of reads, whose answers nobody waits for.
     sent: VecDeque<Option<(Sent, oneshot::Sender<Answer>)>>,
+    reads_unanswered: usize,
     /// Which heartbeat of reads was written last on this connection: term and round.
     read_sent: Option<(u64, u64)>,
     /// Whether the peer could not be reached, and nothing was asked for since.
@@ -142,7 +147,8 @@ impl Task {
 
     /// The heartbeat that reads wait for, if it was not written on this connection.
     fn read_due(&self) -> Option<Asked> {
-        if self.peer.witness.hearing.is_silent() {
+        let is_silent = self.peer.witness.hearing.is_silent();
+        if is_silent || self.reads_unanswered >= READS_UNANSWERED_MAX {
             return None;
         }
         let asked = self.reads.borrow();
@@ -158,8 +164,7 @@ impl Task {
             return self.refuse(&"this leader hears nobody and is silent");
         }
         if !self.peer.has_usable_link() {
-            // What is still to be answered on it will never be.
-            return self.sent.clear();
+            return self.lost(&"the connection was given up");
         }
         while let Some(Ask { request, answer }) = self.waiting.pop_front() {
             // Given up: the next one is on its way.
@@ -171,6 +176,7 @@ impl Task {
         }
         if let Some(asked) = self.read_due() {
             self.read_sent = Some(asked.number());
+            self.reads_unanswered += 1;
             self.send(asked.request(), None).await;
         }
     }
@@ -185,18 +191,20 @@ impl Task {
 
     /// Gives an answer to whoever waits for it.
     fn answered(&mut self, response: Response) {
-        if let Some(Some((sent, to))) = self.sent.pop_front() {
+        match self.sent.pop_front() {
             // Who gave up does not hear it.
-            let _ = to.send(answer(&self.peer, &sent, response));
+            Some(Some((sent, to))) => drop(to.send(answer(&self.peer, &sent, response))),
+            Some(None) => self.reads_unanswered -= 1,
+            None => {}
         }
     }
 
     /// The connection is of no use any more.
-    fn lost(&mut self, error: &io::Error) {
+    fn lost(&mut self, why: &dyn std::fmt::Display) {
         self.peer.link = None;
-        self.read_sent = None;
+        (self.reads_unanswered, self.read_sent) = (0, None);
         for (_, to) in self.sent.drain(..).flatten() {
-            let _ = to.send(Err(self.peer.unreachable(error)));
+            let _ = to.send(Err(self.peer.unreachable(why)));
         }
     }
 
@@ -225,7 +233,7 @@ mod tests {
     use crate::consensus::typ::RaftVote;
 
     /// How long anything may take.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Server 1, which leads, with a way for heartbeats to server 2.
     struct Fixture {
@@ -302,6 +310,32 @@ mod tests {
             assert!(answer.is_ok_and(|answer| answer.is_some()), "term {term}");
             assert_eq!(fixture.confirms(term), term != 7, "term {term}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_slow_peer_is_asked_once_for_many_reads() {
+        // Others confirm these reads meanwhile: what it owes must not become more and more.
+        let mut fixture = Fixture::new().await;
+        let mut unanswered = Vec::new();
+        let next = async |two: &mut Puppet| timeout(PATIENCE, two.next(|_| true)).await.unwrap();
+        for _ in 0..READS_UNANSWERED_MAX {
+            fixture.witness.reads.begin(&[1, 2]);
+            unanswered.push(next(&mut fixture.two).await);
+        }
+        for _ in 0..READS_UNANSWERED_MAX {
+            fixture.witness.reads.begin(&[1, 2]);
+            tokio::task::yield_now().await;
+        }
+        fixture.two.answer(unanswered.remove(0), AppendEntriesResponse::Success);
+        let last = next(&mut fixture.two).await;
+        for held in unanswered.into_iter().chain([last]) {
+            fixture.two.answer(held, AppendEntriesResponse::Success);
+        }
+        // Nothing is due any more: the next one that comes was asked for now.
+        fixture.witness.reads.begin(&[1, 3]);
+        let beat = fixture.beat(5, AppendEntriesResponse::Success, false);
+        let answer = timeout(PATIENCE, beat).await.expect("one heartbeat for the later reads");
+        assert!(matches!(answer, Some(Ok(Ok(None)))), "{answer:?}");
     }
 
     #[tokio::test]
