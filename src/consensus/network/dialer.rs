@@ -140,6 +140,11 @@ impl Dialer {
         self
     }
 
+    /// How long what a peer answers keeps the lead.
+    pub(super) fn lease(&self) -> Duration {
+        self.timings.election_max
+    }
+
     /// Time enough for so many packets there and back, and at least `usual`.
     pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
         self.timings.for_round_trips(count, usual)
