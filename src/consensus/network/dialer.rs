@@ -229,7 +229,24 @@ impl Dialer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hello::Membership;
     use super::*;
+    use crate::storage::ClusterId;
+
+    #[test]
+    fn distant_servers_are_given_more_time() {
+        // Who raises the timings for them need not raise anything else; the default timings change nothing.
+        let member = Membership { cluster: ClusterId(7), server: 1 };
+        let near = Dialer::new(member, AddressBook::default(), Security::default());
+        let limits = |dialer: &Dialer| {
+            [(1, REACH_TIMEOUT), (4, CONNECT_TIMEOUT)]
+                .map(|(trips, usual)| dialer.for_round_trips(trips, usual))
+        };
+        assert_eq!(limits(&near), [REACH_TIMEOUT, CONNECT_TIMEOUT]);
+        let election_max = Duration::from_secs(4);
+        let far = near.with_timings(Timings { election_max, ..Timings::default() });
+        assert_eq!(limits(&far), [election_max, election_max * 4]);
+    }
 
     #[test]
     fn an_address_that_fails_makes_way_for_the_next() {
