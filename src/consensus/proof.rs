@@ -1,9 +1,9 @@
 //! Proof that this server leads, where heartbeats are answered late.
 //!
-//! openraft gives up a heartbeat when the next one is due. Where answers take longer than that, none counts for it,
-//! however well the ensemble works otherwise: when its lease has run out, a leader takes no write any more. Answers
-//! to entries are waited for, and count as well. So where nobody writes, an entry without commands does. Reads need
-//! none: their answers are counted by this server (`read_index.rs`).
+//! openraft gives up a heartbeat when the next one is due. An earlier answer stands for a late one
+//! (`network/heartbeat.rs`). Where that is not enough the lease runs out, however well the ensemble works otherwise, and
+//! the leader takes no write any more. Answers to entries are waited for, and count as well. So where nobody writes, an
+//! entry without commands does. Reads need none: this server counts the answers for them (`read_index.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
