@@ -42,6 +42,7 @@ mod membership;
 mod network;
 mod proof;
 mod proposer;
+mod read_index;
 mod start;
 mod state_machine;
 mod status;

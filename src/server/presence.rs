@@ -25,7 +25,7 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 /// After how many looks a leader with a full disk asks again that another takes over.
 const HAND_OVER_EVERY: u32 = 50;
 
-/// How long a read barrier may take before it is tried anew.
+/// How long a read barrier may take before it is tried anew; longer where servers are far apart.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps an eye on the consensus until the server stops.
@@ -102,7 +102,8 @@ impl Presence {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
-        let barrier = tokio::time::timeout(BARRIER_TIMEOUT, self.proposer.read_barrier()).await;
+        let patience = self.consensus.for_round_trips(4, BARRIER_TIMEOUT);
+        let barrier = tokio::time::timeout(patience, self.proposer.read_barrier()).await;
         if !matches!(barrier, Ok(Ok(()))) {
             return;
         }
@@ -110,7 +111,10 @@ impl Presence {
         if begins_to_lead && now.is_leader() && now.term == status.term {
             self.lead(status.term);
         }
-        let may_serve = may_serve && self.shared.is_member() && self.may_write(&now);
+        // A barrier that took that long says too little of now.
+        let in_contact = self.proposer.without_contact() <= self.contact_max;
+        let may_serve =
+            may_serve && in_contact && self.shared.is_member() && self.may_write(&now);
         if may_serve && self.shared.service() != Service::Full {
             // Those that were content with reading have sessions that nobody else knows.
             self.shared.set_service(Service::None);

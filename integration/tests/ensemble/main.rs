@@ -19,6 +19,7 @@ mod partitions;
 mod patience;
 mod peer_port;
 mod proxy;
+mod read_index;
 mod reconfig;
 mod sessions;
 mod terms;

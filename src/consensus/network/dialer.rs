@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::super::start::Timings;
 use super::address_book::AddressBook;
 use super::hello::{Hello, Own, Purpose, greet};
 use super::introduction;
@@ -17,10 +18,11 @@ use super::stream::{PeerStream, prepare};
 use crate::ensemble::MemberId;
 use crate::telemetry::Complaints;
 
-/// How long connecting and greeting may take, unless said otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting and greeting may take; longer where servers are far apart.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one address may take to answer at all: a server that comes back is soon tried again.
+/// How long one address may take to answer at all: a server that comes back is soon tried again. Longer where
+/// servers are far apart.
 const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Connects to peers. Cheap to clone.
@@ -28,7 +30,7 @@ const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 pub(in crate::consensus) struct Dialer {
     own: Own,
     book: AddressBook,
-    limit: Duration,
+    timings: Timings,
     security: Security,
     complaints: Arc<Mutex<Complaints<u64>>>,
 }
@@ -40,8 +42,24 @@ impl Dialer {
         book: AddressBook,
         security: Security,
     ) -> Self {
-        let (own, limit) = (own.into(), CONNECT_TIMEOUT);
-        Self { own, book, limit, security, complaints: Arc::default() }
+        let (own, timings) = (own.into(), Timings::default());
+        Self { own, book, timings, security, complaints: Arc::default() }
+    }
+
+    /// Waits as long for the others as these timings need.
+    pub(in crate::consensus) fn with_timings(mut self, timings: Timings) -> Self {
+        self.timings = timings;
+        self
+    }
+
+    /// How long what a peer answers keeps the lead.
+    pub(super) fn lease(&self) -> Duration {
+        self.timings.election_max
+    }
+
+    /// Time enough for so many packets there and back, and at least `usual`.
+    pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+        self.timings.for_round_trips(count, usual)
     }
 
     /// Where servers are known to be.
@@ -67,7 +85,7 @@ impl Dialer {
         let address = attempt.address.clone();
         let address = address.as_str();
         let connect = async {
-            let stream = reach(address).await?;
+            let stream = self.reach(address).await?;
             prepare(&stream)?;
             let met = self.meet(stream, target, address, purpose).await;
             self.say(target, address, met.as_ref().err());
@@ -75,7 +93,9 @@ impl Dialer {
             met
         };
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it cannot be connected in time");
-        timeout(self.limit, connect).await.unwrap_or_else(|_| Err(late()))
+        // To connect, for the two of TLS, to greet.
+        let limit = self.for_round_trips(4, CONNECT_TIMEOUT);
+        timeout(limit, connect).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// The newest version that this server and all of `others` can read.
@@ -109,6 +129,20 @@ impl Dialer {
         Ok(PeerStream::new(transport, agreed.version))
     }
 
+    /// Connects to the first address of a host that answers.
+    async fn reach(&self, address: &str) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+        let limit = self.for_round_trips(1, REACH_TIMEOUT);
+        for addr in lookup_host(address).await? {
+            match timeout(limit, TcpStream::connect(addr)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
     /// Says in the log what is wrong with a server that is there.
     fn say(&self, target: u64, address: &str, error: Option<&io::Error>) {
         let mut complaints = self.complaints.lock();
@@ -122,15 +156,24 @@ impl Dialer {
     }
 }
 
-/// Connects to the first address of a host that answers.
-async fn reach(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-    for addr in lookup_host(address).await? {
-        match timeout(REACH_TIMEOUT, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
+#[cfg(test)]
+mod tests {
+    use super::super::hello::Membership;
+    use super::*;
+    use crate::storage::ClusterId;
+
+    #[test]
+    fn distant_servers_are_given_more_time() {
+        // Who raises the timings for them need not raise anything else; the default timings change nothing.
+        let member = Membership { cluster: ClusterId(7), server: 1 };
+        let near = Dialer::new(member, AddressBook::default(), Security::default());
+        let limits = |dialer: &Dialer| {
+            [(1, REACH_TIMEOUT), (4, CONNECT_TIMEOUT)]
+                .map(|(trips, usual)| dialer.for_round_trips(trips, usual))
+        };
+        assert_eq!(limits(&near), [REACH_TIMEOUT, CONNECT_TIMEOUT]);
+        let election_max = Duration::from_secs(4);
+        let far = near.with_timings(Timings { election_max, ..Timings::default() });
+        assert_eq!(limits(&far), [election_max, election_max * 4]);
     }
-    Err(last)
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use super::super::handle::Consensus;
 use super::super::network::frame::Room;
 use super::super::network::{ForwardConn, PeerStream, Purpose};
+use super::super::read_index::Vouch;
 use super::super::status::{Role, Status};
 use super::super::typ::Batch as Payload;
 use super::batch::{Ack, Acked, Other};
@@ -18,7 +19,7 @@ use super::follow::SILENCE_MAX;
 use super::liaison::Liaison;
 use super::link::Link;
 use super::proposer::Proposer;
-use super::wire::{ToFollower, ToLeader};
+use super::wire::{Later, ToFollower, ToLeader};
 use crate::ensemble::MemberId;
 use crate::replica::section::check_commands;
 use crate::replica::{Sender, VERSION_ONCE};
@@ -32,7 +33,7 @@ const WAITING_BYTES_HIGH: usize = 16 << 20;
 /// How long to wait then before looking again.
 const STALL: Duration = Duration::from_millis(2);
 
-/// A leader that a majority heard of this lately counts as one.
+/// A leader behind which a majority stood this lately counts as one; longer ago where servers are far apart.
 const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Serves followers until the consensus stops.
@@ -123,7 +124,8 @@ struct Host {
 
 impl Host {
     async fn serve(mut self) {
-        let opened = timeout(SILENCE_MAX, self.link.receive()).await;
+        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
+        let opened = timeout(silence_max, self.link.receive()).await;
         let Ok(Some(ToLeader::Open { term })) = opened else { return };
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
@@ -139,6 +141,7 @@ impl Host {
     /// Takes what comes until the leadership ends, the connection breaks or the follower falls silent.
     async fn talk(&mut self, term: u64) -> Option<()> {
         let acked = Arc::clone(&self.acked);
+        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
         // A follower reports several times a second.
         let (mut told, mut heard) = (0, Instant::now());
         while self.leads(term) {
@@ -149,7 +152,7 @@ impl Host {
                     self.take(term, message?).await?;
                     heard = Instant::now();
                 }
-                () = sleep_until(heard + SILENCE_MAX) => return None,
+                () = sleep_until(heard + silence_max) => return None,
                 () = sleep(STALL), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();
@@ -202,11 +205,13 @@ impl Host {
                 let commands = self.liaison.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
-            ToLeader::ReadIndex { id } => {
+            ToLeader::ReadIndex { id, vouches: Later(vouches) } => {
                 let consensus = self.proposer.consensus().clone();
                 let answer = self.link.to_send.clone();
+                let vouched = vouches.then_some(Vouch { server: self.from, term });
                 tokio::spawn(async move {
-                    let at = consensus.read_index().await.ok().map(|at| (at.term, at.index));
+                    let at = consensus.read_index(vouched).await.ok();
+                    let at = at.map(|at| (at.term, at.index));
                     let _ = answer.send(ToFollower::ReadIndex { id, at }).await;
                 });
                 Some(())
@@ -242,5 +247,6 @@ impl Host {
 }
 
 fn has_quorum(consensus: &Consensus) -> bool {
-    consensus.since_quorum().is_some_and(|age| age < QUORUM_AGE_MAX)
+    let max = consensus.for_round_trips(2, QUORUM_AGE_MAX);
+    consensus.since_quorum().is_some_and(|age| age < max)
 }
