@@ -9,6 +9,7 @@ use jute_proto::{
     RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
 };
 
+use super::bounds::check_kept_reply;
 use super::close::CloseReason;
 use super::hold::Hold;
 use super::report::{ConnReport, Tally};
@@ -290,22 +291,24 @@ impl Conn {
         body: &[u8],
     ) {
         let start_us = view.now_us;
-        if view.settings.eager_acl_check
+        let judged = match op {
+            OpCode::CloseSession => Ok(()),
+            _ => self.check_write(view, op, body, number.is_some()),
+        };
+        if judged.is_ok()
+            && view.settings.eager_acl_check
             && self.order.is_empty()
             && let Err(code) = self.check_early(view, op, body)
         {
             return self.reply_error(view, (xid, op), NO_STATE, code, start_us);
         }
-        let command = if op == OpCode::CloseSession {
-            Ok(Op::CloseSession)
-        } else {
-            check_write(op, body).map(|()| match number {
-                None => Op::Request { op_code: op.into(), body },
-                Some(WriteNumber { number, answered }) => {
-                    Op::Numbered { number, answered, op_code: op.into(), body }
-                }
-            })
-        };
+        let command = judged.map(|()| match number {
+            _ if op == OpCode::CloseSession => Op::CloseSession,
+            None => Op::Request { op_code: op.into(), body },
+            Some(WriteNumber { number, answered }) => {
+                Op::Numbered { number, answered, op_code: op.into(), body }
+            }
+        });
         let refused = match command {
             Ok(command) => match self.propose(view, log, command) {
                 Ok(()) => None,
@@ -315,7 +318,7 @@ impl Conn {
                 }
                 Err(Refusal::DiskFull | Refusal::Unavailable) => Some(ErrorCode::SystemError),
             },
-            Err(_) => Some(ErrorCode::MarshallingError),
+            Err(code) => Some(code),
         };
         match refused {
             None => {
@@ -328,6 +331,23 @@ impl Conn {
             }
             Some(code) => self.refuse(view, (xid, op), code),
         }
+    }
+
+    /// Whether a write's record can be decoded, so that applying it cannot fail on that, and holds no more
+    /// than it may.
+    fn check_write(
+        &self,
+        view: View<'_>,
+        op: OpCode,
+        body: &[u8],
+        is_numbered: bool,
+    ) -> Result<(), ErrorCode> {
+        let request = Request::decode(op, &mut Reader::new(body));
+        let request = request.map_err(|_| ErrorCode::MarshallingError)?;
+        if is_numbered {
+            check_kept_reply(op, body.len())?;
+        }
+        self.check_bounds(view, &request)
     }
 
     /// Answers a request with an error when its turn comes.
@@ -575,9 +595,4 @@ impl Conn {
     pub fn reset_report(&mut self) {
         self.tally.reset();
     }
-}
-
-/// Whether a write's record can be decoded, so that applying it cannot fail on that.
-fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
-    Request::decode(op, &mut Reader::new(body)).map(|_| ())
 }

@@ -15,6 +15,7 @@
 //! command is applied. So a read between two writes of its session sees the first and not the second
 //! (ZooKeeper's FIFO guarantee), and a watch event is always before the reply that shows its change.
 
+mod bounds;
 mod close;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod conn;

@@ -15,6 +15,7 @@
 //! failed operation leaves no trace.
 
 pub mod acl;
+mod acl_index;
 mod apply;
 mod changes;
 mod checkpoint;

@@ -24,7 +24,7 @@ impl Tree {
         if create.path.contains('\0') || !create.path.contains('/') {
             return Err(OpError::BadArguments);
         }
-        let entries = acl::fixup(create.acl, ctx.identities, ctx.policy)?;
+        let entries = self.fix_up_acl(ctx, create.acl)?;
         let (parent_id, parent) = self.existing_parent(create.path)?;
         acl::check(parent.acl(), ctx.identities, Perms::CREATE, ctx.policy)?;
         let path = match mode.is_sequential() {

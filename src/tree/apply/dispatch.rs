@@ -20,6 +20,9 @@ impl Tree {
         op: &WriteOp<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
+        if self.undo.is_none() {
+            self.expanded_len = 0;
+        }
         match op {
             WriteOp::Create(create) => self.create(ctx, create, changes),
             WriteOp::Delete { path, version } => self.delete(ctx, path, *version, changes),
