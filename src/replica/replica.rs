@@ -48,7 +48,7 @@ impl From<Outcome> for Applied {
 pub struct Replica {
     tree: Tree,
     sessions: SessionTable,
-    watches: WatchTable,
+    watches: Arc<WatchTable>,
     last_zxid: Zxid,
     last_time_ms: i64,
     ensemble: Option<u128>,
@@ -92,8 +92,9 @@ impl Replica {
         &mut self.sessions
     }
 
-    /// The watches of this server's connections.
-    pub fn watches(&self) -> &WatchTable {
+    /// The watches of this server's connections. They have locks of their own: who holds on to the table may
+    /// look at it, and leave it, while the replica is locked.
+    pub fn watches(&self) -> &Arc<WatchTable> {
         &self.watches
     }
 

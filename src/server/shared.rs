@@ -242,7 +242,7 @@ impl Shared {
         };
         self.clients.remove(id.number);
         let replica = self.replica.read();
-        replica.watches().remove_watcher(id.number);
+        let _ = replica.watches().remove_watcher(id.number, usize::MAX);
         drop(replica);
         let (session, heard_us) = {
             let conn = client.conn.lock();

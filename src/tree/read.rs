@@ -1,6 +1,7 @@
 //! Reading: by path, by session, and with the access checks of each read operation.
 
 use std::borrow::Cow;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jute_proto::{Acl, Id, Perms, SessionId};
@@ -70,7 +71,7 @@ impl Tree {
         Ok((node, list))
     }
 
-    /// How many nodes are below a node, for `getAllChildrenNumber`. The cost follows the answer.
+    /// How many nodes are below a node, for `getAllChildrenNumber`. The number is kept, not counted.
     ///
     /// # Errors
     /// [`OpError::NoNode`], [`OpError::NoAuth`] without `READ`.
@@ -79,19 +80,10 @@ impl Tree {
         path: &str,
         identities: &[Id],
         policy: Policy,
-    ) -> Result<usize, OpError> {
-        let node = self.read(path, identities, policy)?;
-        if node.path() == path::ROOT {
-            return Ok(self.store.len() - 1);
-        }
-        let mut count = 0;
-        let mut pending = vec![node];
-        while let Some(node) = pending.pop() {
-            count += node.child_count();
-            let parents = node.child_paths().filter_map(|child| self.get(child));
-            pending.extend(parents.filter(|child| child.child_count() > 0));
-        }
-        Ok(count)
+    ) -> Result<u64, OpError> {
+        let id = self.find(path).ok_or(OpError::NoNode)?;
+        self.check_acl(self.store.get(id), identities, Perms::READ, policy)?;
+        Ok(self.below(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.
@@ -116,8 +108,11 @@ impl Tree {
         prefix: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<str>> {
         let prefix = prefix.filter(|prefix| !matches!(prefix.trim(), "" | path::ROOT));
-        let paths = self.ephemerals.get(&session).into_iter().flatten();
-        paths.filter(move |path| prefix.is_none_or(|prefix| path.starts_with(prefix)))
+        let prefix = prefix.unwrap_or_default();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let paths = self.ephemerals.get(&session).into_iter();
+        let paths = paths.flat_map(move |paths| paths.range::<str, _>(from));
+        paths.take_while(move |path| path.starts_with(prefix))
     }
 
     /// The sessions that have ephemeral nodes, and these, sorted.

@@ -12,7 +12,7 @@ use super::error::OpError;
 use super::mutate::Undo;
 use super::node::{Content, Node, NodeKind};
 use super::path;
-use super::quota::{QuotaEvents, QuotaPaths};
+use super::quota::{QuotaEvents, Quotas};
 use super::store::{NodeId, Store};
 use super::txn::OpContext;
 use crate::limits::APPLIED_ACLS_LEN_MAX;
@@ -29,8 +29,8 @@ pub struct Tree {
     pub(super) containers: BTreeSet<Arc<str>>,
     /// All nodes with a time to live.
     pub(super) ttl_nodes: BTreeSet<Arc<str>>,
-    /// The paths that have a quota.
-    pub(super) quotas: QuotaPaths,
+    /// The paths that have a quota, and what is used of it.
+    pub(super) quotas: Quotas,
     /// Quotas that were exceeded and not yet reported.
     pub(super) quota_events: QuotaEvents,
     /// The wrapping sum of the digests of all nodes.
@@ -86,7 +86,7 @@ impl Tree {
             ephemeral_count: 0,
             containers: BTreeSet::new(),
             ttl_nodes: BTreeSet::new(),
-            quotas: QuotaPaths::default(),
+            quotas: Quotas::default(),
             quota_events: QuotaEvents::default(),
             digest: 0,
             data_size: 0,

@@ -112,7 +112,7 @@ impl World {
     /// The connection ends as it does when its socket does.
     pub(crate) fn disconnect(&mut self, name: &str) {
         if let Some(conn) = self.conns.remove(name) {
-            self.replica.watches().remove_watcher(conn.id().number);
+            let _ = self.replica.watches().remove_watcher(conn.id().number, usize::MAX);
         }
     }
 
