@@ -56,6 +56,13 @@ pub const APPLIED_ACL_LEN_MAX: usize = 16 << 20;
 /// The most bytes that the `auth` entries of one command may become when it is applied.
 pub const APPLIED_ACLS_LEN_MAX: usize = 64 << 20;
 
+/// The longest reply.
+pub const REPLY_LEN_MAX: usize = 64 << 20;
+
+/// The longest reply to a `multiRead` where `jute.maxbuffer` is less: it asks for many nodes, and for each
+/// as often as it likes.
+pub const MULTI_READ_LEN_MIN: usize = 4 << 20;
+
 /// The longest texts of a `reconfig`, together: some hundred servers.
 pub const RECONFIG_LEN_MAX: usize = 64 << 10;
 
@@ -70,6 +77,9 @@ const _: () = assert!(REQUEST_LEN_MAX + ACL_LEN_MAX + BATCH_LEN_SOFT_MAX < PEER_
 // And the row of every session, which keeps one heavy reply, or several light ones.
 const _: () = assert!(KEPT_REPLY_LEN_MAX + BATCH_LEN_SOFT_MAX < PEER_FRAME_LEN_MAX);
 const _: () = assert!(jute_proto::once::WEIGHT_MAX <= KEPT_REPLY_LEN_MAX);
+// A length in front of a reply is an `i32`.
+const _: () = assert!(REPLY_LEN_MAX < i32::MAX as usize / 2);
+const _: () = assert!(MULTI_READ_LEN_MIN <= REPLY_LEN_MAX && REQUEST_LEN_MAX <= REPLY_LEN_MAX);
 // Lengths in the log and between servers are 32-bit numbers.
 const _: () = assert!(PEER_FRAME_LEN_MAX < u32::MAX as usize);
 // What is taken today is applied today.

@@ -12,6 +12,7 @@ use jute_proto::{
 use super::bounds::check_kept_reply;
 use super::close::CloseReason;
 use super::hold::Hold;
+use super::rearm::Rearming;
 use super::report::{ConnReport, Tally};
 use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
@@ -102,8 +103,27 @@ enum Slot {
     /// A request to be answered when what is in front of it has been, and when the barrier of this
     /// number has passed.
     Waiting { frame: Bytes, start_us: u64, barrier: u64 },
+    /// Watches that are being set, some at a time. Always in front.
+    Rearming(Box<Rearming>),
     /// A request that failed already; the answer waits for its turn.
     Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
+}
+
+/// How much is answered before others have their turn.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// The length of the output at which no more is.
+    output_len: usize,
+    /// Bytes of requests.
+    requests_len: usize,
+}
+
+const TURN_LEN: usize = 64 << 10;
+
+impl Turn {
+    fn new(settings: &Settings) -> Self {
+        Self { output_len: settings.output_len_high, requests_len: TURN_LEN }
+    }
 }
 
 /// The zxid of replies that no state stands behind.
@@ -402,14 +422,14 @@ impl Conn {
         }
         self.hold.outcome(seq);
         view.stats.writes_finished.increment();
-        self.answer_waiting(view, view.settings.output_len_high);
+        self.answer_waiting(view, Turn::new(view.settings));
     }
 
     /// Every write that was acknowledged anywhere before the read barrier of this number was asked
     /// for is in the state that `view` shows. Answers what waited for it.
     pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
         self.hold.passed(barrier);
-        self.answer_waiting(view, view.settings.output_len_high);
+        self.answer_waiting(view, Turn::new(view.settings));
         self.release(view, log);
     }
 
@@ -435,21 +455,21 @@ impl Conn {
         }
         match self.order.front() {
             Some(Slot::Waiting { barrier, .. }) => self.hold.has_passed(*barrier),
-            Some(Slot::Failed { .. }) => true,
+            Some(Slot::Failed { .. } | Slot::Rearming(_)) => true,
             Some(Slot::Write { .. }) | None => false,
         }
     }
 
     /// Serves requests that were paused, until many bytes wait again.
     pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
-        self.answer_waiting(view, view.settings.output_len_high);
+        self.answer_waiting(view, Turn::new(view.settings));
         self.release(view, log);
     }
 
     /// Answers all that was paused; to be called before another write of this connection is
     /// applied, which the requests in front of it must not see.
     pub fn resume_all(&mut self, view: View<'_>) {
-        self.answer_waiting(view, usize::MAX);
+        self.answer_waiting(view, Turn { output_len: usize::MAX, requests_len: usize::MAX });
     }
 
     fn finish_write(
@@ -470,8 +490,8 @@ impl Conn {
         }
     }
 
-    fn answer_waiting(&mut self, view: View<'_>, output_len_high: usize) {
-        while self.closing.is_none() && self.out.len() < output_len_high {
+    fn answer_waiting(&mut self, view: View<'_>, mut turn: Turn) {
+        while self.closing.is_none() && self.out.len() < turn.output_len && turn.requests_len > 0 {
             match self.order.pop_front() {
                 None => return,
                 Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
@@ -480,12 +500,30 @@ impl Conn {
                 }
                 Some(Slot::Waiting { frame, start_us, .. }) => {
                     self.waiting_len -= frame.len();
+                    turn.requests_len = turn.requests_len.saturating_sub(frame.len());
                     self.answer(view, &frame, start_us);
+                }
+                Some(Slot::Rearming(rearming)) => {
+                    self.waiting_len -= rearming.len();
+                    turn.requests_len = turn.requests_len.saturating_sub(TURN_LEN);
+                    self.go_on_rearming(view, rearming);
                 }
                 Some(Slot::Failed { xid, op, code, start_us }) => {
                     self.fail(view, xid, op, code, start_us);
                 }
             }
+        }
+    }
+
+    /// Sets some of the watches, and answers where those were the last.
+    pub(super) fn go_on_rearming(&mut self, view: View<'_>, mut rearming: Box<Rearming>) {
+        if self.rearm_some(view, &mut rearming) {
+            let done = (view.replica.last_zxid(), ErrorCode::Ok);
+            view.stats.read_latency_us.record(view.now_us.saturating_sub(rearming.start_us));
+            self.reply(view, (rearming.xid, rearming.op), done, rearming.start_us, |_| {});
+        } else if self.closing.is_none() {
+            self.waiting_len += rearming.len();
+            self.order.push_front(Slot::Rearming(rearming));
         }
     }
 

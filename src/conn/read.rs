@@ -1,7 +1,7 @@
 //! Requests that the local state answers. A read and the watch that it sets are one step: both
 //! happen under the lock that the caller holds.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{
     AddWatchMode, AddWatchRequest, CheckWatchesRequest, ClientInfo, Encode, ErrorCode,
     ExistsRequest, GetChildrenRequest, GetDataRequest, MultiHeader, MultiReadOp, MultiReadRequest,
@@ -11,7 +11,9 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, View};
+use super::rearm::Rearming;
 use super::route::{Route, route};
+use crate::limits::REPLY_LEN_MAX;
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
 use crate::watch::{Kind, Modes};
@@ -30,7 +32,7 @@ pub(super) struct Turn<'a> {
 
 impl Conn {
     /// Answers a request that goes no further than this server.
-    pub(super) fn answer(&mut self, view: View<'_>, frame: &[u8], start_us: u64) {
+    pub(super) fn answer(&mut self, view: View<'_>, frame: &Bytes, start_us: u64) {
         let mut reader = Reader::new(frame);
         let header: RequestHeader = match reader.record() {
             Ok(header) => header,
@@ -45,6 +47,12 @@ impl Conn {
         }
         let turn = Turn { view, xid, op, start_us };
         let result = match Request::decode(op, &mut reader) {
+            Ok(Request::SetWatches(_) | Request::SetWatches2(_)) => {
+                if let Some(rearming) = Rearming::new(frame, op, start_us) {
+                    self.go_on_rearming(view, Box::new(rearming));
+                }
+                return;
+            }
             Ok(request) => self.read(turn, &request),
             Err(_) => Err(ErrorCode::MarshallingError),
         };
@@ -101,17 +109,9 @@ impl Conn {
             Request::AddWatch(request) => self.add_watch(turn, request),
             Request::CheckWatches(request) => self.check_watches(turn, request),
             Request::RemoveWatches(request) => self.remove_watches(turn, request),
-            Request::SetWatches(request) => {
-                self.set_watches(turn.view, request);
-                self.ok(turn, |_| {});
-                Ok(())
-            }
-            Request::SetWatches2(request) => {
-                self.set_watches2(turn.view, request);
-                self.ok(turn, |_| {});
-                Ok(())
-            }
-            Request::Create(_)
+            Request::SetWatches(_)
+            | Request::SetWatches2(_)
+            | Request::Create(_)
             | Request::Create2(_)
             | Request::CreateContainer(_)
             | Request::CreateTtl(_)
@@ -174,8 +174,9 @@ impl Conn {
             self.watch(turn.view, Kind::Child, &request.path);
         }
         self.ok(turn, |out| {
-            put_children(out, node);
-            if with_stat {
+            let until = out.len() + REPLY_LEN_MAX;
+            // One that does not fit is taken back as a whole.
+            if put_children(out, node, until) && with_stat {
                 node.stat().encode(out);
             }
         });
@@ -199,17 +200,13 @@ impl Conn {
     fn get_ephemerals(&mut self, turn: Turn<'_>, prefix: Option<&str>) {
         let session = self.session();
         self.ok(turn, |out| {
-            let mark = begin_vec(out);
-            let mut count = 0;
-            for path in turn.view.replica.tree().ephemerals(session, prefix) {
-                put_str(out, path);
-                count += 1;
-            }
-            end_vec(out, mark, count);
+            let until = out.len() + REPLY_LEN_MAX;
+            put_names(out, turn.view.replica.tree().ephemerals(session, prefix), until);
         });
     }
 
-    /// Each read fails for itself, and none sets a watch.
+    /// Each read fails for itself, and none sets a watch. So do those whose results do not fit into the reply:
+    /// a request of 40 KB may ask for 2 GB.
     fn multi_read(&mut self, turn: Turn<'_>, request: &MultiReadRequest<'_>) {
         let results: Vec<_> = request
             .ops
@@ -219,18 +216,14 @@ impl Conn {
                 MultiReadOp::GetChildren(read) => (op, self.node(turn.view, &read.path)),
             })
             .collect();
+        let len_max = turn.view.settings.multi_read_len_max;
         self.ok(turn, |out| {
+            let until = out.len() + len_max;
             for (op, result) in results {
-                match (op, result) {
-                    (_, Err(error)) => put_multi_error(out, error.into()),
-                    (MultiReadOp::GetData(_), Ok(node)) => {
-                        MultiHeader::success(OpCode::GetData).encode(out);
-                        put_data(out, node.data(), &node.stat());
-                    }
-                    (MultiReadOp::GetChildren(_), Ok(node)) => {
-                        MultiHeader::success(OpCode::GetChildren).encode(out);
-                        put_children(out, node);
-                    }
+                match result {
+                    Err(error) => put_multi_error(out, error.into()),
+                    Ok(node) if put_read(out, op, node, until) => {}
+                    Ok(_) => put_multi_error(out, ErrorCode::MarshallingError),
                 }
             }
             MultiHeader::END.encode(out);
@@ -293,12 +286,50 @@ fn watcher_type(number: i32) -> Result<WatcherType, ErrorCode> {
     WatcherType::try_from(number).map_err(|_| ErrorCode::MarshallingError)
 }
 
-fn put_children(out: &mut BytesMut, node: &Node) {
-    let mark = begin_vec(out);
-    let children = node.children();
-    let count = children.len();
-    for name in children {
-        put_str(out, name);
+/// Appends the result of one read; false, and nothing appended, where the buffer would become longer than
+/// `until`.
+fn put_read(out: &mut BytesMut, op: &MultiReadOp<'_>, node: &Node, until: usize) -> bool {
+    let start = out.len();
+    let fits = match op {
+        MultiReadOp::GetData(_) => {
+            let len = node.data().map_or(0, <[u8]>::len);
+            let fits = start + len <= until;
+            if fits {
+                MultiHeader::success(OpCode::GetData).encode(out);
+                put_data(out, node.data(), &node.stat());
+            }
+            fits
+        }
+        MultiReadOp::GetChildren(_) => {
+            MultiHeader::success(OpCode::GetChildren).encode(out);
+            put_children(out, node, until)
+        }
+    };
+    if !fits {
+        out.truncate(start);
+    }
+    fits
+}
+
+/// Appends the names of the children, as [`put_names`] does.
+fn put_children(out: &mut BytesMut, node: &Node, until: usize) -> bool {
+    put_names(out, node.children(), until)
+}
+
+/// Appends a list; false where the buffer has become longer than `until` before its end.
+fn put_names<T: AsRef<str>>(
+    out: &mut BytesMut,
+    names: impl Iterator<Item = T>,
+    until: usize,
+) -> bool {
+    let (mark, mut count) = (begin_vec(out), 0);
+    for name in names {
+        if out.len() > until {
+            return false;
+        }
+        put_str(out, name.as_ref());
+        count += 1;
     }
     end_vec(out, mark, count);
+    out.len() <= until
 }

@@ -35,7 +35,8 @@ fn a_host_with_a_line_break_can_still_be_read() {
 }
 
 fn current() -> Configuration {
-    let text = "server.1=10.0.0.1:1:2;3\nserver.2=10.0.0.2:1:2;3\nserver.3=10.0.0.3:1:2;3\nversion=5";
+    let text =
+        "server.1=10.0.0.1:1:2;3\nserver.2=10.0.0.2:1:2;3\nserver.3=10.0.0.3:1:2;3\nversion=5";
     Configuration::parse(text).unwrap()
 }
 

@@ -29,6 +29,13 @@ const READ_LEN_MAX: usize = 64 << 10;
 /// A larger input buffer goes once it is empty, so that a quiet connection keeps little memory.
 const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
 
+/// After so long requests of other clients, and writes, have their turn, in microseconds.
+const BURST_US_MAX: u64 = 2_000;
+
+/// The clock is looked at after so many short requests, and after each longer one.
+const REQUESTS_PER_LOOK: u32 = 16;
+const REQUEST_LEN_SHORT: usize = 4 << 10;
+
 /// How much of a frame over the limit is read to say what it asked for, and for how long.
 const DESCRIBED_LEN_MAX: usize = 4 << 10;
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(1);
@@ -98,6 +105,8 @@ struct Task<'a> {
     open: bool,
     /// Since when requests wait in `input` because the server has too many, and when to look again.
     held: Option<Held>,
+    /// Whether whole frames were left behind because others had to have their turn.
+    more: bool,
     /// Bytes of large requests that this connection has to give back.
     large_bytes: u64,
 }
@@ -128,6 +137,7 @@ impl<'a> Task<'a> {
             read_len: READ_LEN_MIN,
             open: false,
             held: None,
+            more: false,
             large_bytes: 0,
         }
     }
@@ -142,13 +152,13 @@ impl<'a> Task<'a> {
         };
         let _ = tokio::time::timeout(LINGER, last_bytes).await;
         self.shared.large_requests.release(self.large_bytes);
-        self.shared.disconnect(&self.client, reason);
+        self.shared.disconnect(&self.client, reason).await;
     }
 
     /// One await a round; all that follows is done before the next.
     async fn serve(&mut self, stop: &CancellationToken) -> CloseReason {
         loop {
-            if let Some(error) = self.take_frames() {
+            if let Some(error) = self.take_frames().await {
                 let reason = self.refuse_frame(error).await;
                 self.client.conn.lock().close(reason);
             }
@@ -171,7 +181,7 @@ impl<'a> Task<'a> {
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;
-                    self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+                    self.client.opened(conn.session(), self.shared.clock.now_us());
                 }
                 if self.large_bytes > 0 && !conn.has_outstanding() {
                     self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
@@ -190,8 +200,7 @@ impl<'a> Task<'a> {
                 (wants_input, conn.idle_limit_us(settings), paused)
             };
             if paused {
-                let replica = self.shared.replica.read();
-                self.client.resume(self.shared.view(&replica), &mut &**self.shared);
+                self.resume().await;
                 continue;
             }
             match self.wait(wants_input, idle_limit_us, stop).await {
@@ -210,6 +219,15 @@ impl<'a> Task<'a> {
                 Input::Stopped => return CloseReason::ServerStops,
             }
         }
+    }
+
+    /// Serves what was paused, as far as there is room for it, then lets others have their turn.
+    async fn resume(&self) {
+        {
+            let replica = self.shared.replica.read().await;
+            self.client.resume(self.shared.view(&replica), &mut &**self.shared);
+        }
+        tokio::task::yield_now().await;
     }
 
     async fn wait(
@@ -231,6 +249,7 @@ impl<'a> Task<'a> {
                 moved.unwrap_or(Input::Failed)
             }
             () = self.client.wake.notified() => Input::Woken,
+            () = tokio::task::yield_now(), if self.more => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
             () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
                 match stall {
@@ -262,11 +281,12 @@ impl<'a> Task<'a> {
         };
     }
 
-    /// Hands over every whole frame, as far as the connection takes them. Returns what is wrong
-    /// with the next one.
-    fn take_frames(&mut self) -> Option<FrameError> {
+    /// Hands over whole frames, as far as the connection takes them and for as long as others may have to
+    /// wait. Returns what is wrong with the next one.
+    async fn take_frames(&mut self) -> Option<FrameError> {
         // Goes on only where a whole frame is left behind.
         let held = self.held.take();
+        self.more = false;
         if self.input.is_empty() {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
@@ -284,7 +304,7 @@ impl<'a> Task<'a> {
             }
         }
         let shared = self.shared;
-        let replica = shared.replica.read();
+        let replica = shared.replica.read().await;
         let client = Arc::clone(&self.client);
         let mut conn = client.conn.lock();
         let view = shared.view(&replica);
@@ -292,14 +312,27 @@ impl<'a> Task<'a> {
             conn.close(CloseReason::NotServing);
             return None;
         }
+        let mut short = 0;
         while conn.wants_input(&shared.settings) {
+            if short >= REQUESTS_PER_LOOK {
+                short = 0;
+                if shared.clock.now_us().saturating_sub(view.now_us) > BURST_US_MAX {
+                    self.more = true;
+                    break;
+                }
+            }
             if let Some(stall) = shared.stall() {
                 let since_us = held.map_or(view.now_us, |held| held.since_us);
                 self.held = Some(Held { since_us, stall: Some(stall) });
                 return None;
             }
             match next_frame(&mut self.input, max) {
-                Ok(Some(frame)) => self.hand_over(&mut conn, view, frame, held),
+                Ok(Some(frame)) => {
+                    let is_short = frame.len() < REQUEST_LEN_SHORT;
+                    short += if is_short { 1 } else { REQUESTS_PER_LOOK };
+                    self.hand_over(&mut conn, view, frame, held);
+                    client.note_paused(&conn);
+                }
                 Ok(None) => return None,
                 Err(error) => return Some(error),
             }

@@ -98,6 +98,11 @@ impl Replica {
         &self.watches
     }
 
+    /// Uses the watches of the replica that this one takes the place of.
+    pub(crate) fn keep_watches(&mut self, watches: Arc<WatchTable>) {
+        self.watches = watches;
+    }
+
     /// The zxid of the last operation.
     pub fn last_zxid(&self) -> Zxid {
         self.last_zxid

@@ -60,7 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
             while proposer.read_barrier().await.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
-            pass(&shared, number, &connections);
+            pass(&shared, number, &connections).await;
         }
     };
     tokio::select! {
@@ -69,10 +69,10 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
     }
 }
 
-fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
+async fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
     for connection in connections {
         let Some(client) = shared.clients.get(*connection) else { continue };
-        let replica = shared.replica.read();
+        let replica = shared.replica.read().await;
         client.pass_barrier(shared.view(&replica), &mut &**shared, number);
         drop(replica);
         client.wake.notify_one();

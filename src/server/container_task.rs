@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::shared::Shared;
 use crate::replica::{Command, Op, Origin};
 use crate::session::ConnId;
-use crate::tree::ExpirySettings;
+use crate::tree::{ExpirySearch, ExpirySettings};
+
+/// Candidates that are looked at before writes have their turn.
+const CANDIDATES_AT_ONCE: usize = 1000;
 
 /// Looks through the candidates every `znode.container.checkIntervalMs` and proposes their removal,
 /// spread so that at most `znode.container.maxPerMinute` go a minute. Applying looks again.
@@ -24,24 +27,21 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         extended_types: shared.config.features.extended_types,
     };
     let work = async {
-        loop {
+        'rounds: loop {
             tokio::time::sleep(interval).await;
             if shared.leading().is_none() {
                 continue;
             }
-            let now_ms = shared.clock.wall_ms();
-            let over = shared.replica.read().tree().expired(now_ms, settings);
-            for path in over {
-                let command = Command {
-                    origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
-                    identities: &[],
-                    op: Op::DeleteContainer { path: &path },
-                };
-                if shared.propose_as_leader(&command).is_err() {
-                    // Nothing is lost: the next round finds it again.
-                    break;
+            let mut search = ExpirySearch::default();
+            while let Some(over) = look(&shared, settings, &mut search).await {
+                for path in over {
+                    if !propose(&shared, &path) {
+                        // Nothing is lost: the next round finds it again.
+                        continue 'rounds;
+                    }
+                    tokio::time::sleep(pause).await;
                 }
-                tokio::time::sleep(pause).await;
+                tokio::task::yield_now().await;
             }
         }
     };
@@ -49,4 +49,23 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         () = work => {}
         () = stop.cancelled() => {}
     }
+}
+
+async fn look(
+    shared: &Shared,
+    settings: ExpirySettings,
+    search: &mut ExpirySearch,
+) -> Option<Vec<Arc<str>>> {
+    let replica = shared.replica.read().await;
+    replica.tree().expired(shared.clock.wall_ms(), settings, search, CANDIDATES_AT_ONCE)
+}
+
+/// Proposes to remove a node; false where nothing can be proposed.
+fn propose(shared: &Shared, path: &str) -> bool {
+    let command = Command {
+        origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
+        identities: &[],
+        op: Op::DeleteContainer { path },
+    };
+    shared.propose_as_leader(&command).is_ok()
 }

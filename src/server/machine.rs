@@ -9,7 +9,7 @@ use super::clients::Touched;
 use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings, View};
-use crate::consensus::{Committed, Fatal, StateMachine};
+use crate::consensus::{Committed, Fatal, StateMachine, in_place};
 use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
 use crate::replica::entry::{next_command, open_entry};
 use crate::replica::{
@@ -17,10 +17,17 @@ use crate::replica::{
 };
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
-use crate::tree::{QuotaEvent, QuotaUnit};
+use crate::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
-/// Commands applied before readers get their turn.
-const COMMANDS_PER_LOCK: u32 = 64;
+/// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
+/// least as [`COMMAND_LEN_MIN`].
+const LEN_PER_LOCK: usize = 64 << 10;
+const COMMAND_LEN_MIN: usize = 1 << 10;
+/// A command, and an entry, that is longer than this takes long to apply: others have the thread meanwhile.
+const COMMAND_LEN_LONG: usize = 64 << 10;
+const ENTRY_LEN_LONG: usize = 256 << 10;
+/// So does the end of a session with more ephemeral nodes than this.
+const EPHEMERALS_LONG: usize = 1000;
 /// Changed nodes that a checkpoint takes at once: what a request may have to wait for.
 const NODES_PER_LOCK: usize = 256;
 
@@ -49,14 +56,23 @@ impl Machine {
         shared.last_time_ms.store(header.time_ms, Ordering::Relaxed);
         let mut number = 0;
         while number < header.count {
-            let mut replica = shared.replica.write();
-            let around = shared.around();
-            let until = header.count.min(number + COMMANDS_PER_LOCK);
-            while number < until {
-                let command = next_command(&mut rest, number)?;
-                self.apply_command(&shared, around, &mut replica, &stamp, &command)?;
-                number += 1;
-            }
+            shared.replica.write(|replica| {
+                let (around, mut room) = (shared.around(), LEN_PER_LOCK);
+                while number < header.count && room > 0 {
+                    let before = rest.len();
+                    let command = next_command(&mut rest, number)?;
+                    let len = before - rest.len();
+                    let long = takes_long(replica, &command, len);
+                    let apply = || self.apply_command(&shared, around, replica, &stamp, &command);
+                    if long {
+                        shared.replica.takes_long();
+                    }
+                    in_place_if(long, apply)?;
+                    number += 1;
+                    room = room.saturating_sub(len.max(COMMAND_LEN_MIN));
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -144,6 +160,18 @@ impl Machine {
     }
 }
 
+/// Gives others the thread meanwhile, where something takes long. To do so costs a wake-up.
+fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
+    if takes_long { in_place(work) } else { work() }
+}
+
+/// Whether applying a command may take more than a few milliseconds.
+fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
+    let ends_session = matches!(command.op, Op::CloseSession | Op::ExpireSession { .. });
+    let ephemerals = || replica.tree().ephemerals_of(command.origin.session);
+    len > COMMAND_LEN_LONG || ends_session && ephemerals() > EPHEMERALS_LONG
+}
+
 /// Whether a command may have changed who belongs to the ensemble, or who is to.
 fn changes_members(command: &Command<'_>) -> bool {
     match &command.op {
@@ -162,10 +190,10 @@ fn changes_members(command: &Command<'_>) -> bool {
 /// Says which quotas were exceeded. Without enforcement, and for soft limits, that is all that comes
 /// of it.
 fn report_quotas(shared: &Shared) {
-    if !shared.replica.read().tree().has_quota_events() {
+    if !shared.replica.figures().has_quota_events() {
         return;
     }
-    let events = shared.replica.write().tree_mut().take_quota_events();
+    let events = shared.replica.write(|replica| replica.tree_mut().take_quota_events());
     shared.stats.quotas_exceeded.add(events.len() as u64);
     for event in events {
         let QuotaEvent { path, unit, usage, limit, hard, refused } = event;
@@ -264,7 +292,8 @@ impl StateMachine for Machine {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
         self.index = entry.index;
         let Some(payload) = entry.payload else { return Ok(()) };
-        self.apply_batch(entry.term, payload).map_err(|error| {
+        let long = payload.len() > ENTRY_LEN_LONG;
+        in_place_if(long, || self.apply_batch(entry.term, payload)).map_err(|error| {
             Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term))
         })
     }
@@ -275,14 +304,14 @@ impl StateMachine for Machine {
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
-        let mut replica = self.shared.replica.write();
-        self.shared.checkpoints.lock().extend([CheckpointNote {
-            index: self.index,
-            zxid: replica.last_zxid(),
-            time_ms: self.shared.clock.wall_ms(),
-        }]);
-        let checkpoint = Some(replica.begin_checkpoint());
-        drop(replica);
+        let checkpoint = self.shared.replica.write(|replica| {
+            self.shared.checkpoints.lock().extend([CheckpointNote {
+                index: self.index,
+                zxid: replica.last_zxid(),
+                time_ms: self.shared.clock.wall_ms(),
+            }]);
+            Some(replica.begin_checkpoint())
+        });
         Box::new(Rows { shared: Arc::clone(&self.shared), checkpoint })
     }
 
@@ -290,12 +319,14 @@ impl StateMachine for Machine {
         &mut self,
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal> {
-        let replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
+        let mut replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
+        replica.keep_watches(Arc::clone(&self.shared.watches));
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
         self.shared.digests.lock().clear();
-        *self.shared.replica.write() = replica;
+        let replaced = self.shared.replica.write(|current| std::mem::replace(current, replica));
+        drop(replaced);
         // The outcomes and events in between are lost to this server's clients: they have to come
         // back and say what they have seen.
         for client in self.shared.clients.all() {
@@ -336,13 +367,18 @@ struct Rows {
     checkpoint: Option<Checkpoint>,
 }
 
+/// The next nodes of the checkpoint under way.
+fn more(shared: &Shared) -> Option<ChangedNodes> {
+    shared.replica.write(|replica| replica.take_changed(NODES_PER_LOCK))
+}
+
 impl RowSource for Rows {
     fn rows(
         &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let Some(checkpoint) = self.checkpoint.take() else { return Ok(()) };
-        for row in checkpoint.rows(|| self.shared.replica.write().take_changed(NODES_PER_LOCK)) {
+        for row in checkpoint.rows(|| more(&self.shared)) {
             match &row {
                 CheckpointRow::Node(key, value) => {
                     each(RowRef { table: Table::Nodes, key, value: value.as_deref() })?;

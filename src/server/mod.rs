@@ -4,6 +4,7 @@
 //! * `shared`: what all tasks of a server look at; `service` is the part about whether clients are served,
 //!   `leading` that about a leader's duties, `proposing` the way of commands into the log.
 //! * `clients`: the open connections, by number.
+//! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
 //! * `history`: what the server remembers for operators.
 //! * `presence`: whether clients are served, and whether this server has a leader's duties.
@@ -32,6 +33,7 @@ mod members;
 mod presence;
 mod proposing;
 mod reconfig_task;
+mod replica_lock;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
 mod service;
@@ -44,6 +46,7 @@ pub use clock::Clock;
 pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
+pub use replica_lock::{Figures, ReplicaLock};
 pub use server::Server;
 pub use service::Service;
 pub use shared::Shared;

@@ -96,7 +96,7 @@ impl Presence {
         }
         let now = self.consensus.status();
         if begins_to_lead && now.is_leader() && now.term == status.term {
-            self.lead(status.term);
+            self.lead(status.term).await;
         }
         if self.shared.is_member() && self.shared.set_service(Service::Full) {
             tracing::info!("clients are served");
@@ -153,10 +153,10 @@ impl Presence {
         }
     }
 
-    fn lead(&self, term: u64) {
-        self.shared.begin_leading(term);
+    async fn lead(&self, term: u64) {
+        self.shared.begin_leading(term).await;
         reconfig_task::propose_first(&self.shared);
-        if self.shared.replica.read().ensemble().is_none() {
+        if self.shared.ensemble.get().is_none() {
             let command = Command {
                 origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
                 identities: &[],

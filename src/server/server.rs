@@ -75,8 +75,8 @@ impl Server {
         });
         let shared = Arc::new(Shared::new(config, settings, replica, boot, addresses));
         shared.checkpoints.lock().extend(stored);
-        shared.learn_name(&shared.replica.read());
-        shared.learn_members(shared.replica.read().members());
+        shared.learn_name(&shared.replica.read_blocking());
+        shared.learn_members(&shared.members());
         let machine = Machine::new(Arc::clone(&shared));
         let consensus_config =
             ConsensusConfig { ensemble: shared.ensemble.clone(), ..consensus_config };
@@ -94,7 +94,7 @@ impl Server {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
-            shared.begin_leading(consensus.status().term);
+            shared.begin_leading(consensus.status().term).await;
             shared.set_service(Service::Full);
         }
         tasks.spawn(presence.run(stop.clone()));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::barriers::Barriers;
@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
 use super::members::{ClientAddresses, client_addresses};
+use super::replica_lock::ReplicaLock;
 use super::service::{self, Service};
 use super::settings::connection_throttle;
 use super::test_settings;
@@ -24,10 +25,14 @@ use crate::replica::{Members, Replica};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
+use crate::watch::WatchTable;
 
 /// A new term begins when the counter of its zxids has come this far: the rest, a hundred million, is
 /// for what is applied until then.
 const ZXID_COUNTER_MAX: u32 = u32::MAX - 100_000_000;
+
+/// Watches that go before other tasks have their turn.
+const WATCHES_AT_ONCE: usize = 1000;
 
 /// ZooKeeper's default of what `gtmk` answers.
 const TRACE_MASK_DEFAULT: i64 = 306;
@@ -40,7 +45,11 @@ pub struct Shared {
     /// The part of it that connections live by.
     pub settings: Settings,
     /// The state: reads share the lock, applying has it alone.
-    pub replica: RwLock<Replica>,
+    pub replica: ReplicaLock,
+    /// The watches, also without that lock.
+    pub watches: Arc<WatchTable>,
+    /// Who belongs to the ensemble, as of the last change.
+    members: Mutex<Arc<Members>>,
     /// The open connections.
     pub clients: Clients,
     /// What is counted.
@@ -142,7 +151,9 @@ impl Shared {
             failure: watch::Sender::new(None),
             wrong_digest: test_settings::wrong_digest_file(),
             zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
-            replica: RwLock::new(replica),
+            watches: Arc::clone(replica.watches()),
+            members: Mutex::new(Arc::new(replica.members().clone())),
+            replica: ReplicaLock::new(replica),
             session_ids,
             engine: OnceLock::new(),
             server,
@@ -179,8 +190,14 @@ impl Shared {
         self.is_member.load(Ordering::Acquire)
     }
 
+    /// Who belongs to the ensemble.
+    pub fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members.lock())
+    }
+
     /// Takes who belongs to the ensemble from the replicated state.
     pub(super) fn learn_members(&self, members: &Members) {
+        *self.members.lock() = Arc::new(members.clone());
         self.members_changed.notify_one();
         let Some(current) = &members.current else { return };
         // What was formed has the addresses of the files, which may be newer.
@@ -233,21 +250,17 @@ impl Shared {
     }
 
     /// A connection is gone: its watches go, its session stays.
-    pub fn disconnect(&self, client: &Client, reason: CloseReason) {
+    pub async fn disconnect(&self, client: &Client, reason: CloseReason) {
         self.stats.count_close(reason.kind());
-        let id = {
+        let (id, session) = {
             let mut conn = client.conn.lock();
             conn.close(reason);
-            conn.id()
+            (conn.id(), conn.session())
         };
         self.clients.remove(id.number);
-        let replica = self.replica.read();
-        let _ = replica.watches().remove_watcher(id.number, usize::MAX);
-        drop(replica);
-        let (session, heard_us) = {
-            let conn = client.conn.lock();
-            (conn.session(), client.heard_us.load(Ordering::Relaxed))
-        };
-        self.expiry.lock().touch(heard_us / 1000, session);
+        self.expiry.lock().touch(client.heard_us.load(Ordering::Relaxed) / 1000, session);
+        while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
 }

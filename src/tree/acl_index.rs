@@ -113,8 +113,6 @@ impl AclIndex {
     fn allows_address(&self, address: &str, needed: Perms) -> bool {
         let Some(address) = Address::parse(address) else { return false };
         let networks = self.masks.iter().filter_map(|mask| mask.network_of(address));
-        networks
-            .filter_map(|key| self.networks.get(&key))
-            .any(|perms| perms.intersects(needed))
+        networks.filter_map(|key| self.networks.get(&key)).any(|perms| perms.intersects(needed))
     }
 }

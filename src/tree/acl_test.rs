@@ -96,7 +96,8 @@ fn many_entries() -> Vec<Acl> {
     let digests = (0..40).map(|at| acl(1 << (at % 5), "digest", &format!("user{}:h", at % 30)));
     let subjects = (0..20).map(|at| acl(1 << (at % 3), "x509", &format!("CN=c{at}")));
     let principals = (0..20).map(|at| acl(1 << (at % 3), "sasl", &format!("p{at}")));
-    let addresses = ["10.1.2.3", "10.0.0.0/8", "10.1.0.0/16", "1.2.3.4/0", "fe80::/10", "::1", "no"];
+    let addresses =
+        ["10.1.2.3", "10.0.0.0/8", "10.1.0.0/16", "1.2.3.4/0", "fe80::/10", "::1", "no"];
     let networks = addresses.iter().zip(0..).map(|(id, at)| acl(1 << (at % 5), "ip", id));
     digests.chain(subjects).chain(principals).chain(networks).collect()
 }

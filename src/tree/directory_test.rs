@@ -24,7 +24,8 @@ fn assert_counts(tree: &Tree) {
 
 /// A tree of the same nodes, made of rows that come in another order.
 fn reloaded(tree: &Tree, last_first: bool) -> Tree {
-    let mut rows: Vec<_> = tree.store.iter().map(|(_, node)| (node.path(), &node.content)).collect();
+    let mut rows: Vec<_> =
+        tree.store.iter().map(|(_, node)| (node.path(), &node.content)).collect();
     rows.sort_by_key(|(path, _)| *path);
     if last_first {
         rows.reverse();
@@ -70,9 +71,7 @@ fn write<'a>(step: &'a Step, data: &'a [u8], open: &'a [Acl]) -> WriteOp<'a> {
             ttl_ms: -1,
         }),
         Step::Delete(path) => WriteOp::Delete { path, version: -1 },
-        Step::Set(path, len) => {
-            WriteOp::SetData { path, data: Some(&data[..*len]), version: -1 }
-        }
+        Step::Set(path, len) => WriteOp::SetData { path, data: Some(&data[..*len]), version: -1 },
         Step::Multi(steps) => {
             WriteOp::Multi(steps.iter().map(|step| write(step, data, open)).collect())
         }

@@ -47,7 +47,7 @@ pub use pages::Subtree;
 pub use policy::Policy;
 pub(crate) use prefix_map::PrefixMap;
 pub use quota::{QuotaEvent, QuotaUnit};
-pub use read::ExpirySettings;
+pub use read::{ExpirySearch, ExpirySettings};
 pub use row::RowError;
 pub use tree::Tree;
 pub use txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult, WriteOp};

@@ -15,11 +15,23 @@ use super::tree::Tree;
 /// How to take back one change.
 #[derive(Debug)]
 pub(super) enum Undo {
-    Detach { parent: NodeId, id: NodeId },
-    Attach { parent: NodeId, node: Box<Node> },
-    Content { id: NodeId, content: Box<Content> },
+    Detach {
+        parent: NodeId,
+        id: NodeId,
+    },
+    Attach {
+        parent: NodeId,
+        node: Box<Node>,
+    },
+    Content {
+        id: NodeId,
+        content: Box<Content>,
+    },
     /// What a quota counted, and its stats node.
-    Usage { node: Arc<str>, stats: Box<Stats> },
+    Usage {
+        node: Arc<str>,
+        stats: Box<Stats>,
+    },
 }
 
 /// Where a `multi` began.

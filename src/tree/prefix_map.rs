@@ -6,8 +6,8 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::hash_table::{Entry, HashTable};
 use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
 
 use super::digest::mix;
 use super::path::ROOT;

@@ -1,6 +1,7 @@
 //! Reading: by path, by session, and with the access checks of each read operation.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -115,6 +116,12 @@ impl Tree {
         paths.take_while(move |path| path.starts_with(prefix))
     }
 
+    /// How many ephemeral nodes a session has.
+    #[must_use]
+    pub fn ephemerals_of(&self, session: SessionId) -> usize {
+        self.ephemerals.get(&session).map_or(0, BTreeSet::len)
+    }
+
     /// The sessions that have ephemeral nodes, and these, sorted.
     pub fn sessions_with_ephemerals(
         &self,
@@ -154,16 +161,59 @@ impl Tree {
         digests.fold(0, u64::wrapping_add)
     }
 
-    /// The containers and nodes with a time to live whose life is over at `now_ms`, sorted within
-    /// each kind. The leader proposes to delete them; applying that judges them again.
-    #[must_use]
-    pub fn expired(&self, now_ms: i64, settings: ExpirySettings) -> Vec<Arc<str>> {
-        let ttl_nodes = settings.extended_types.then_some(&self.ttl_nodes).into_iter().flatten();
-        let candidates = self.containers.iter().chain(ttl_nodes);
+    /// Of the next `limit` containers and nodes with a time to live, those whose life is over at `now_ms`,
+    /// sorted within each kind; `None` behind the last one. The leader proposes to delete them; applying
+    /// that judges them again.
+    pub fn expired(
+        &self,
+        now_ms: i64,
+        settings: ExpirySettings,
+        search: &mut ExpirySearch,
+        limit: usize,
+    ) -> Option<Vec<Arc<str>>> {
+        let candidates = match search.kind {
+            SearchKind::Containers => &self.containers,
+            SearchKind::TtlNodes if settings.extended_types => &self.ttl_nodes,
+            SearchKind::TtlNodes | SearchKind::Nothing => return None,
+        };
+        let from = search.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = candidates.range::<str, _>((from, Bound::Unbounded));
+        let looked_at: Vec<&Arc<str>> = range.take(limit).collect();
+        if looked_at.len() < limit {
+            search.go_on_with_the_next_kind();
+        } else {
+            search.last = looked_at.last().map(|path| Arc::clone(path));
+        }
         let is_over = |path: &&Arc<str>| {
             self.get(path).is_some_and(|node| is_expired(node, now_ms, settings))
         };
-        candidates.filter(is_over).cloned().collect()
+        Some(looked_at.into_iter().filter(is_over).cloned().collect())
+    }
+}
+
+/// How far a search for nodes whose life is over has come.
+#[derive(Clone, Debug, Default)]
+pub struct ExpirySearch {
+    kind: SearchKind,
+    /// The last path of this kind that was looked at.
+    last: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum SearchKind {
+    #[default]
+    Containers,
+    TtlNodes,
+    Nothing,
+}
+
+impl ExpirySearch {
+    fn go_on_with_the_next_kind(&mut self) {
+        self.last = None;
+        self.kind = match self.kind {
+            SearchKind::Containers => SearchKind::TtlNodes,
+            SearchKind::TtlNodes | SearchKind::Nothing => SearchKind::Nothing,
+        };
     }
 }
 

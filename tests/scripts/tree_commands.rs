@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 
 use grovekeeper::tree::{
-    Change, ChangeKind, Create, CreateOp, ExpirySettings, OpContext, Policy, QuotaUnit, Tree,
-    TreeLoader, TxnResult, WriteOp,
+    Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, OpContext, Policy,
+    QuotaUnit, Tree, TreeLoader, TxnResult, WriteOp,
 };
 use jute_proto::{Acl, Id, Perms, SessionId, Stat, Zxid};
 
@@ -168,7 +168,11 @@ impl TreeRunner {
             container_never_used_ms_max: option(args, "never-used").map_or(0, number),
             extended_types: self.policy.extended_types,
         };
-        let paths = self.tree.expired(self.time_ms, settings);
+        // One candidate at a time finds the same as all at once.
+        let mut search = ExpirySearch::default();
+        let found =
+            std::iter::from_fn(|| self.tree.expired(self.time_ms, settings, &mut search, 1));
+        let paths: Vec<_> = found.flatten().collect();
         paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 

@@ -313,7 +313,9 @@ fn server(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
     let spec = ServerSpec::parse(id, setting.value.text()?)
         .map_err(|error| Problem::value(error.to_string()))?;
     if !spec.has_plain_hosts() {
-        return Err(Problem::value("a host has no blanks, control characters, `,`, `=`, `[` or `]`"));
+        return Err(Problem::value(
+            "a host has no blanks, control characters, `,`, `=`, `[` or `]`",
+        ));
     }
     draft.servers.retain(|known| known.value.id != id);
     draft.servers.push(Located::new(setting.line, spec));
