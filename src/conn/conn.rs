@@ -12,7 +12,7 @@ use jute_proto::{
 use super::bounds::check_kept_reply;
 use super::close::CloseReason;
 use super::hold::Hold;
-use super::rearm::Rearming;
+use super::order::{Slot, Turn};
 use super::report::{ConnReport, Tally};
 use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
@@ -95,37 +95,6 @@ pub(super) enum Phase {
     Open,
 }
 
-/// A request whose turn has not come.
-#[derive(Debug)]
-enum Slot {
-    /// A command in the log, or on its way there.
-    Write { xid: Xid, op: OpCode, seq: u64, start_us: u64 },
-    /// A request to be answered when what is in front of it has been, and when the barrier of this
-    /// number has passed.
-    Waiting { frame: Bytes, start_us: u64, barrier: u64 },
-    /// Watches that are being set, some at a time. Always in front.
-    Rearming(Box<Rearming>),
-    /// A request that failed already; the answer waits for its turn.
-    Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
-}
-
-/// How much is answered before others have their turn.
-#[derive(Clone, Copy)]
-struct Turn {
-    /// The length of the output at which no more is.
-    output_len: usize,
-    /// Bytes of requests.
-    requests_len: usize,
-}
-
-const TURN_LEN: usize = 64 << 10;
-
-impl Turn {
-    fn new(settings: &Settings) -> Self {
-        Self { output_len: settings.output_len_high, requests_len: TURN_LEN }
-    }
-}
-
 /// The zxid of replies that no state stands behind.
 const NO_STATE: Zxid = Zxid(0);
 
@@ -154,13 +123,13 @@ pub struct Conn {
     pub(super) secure: bool,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
-    order: VecDeque<Slot>,
+    pub(super) order: VecDeque<Slot>,
     /// Bytes of the frames in `order`.
-    waiting_len: usize,
-    hold: Hold,
+    pub(super) waiting_len: usize,
+    pub(super) hold: Hold,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
-    closing: Option<CloseReason>,
+    pub(super) closing: Option<CloseReason>,
     /// No request after this point is looked at.
     input_ended: bool,
     /// The length of the reply just made, where it is over the limit.
@@ -229,7 +198,7 @@ impl Conn {
         }
     }
 
-    fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+    pub(super) fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         let mut reader = Reader::new(&frame);
         let header: RequestHeader = match reader.record() {
             Ok(header) => header,
@@ -370,16 +339,6 @@ impl Conn {
         self.check_bounds(view, &request)
     }
 
-    /// Answers a request with an error when its turn comes.
-    fn refuse(&mut self, view: View<'_>, (xid, op): (Xid, OpCode), code: ErrorCode) {
-        let start_us = view.now_us;
-        if self.order.is_empty() {
-            self.fail(view, xid, op, code, start_us);
-        } else {
-            self.order.push_back(Slot::Failed { xid, op, code, start_us });
-        }
-    }
-
     pub(super) fn propose(
         &mut self,
         view: View<'_>,
@@ -425,111 +384,9 @@ impl Conn {
         self.answer_waiting(view, Turn::new(view.settings));
     }
 
-    /// Every write that was acknowledged anywhere before the read barrier of this number was asked
-    /// for is in the state that `view` shows. Answers what waited for it.
-    pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
-        self.hold.passed(barrier);
-        self.answer_waiting(view, Turn::new(view.settings));
-        self.release(view, log);
-    }
-
-    /// Lets a write go its way that was held back, if it may now.
-    fn release(&mut self, view: View<'_>, log: &mut impl Propose) {
-        if self.closing.is_none()
-            && let Some(frame) = self.hold.release()
-        {
-            self.request(view, log, frame);
-        }
-    }
-
     fn is_linearizable(&self, settings: &Settings) -> bool {
         let wants = |granted: Extensions| granted.contains(Extensions::LINEARIZABLE_READS);
         settings.linearizable_reads || self.extensions.is_some_and(wants)
-    }
-
-    /// Whether requests could be served and are not, because many bytes wait in the output, or
-    /// because nobody has looked yet.
-    pub fn has_paused(&self) -> bool {
-        if self.hold.may_release() && self.closing.is_none() {
-            return true;
-        }
-        match self.order.front() {
-            Some(Slot::Waiting { barrier, .. }) => self.hold.has_passed(*barrier),
-            Some(Slot::Failed { .. } | Slot::Rearming(_)) => true,
-            Some(Slot::Write { .. }) | None => false,
-        }
-    }
-
-    /// Serves requests that were paused, until many bytes wait again.
-    pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
-        self.answer_waiting(view, Turn::new(view.settings));
-        self.release(view, log);
-    }
-
-    /// Answers all that was paused; to be called before another write of this connection is
-    /// applied, which the requests in front of it must not see.
-    pub fn resume_all(&mut self, view: View<'_>) {
-        self.answer_waiting(view, Turn { output_len: usize::MAX, requests_len: usize::MAX });
-    }
-
-    fn finish_write(
-        &mut self,
-        view: View<'_>,
-        seq: u64,
-        header: (Zxid, ErrorCode),
-        body: impl FnOnce(&mut BytesMut),
-    ) {
-        match self.order.pop_front() {
-            Some(Slot::Write { xid, op, seq: expected, start_us }) if expected == seq => {
-                view.stats.write_latency_us.record(view.now_us.saturating_sub(start_us));
-                self.reply(view, (xid, op), header, start_us, body);
-                self.report_oversized(view, op, None);
-            }
-            // An outcome out of order would put every later reply in the wrong place.
-            Some(_) | None => self.close(CloseReason::SessionMoved),
-        }
-    }
-
-    fn answer_waiting(&mut self, view: View<'_>, mut turn: Turn) {
-        while self.closing.is_none() && self.out.len() < turn.output_len && turn.requests_len > 0 {
-            match self.order.pop_front() {
-                None => return,
-                Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
-                Some(early @ Slot::Waiting { barrier, .. }) if !self.hold.has_passed(barrier) => {
-                    return self.order.push_front(early);
-                }
-                Some(Slot::Waiting { frame, start_us, .. }) => {
-                    self.waiting_len -= frame.len();
-                    turn.requests_len = turn.requests_len.saturating_sub(frame.len());
-                    self.answer(view, &frame, start_us);
-                }
-                Some(Slot::Rearming(rearming)) => {
-                    self.waiting_len -= rearming.len();
-                    turn.requests_len = turn.requests_len.saturating_sub(TURN_LEN);
-                    self.go_on_rearming(view, rearming);
-                }
-                Some(Slot::Failed { xid, op, code, start_us }) => {
-                    self.fail(view, xid, op, code, start_us);
-                }
-            }
-        }
-    }
-
-    /// Sets some of the watches, and answers where those were the last.
-    pub(super) fn go_on_rearming(&mut self, view: View<'_>, mut rearming: Box<Rearming>) {
-        if self.rearm_some(view, &mut rearming) {
-            let done = (view.replica.last_zxid(), ErrorCode::Ok);
-            view.stats.read_latency_us.record(view.now_us.saturating_sub(rearming.start_us));
-            self.reply(view, (rearming.xid, rearming.op), done, rearming.start_us, |_| {});
-        } else if self.closing.is_none() {
-            self.waiting_len += rearming.len();
-            self.order.push_front(Slot::Rearming(rearming));
-        }
-    }
-
-    fn fail(&mut self, view: View<'_>, xid: Xid, op: OpCode, code: ErrorCode, start_us: u64) {
-        let zxid = view.replica.last_zxid();
-        self.reply_error(view, (xid, op), zxid, code, start_us);
     }
 
     /// Puts a watch event into the output, unless the client may not read what it is about.

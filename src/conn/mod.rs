@@ -23,6 +23,7 @@ mod credentials;
 mod eager;
 mod handshake;
 mod hold;
+mod order;
 mod output;
 mod pages;
 mod read;

@@ -6,6 +6,7 @@
 //! * `clients`: the open connections, by number.
 //! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
+//! * `descriptors`: how many connections there may be beside the files of the server.
 //! * `history`: what the server remembers for operators.
 //! * `presence`: whether clients are served, and whether this server has a leader's duties.
 //! * `commands` and `liaison`: what the consensus has to know of commands, and what servers tell each
@@ -22,6 +23,7 @@ mod clients;
 mod clock;
 mod commands;
 mod container_task;
+mod descriptors;
 mod error;
 mod expiry_task;
 mod history;

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::descriptors::Descriptors;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
 use super::members::{ClientAddresses, client_addresses};
@@ -52,6 +53,8 @@ pub struct Shared {
     members: Mutex<Arc<Members>>,
     /// The open connections.
     pub clients: Clients,
+    /// How many there may be.
+    pub descriptors: Descriptors,
     /// What is counted.
     pub stats: ServerStats,
     /// The clocks.
@@ -129,6 +132,7 @@ impl Shared {
             throttle,
             large_requests: LargeRequests::new(&config.limits),
             clients: Clients::default(),
+            descriptors: Descriptors::raise_limit(),
             stats: ServerStats::default(),
             clock,
             expiry,

@@ -112,6 +112,8 @@ struct State {
     changes_left: Option<u64>,
     /// Bytes that all files together may hold; `None`: any.
     capacity: Option<u64>,
+    /// No file, and no directory, can be opened: the process has as many open as it may.
+    out_of_files: bool,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +166,11 @@ impl FakeDisk {
         self.state.lock().capacity = capacity;
     }
 
+    /// Whether nothing can be opened, as when all file descriptors are in use.
+    pub(crate) fn set_out_of_files(&self, out_of_files: bool) {
+        self.state.lock().out_of_files = out_of_files;
+    }
+
     pub(crate) fn used(&self) -> u64 {
         self.state.lock().used()
     }
@@ -214,7 +221,17 @@ impl FakeDisk {
     }
 }
 
+/// What Linux answers where all file descriptors are in use (`EMFILE`).
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
 impl State {
+    fn open_one(&self) -> io::Result<()> {
+        if self.out_of_files {
+            return Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES));
+        }
+        Ok(())
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|content| content.lock().bytes.len() as u64).sum()
     }
@@ -265,6 +282,7 @@ impl FileSystem for FakeDisk {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         self.change(|state| {
+            state.open_one()?;
             let content = Arc::default();
             state.names.insert(name.to_owned(), Arc::clone(&content));
             Ok(Arc::new(FakeFile { disk: self.clone(), content }) as Arc<dyn LogFile>)
@@ -273,6 +291,7 @@ impl FileSystem for FakeDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let state = self.state.lock();
+        state.open_one()?;
         let content = state.names.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::new(FakeFile { disk: self.clone(), content }))
     }
@@ -293,6 +312,7 @@ impl FileSystem for FakeDisk {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.change(|state| {
+            state.open_one()?;
             if state.powered() {
                 state.durable_names = state.names.clone();
             }

@@ -41,7 +41,10 @@ impl Tree {
     ) {
         self.write_usage_of(id);
         let parent_acl = Arc::clone(self.store.get(parent).shared_acl());
-        self.change(parent, |_, parent| parent.child_deleted(zxid));
+        // Further children that go in the same transaction change no more.
+        if self.store.get(parent).pzxid() != zxid {
+            self.change(parent, |_, parent| parent.child_deleted(zxid));
+        }
         let removed = self.detach(parent, id);
         let added = Added { nodes: -1, bytes: -bytes(&removed.content) };
         self.add_usage(&removed.path, added);
