@@ -7,6 +7,7 @@ use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::keys::SERVER_IDS;
 use super::peer_tls::peer_tls;
+use super::related_limits::related_limits;
 use super::secure::secure;
 use super::types::{Config, ticks_ms};
 use crate::ensemble::{HostPort, ServerRole, ServerSpec};
@@ -24,11 +25,13 @@ pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigErro
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
     addresses(&mut draft, file)?;
+    related_limits(&mut draft);
     draft.config.apply(&draft.overrides);
     if draft.config.features.read_only_mode {
         draft.config.words.allow_isro();
     }
     draft.config.notices.sort_by_key(|notice| notice.line);
+    draft.config.warnings.sort_by_key(|warning| warning.line);
     Ok(draft.config)
 }
 

@@ -51,6 +51,7 @@ pub(super) static KEYS: &[Key] = &[
     }),
     // Limits.
     set("jute.maxbuffer", "1048575", |d, s| {
+        d.packets_line = s.line;
         put(&mut d.config.limits.jute_max_buffer, s.value.int(POSITIVE))
     }),
     set("globalOutstandingLimit", "1000", |d, s| {
@@ -63,6 +64,7 @@ pub(super) static KEYS: &[Key] = &[
         Ok(())
     }),
     set("largeRequestMaxBytes", "104857600", |d, s| {
+        d.large_line = s.line;
         put(&mut d.config.limits.large_request_max_bytes, s.value.int(POSITIVE))
     }),
     // Throttling of requests.
