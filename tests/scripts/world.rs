@@ -135,6 +135,7 @@ impl World {
     }
 
     /// Gives a frame that waited too long to a connection.
+    #[allow(dead_code, reason = "not every test has late requests")]
     pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
@@ -150,6 +151,7 @@ impl World {
     }
 
     /// Proposes what a server, or a connection that repeats itself, would.
+    #[allow(dead_code, reason = "not every test has other proposers")]
     pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
         let proposed = self.log.propose(&Command { origin, identities: &[], op });
         assert_eq!(proposed, Ok(()), "the log is there");
