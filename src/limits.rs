@@ -64,7 +64,7 @@ pub const REPLY_LEN_MAX: usize = 64 << 20;
 pub const MULTI_READ_LEN_MIN: usize = 4 << 20;
 
 /// The longest texts of a `reconfig`, together: some hundred servers.
-pub const RECONFIG_LEN_MAX: usize = 64 << 10;
+pub const RECONFIG_LEN_MAX: usize = 16 << 10;
 
 /// The most that the reply to one numbered write may weigh: it is kept with its session.
 pub const KEPT_REPLY_LEN_MAX: usize = 48 << 20;

@@ -170,13 +170,15 @@ impl Conn {
         with_stat: bool,
     ) -> Result<(), ErrorCode> {
         let node = self.node(turn.view, &request.path)?;
+        if children_len(node) > REPLY_LEN_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
         if request.watch {
             self.watch(turn.view, Kind::Child, &request.path);
         }
         self.ok(turn, |out| {
-            let until = out.len() + REPLY_LEN_MAX;
-            // One that does not fit is taken back as a whole.
-            if put_children(out, node, until) && with_stat {
+            put_children(out, node);
+            if with_stat {
                 node.stat().encode(out);
             }
         });
@@ -200,8 +202,17 @@ impl Conn {
     fn get_ephemerals(&mut self, turn: Turn<'_>, prefix: Option<&str>) {
         let session = self.session();
         self.ok(turn, |out| {
+            let (mark, mut count) = (begin_vec(out), 0);
             let until = out.len() + REPLY_LEN_MAX;
-            put_names(out, turn.view.replica.tree().ephemerals(session, prefix), until);
+            for path in turn.view.replica.tree().ephemerals(session, prefix) {
+                if out.len() > until {
+                    // Too long a reply is taken back as a whole.
+                    return;
+                }
+                put_str(out, path);
+                count += 1;
+            }
+            end_vec(out, mark, count);
         });
     }
 
@@ -289,47 +300,38 @@ fn watcher_type(number: i32) -> Result<WatcherType, ErrorCode> {
 /// Appends the result of one read; false, and nothing appended, where the buffer would become longer than
 /// `until`.
 fn put_read(out: &mut BytesMut, op: &MultiReadOp<'_>, node: &Node, until: usize) -> bool {
-    let start = out.len();
-    let fits = match op {
+    let len = match op {
+        MultiReadOp::GetData(_) => node.data().map_or(0, <[u8]>::len),
+        MultiReadOp::GetChildren(_) => children_len(node),
+    };
+    if out.len().saturating_add(len) > until {
+        return false;
+    }
+    match op {
         MultiReadOp::GetData(_) => {
-            let len = node.data().map_or(0, <[u8]>::len);
-            let fits = start + len <= until;
-            if fits {
-                MultiHeader::success(OpCode::GetData).encode(out);
-                put_data(out, node.data(), &node.stat());
-            }
-            fits
+            MultiHeader::success(OpCode::GetData).encode(out);
+            put_data(out, node.data(), &node.stat());
         }
         MultiReadOp::GetChildren(_) => {
             MultiHeader::success(OpCode::GetChildren).encode(out);
-            put_children(out, node, until)
+            put_children(out, node);
         }
-    };
-    if !fits {
-        out.truncate(start);
     }
-    fits
+    true
 }
 
-/// Appends the names of the children, as [`put_names`] does.
-fn put_children(out: &mut BytesMut, node: &Node, until: usize) -> bool {
-    put_names(out, node.children(), until)
+/// How many bytes the list of the children takes.
+fn children_len(node: &Node) -> usize {
+    let names_len = usize::try_from(node.names_len()).unwrap_or(usize::MAX);
+    names_len.saturating_add((node.child_count() + 1) * size_of::<i32>())
 }
 
-/// Appends a list; false where the buffer has become longer than `until` before its end.
-fn put_names<T: AsRef<str>>(
-    out: &mut BytesMut,
-    names: impl Iterator<Item = T>,
-    until: usize,
-) -> bool {
-    let (mark, mut count) = (begin_vec(out), 0);
-    for name in names {
-        if out.len() > until {
-            return false;
-        }
-        put_str(out, name.as_ref());
-        count += 1;
+fn put_children(out: &mut BytesMut, node: &Node) {
+    let mark = begin_vec(out);
+    let children = node.children();
+    let count = children.len();
+    for name in children {
+        put_str(out, name);
     }
     end_vec(out, mark, count);
-    out.len() <= until
 }

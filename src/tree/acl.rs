@@ -158,6 +158,11 @@ pub fn fixup<'a>(
     if requested.is_empty() {
         return Err(OpError::InvalidAcl);
     }
+    if let [only] = requested
+        && is_anyone(&only.id)
+    {
+        return Ok(Cow::Borrowed(requested));
+    }
     let (mut as_is, mut distinct, mut expanded) = (true, Distinct::of(requested), 0);
     for (at, acl) in requested.iter().enumerate() {
         if !distinct.is_new(requested, at) {

@@ -180,7 +180,7 @@ impl TreeLoader {
         if matches!(self.tree.store.get(parent).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        self.tree.directory_mut(parent).children.insert(path);
+        self.tree.directory_mut(parent).insert(path);
         self.tree.adopt(parent, id);
         self.tree.family = Some(parent);
         Ok(())

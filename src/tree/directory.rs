@@ -3,6 +3,8 @@
 //! Both numbers are kept as nodes come, change and go: whoever asks for them has them at once, however many
 //! nodes there are. Each directory knows its parent, so that the way up needs no path to be looked up.
 
+use std::sync::Arc;
+
 use super::children::Children;
 use super::path;
 use super::store::NodeId;
@@ -16,6 +18,26 @@ pub(super) struct Directory {
     /// parent.
     parent: Option<NodeId>,
     below: Below,
+    /// Bytes of the names of the children.
+    names_len: u64,
+}
+
+impl Directory {
+    pub(super) fn names_len(&self) -> u64 {
+        self.names_len
+    }
+
+    /// Adds a child, which is new.
+    pub(super) fn insert(&mut self, child: Arc<str>) {
+        self.names_len += path::name(&child).len() as u64;
+        self.children.insert(child);
+    }
+
+    /// Takes a child out.
+    pub(super) fn remove(&mut self, child: &str) {
+        self.names_len -= path::name(child).len() as u64;
+        self.children.remove(child);
+    }
 }
 
 /// How much is below a node, however deep; the node itself does not count.
@@ -50,13 +72,12 @@ impl Tree {
 
     /// The directory of a node that is about to have a child.
     pub(super) fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
-        let node = self.store.get(id);
-        let parent = match node.directory {
-            Some(_) => None,
-            None => self.parent_of(node.path()),
-        };
-        let new = || Box::new(Directory { parent, ..Directory::default() });
-        self.store.get_mut(id).directory.get_or_insert_with(new)
+        if self.store.get(id).directory.is_none() {
+            let parent = self.parent_of(self.store.get(id).path());
+            let directory = Directory { parent, ..Directory::default() };
+            self.store.get_mut(id).directory = Some(Box::new(directory));
+        }
+        self.store.get_mut(id).directory.get_or_insert_default()
     }
 
     /// A node that came before its parent has found it; it counts, and what is below it.

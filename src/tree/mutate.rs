@@ -134,7 +134,7 @@ impl Tree {
         let (path, bytes) = (Arc::clone(&node.path), node.content.data_len() as i64);
         let id = self.insert(node);
         if let Some(parent) = parent {
-            self.directory_mut(parent).children.insert(path);
+            self.directory_mut(parent).insert(path);
             self.grow(parent, Growth { nodes: 1, bytes });
         }
         id
@@ -168,7 +168,7 @@ impl Tree {
         self.grow(parent, Growth { nodes: -1, bytes: -(node.content.data_len() as i64) });
         let siblings = &mut self.store.get_mut(parent).directory;
         if let Some(directory) = siblings {
-            directory.children.remove(&node.path);
+            directory.remove(&node.path);
             if directory.children.is_empty() {
                 *siblings = None;
             }

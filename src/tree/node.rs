@@ -331,6 +331,12 @@ impl Node {
         self.child_list().len()
     }
 
+    /// Bytes of the names of its children.
+    #[must_use]
+    pub fn names_len(&self) -> u64 {
+        self.directory.as_ref().map_or(0, |directory| directory.names_len())
+    }
+
     /// The names of its children, sorted.
     pub fn children(&self) -> impl ExactSizeIterator<Item = &str> {
         let offset = path::child_name_offset(&self.path);

@@ -12,7 +12,7 @@ fn node(kind: NodeKind) -> Node {
 
 fn children(paths: &[&str]) -> Option<Box<Directory>> {
     let mut directory = Box::<Directory>::default();
-    paths.iter().for_each(|path| directory.children.insert(Arc::from(*path)));
+    paths.iter().for_each(|path| directory.insert(Arc::from(*path)));
     Some(directory)
 }
 

@@ -69,8 +69,6 @@ impl<T> PrefixMap<T> {
 
     /// The values at a path of a node and above it, the root's first.
     pub(crate) fn above<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a T)> {
-        // Most maps are empty most of the time.
-        let path = if self.is_empty() { "" } else { path };
         let hashes = path.split('/').scan((0, 0), |(hash, end), name| {
             *hash = self.step(*hash, name);
             *end += name.len() + 1;

@@ -89,6 +89,9 @@ impl Quotas {
 
     /// The deepest path with a quota that is, or is above, this path.
     fn deepest<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a Quota)> {
+        if self.by_path.is_empty() {
+            return None;
+        }
         self.by_path.above(path).filter(|(_, quota)| quota.limits.is_some()).last()
     }
 
