@@ -83,10 +83,9 @@ impl Change<'_> {
             if let Some(before) = servers.remove(&server.id) {
                 taken.leave(&before);
             }
-            if !taken.are_free_for(&server) {
+            if !taken.take_if_free(&server) {
                 return Err(ChangeError::BadArguments);
             }
-            taken.take(&server);
             servers.insert(server.id, server);
         }
         Ok(servers)
@@ -149,12 +148,12 @@ struct Places(BTreeMap<(String, u16), usize>);
 impl Places {
     fn of<'a>(servers: impl Iterator<Item = &'a ServerSpec>) -> Self {
         let mut taken = Self::default();
-        servers.for_each(|server| taken.take(server));
+        servers.for_each(|server| taken.take(places(server)));
         taken
     }
 
-    fn take(&mut self, server: &ServerSpec) {
-        for place in places(server) {
+    fn take(&mut self, places: Vec<(String, u16)>) {
+        for place in places {
             *self.0.entry(place).or_default() += 1;
         }
     }
@@ -167,9 +166,14 @@ impl Places {
         }
     }
 
-    /// Whether no other server is where this one wants to be. Two places of its own may be the same.
-    fn are_free_for(&self, server: &ServerSpec) -> bool {
-        places(server).iter().all(|place| self.0.get(place).is_none_or(|count| *count == 0))
+    /// Takes the places of a server, unless another one is there. Two of its own may be the same.
+    fn take_if_free(&mut self, server: &ServerSpec) -> bool {
+        let places = places(server);
+        let are_free = places.iter().all(|place| self.0.get(place).is_none_or(|count| *count == 0));
+        if are_free {
+            self.take(places);
+        }
+        are_free
     }
 }
 
@@ -183,7 +187,7 @@ fn places(server: &ServerSpec) -> Vec<(String, u16)> {
     }
     let counts = |(host, _): &(&String, u16)| {
         let special = ["localhost", "0.0.0.0", "::", "::1", "0:0:0:0:0:0:0:1", "0:0:0:0:0:0:0:0"];
-        !special.contains(&host.to_ascii_lowercase().as_str()) && !host.starts_with("127.")
+        !special.iter().any(|other| host.eq_ignore_ascii_case(other)) && !host.starts_with("127.")
     };
     let places = places.into_iter().filter(counts);
     places.map(|(host, port)| (host.to_ascii_lowercase(), port)).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::costly::{Costly, Noticed, Run, Size};
-use integration::{EnsembleOptions, Kind};
+use integration::{EnsembleOptions, Kind, RawClient, raw};
 
 /// How long each request is sent; `bin/costly` does it for a minute.
 const TIME: Duration = Duration::from_millis(1000);
@@ -41,4 +41,24 @@ fn the_costliest_requests_hold_nobody_up() {
     served("all of them", &run.together(&all, 2 * TIME));
     assert!(run.peak_kib() < MEMORY_KIB, "{} KiB", run.peak_kib());
     assert_eq!(run.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_request_that_could_not_be_replicated_is_refused() {
+    // jute.maxbuffer allows more than servers send each other: the start says so, a request of that length
+    // ends its connection, and everybody else is served, at that server too.
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).set("jute.maxbuffer", "104857600");
+    let mut ensemble = ensemble.start();
+    let leader = ensemble.wait_for_leader();
+    let follower = ensemble.servers().find(|server| *server != leader).expect("there are three");
+    for server in [leader, follower] {
+        assert!(ensemble.log(server).contains("jute.maxbuffer"), "{}", ensemble.log(server));
+        let mut large = RawClient::connect(ensemble.addr(server));
+        let sent = large.create("/large", &vec![b'z'; 70 << 20], 0);
+        assert!(matches!(sent, Err(raw::Error::Lost(_))), "{sent:?}");
+        let mut client = RawClient::connect(ensemble.addr(server));
+        client.create(&format!("/small-{server}"), b"", 0).expect("written");
+        assert_eq!(client.exists("/large", false).expect("asked"), None);
+    }
+    assert_eq!(ensemble.ended(), Vec::new());
 }
