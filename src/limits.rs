@@ -63,6 +63,12 @@ pub const REPLY_LEN_MAX: usize = 64 << 20;
 /// as often as it likes.
 pub const MULTI_READ_LEN_MIN: usize = 4 << 20;
 
+/// A longer request takes long: its turn comes when one that took long has ended.
+pub const REQUEST_LEN_LONG: usize = 64 << 10;
+
+/// So does one with a longer result.
+pub const RESULT_LEN_LONG: usize = 256 << 10;
+
 /// The longest texts of a `reconfig`, together: some hundred servers.
 pub const RECONFIG_LEN_MAX: usize = 16 << 10;
 

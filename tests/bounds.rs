@@ -12,15 +12,17 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use grovekeeper::conn::Propose;
 use grovekeeper::ensemble::{Change, Configuration, ServerSpec};
-use grovekeeper::limits::{IDENTITIES_LEN_MAX, MULTI_READ_LEN_MIN};
+use grovekeeper::limits::{
+    IDENTITIES_LEN_MAX, MULTI_READ_LEN_MIN, REQUEST_LEN_LONG, RESULT_LEN_LONG,
+};
 use grovekeeper::replica::entry::encode_identities;
 use grovekeeper::replica::{Command, Op, Origin, Outcome};
 use grovekeeper::tree::OpError;
 use jute_proto::{
-    Acl, AuthRequest, CheckRequest, ConnectRequest, CreateRequest, Encode, ErrorCode,
-    GetChildrenRequest, GetDataRequest, Id, MultiOp, MultiReadOp, MultiReadRequest, MultiRequest,
-    MultiResponse, OpCode, OpResult, Perms, Reader, ReconfigRequest, ReplyHeader, Request,
-    SessionId, SetAclRequest, SetWatchesRequest, Xid, Zxid,
+    Acl, AuthRequest, CheckRequest, ConnectRequest, CreateRequest, DeleteRequest, Encode,
+    ErrorCode, GetChildrenRequest, GetDataRequest, Id, MultiOp, MultiReadOp, MultiReadRequest,
+    MultiRequest, MultiResponse, OpCode, OpResult, Perms, Reader, ReconfigRequest, ReplyHeader,
+    Request, SessionId, SetAclRequest, SetDataRequest, SetWatchesRequest, Xid, Zxid,
 };
 use world::{World, frame, handshake};
 
@@ -250,9 +252,49 @@ fn a_reply_to_many_reads_is_bounded() {
 }
 
 #[test]
+fn what_takes_long_waits_for_who_has_time_and_keeps_its_place() {
+    // A long result, and the answer to a long request, are made by who has time for them. The write behind
+    // them is not proposed before, so that applying it does not have to make them; all answers keep their
+    // order.
+    in_time("a long result, and a long request", || {
+        let mut server = Server::new();
+        let data = vec![b'd'; RESULT_LEN_LONG + 1];
+        assert_eq!(server.call(&Request::Create(create("/long", &data, Acl::open()))), 0);
+        assert_eq!(server.call(&Request::Create(create("/n", b"", Acl::open()))), 0);
+        let long = GetDataRequest { path: "/long".into(), watch: false };
+        let short = GetDataRequest { path: "/n".into(), watch: false };
+        let reads = vec![MultiReadOp::GetData(short.clone()); REQUEST_LEN_LONG / 10];
+        let many = Request::MultiRead(MultiReadRequest { ops: reads });
+        for first in [Request::GetData(long), many] {
+            server.0.at_length = false;
+            let set = SetDataRequest { path: "/n".into(), data: Some(b"new"), version: 0 };
+            server.send(&first);
+            server.send(&Request::SetData(set));
+            assert!(server.0.conns["a"].takes_long() && server.replies().is_empty());
+            assert!(server.0.log.queue.is_empty(), "the write is held back");
+            server.0.resume("a");
+            assert_eq!(server.replies().len(), 1, "the first one is answered");
+            assert_eq!(server.0.log.queue.len(), 1, "the write goes its way");
+            server.send(&Request::GetData(short.clone()));
+            server.apply();
+            let [(written, _), (read, body)] = &server.replies()[..] else { panic!("two replies") };
+            assert_eq!((written.err, read.err), (0, 0));
+            assert_eq!(Reader::new(body).buffer(), Ok(Some(&b"new"[..])));
+            assert!(!server.0.conns["a"].has_paused());
+            server.0.at_length = true;
+            assert_eq!(
+                server.call(&Request::Delete(DeleteRequest { path: "/n".into(), version: -1 })),
+                0
+            );
+            assert_eq!(server.call(&Request::Create(create("/n", b"", Acl::open()))), 0);
+        }
+    });
+}
+
+#[test]
 fn many_watches_are_set_in_pieces() {
     // A request of a hundred thousand paths does not hold the state for all of them at once; a write that
-    // comes behind it is applied when all are set, and answered behind it.
+    // comes behind it is proposed when all are set, and answered behind it.
     let mut server = Server::new();
     let paths: Vec<_> = (0..100_000).map(|at| format!("/x{at}").into()).collect();
     server.send(&Request::SetWatches(SetWatchesRequest {
@@ -269,6 +311,10 @@ fn many_watches_are_set_in_pieces() {
     let conn = &server.0.conns["a"];
     assert!(conn.has_paused() && conn.has_outstanding());
     server.send(&Request::Create(create("/x7", b"", Acl::open())));
+    assert!(server.0.log.queue.is_empty(), "the write is held back");
+    while server.0.conns["a"].has_paused() {
+        server.0.resume("a");
+    }
     server.apply();
     assert_eq!(watched(&server), 100_000 - 1);
     let xids: Vec<_> = server.replies().iter().map(|(header, _)| header.xid).collect();

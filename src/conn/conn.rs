@@ -16,6 +16,7 @@ use super::order::{Slot, Turn};
 use super::report::{ConnReport, Tally};
 use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
+use crate::limits::REQUEST_LEN_LONG;
 use crate::replica::answer::put_result;
 use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
 use crate::session::ConnId;
@@ -43,6 +44,8 @@ pub struct View<'a> {
     pub replica: &'a Replica,
     /// The rest.
     pub around: Surroundings<'a>,
+    /// Whether there is time for what takes long; else that [waits](Conn::takes_long) for who has it.
+    pub at_length: bool,
 }
 
 impl<'a> std::ops::Deref for View<'a> {
@@ -134,6 +137,8 @@ pub struct Conn {
     input_ended: bool,
     /// The length of the reply just made, where it is over the limit.
     pub(super) oversized: Option<usize>,
+    /// Whether the request at hand is to be answered by who has time for it.
+    pub(super) put_off: bool,
     pub(super) tally: Tally,
 }
 
@@ -163,6 +168,7 @@ impl Conn {
             closing: None,
             input_ended: false,
             oversized: None,
+            put_off: false,
             tally: Tally::new(now_us),
         }
     }
@@ -239,13 +245,17 @@ impl Conn {
                     } else {
                         0
                     };
-                if self.order.is_empty() && self.hold.has_passed(barrier) {
+                let long = frame.len() > REQUEST_LEN_LONG;
+                if self.order.is_empty()
+                    && self.hold.has_passed(barrier)
+                    && (view.at_length || !long)
+                {
                     self.answer(view, &frame, view.now_us);
                 } else {
                     self.hold.until(barrier);
-                    self.waiting_len += frame.len();
                     let start_us = view.now_us;
-                    self.order.push_back(Slot::Waiting { frame, start_us, barrier });
+                    let slot = self.waiting(frame, start_us, barrier, long);
+                    self.order.push_back(slot);
                 }
             }
         }

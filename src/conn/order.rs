@@ -14,8 +14,8 @@ pub(super) enum Slot {
     /// A command in the log, or on its way there.
     Write { xid: Xid, op: OpCode, seq: u64, start_us: u64 },
     /// A request to be answered when what is in front of it has been, and when the barrier of this
-    /// number has passed.
-    Waiting { frame: Bytes, start_us: u64, barrier: u64 },
+    /// number has passed; one that takes long, by who has time for that.
+    Waiting { frame: Bytes, start_us: u64, barrier: u64, long: bool },
     /// Watches that are being set, some at a time. Always in front.
     Rearming(Box<Rearming>),
     /// A request that failed already; the answer waits for its turn.
@@ -80,6 +80,26 @@ impl Conn {
         }
     }
 
+    /// Whether the request that is paused takes long to answer.
+    pub fn takes_long(&self) -> bool {
+        matches!(self.order.front(), Some(Slot::Waiting { long: true, .. }))
+    }
+
+    /// Makes a request wait.
+    pub(super) fn waiting(
+        &mut self,
+        frame: Bytes,
+        start_us: u64,
+        barrier: u64,
+        long: bool,
+    ) -> Slot {
+        if long {
+            self.hold.until_answered();
+        }
+        self.waiting_len += frame.len();
+        Slot::Waiting { frame, start_us, barrier, long }
+    }
+
     /// Serves requests that were paused, until many bytes wait again.
     pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
         self.answer_waiting(view, Turn::new(view.settings));
@@ -89,6 +109,7 @@ impl Conn {
     /// Answers all that was paused; to be called before another write of this connection is
     /// applied, which the requests in front of it must not see.
     pub fn resume_all(&mut self, view: View<'_>) {
+        let view = View { at_length: true, ..view };
         self.answer_waiting(view, Turn { output_len: usize::MAX, requests_len: usize::MAX });
     }
 
@@ -118,7 +139,13 @@ impl Conn {
                 Some(early @ Slot::Waiting { barrier, .. }) if !self.hold.has_passed(barrier) => {
                     return self.order.push_front(early);
                 }
-                Some(Slot::Waiting { frame, start_us, .. }) => {
+                Some(long @ Slot::Waiting { long: true, .. }) if !view.at_length => {
+                    return self.order.push_front(long);
+                }
+                Some(Slot::Waiting { frame, start_us, long, .. }) => {
+                    if long {
+                        self.hold.answered();
+                    }
                     self.waiting_len -= frame.len();
                     turn.requests_len = turn.requests_len.saturating_sub(frame.len());
                     self.answer(view, &frame, start_us);
@@ -138,6 +165,7 @@ impl Conn {
     /// Sets some of the watches, and answers where those were the last.
     pub(super) fn go_on_rearming(&mut self, view: View<'_>, mut rearming: Box<Rearming>) {
         if self.rearm_some(view, &mut rearming) {
+            self.hold.answered();
             let done = (view.replica.last_zxid(), ErrorCode::Ok);
             view.stats.read_latency_us.record(view.now_us.saturating_sub(rearming.start_us));
             self.reply(view, (rearming.xid, rearming.op), done, rearming.start_us, |_| {});

@@ -13,13 +13,16 @@ use super::close::CloseReason;
 use super::conn::{Conn, View};
 use super::rearm::Rearming;
 use super::route::{Route, route};
-use crate::limits::REPLY_LEN_MAX;
+use crate::limits::{REPLY_LEN_MAX, RESULT_LEN_LONG};
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
 use crate::watch::{Kind, Modes};
 
 /// The zxid of the reply to an operation that does not exist.
 const NO_ZXID: Zxid = Zxid(-1);
+
+/// What a path is taken to be long.
+const PATH_LEN: usize = 64;
 
 /// A request whose turn has come.
 #[derive(Clone, Copy)]
@@ -49,6 +52,7 @@ impl Conn {
         let result = match Request::decode(op, &mut reader) {
             Ok(Request::SetWatches(_) | Request::SetWatches2(_)) => {
                 if let Some(rearming) = Rearming::new(frame, op, start_us) {
+                    self.hold.until_answered();
                     self.go_on_rearming(view, Box::new(rearming));
                 }
                 return;
@@ -56,6 +60,10 @@ impl Conn {
             Ok(request) => self.read(turn, &request),
             Err(_) => Err(ErrorCode::MarshallingError),
         };
+        if std::mem::take(&mut self.put_off) {
+            let slot = self.waiting(frame.clone(), start_us, 0, true);
+            return self.order.push_front(slot);
+        }
         view.stats.read_latency_us.record(view.now_us.saturating_sub(start_us));
         if let Err(code) = result {
             let zxid = view.replica.last_zxid();
@@ -134,6 +142,12 @@ impl Conn {
         self.reply(turn.view, (turn.xid, turn.op), header, turn.start_us, body);
     }
 
+    /// Whether a request is left to who has time for a result of this length.
+    fn puts_off(&mut self, view: View<'_>, len: usize) -> bool {
+        self.put_off = len > RESULT_LEN_LONG && !view.at_length;
+        self.put_off
+    }
+
     pub(super) fn node<'a>(&self, view: View<'a>, path: &str) -> Result<&'a Node, OpError> {
         view.replica.tree().read(path, &self.identities, view.settings.policy)
     }
@@ -144,6 +158,9 @@ impl Conn {
 
     fn get_data(&mut self, turn: Turn<'_>, request: &GetDataRequest<'_>) -> Result<(), ErrorCode> {
         let node = self.node(turn.view, &request.path)?;
+        if self.puts_off(turn.view, node.data().map_or(0, <[u8]>::len)) {
+            return Ok(());
+        }
         if request.watch {
             self.watch(turn.view, Kind::Data, &request.path);
         }
@@ -170,8 +187,12 @@ impl Conn {
         with_stat: bool,
     ) -> Result<(), ErrorCode> {
         let node = self.node(turn.view, &request.path)?;
-        if children_len(node) > REPLY_LEN_MAX {
+        let len = children_len(node);
+        if len > REPLY_LEN_MAX {
             return Err(ErrorCode::MarshallingError);
+        }
+        if self.puts_off(turn.view, len) {
+            return Ok(());
         }
         if request.watch {
             self.watch(turn.view, Kind::Child, &request.path);
@@ -201,6 +222,10 @@ impl Conn {
 
     fn get_ephemerals(&mut self, turn: Turn<'_>, prefix: Option<&str>) {
         let session = self.session();
+        let paths = turn.view.replica.tree().ephemerals_of(session);
+        if self.puts_off(turn.view, paths.saturating_mul(PATH_LEN)) {
+            return;
+        }
         self.ok(turn, |out| {
             let (mark, mut count) = (begin_vec(out), 0);
             let until = out.len() + REPLY_LEN_MAX;
@@ -227,7 +252,11 @@ impl Conn {
                 MultiReadOp::GetChildren(read) => (op, self.node(turn.view, &read.path)),
             })
             .collect();
+        let lens = results.iter().filter_map(|(op, node)| Some(read_len(op, node.as_ref().ok()?)));
         let len_max = turn.view.settings.multi_read_len_max;
+        if self.puts_off(turn.view, lens.fold(0, usize::saturating_add).min(len_max)) {
+            return;
+        }
         self.ok(turn, |out| {
             let until = out.len() + len_max;
             for (op, result) in results {
@@ -300,11 +329,7 @@ fn watcher_type(number: i32) -> Result<WatcherType, ErrorCode> {
 /// Appends the result of one read; false, and nothing appended, where the buffer would become longer than
 /// `until`.
 fn put_read(out: &mut BytesMut, op: &MultiReadOp<'_>, node: &Node, until: usize) -> bool {
-    let len = match op {
-        MultiReadOp::GetData(_) => node.data().map_or(0, <[u8]>::len),
-        MultiReadOp::GetChildren(_) => children_len(node),
-    };
-    if out.len().saturating_add(len) > until {
+    if out.len().saturating_add(read_len(op, node)) > until {
         return false;
     }
     match op {
@@ -318,6 +343,13 @@ fn put_read(out: &mut BytesMut, op: &MultiReadOp<'_>, node: &Node, until: usize)
         }
     }
     true
+}
+
+fn read_len(op: &MultiReadOp<'_>, node: &Node) -> usize {
+    match op {
+        MultiReadOp::GetData(_) => node.data().map_or(0, <[u8]>::len),
+        MultiReadOp::GetChildren(_) => children_len(node),
+    }
 }
 
 /// How many bytes the list of the children takes.

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
 use crate::conn::{CloseReason, Conn, View};
+use crate::limits::REQUEST_LEN_LONG;
+use crate::replica::Replica;
 use crate::server::{Client, Shared, TooMuch};
 use crate::telemetry::CloseKind;
 use crate::tls::Transport;
@@ -162,7 +164,7 @@ impl<'a> Task<'a> {
                 let reason = self.refuse_frame(error).await;
                 self.client.conn.lock().close(reason);
             }
-            let (wants_input, idle_limit_us, paused) = {
+            let (wants_input, idle_limit_us, paused, long) = {
                 let mut conn = self.client.conn.lock();
                 let settings = &self.shared.settings;
                 let reason = conn.close_reason().cloned();
@@ -197,10 +199,10 @@ impl<'a> Task<'a> {
                     && self.output.is_empty()
                     && self.large_bytes == 0;
                 self.client.set_at_rest(at_rest);
-                (wants_input, conn.idle_limit_us(settings), paused)
+                (wants_input, conn.idle_limit_us(settings), paused, conn.takes_long())
             };
             if paused {
-                self.resume().await;
+                self.resume(long).await;
                 continue;
             }
             match self.wait(wants_input, idle_limit_us, stop).await {
@@ -222,10 +224,17 @@ impl<'a> Task<'a> {
     }
 
     /// Serves what was paused, as far as there is room for it, then lets others have their turn.
-    async fn resume(&self) {
-        {
+    async fn resume(&self, long: bool) {
+        let resume = |replica: &Replica, at_length| {
+            let view = View { at_length, ..self.shared.view(replica) };
+            self.client.resume(view, &mut &**self.shared);
+        };
+        if long {
+            let turn = self.shared.long_work.turn().await;
             let replica = self.shared.replica.read().await;
-            self.client.resume(self.shared.view(&replica), &mut &**self.shared);
+            turn.run(|| resume(&replica, true));
+        } else {
+            resume(&*self.shared.replica.read().await, false);
         }
         tokio::task::yield_now().await;
     }
@@ -294,20 +303,38 @@ impl<'a> Task<'a> {
             return None;
         }
         let max = self.shared.settings.packet_len_max;
-        match jute_proto::frame_len(&self.input, max) {
-            Ok(Some(_)) => {}
+        let len = match jute_proto::frame_len(&self.input, max) {
+            Ok(Some(len)) => len,
             // Nothing whole is held back, and the rest has to be read.
             Ok(None) => return None,
             Err(error) => {
                 let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
                 return wanted.then_some(error);
             }
-        }
+        };
         let shared = self.shared;
+        if len <= REQUEST_LEN_LONG {
+            let replica = shared.replica.read().await;
+            return self.hand_frames_over(&replica, held, false);
+        }
+        let turn = shared.long_work.turn().await;
         let replica = shared.replica.read().await;
+        turn.run(|| self.hand_frames_over(&replica, held, true))
+    }
+
+    /// The part of it that has the replica. A frame that takes long is left behind where there is no time
+    /// for it.
+    fn hand_frames_over(
+        &mut self,
+        replica: &Replica,
+        held: Option<Held>,
+        at_length: bool,
+    ) -> Option<FrameError> {
+        let shared = self.shared;
+        let max = shared.settings.packet_len_max;
         let client = Arc::clone(&self.client);
         let mut conn = client.conn.lock();
-        let view = shared.view(&replica);
+        let view = View { at_length, ..shared.view(replica) };
         if !shared.may_answer(view.now_us) {
             conn.close(CloseReason::NotServing);
             return None;
@@ -325,6 +352,11 @@ impl<'a> Task<'a> {
                 let since_us = held.map_or(view.now_us, |held| held.since_us);
                 self.held = Some(Held { since_us, stall: Some(stall) });
                 return None;
+            }
+            let next = jute_proto::frame_len(&self.input, max).ok().flatten();
+            if !at_length && next.is_some_and(|len| len > REQUEST_LEN_LONG) {
+                self.more = true;
+                break;
             }
             match next_frame(&mut self.input, max) {
                 Ok(Some(frame)) => {

@@ -10,6 +10,7 @@ use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
+use crate::limits::REQUEST_LEN_LONG;
 use crate::replica::checkpoint::{Checkpoint, CheckpointRow, META_KEY, Restore, RestoreError};
 use crate::replica::entry::{next_command, open_entry};
 use crate::replica::{
@@ -23,8 +24,7 @@ use crate::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 /// least as [`COMMAND_LEN_MIN`].
 const LEN_PER_LOCK: usize = 64 << 10;
 const COMMAND_LEN_MIN: usize = 1 << 10;
-/// A command, and an entry, that is longer than this takes long to apply: others have the thread meanwhile.
-const COMMAND_LEN_LONG: usize = 64 << 10;
+/// An entry that is longer than this takes long to apply: others have the thread meanwhile.
 const ENTRY_LEN_LONG: usize = 256 << 10;
 /// So does the end of a session with more ephemeral nodes than this.
 const EPHEMERALS_LONG: usize = 1000;
@@ -90,7 +90,8 @@ impl Machine {
         let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
         if let Some(client) = client.as_ref().filter(|client| client.is_paused()) {
             // What the client asked for before this must not see it.
-            client.conn.lock().resume_all(View { replica, around });
+            let view = View { replica, around, at_length: false };
+            in_place(|| client.conn.lock().resume_all(view));
         }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
@@ -103,14 +104,15 @@ impl Machine {
             shared.learn_name(replica);
         }
         let expired = matches!(command.op, Op::ExpireSession { .. });
+        let view = View { replica, around, at_length: false };
         if let Some(client) = client {
-            client.complete(View { replica, around }, origin.seq, outcome);
+            client.complete(view, origin.seq, outcome);
             self.touched.add(&client);
         } else if is_local {
             shared.stats.writes_finished.increment();
         }
         if let Some((origin, outcome)) = finished {
-            self.finish(shared, View { replica, around }, &origin, outcome);
+            self.finish(shared, view, &origin, outcome);
         }
         if changes_members(command) {
             self.learn_members(shared, replica);
@@ -169,7 +171,7 @@ fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
     let ends_session = matches!(command.op, Op::CloseSession | Op::ExpireSession { .. });
     let ephemerals = || replica.tree().ephemerals_of(command.origin.session);
-    len > COMMAND_LEN_LONG || ends_session && ephemerals() > EPHEMERALS_LONG
+    len > REQUEST_LEN_LONG || ends_session && ephemerals() > EPHEMERALS_LONG
 }
 
 /// Whether a command may have changed who belongs to the ensemble, or who is to.

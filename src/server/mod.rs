@@ -6,6 +6,7 @@
 //! * `clients`: the open connections, by number.
 //! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
+//! * `long_work`: requests that take long have turns, and other work has threads left.
 //! * `descriptors`: how many connections there may be beside the files of the server.
 //! * `history`: what the server remembers for operators.
 //! * `presence`: whether clients are served, and whether this server has a leader's duties.
@@ -30,6 +31,7 @@ mod history;
 mod large_requests;
 mod leading;
 mod liaison;
+mod long_work;
 mod machine;
 mod members;
 mod presence;
@@ -48,6 +50,7 @@ pub use clock::Clock;
 pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
+pub use long_work::LongWork;
 pub use replica_lock::{Figures, ReplicaLock};
 pub use server::Server;
 pub use service::Service;

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::descriptors::Descriptors;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
+use super::long_work::LongWork;
 use super::members::{ClientAddresses, client_addresses};
 use super::replica_lock::ReplicaLock;
 use super::service::{self, Service};
@@ -100,6 +101,8 @@ pub struct Shared {
     pub(super) throttle: Option<Mutex<ConnectionThrottle>>,
     /// Bytes of large requests that are not answered yet.
     pub large_requests: LargeRequests,
+    /// The turns at requests that take long.
+    pub long_work: LongWork,
     pub(super) engine: OnceLock<Engine>,
     pub(super) server: u64,
     boot: u64,
@@ -131,6 +134,7 @@ impl Shared {
             settings,
             throttle,
             large_requests: LargeRequests::new(&config.limits),
+            long_work: LongWork::for_this_machine(),
             clients: Clients::default(),
             descriptors: Descriptors::raise_limit(),
             stats: ServerStats::default(),
@@ -235,7 +239,7 @@ impl Shared {
 
     /// What a connection looks at under the lock of the replica.
     pub fn view<'a>(&'a self, replica: &'a Replica) -> View<'a> {
-        View { replica, around: self.around() }
+        View { replica, around: self.around(), at_length: false }
     }
 
     /// The number of this server.

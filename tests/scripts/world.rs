@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) log: LogStub,
     pub(crate) stamp: Stamp,
     pub(crate) now_us: u64,
+    /// Whether there is time for what takes long, without [`World::resume`].
+    pub(crate) at_length: bool,
     last_number: u64,
     /// What is on disk, by table and key.
     rows: rows::Rows,
@@ -93,6 +95,7 @@ impl Default for World {
             log: LogStub::default(),
             stamp,
             now_us: 0,
+            at_length: true,
             last_number: 0,
             rows: rows::Rows::new(),
         }
@@ -131,7 +134,11 @@ impl World {
     pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        conn.receive(View { replica: &self.replica, around }, &mut self.log, frame);
+        conn.receive(
+            View { replica: &self.replica, around, at_length: self.at_length },
+            &mut self.log,
+            frame,
+        );
     }
 
     /// Gives a frame that waited too long to a connection.
@@ -139,7 +146,7 @@ impl World {
     pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         conn.receive_throttled(view, &mut self.log, frame);
     }
 
@@ -147,7 +154,7 @@ impl World {
     pub(crate) fn resume(&mut self, name: &str) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        conn.resume(View { replica: &self.replica, around }, &mut self.log);
+        conn.resume(View { replica: &self.replica, around, at_length: true }, &mut self.log);
     }
 
     /// Proposes what a server, or a connection that repeats itself, would.
@@ -161,7 +168,7 @@ impl World {
     #[allow(dead_code, reason = "not every test has barriers")]
     pub(crate) fn pass_barrier(&mut self, name: &str, number: u64) {
         let around = around(&self.settings, &self.stats, self.now_us);
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         let conn = self.conns.get_mut(name).expect("a connection of that name");
         conn.barrier_passed(view, &mut self.log, number);
     }
@@ -172,12 +179,12 @@ impl World {
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
         let around = around(&self.settings, &self.stats, self.now_us);
         if let Some(conn) = by_id(&mut self.conns, command.origin.conn) {
-            conn.resume_all(View { replica: &self.replica, around });
+            conn.resume_all(View { replica: &self.replica, around, at_length: self.at_length });
         }
         let mut delivery = Delivery { conns: &mut self.conns, around };
         let applied = self.replica.apply(&self.stamp, &command, &mut delivery);
         let Applied { outcome, finished, displaced } = applied.expect("conn has decoded it before");
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         let (conn, zxid) = (command.origin.conn, self.replica.last_zxid());
         if let Some(conn) = by_id(&mut self.conns, conn) {
             conn.complete(view, command.origin.seq, zxid, outcome.clone());

@@ -75,7 +75,7 @@ impl<'e> Run<'e> {
         for costly in requests {
             self.next_number += 1;
             let work = costly.work(self.next_number, self.size);
-            let mut client = RawClient::connect(self.addr);
+            let mut client = connect(self.addr);
             send(&mut client, &work.before, costly);
             senders.push((*costly, client, work));
         }
@@ -115,12 +115,12 @@ impl<'e> Run<'e> {
             let mut took = Vec::new();
             for number in first..first + times {
                 let work = Costly::Ephemerals.work(number, self.size);
-                let mut client = RawClient::connect(self.addr);
+                let mut client = connect(self.addr);
                 send(&mut client, &work.before, &Costly::Ephemerals);
                 let clock = Stopwatch::start();
                 client.call(OpCode::CloseSession, &Nothing).expect("closed");
                 took.push(clock.elapsed());
-                let mut client = RawClient::connect(self.addr);
+                let mut client = connect(self.addr);
                 let top = work.after.last().expect("the directory itself");
                 send(&mut client, std::slice::from_ref(top), &Costly::Ephemerals);
             }
@@ -154,6 +154,11 @@ impl<'e> Run<'e> {
         }
         complaints
     }
+}
+
+/// A session that outlives the time in which the others are prepared.
+fn connect(addr: SocketAddr) -> RawClient {
+    RawClient::connect_for(addr, Duration::from_secs(40)).expect("a session")
 }
 
 fn send(client: &mut RawClient, calls: &[Call], costly: &Costly) {
