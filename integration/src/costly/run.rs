@@ -9,10 +9,13 @@ use std::time::Duration;
 use jute_proto::{OpCode, Xid};
 
 use super::bystander::{Bystander, Latencies};
-use super::request::{Call, Costly, Size};
+use super::request::{Call, Costly, Size, Work};
 use crate::eventually::{Stopwatch, pause_for};
 use crate::raw::Nothing;
 use crate::{Ensemble, RawClient};
+
+/// Those that are prepared say that they are there, while others are being prepared.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 
 /// What was noticed while requests were sent.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +54,11 @@ impl<'e> Run<'e> {
         Self { ensemble, addr, size, term, next_number: 0 }
     }
 
+    /// What follows is of another size.
+    pub fn resize(&mut self, size: Size) {
+        self.size = size;
+    }
+
     /// What a bystander sees where nothing else happens.
     pub fn quiet(&self, time: Duration) -> Noticed {
         self.beside(|| {
@@ -71,14 +79,7 @@ impl<'e> Run<'e> {
     /// When one of them is not answered as it should be.
     pub fn together(&mut self, requests: &[Costly], time: Duration) -> Noticed {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut senders = Vec::new();
-        for costly in requests {
-            self.next_number += 1;
-            let work = costly.work(self.next_number, self.size);
-            let mut client = connect(self.addr);
-            send(&mut client, &work.before, costly);
-            senders.push((*costly, client, work));
-        }
+        let senders = self.prepare(requests);
         self.beside(|| {
             let threads: Vec<_> = senders
                 .into_iter()
@@ -101,6 +102,28 @@ impl<'e> Run<'e> {
             stop.store(true, Ordering::Relaxed);
             threads.into_iter().flat_map(|thread| thread.join().expect("answered")).collect()
         })
+    }
+
+    /// A connection for each request, and what that needs.
+    fn prepare(&mut self, requests: &[Costly]) -> Vec<(Costly, RawClient, Work)> {
+        let mut prepared: Vec<(Costly, RawClient, Work)> = Vec::new();
+        let mut silent = Stopwatch::start();
+        for costly in requests {
+            self.next_number += 1;
+            let work = costly.work(self.next_number, self.size);
+            let mut client = connect(self.addr);
+            for call in &work.before {
+                send_at_once(&mut client, std::slice::from_ref(call), costly);
+                if silent.elapsed() > SILENT_MAX {
+                    silent = Stopwatch::start();
+                    for (_, client, _) in &mut prepared {
+                        client.exists("/", false).expect("a session");
+                    }
+                }
+            }
+            prepared.push((*costly, client, work));
+        }
+        prepared
     }
 
     /// A session with many ephemeral znodes ends, so many times.
@@ -156,7 +179,7 @@ impl<'e> Run<'e> {
     }
 }
 
-/// A session that outlives the time in which the others are prepared.
+/// A session that outlives what takes long.
 fn connect(addr: SocketAddr) -> RawClient {
     RawClient::connect_for(addr, Duration::from_secs(40)).expect("a session")
 }
