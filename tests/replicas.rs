@@ -18,8 +18,8 @@ use grovekeeper::replica::{
 use grovekeeper::session::{ConnId, KeptReply};
 use grovekeeper::tree::Policy;
 use jute_proto::{
-    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, Perms,
-    Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
+    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, OpCode, Perms,
+    ReconfigRequest, Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
 };
 use proptest::prelude::*;
 use rows::{Rows, restore};
@@ -700,6 +700,48 @@ fn changed_bytes_of_nodes_are_noticed() {
             assert!(restore(&rows).is_err(), "byte {at} of {}", key.escape_ascii());
         }
     }
+}
+
+#[test]
+fn a_server_starts_on_a_host_with_a_line_break() {
+    // An earlier version took such a host from who may reconfigure, and then no server started on its
+    // checkpoint. What the log holds is applied as it was then, and the rows are read.
+    let mut replica = Replica::default();
+    let policy = Policy { reconfig: true, ..Policy::default() };
+    let stamp = Stamp { term: 1, policy, ..Stamp::default() };
+    let conn = ConnId { server: 1, boot: 1, number: 1 };
+    let superuser = encode_identities(&[Id::new("super", "")]);
+    let apply = |replica: &mut Replica, seq: u64, op: Op<'_>| {
+        let origin = Origin { session: SessionId(1), conn, seq };
+        let command = Command { origin, identities: &superuser, op };
+        replica.apply(&stamp, &command, &mut Nobody).expect("it decodes").outcome
+    };
+    let text = "server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3\nversion=0";
+    apply(&mut replica, 0, Op::SetMembers { text });
+    apply(&mut replica, 0, Op::CreateSession { timeout_ms: 1000 });
+    let mut body = BytesMut::new();
+    let request = ReconfigRequest {
+        joining_servers: Some("server.4=h\nx:24999:24998:observer;127.0.0.1:24997".into()),
+        leaving_servers: None,
+        new_members: None,
+        current_config_id: Zxid(-1),
+    };
+    request.encode(&mut body);
+    let op_code = OpCode::Reconfig.into();
+    let outcome = apply(&mut replica, 1, Op::Request { op_code, body: &body });
+    assert_eq!(outcome, Outcome::Deferred);
+    let mut rows = Rows::new();
+    for finished in [false, true] {
+        if finished {
+            let zxid = replica.last_zxid().0;
+            apply(&mut replica, 0, Op::FinishReconfig { zxid, done: true });
+        }
+        rows::store(&mut replica, &mut rows, 1000);
+        let restarted = restore(&rows).expect("its own rows");
+        assert_eq!(restarted.members(), replica.members());
+        replica = restarted;
+    }
+    assert_eq!(replica.members().current.as_ref().map(|all| all.servers.len()), Some(4));
 }
 
 #[test]

@@ -28,6 +28,9 @@ use super::typ::{Batch, ChangeMembers, RaftVote, TypeConfig, log_id};
 use crate::ensemble::MemberId;
 use crate::storage::{DataDir, LogPosition};
 
+/// How soon a read that could not be had is tried again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 pub(super) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A started consensus. Cheap to clone.
@@ -247,7 +250,10 @@ impl Consensus {
             if self.read_barrier().await.is_ok() {
                 return Ok(());
             }
-            watch.changed().await.map_err(|_| stopped())?;
+            // No change has to come: openraft may not be ready for reads although it leads.
+            if let Ok(changed) = timeout(READ_AGAIN_AFTER, watch.changed()).await {
+                changed.map_err(|_| stopped())?;
+            }
         }
     }
 
@@ -353,7 +359,8 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
             match taken {
                 Ok(_) | Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {}
                 Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
-                    return Err(ReadError::NotLeader { hint: forward.leader_id });
+                    let hint = forward.leader_id.map(MemberId::number_of);
+                    return Err(ReadError::NotLeader { hint });
                 }
                 Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
             }

@@ -62,5 +62,6 @@ pub use members::{ChangeFailed, MemberProgress, Members};
 pub use network::{AddressBook, EnsembleName, KnownVersions};
 pub use proposer::{Commands, Liaison, Place, ProcessState, Progress, Proposer, ProposerOptions};
 pub use start::{ConsensusConfig, Timings};
+pub(crate) use state_machine::in_place;
 pub use state_machine::{Committed, StateMachine};
 pub use status::{Role, Status};

@@ -106,7 +106,7 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
                 Some((barrier, had)) = under_way.next() => {
                     let Barrier { number, connections } = barrier;
                     match had {
-                        true => pass(&shared, number, &connections),
+                        true => pass(&shared, number, &connections).await,
                         false => shared.barriers.again(connections),
                     }
                 }
@@ -123,10 +123,10 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
     }
 }
 
-fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
+async fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
     for connection in connections {
         let Some(client) = shared.clients.get(*connection) else { continue };
-        let replica = shared.replica.read();
+        let replica = shared.replica.read().await;
         client.pass_barrier(shared.view(&replica), &mut &**shared, number);
         drop(replica);
         client.wake.notify_one();

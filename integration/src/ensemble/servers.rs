@@ -245,6 +245,16 @@ impl Ensemble {
         self.members[server].paused
     }
 
+    /// The most memory that a server's process has held so far, in KiB.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn peak_kib(&self, server: usize) -> u64 {
+        self.members[server].process.as_ref().expect("a server that runs").peak_kib()
+    }
+
     /// The servers whose processes ended by themselves, and how.
     pub fn ended(&mut self) -> Vec<(usize, ExitStatus)> {
         let members = self.members.iter_mut().enumerate();

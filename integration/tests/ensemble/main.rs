@@ -2,6 +2,7 @@
 //!
 //! Most tests hold for any ensemble: `GROVEKEEPER_TEST_SERVER=zookeeper` shows that they are right.
 
+mod bounds;
 mod catching_up;
 mod clocks;
 mod disks;

@@ -11,8 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use crate::limits::PEER_FRAME_LEN_MAX;
+
 /// A frame is longer than this only if something is wrong: requests are cut to less.
-pub(in crate::consensus) const FRAME_LEN_MAX: usize = 64 << 20;
+pub(in crate::consensus) const FRAME_LEN_MAX: usize = PEER_FRAME_LEN_MAX;
 
 /// The bytes of the length.
 const PREFIX_LEN: usize = 4;

@@ -15,6 +15,7 @@ use super::super::start::Timings;
 use super::frame::{Frames, Room, encode};
 use super::message::{Request, Response};
 use super::stream::PeerStream;
+use super::terms::{check_response, term_of};
 
 /// How long the other server may take nothing at all of what is written.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
@@ -46,6 +47,8 @@ pub(super) struct Link {
     witness: Witness,
     /// The other server.
     target: u64,
+    /// The last term that a request spoke for.
+    term: u64,
     /// Requests without an answer; what the answers to appends will be worth.
     owed: VecDeque<Option<Stamp>>,
     /// When the other server was heard last.
@@ -59,7 +62,8 @@ impl Link {
     pub(super) fn new(stream: PeerStream, target: u64, witness: Witness) -> Self {
         let (frames, owed) = (Frames::new(Room::default()), VecDeque::new());
         witness.hearing.hear(target);
-        Self { stream, frames, witness, target, owed, heard: Instant::now(), is_torn: false }
+        let heard = Instant::now();
+        Self { stream, frames, witness, target, term: 0, owed, heard, is_torn: false }
     }
 
     /// Whether nothing was written by half.
@@ -84,6 +88,7 @@ impl Link {
         }
         let frame = encode(request)?;
         self.is_torn = true;
+        self.term = term_of(request).unwrap_or(self.term);
         // Before the first byte: a read that begins while this is written is not confirmed by it.
         let stamp = match request {
             Request::Append(rpc) => Some(self.witness.reads.stamp(rpc.vote.leader_id.term)),
@@ -117,6 +122,8 @@ impl Link {
     pub(super) async fn receive(&mut self, wanted: usize) -> io::Result<Option<Response>> {
         loop {
             let response = self.frames.next(&mut self.stream).await?;
+            check_response(&response, self.term)
+                .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
             self.heard = Instant::now();
             self.witness.hearing.hear(self.target);
             if matches!(response, Response::Working) {

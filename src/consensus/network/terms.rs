@@ -43,7 +43,19 @@ pub(super) fn check_request(request: &Request, from: u64, own: u64) -> Result<()
     }
 }
 
-/// Why a response is not to be heard, by a server that has voted in term `own`.
+/// The term that a request speaks for.
+pub(super) fn term_of(request: &Request) -> Option<u64> {
+    let vote = match request {
+        Request::Append(rpc) => rpc.vote,
+        Request::Vote(rpc) | Request::PreVote(rpc) => rpc.vote,
+        Request::TransferLeader(rpc) => *rpc.from_leader(),
+        Request::BeginSnapshot { vote, .. } => *vote,
+        Request::Rows(_) | Request::EndSnapshot(_) => return None,
+    };
+    Some(vote.leader_id.term)
+}
+
+/// Why a response is not to be heard, by a server that asked in term `own`.
 pub(super) fn check_response(response: &Response, own: u64) -> Result<(), String> {
     match response {
         Response::Append(AppendEntriesResponse::HigherVote(vote)) => check_vote(*vote, own),

@@ -66,7 +66,13 @@ impl Following {
     }
 
     /// Keeps who asks for a read, and asks the leader.
-    fn ask_for_read(&mut self, asked: AskBarrier, consensus: Consensus, leader: MemberId, term: u64) {
+    fn ask_for_read(
+        &mut self,
+        asked: AskBarrier,
+        consensus: Consensus,
+        leader: MemberId,
+        term: u64,
+    ) {
         self.last_barrier += 1;
         let id = self.last_barrier;
         self.barriers.insert(id, asked);
