@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Options, run};
+use integration::torture::{Faults, Options, run};
 
 const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
 [--kind grovekeeper|zookeeper] [--round SECONDS] \
-[--first ROUND] [--folder F]";
+[--first ROUND] [--folder F] [--faults all|delays]";
 
 fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
@@ -59,6 +59,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         first: 1,
         round: Duration::from_secs(20),
         folder: PathBuf::new(),
+        faults: Faults::All,
         keep: false,
     };
     while let Some(key) = arguments.next() {
@@ -74,6 +75,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--servers" => options.servers = number(&key, &value)?,
             "--round" => options.round = Duration::from_secs(number(&key, &value)?),
             "--folder" => (options.folder, options.keep) = (PathBuf::from(value), true),
+            "--faults" => {
+                options.faults = match value.as_str() {
+                    "all" => Faults::All,
+                    "delays" => Faults::Delays,
+                    _ => return Err(format!("--faults is all or delays, not {value}")),
+                }
+            }
             "--kind" => {
                 options.kind = match value.as_str() {
                     "grovekeeper" => Kind::Grovekeeper,

@@ -10,7 +10,7 @@ use super::plan::{Condition, Fault, Paths, Planned, Target};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
-use crate::proxy::PathState;
+use crate::proxy::{On, PathState};
 use crate::small_disk::megabytes;
 use crate::{Kind, SmallDisk, four_letter};
 
@@ -41,7 +41,7 @@ pub(super) const CLOCK: &str = "clock-offset";
 enum Undo {
     Start(Vec<usize>),
     Unpause(usize),
-    Heal(Vec<(usize, usize)>),
+    Heal(On, Vec<(usize, usize)>),
     Remove(PathBuf),
     Relieve,
     Vote(usize),
@@ -233,9 +233,9 @@ impl<'a> Injector<'a> {
                     members.want(server, Part::Votes);
                 }
             }
-            Undo::Heal(pairs) => {
+            Undo::Heal(on, pairs) => {
                 for (from, to) in pairs {
-                    self.ensemble.network().set(from, to, PathState::default());
+                    self.ensemble.network().set_on(on, from, to, PathState::default());
                 }
             }
             Undo::Nothing => {}
@@ -302,7 +302,14 @@ impl<'a> Injector<'a> {
                 servers.iter().for_each(|other| self.ensemble.network().reset(server, *other));
                 Some(Undo::Nothing)
             }
-            Fault::Network(paths, condition) => self.bend(paths, condition),
+            Fault::Network(paths, condition) => self.bend(On::All, paths, condition),
+            Fault::Calls(target) => self.bend(On::Own, Paths::To(target), Condition::Cut),
+            Fault::Answers(target, of) => {
+                let to = self.find(target)?;
+                let from = (to + of) % servers.len();
+                self.ensemble.network().set_on(On::Theirs, from, to, PathState::cut());
+                Some(Undo::Heal(On::Theirs, vec![(from, to)]))
+            }
             Fault::SlowDisk(..)
             | Fault::FullDisk
             | Fault::Clock(..)
@@ -330,7 +337,9 @@ impl<'a> Injector<'a> {
             | Fault::LoseDisk
             | Fault::Pause(_)
             | Fault::Reset(_)
-            | Fault::Network(..) => None,
+            | Fault::Network(..)
+            | Fault::Answers(..)
+            | Fault::Calls(_) => None,
         }
     }
 
@@ -350,7 +359,7 @@ impl<'a> Injector<'a> {
     }
 
     /// Sets the condition of some directions.
-    fn bend(&mut self, paths: Paths, condition: Condition) -> Option<Undo> {
+    fn bend(&mut self, on: On, paths: Paths, condition: Condition) -> Option<Undo> {
         let state = match condition {
             Condition::Cut => PathState::cut(),
             Condition::Delay(millis) => PathState::delayed(Duration::from_millis(millis.into())),
@@ -379,9 +388,9 @@ impl<'a> Injector<'a> {
             Paths::One(server) => vec![(server, (server + 1) % count)],
         };
         for (from, to) in &struck {
-            self.ensemble.network().set(*from, *to, state);
+            self.ensemble.network().set_on(on, *from, *to, state);
         }
-        Some(Undo::Heal(struck))
+        Some(Undo::Heal(on, struck))
     }
 
     /// The server that is meant. While nobody leads, the first that runs stands for the leader.

@@ -26,4 +26,5 @@ mod workload;
 mod world;
 
 pub use figures::Figures;
+pub use plan::Faults;
 pub use run::{Options, Verdict, run};

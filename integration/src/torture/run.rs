@@ -10,6 +10,7 @@ use super::dice::Dice;
 use super::figures::{Figures, Tally};
 use super::injector::{CLOCK, Disk, ROOM, SLOW_DISK};
 use super::members::Members;
+use super::plan::Faults;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
@@ -42,6 +43,8 @@ pub struct Options {
     pub round: Duration,
     /// Where data, logs and histories go; it must not exist yet.
     pub folder: PathBuf,
+    /// Which faults strike.
+    pub faults: Faults,
     /// Write down the faults of every round, not only of one that goes wrong.
     pub keep: bool,
 }
@@ -158,13 +161,18 @@ impl Run<'_> {
             return false;
         }
         let mut dice = Dice::new(self.options.seed).fork(number);
-        let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
+        let draw = match self.options.faults {
+            Faults::All => plan::draw,
+            Faults::Delays => plan::draw_delays,
+        };
+        let plan = draw(&mut dice, self.options.servers, self.options.round);
         if let Some(disk) = &self.disk {
             // The file of the state grows to twice its size at once.
             disk.disk.make_room(ROOM + megabytes(disk.disk.path()));
         }
         let beside = (self.disk.as_mut(), self.members.as_ref());
-        let mut played = round::play(&mut self.ensemble, beside, &world, &dice, &plan);
+        let mut played =
+            round::play(&mut self.ensemble, beside, &world, &dice, (self.options.faults, &plan));
         let pauses = self.tally.take_pauses();
         played.count(&pauses, &mut self.verdict.figures);
         for pause in played.long_pauses(&pauses) {

@@ -14,6 +14,7 @@ use crate::history::sequence::Create;
 use crate::history::{Anomaly, Promise};
 use crate::torture::dice::Dice;
 use crate::torture::figures::{Figures, Tally};
+use crate::torture::plan::Faults;
 use crate::torture::verify::{self, Checked};
 use crate::torture::workload;
 use crate::torture::world::World;
@@ -325,7 +326,7 @@ fn play(ensemble: &mut Ensemble, world: &Arc<World>, dice: &Dice, situation: Sit
         pause_for(AFTERWARDS);
         (reached, recovery, writes)
     };
-    let (mut history, (reached, recovery, writes)) = workload::run(world, dice, meanwhile);
+    let (mut history, (reached, recovery, writes)) = workload::run(world, dice, Faults::All, meanwhile);
     history.anomalies.append(&mut stage.anomalies);
     let (notes, acknowledged, counts) = (stage.notes, stage.acknowledged, stage.counts);
     if recovery.is_none() {

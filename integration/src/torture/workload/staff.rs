@@ -7,6 +7,7 @@ use super::history::{RoundHistory, register_paths};
 use super::{bank, locks, registers, sequences, writers};
 use crate::torture::client::{Client, Outgoing};
 use crate::torture::dice::Dice;
+use crate::torture::plan::Faults;
 use crate::torture::world::World;
 use jute_proto::ErrorCode;
 
@@ -21,8 +22,11 @@ const PREPARE_PATIENCE: Duration = Duration::from_secs(60);
 
 type Work = fn(&mut Client) -> RoundHistory;
 
+/// Name, work and session timeout.
+type Post = (&'static str, Work, Duration);
+
 /// Who does what, with which session timeout.
-const STAFF: [(&str, Work, Duration); 12] = [
+const STAFF: [Post; 12] = [
     ("register-a", registers::work, LONG),
     ("register-b", registers::work, LONG),
     ("register-c", registers::work, SHORT),
@@ -35,6 +39,22 @@ const STAFF: [(&str, Work, Duration); 12] = [
     ("lock-b", locks::work, SHORT),
     ("writer-a", writers::work, LONG),
     ("writer-b", writers::work, SHORT),
+];
+
+/// Who does what while answers are late: few that read, so that their syncs do not wait for each other.
+const STAFF_OF_DELAYS: [Post; 12] = [
+    ("writer-a", registers::write, LONG),
+    ("writer-b", registers::write, LONG),
+    ("writer-c", registers::write, LONG),
+    ("writer-d", registers::write, LONG),
+    ("writer-e", registers::write, LONG),
+    ("writer-f", registers::write, LONG),
+    ("reader-a", registers::read, LONG),
+    ("reader-b", registers::read, LONG),
+    ("reader-c", registers::read, LONG),
+    ("reader-d", registers::read, LONG),
+    ("reader-e", registers::read, LONG),
+    ("reader-f", registers::read, LONG),
 ];
 
 /// Creates the znodes of a round; `false` when the servers did not let it.
@@ -68,10 +88,15 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
 pub(in crate::torture) fn run<T>(
     world: &Arc<World>,
     dice: &Dice,
+    faults: Faults,
     meanwhile: impl FnOnce() -> T,
 ) -> (RoundHistory, T) {
+    let staff: &[Post] = match faults {
+        Faults::All => &STAFF,
+        Faults::Delays => &STAFF_OF_DELAYS,
+    };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = STAFF
+        let clients: Vec<_> = staff
             .iter()
             .enumerate()
             .map(|(at, (name, work, timeout))| {
