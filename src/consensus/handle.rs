@@ -12,6 +12,7 @@ use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::{Raft, RaftMetrics};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
