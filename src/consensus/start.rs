@@ -179,7 +179,7 @@ impl Consensus {
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         in_place(|| machine.apply_again(&log_store))
             .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let reads = ReadIndex::new(config.server, config.timings);
+        let reads = ReadIndex::new(member.raft_id(), config.timings);
         let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
         let hearing = witness.hearing.clone();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
