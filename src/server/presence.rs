@@ -218,7 +218,7 @@ impl Presence {
         self.shared.begin_leading(term).await;
         self.raise_version(&self.consensus.status());
         reconfig_task::propose_first(&self.shared);
-        if self.shared.ensemble.get().is_none() {
+        if !self.shared.ensemble.is_known() {
             let command = Command {
                 origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
                 identities: &[],

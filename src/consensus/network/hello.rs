@@ -61,7 +61,7 @@ impl EnsembleName {
     }
 
     /// Whether the name is part of the replicated state.
-    pub(in crate::consensus) fn is_known(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         self.0.lock().is_known
     }
 
