@@ -326,7 +326,8 @@ fn play(ensemble: &mut Ensemble, world: &Arc<World>, dice: &Dice, situation: Sit
         pause_for(AFTERWARDS);
         (reached, recovery, writes)
     };
-    let (mut history, (reached, recovery, writes)) = workload::run(world, dice, Faults::All, meanwhile);
+    let (mut history, (reached, recovery, writes)) =
+        workload::run(world, dice, Faults::All, meanwhile);
     history.anomalies.append(&mut stage.anomalies);
     let (notes, acknowledged, counts) = (stage.notes, stage.acknowledged, stage.counts);
     if recovery.is_none() {
