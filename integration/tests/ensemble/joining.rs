@@ -195,17 +195,17 @@ fn with_one_down_and_another_disk_lost_nothing_is_acknowledged() {
         ensemble.wipe(lost);
         let mark = ensemble.log(lost).len();
         ensemble.start(lost);
-        let name = format!("server {}", down + 1);
-        within(PATIENCE, "it says who is waited for", || {
-            let log = since(&ensemble, lost, mark);
-            let mut waits = log.lines().filter(|line| line.contains("waits for its ensemble"));
-            waits.any(|line| line.contains(&name)).then_some(())
-        });
         throughout(WATCHED, "nothing is acknowledged", || {
             [lost, left].into_iter().all(|server| {
                 let client = RawClient::connect_for(ensemble.addr(server), Duration::from_secs(1));
                 client.is_err() || client.is_ok_and(|mut c| c.create("/no", b"", 0).is_err())
             })
+        });
+        let name = format!("server {}", down + 1);
+        within(PATIENCE, "it says who is waited for", || {
+            let log = since(&ensemble, lost, mark);
+            let mut waits = log.lines().filter(|line| line.contains("waits for its ensemble"));
+            waits.any(|line| line.contains(&name)).then_some(())
         });
         ensemble.start(down);
         wait_until_all_vote(&ensemble);
@@ -248,14 +248,14 @@ fn no_life_is_exchanged_while_it_answers() {
     let mark = ensemble.log(leader).len();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let second = double(&ensemble, doubled, folder.path());
+    throughout(WATCHED, "the one that runs serves", || ensemble.mode(doubled).is_some());
+    ensemble.kill(other);
+    create(ensemble.addr(doubled), "/with-its-vote");
     within(PATIENCE, "it is told why it waits", || {
         second.log().contains("is there another process with that number").then_some(())
     });
-    throughout(WATCHED, "the one that runs serves", || ensemble.mode(doubled).is_some());
     let log = since(&ensemble, leader, mark);
     assert!(!log.contains(Proposed.line()), "{log}");
-    ensemble.kill(other);
-    create(ensemble.addr(doubled), "/with-its-vote");
 }
 
 fn move_data(from: &Path, to: &Path) {

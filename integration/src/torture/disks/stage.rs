@@ -18,8 +18,11 @@ const SCENE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a server may take until its log shows that it is being taken in.
 const TAKEN_IN_WITHIN: Duration = Duration::from_secs(5);
 
-/// What was decided before a majority went may be told for so long.
+/// What was decided before a majority went may still be told; when nothing was for so long, all was.
 const STILL_TOLD: Duration = Duration::from_millis(400);
+
+/// How long that may take on a machine with much else to do.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a leader logs when it lets a server take part without a vote.
 const LET_IN: &str = "takes part without a vote";
@@ -247,8 +250,13 @@ impl<'a> Stage<'a> {
     /// Watches for a random time that nothing is acknowledged; to be called when no majority is there
     /// any more.
     pub(super) fn nothing_is_acknowledged(&mut self, millis: std::ops::Range<u64>) {
-        pause_for(STILL_TOLD);
-        let before = self.world.tally.writes();
+        let writes = || self.world.tally.writes();
+        let _ = attempt(TOLD_WITHIN, || {
+            let before = writes();
+            pause_for(STILL_TOLD);
+            (writes() == before).then_some(())
+        });
+        let before = writes();
         let from = self.world.now();
         self.pass(millis);
         let count = self.world.tally.writes() - before;
