@@ -47,7 +47,7 @@ fn checkpoint() -> (Vec<Row>, Zxid) {
         Ok(())
     };
     machine.begin_checkpoint().rows(&mut keep).unwrap();
-    let zxid = shared.replica.read().last_zxid();
+    let zxid = shared.replica.read_blocking().last_zxid();
     (rows, zxid)
 }
 
@@ -66,11 +66,11 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
     let shared = server();
     let last = (0..CLIENTS).map(|_| connect(&shared)).last().unwrap();
     shared.stats.writes_proposed.add(3);
-    assert!(shared.replica.read().last_zxid() < installed);
+    assert!(shared.replica.read_blocking().last_zxid() < installed);
     let watched = Arc::clone(&shared);
     let served = thread::spawn(move || {
         loop {
-            let replica = watched.replica.read();
+            let replica = watched.replica.read_blocking();
             if replica.last_zxid() == installed {
                 return last.conn.lock().close_reason().is_none();
             }
