@@ -136,7 +136,7 @@ impl Costly {
                 work.round = vec![call(&Request::SetAcl(SetAclRequest { path, acl, version: -1 }))];
             }
             Self::MultiCreate => {
-                let paths = paths(&top, size.request_len / 60);
+                let paths = paths(&top, size.request_len / 64);
                 work.round = vec![creates(&paths), deletes(&paths)];
             }
             Self::MultiCheck => {
@@ -147,7 +147,7 @@ impl Costly {
             }
             Self::MultiBelowQuota => below_quota(&mut work, number, &top, size),
             Self::MultiThatFails => {
-                work.round = vec![creates_that_fail(&paths(&top, size.request_len / 60))];
+                work.round = vec![creates_that_fail(&paths(&top, size.request_len / 64))];
             }
             Self::MultiReadSmall => {
                 work.round = vec![reads(&top, size.request_len / (14 + top.len()))]
