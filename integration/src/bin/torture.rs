@@ -1,4 +1,6 @@
 //! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
+//! With `--strikes late` connections between servers are held back, overtaken and outlive their senders;
+//! a run in which that left fewer than `--sections` sections of each kind without effect has failed.
 //!
 //! Ends with the verdict; exit code 1 when a promise was broken. Then the folder with histories,
 //! logs and data stays, as it does when `--folder` names it.
@@ -8,11 +10,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Options, run};
+use integration::torture::{Options, Strikes, run};
 
 const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
 [--kind grovekeeper|zookeeper] [--round SECONDS] \
-[--first ROUND] [--folder F]";
+[--rounds N] [--first ROUND] [--strikes all|late] [--sections N] [--folder F]";
 
 fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
@@ -55,7 +57,10 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         kind: Kind::Grovekeeper,
         servers: 3,
         seed,
+        strikes: Strikes::All,
+        sections_min: 0,
         length: Duration::from_secs(60),
+        rounds: u64::MAX,
         first: 1,
         round: Duration::from_secs(20),
         folder: PathBuf::new(),
@@ -69,6 +74,15 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 let minutes: f64 = number(&key, &value)?;
                 options.length = Duration::try_from_secs_f64(minutes * 60.0)
                     .map_err(|error| format!("--minutes {value}: {error}"))?;
+            }
+            "--rounds" => options.rounds = number(&key, &value)?,
+            "--sections" => options.sections_min = number(&key, &value)?,
+            "--strikes" => {
+                options.strikes = match value.as_str() {
+                    "all" => Strikes::All,
+                    "late" => Strikes::Late,
+                    _ => return Err(format!("--strikes is all or late, not {value}")),
+                }
             }
             "--first" => options.first = number(&key, &value)?,
             "--servers" => options.servers = number(&key, &value)?,

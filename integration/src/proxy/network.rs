@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::path::PathState;
-use super::pump;
+use super::path::{Held, PathState};
+use super::pump::{self, Connection};
 
 /// A direction: from the one server to the other, counted from 0.
 type Direction = (usize, usize);
@@ -18,6 +21,8 @@ type Direction = (usize, usize);
 pub struct Network {
     servers: usize,
     paths: BTreeMap<Direction, watch::Sender<PathState>>,
+    /// How many connections were opened.
+    connections: Arc<AtomicU64>,
     runtime: Option<Runtime>,
 }
 
@@ -40,7 +45,7 @@ impl Network {
             .filter(|(from, to)| from != to)
             .map(|direction| (direction, watch::Sender::new(PathState::default())))
             .collect();
-        Self { servers, paths, runtime: Some(runtime) }
+        Self { servers, paths, connections: Arc::default(), runtime: Some(runtime) }
     }
 
     /// Opens a port on which server `from` reaches the port `target` of server `to`.
@@ -56,11 +61,14 @@ impl Network {
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
         let listener =
             runtime.block_on(TcpListener::bind(address)).expect("a free port to listen on");
+        let connections = Arc::clone(&self.connections);
         runtime.spawn(async move {
             loop {
                 // An error is that of one connection, not of the listener.
                 if let Ok((near, _)) = listener.accept().await {
-                    tokio::spawn(pump::carry(near, target, there.clone(), back.clone()));
+                    let number = connections.fetch_add(1, Ordering::Relaxed);
+                    let (there, back) = (there.clone(), back.clone());
+                    tokio::spawn(pump::carry(near, target, Connection { number, there, back }));
                 }
             }
         });
@@ -70,7 +78,7 @@ impl Network {
     /// Sets the condition of the direction from one server to another.
     pub fn set(&self, from: usize, to: usize, state: PathState) {
         if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|known| *known = PathState { resets: known.resets, ..state });
+            path.send_modify(|known| *known = state.with_connections_of(*known));
         }
     }
 
@@ -112,13 +120,39 @@ impl Network {
         }
     }
 
+    /// Holds back what one server sends to another on the connections that there are; what is sent on
+    /// later ones overtakes it. Of each, one chunk passes every `trickle`, so that the receiver does
+    /// not take the connection for dead. What is held arrives also when its sender has ended, or has
+    /// closed the connection, meanwhile: of that the receiver learns behind the last byte.
+    pub fn hold(&self, from: usize, to: usize, trickle: Duration) {
+        let before = self.connections.load(Ordering::Relaxed);
+        if let Some(path) = self.paths.get(&(from, to)) {
+            path.send_modify(|state| state.held = Some(Held { before, trickle }));
+        }
+    }
+
+    /// Lets arrive what is held back from one server to another.
+    pub fn release(&self, from: usize, to: usize) {
+        if let Some(path) = self.paths.get(&(from, to)) {
+            path.send_modify(|state| state.held = None);
+        }
+    }
+
+    /// Ends the connections between two servers at the one of them, which makes new ones. The other
+    /// one is not told before what is held back of the old ones has arrived.
+    pub fn part(&self, from: usize, to: usize) {
+        if let Some(path) = self.paths.get(&(from, to)) {
+            path.send_modify(|state| state.partings += 1);
+        }
+    }
+
     /// Whether nothing is wrong between two servers, in either direction.
     #[must_use]
     pub fn well(&self, one: usize, other: usize) -> bool {
         [(one, other), (other, one)].iter().all(|direction| {
             self.paths.get(direction).is_none_or(|path| {
-                let state = *path.borrow();
-                state == PathState { resets: state.resets, ..PathState::default() }
+                let known = *path.borrow();
+                known.held.is_none() && known == PathState::default().with_connections_of(known)
             })
         })
     }
@@ -127,6 +161,7 @@ impl Network {
     pub fn heal(&self) {
         for (from, to) in self.paths.keys().copied() {
             self.set(from, to, PathState::default());
+            self.release(from, to);
         }
     }
 }

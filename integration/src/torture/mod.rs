@@ -20,9 +20,12 @@ mod members;
 mod report;
 mod round;
 mod run;
+mod sections;
 mod verify;
 mod workload;
 mod world;
 
 pub use figures::Figures;
+pub use plan::Strikes;
 pub use run::{Options, Verdict, run};
+pub use sections::Sections;

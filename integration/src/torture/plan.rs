@@ -39,6 +39,30 @@ pub enum Fault {
     Leave(Target),
     /// It loses its vote by `reconfig`, and gets it back later.
     Observe(Target),
+    /// What is on its way on the connections of now stays there for a while; later ones overtake it.
+    Late(Paths, Late),
+}
+
+/// What becomes of a connection whose bytes are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Nothing: who takes it for dead makes another.
+    Held,
+    /// It ends at the sender after so many milliseconds, who sends everything again on the next one.
+    Parted(u32),
+    /// The sender is killed with -9 after so many milliseconds and started again at once: what it sent
+    /// arrives behind what its next process sends.
+    Outlived(u32),
+}
+
+/// Which faults strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strikes {
+    /// Those of processes, the network, disks, clocks and members.
+    All,
+    /// The same, and as often what makes messages between servers late, doubled or older than their
+    /// sender.
+    Late,
 }
 
 /// Directions between servers.
@@ -96,6 +120,9 @@ impl Fault {
             Self::Clock(..) => "wall clock jumps",
             Self::Leave(_) => "leaves and joins",
             Self::Observe(_) => "observes and votes again",
+            Self::Late(_, Late::Held) => "connections overtaken",
+            Self::Late(_, Late::Parted(_)) => "sent again, then late",
+            Self::Late(_, Late::Outlived(_)) => "late bytes of the dead",
         }
     }
 }
@@ -120,9 +147,17 @@ const BESIDE: u64 = 0x00be_51de;
 /// Disks, clocks and members came later than the rest. They are drawn beside it, so that what a
 /// seed did before is still a part of what it does.
 #[must_use]
-pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+pub fn draw(
+    dice: &mut Dice,
+    strikes: Strikes,
+    servers: usize,
+    length: Duration,
+) -> Vec<Planned> {
     let mut beside = dice.fork(BESIDE);
-    let mut plan = draw_first(dice, servers, length);
+    let mut plan = match strikes {
+        Strikes::All => draw_first(dice, servers, length),
+        Strikes::Late => draw_late(dice, servers, length),
+    };
     plan.extend(draw_beside(&mut beside, servers, length));
     plan.sort_by_key(|planned| planned.at);
     plan
@@ -166,6 +201,44 @@ fn target(dice: &mut Dice, servers: usize) -> Target {
 
 fn number(dice: &mut Dice, range: std::ops::Range<u64>) -> u32 {
     u32::try_from(dice.within(range)).unwrap_or(u32::MAX)
+}
+
+/// What makes messages late, and between that what strikes processes and the network.
+fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let mut at = dice.within(300..800);
+    while at + 500 < length {
+        let (fault, lasts) = if dice.one_in(3) {
+            (fault(dice, servers), dice.within(100..1_500))
+        } else {
+            (late(dice, servers), dice.within(1_200..2_800))
+        };
+        let lasts = lasts.min(length - at);
+        plan.push(Planned {
+            at: Duration::from_millis(at),
+            lasts: Duration::from_millis(lasts),
+            fault,
+        });
+        // One time in six the next one strikes while this one lasts.
+        at += if dice.one_in(6) { lasts / 2 } else { lasts + dice.within(50..500) };
+    }
+    plan
+}
+
+fn late(dice: &mut Dice, servers: usize) -> Fault {
+    let follower = Target::Follower(dice.index(servers.saturating_sub(1)));
+    match number(dice, 0..100) {
+        0..30 => Fault::Late(Paths::From(follower), Late::Outlived(number(dice, 100..500))),
+        30..40 => Fault::Late(Paths::From(Target::Leader), Late::Outlived(number(dice, 50..300))),
+        40..60 => Fault::Late(Paths::From(follower), Late::Parted(number(dice, 100..500))),
+        60..65 => Fault::Late(Paths::From(Target::Leader), Late::Parted(number(dice, 50..200))),
+        65..70 => Fault::Late(Paths::From(follower), Late::Held),
+        70..75 => Fault::Late(Paths::To(follower), Late::Held),
+        75..80 => Fault::Late(Paths::Around(follower), Late::Held),
+        // Answers take about as long as the leader may write without one.
+        _ => Fault::Network(Paths::To(Target::Leader), Condition::Delay(number(dice, 130..230))),
+    }
 }
 
 /// What strikes processes and the network.
@@ -225,26 +298,29 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
 mod tests {
     use std::time::Duration;
 
-    use super::{draw, draw_first};
+    use super::{Strikes, draw, draw_first};
     use crate::torture::dice::Dice;
 
     #[test]
     fn the_same_seed_draws_the_same_faults() {
         // And they all end with the round; another seed draws others.
         let length = Duration::from_secs(30);
-        let plan = draw(&mut Dice::new(7), 5, length);
-        assert_eq!(plan, draw(&mut Dice::new(7), 5, length));
-        assert_ne!(plan, draw(&mut Dice::new(8), 5, length));
-        assert!(plan.len() > 5);
-        assert!(plan.iter().all(|planned| planned.at + planned.lasts <= length));
-        assert!(plan.is_sorted_by_key(|planned| planned.at));
+        for strikes in [Strikes::All, Strikes::Late] {
+            let of = |seed| draw(&mut Dice::new(seed), strikes, 5, length);
+            let plan = of(7);
+            assert_eq!(plan, of(7));
+            assert_ne!(plan, of(8));
+            assert!(plan.len() > 5);
+            assert!(plan.iter().all(|planned| planned.at + planned.lasts <= length));
+            assert!(plan.is_sorted_by_key(|planned| planned.at));
+        }
     }
 
     #[test]
     fn what_came_later_is_drawn_beside_the_rest() {
         // Processes and the network are struck as they were before disks, clocks and members were.
         let length = Duration::from_secs(20);
-        let mut plan = draw(&mut Dice::new(31).fork(1), 3, length);
+        let mut plan = draw(&mut Dice::new(31).fork(1), Strikes::All, 3, length);
         let first = draw_first(&mut Dice::new(31).fork(1), 3, length);
         let beside = plan.len() - first.len();
         plan.retain(|planned| first.contains(planned));

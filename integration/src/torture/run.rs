@@ -10,6 +10,8 @@ use super::dice::Dice;
 use super::figures::{Figures, Tally};
 use super::injector::{CLOCK, Disk, ROOM, SLOW_DISK};
 use super::members::Members;
+use super::plan::Strikes;
+use super::sections::SectionCounts;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
@@ -33,8 +35,15 @@ pub struct Options {
     pub servers: usize,
     /// Decides the faults.
     pub seed: u64,
+    /// Which faults. With [`Strikes::Late`] some clients number their writes, and sections are counted.
+    pub strikes: Strikes,
+    /// How often sections must be repeated, early, and of ended processes, each: a run that does not
+    /// bring that about shows nothing.
+    pub sections_min: u64,
     /// Rounds are begun until so much time has passed.
     pub length: Duration,
+    /// At most so many.
+    pub rounds: u64,
     /// The number of the first round, to repeat one of an earlier run: the plan of a round follows
     /// from the seed and its number.
     pub first: u64,
@@ -76,8 +85,10 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         say("no disk is filled: that takes the right to mount one, and Grovekeeper");
     }
     let members = (options.kind == Kind::Grovekeeper).then(|| Members::of(&ensemble));
+    let late = options.kind == Kind::Grovekeeper && options.strikes == Strikes::Late;
     let mut run = Run {
         options,
+        sections: late.then(|| SectionCounts::of(ensemble.addrs())),
         ensemble,
         disk,
         members,
@@ -88,7 +99,8 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         verdict: Verdict { figures: Figures::default(), anomalies: Vec::new() },
     };
     let mut number = options.first;
-    while run.clock.elapsed() < options.length {
+    let end = options.first.saturating_add(options.rounds);
+    while run.clock.elapsed() < options.length && number < end {
         let goes_on = run.round(number, &mut say);
         number += 1;
         if !goes_on {
@@ -97,6 +109,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         }
     }
     run.look_back();
+    run.check_sections(number);
     if !run.verdict.kept() {
         run.keep_disk();
     }
@@ -140,6 +153,8 @@ struct Run<'a> {
     disk: Option<Disk>,
     /// Where servers can be told to leave and join.
     members: Option<Members>,
+    /// Where sections are counted.
+    sections: Option<SectionCounts>,
     clock: Stopwatch,
     /// When the clock was started, for who compares with the servers' logs.
     began: SystemTime,
@@ -158,13 +173,18 @@ impl Run<'_> {
             return false;
         }
         let mut dice = Dice::new(self.options.seed).fork(number);
-        let plan = plan::draw(&mut dice, self.options.servers, self.options.round);
+        let plan = plan::draw(
+            &mut dice,
+            self.options.strikes,
+            self.options.servers,
+            self.options.round,
+        );
         if let Some(disk) = &self.disk {
             // The file of the state grows to twice its size at once.
             disk.disk.make_room(ROOM + megabytes(disk.disk.path()));
         }
         let beside = (self.disk.as_mut(), self.members.as_ref());
-        let mut played = round::play(&mut self.ensemble, beside, &world, &dice, &plan);
+        let mut played = round::play(&mut self.ensemble, beside, &world, &dice, (&plan, self.sections.is_some()));
         let pauses = self.tally.take_pauses();
         played.count(&pauses, &mut self.verdict.figures);
         for pause in played.long_pauses(&pauses) {
@@ -195,6 +215,9 @@ impl Run<'_> {
             self.found(number, anomaly);
         }
         self.verdict.figures.take_over(&self.tally);
+        if let Some(sections) = &self.sections {
+            self.verdict.figures.sections = sections.get();
+        }
         say(&self.progress(number));
         played.recovery.is_some()
     }
@@ -236,18 +259,28 @@ impl Run<'_> {
         }
     }
 
+    /// Whether what the run is about occurred often enough.
+    fn check_sections(&mut self, round: u64) {
+        let (sections, least) = (self.verdict.figures.sections, self.options.sections_min);
+        if sections.least() < least {
+            let detail = format!("{sections}; to show anything it takes {least} of each");
+            self.found(round, Anomaly::new(Promise::Occurs, detail));
+        }
+    }
+
     fn progress(&self, round: u64) -> String {
         let figures = &self.verdict.figures;
         format!(
             "[{:>5.0?}] round {round}: {} faults, {} requests done, {} unanswered, longest pause \
-             {:.1?} ({:.1?} with a majority), {} anomalies",
+             {:.1?} ({:.1?} with a majority), {} anomalies{}",
             Duration::from_secs(self.clock.elapsed().as_secs()),
             figures.injected(),
             figures.done,
             figures.unanswered,
             figures.longest_pause,
             figures.longest_pause_well,
-            figures.anomalous()
+            figures.anomalous(),
+            self.sections.as_ref().map_or(String::new(), |_| format!("; sections: {}", figures.sections))
         )
     }
 }

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::eventually::attempt;
 use crate::history::register::{Finding, History, Seen};
 use crate::history::sequence::{self, Create, Present};
-use crate::history::{Anomaly, Promise, Span, bank, lock, register};
+use crate::history::{Anomaly, Promise, Span, bank, counter, lock, register};
 use crate::tree::{self, Tree};
 
 /// How long the servers may take until they show the same.
@@ -81,6 +81,10 @@ pub(super) fn check(world: &World, mut history: RoundHistory, tree: &Tree) -> Ch
     checked.anomalies.extend(bank::check(&history.audits, ACCOUNTS, TOTAL));
     for (parent, creates) in &history.creates {
         checked.anomalies.extend(sequence::check(parent, creates, &children(parent, tree)));
+    }
+    for (path, increments) in &history.counters {
+        let held = tree.get(path).map_or(0, |(_, stat)| stat.version.into());
+        checked.anomalies.extend(counter::check(path, increments, held));
     }
     check_registers(world, history, tree, &mut checked);
     checked

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Options, run};
+use integration::torture::{Options, Strikes, run};
 
 #[test]
 fn no_promise_is_broken_under_faults() {
@@ -13,7 +13,10 @@ fn no_promise_is_broken_under_faults() {
         kind: Kind::from_env(),
         servers: 3,
         seed: 11,
+        strikes: Strikes::All,
+        sections_min: 0,
         length: Duration::from_secs(16),
+        rounds: u64::MAX,
         first: 1,
         round: Duration::from_secs(15),
         folder: folder.path().join("run"),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::{RoundHistory, register_paths};
-use super::{bank, locks, registers, sequences, writers};
+use super::{bank, locks, once, registers, sequences, writers};
+use crate::eventually::attempt;
+use crate::history::{Anomaly, Promise};
 use crate::torture::client::{Client, Outgoing};
 use crate::torture::dice::Dice;
 use crate::torture::world::World;
@@ -37,6 +39,12 @@ const STAFF: [(&str, Work, Duration); 12] = [
     ("writer-b", writers::work, SHORT),
 ];
 
+/// Those whose writes happen once.
+const ONCE: [&str; 3] = ["once-a", "once-b", "once-c"];
+
+/// How long a client may take to end: it waits for the answers to all that it sent.
+pub(in crate::torture) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Creates the znodes of a round; `false` when the servers did not let it.
 pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     let mut client = Client::new(world, "setup".to_owned(), Dice::new(0), LONG);
@@ -47,6 +55,7 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     nodes.extend(sequences::parents(root).into_iter().map(|path| (path, Vec::new())));
     nodes.extend(bank::accounts(root).into_iter().map(|path| (path, bank::opening())));
     nodes.push((locks::folder(root), Vec::new()));
+    nodes.push((once::parent(root), Vec::new()));
     for (path, data) in nodes {
         loop {
             if client.attach_until(deadline).is_none() {
@@ -64,33 +73,50 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     true
 }
 
-/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded.
+/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded. With
+/// `once`, some of them number their writes.
 pub(in crate::torture) fn run<T>(
     world: &Arc<World>,
     dice: &Dice,
+    once: bool,
     meanwhile: impl FnOnce() -> T,
 ) -> (RoundHistory, T) {
     std::thread::scope(|scope| {
-        let clients: Vec<_> = STAFF
+        let mut clients: Vec<_> = STAFF
             .iter()
-            .enumerate()
-            .map(|(at, (name, work, timeout))| {
-                let number = u64::try_from(at).unwrap_or(0) + 1;
+            .zip(1..)
+            .map(|((name, work, timeout), number)| {
                 let dice = dice.fork(number);
                 let mut client = Client::new(world, (*name).to_owned(), dice, *timeout);
-                scope.spawn(move || {
+                let thread = scope.spawn(move || {
                     let mut history = work(&mut client);
                     client.close();
                     history.anomalies.append(&mut client.anomalies);
                     history
-                })
+                });
+                (*name, thread)
             })
             .collect();
+        let ones = ONCE.iter().zip(100..).filter(|_| once);
+        clients.extend(ones.map(|(name, number)| {
+            let dice = dice.fork(number);
+            (*name, scope.spawn(move || once::work(world, name, dice)))
+        }));
         let result = meanwhile();
         world.stop();
         let mut all = RoundHistory::default();
-        for client in clients {
-            all.merge(client.join().expect("a client's thread"));
+        let ended = attempt(ANSWER_PATIENCE, || {
+            clients.iter().all(|(_, thread)| thread.is_finished()).then_some(())
+        });
+        if ended.is_none() {
+            for (name, _) in clients.iter().filter(|(_, thread)| !thread.is_finished()) {
+                let detail = format!("{name} has no answer {ANSWER_PATIENCE:?} after the round");
+                all.anomalies.push(Anomaly::new(Promise::Answered, detail));
+            }
+            world.abandon();
+        }
+        for (_, thread) in clients {
+            all.merge(thread.join().expect("a client's thread"));
         }
         (all, result)
     })
