@@ -24,7 +24,8 @@ pub fn check(path: &str, increments: &[Increment], held: i64) -> Vec<Anomaly> {
         match *increment {
             Increment::Done(value) => {
                 if !(least + 1..=most + 1).contains(&value) {
-                    let detail = format!("{path}: increment {at} made {value}, of {least}..={most}");
+                    let detail =
+                        format!("{path}: increment {at} made {value}, of {least}..={most}");
                     anomalies.push(Anomaly::new(Promise::Once, detail));
                 }
                 (least, most) = (value, value);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use grovekeeper_client::Fate;
+
 use super::sections::Sections;
 use crate::history::Promise;
 
@@ -49,13 +51,14 @@ impl Tally {
         self.unanswered.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// A write of a client that numbers them is known to be done, or known not to be.
-    pub(super) fn numbered(&self, done: Option<bool>) {
-        match done {
-            Some(true) => drop(self.numbered.fetch_add(1, Ordering::Relaxed)),
-            Some(false) => self.answered(false),
-            None => drop(self.uncertain.fetch_add(1, Ordering::Relaxed)),
-        }
+    /// What became of a write of a client that numbers them: `None` where it was done as asked.
+    pub(super) fn numbered(&self, failed: Option<Fate>) {
+        let counter = match failed {
+            None => &self.numbered,
+            Some(Fate::NotApplied) => &self.refused,
+            Some(Fate::Applied | Fate::Unknown) => &self.uncertain,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn event(&self) {

@@ -39,13 +39,16 @@ pub(super) const SLOW_DISK: &str = "slow-disk";
 /// In a server's folder: by how much its wall clock is wrong, in milliseconds.
 pub(super) const CLOCK: &str = "clock-offset";
 
+/// Directions between servers, each from one to another.
+type Directions = Vec<(usize, usize)>;
+
 /// What ends a fault.
 #[derive(Debug, Clone)]
 enum Undo {
     Start(Vec<usize>),
     Unpause(usize),
-    Heal(Vec<(usize, usize)>),
-    Release(Vec<(usize, usize)>),
+    Heal(Directions),
+    Release(Directions),
     Remove(PathBuf),
     Relieve,
     Vote(usize),
@@ -97,7 +100,7 @@ pub(super) struct Injector<'a> {
     /// Faults that have to end at a time, with their place in `injected`.
     active: Vec<(Duration, usize, Undo)>,
     /// What is done to connections whose bytes are held back since, and when.
-    next: Vec<(Duration, Vec<(usize, usize)>, Late)>,
+    next: Vec<(Duration, Directions, Late)>,
     /// Servers that were killed, and what each has to do before it is well again.
     coming: BTreeMap<usize, Coming>,
     /// When they were last asked.
@@ -224,8 +227,7 @@ impl<'a> Injector<'a> {
     /// Does what is due.
     fn go_on(&mut self) {
         let now = self.world.now();
-        let (due, next): (Vec<_>, Vec<_>) =
-            self.next.drain(..).partition(|(at, _, _)| *at <= now);
+        let (due, next): (Vec<_>, Vec<_>) = self.next.drain(..).partition(|(at, _, _)| *at <= now);
         self.next = next;
         due.into_iter().for_each(|(_, paths, late)| self.make_late(&paths, late));
         self.undo_until(now);
@@ -431,7 +433,7 @@ impl<'a> Injector<'a> {
     }
 
     /// The directions that are meant.
-    fn directions(&self, paths: Paths) -> Option<Vec<(usize, usize)>> {
+    fn directions(&self, paths: Paths) -> Option<Directions> {
         let count = self.ensemble.servers().len();
         let every = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
         let every = every.filter(|(from, to)| from != to);

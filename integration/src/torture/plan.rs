@@ -147,12 +147,7 @@ const BESIDE: u64 = 0x00be_51de;
 /// Disks, clocks and members came later than the rest. They are drawn beside it, so that what a
 /// seed did before is still a part of what it does.
 #[must_use]
-pub fn draw(
-    dice: &mut Dice,
-    strikes: Strikes,
-    servers: usize,
-    length: Duration,
-) -> Vec<Planned> {
+pub fn draw(dice: &mut Dice, strikes: Strikes, servers: usize, length: Duration) -> Vec<Planned> {
     let mut beside = dice.fork(BESIDE);
     let mut plan = match strikes {
         Strikes::All => draw_first(dice, servers, length),

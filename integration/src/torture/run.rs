@@ -173,18 +173,20 @@ impl Run<'_> {
             return false;
         }
         let mut dice = Dice::new(self.options.seed).fork(number);
-        let plan = plan::draw(
-            &mut dice,
-            self.options.strikes,
-            self.options.servers,
-            self.options.round,
-        );
+        let plan =
+            plan::draw(&mut dice, self.options.strikes, self.options.servers, self.options.round);
         if let Some(disk) = &self.disk {
             // The file of the state grows to twice its size at once.
             disk.disk.make_room(ROOM + megabytes(disk.disk.path()));
         }
         let beside = (self.disk.as_mut(), self.members.as_ref());
-        let mut played = round::play(&mut self.ensemble, beside, &world, &dice, (&plan, self.sections.is_some()));
+        let mut played = round::play(
+            &mut self.ensemble,
+            beside,
+            &world,
+            &dice,
+            (&plan, self.sections.is_some()),
+        );
         let pauses = self.tally.take_pauses();
         played.count(&pauses, &mut self.verdict.figures);
         for pause in played.long_pauses(&pauses) {
@@ -280,7 +282,9 @@ impl Run<'_> {
             figures.longest_pause,
             figures.longest_pause_well,
             figures.anomalous(),
-            self.sections.as_ref().map_or(String::new(), |_| format!("; sections: {}", figures.sections))
+            self.sections
+                .as_ref()
+                .map_or(String::new(), |_| format!("; sections: {}", figures.sections))
         )
     }
 }
