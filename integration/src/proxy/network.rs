@@ -122,12 +122,22 @@ impl Network {
 
     /// Holds back what one server sends to another on the connections that there are; what is sent on
     /// later ones overtakes it. Of each, one chunk passes every `trickle`, so that the receiver does
-    /// not take the connection for dead. What is held arrives also when its sender has ended, or has
-    /// closed the connection, meanwhile: of that the receiver learns behind the last byte.
-    pub fn hold(&self, from: usize, to: usize, trickle: Duration) {
+    /// not take the connection for dead; without it nothing passes. What is held arrives also when its
+    /// sender has ended, or has closed the connection, meanwhile: of that the receiver learns behind
+    /// the last byte.
+    pub fn hold(&self, from: usize, to: usize, trickle: Option<Duration>) {
+        self.hold_some(from, to, trickle, false);
+    }
+
+    /// Holds back all that one server answers on the connections that another one has opened to it.
+    pub fn hold_answers(&self, from: usize, to: usize) {
+        self.hold_some(from, to, None, true);
+    }
+
+    fn hold_some(&self, from: usize, to: usize, trickle: Option<Duration>, answers: bool) {
         let before = self.connections.load(Ordering::Relaxed);
         if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|state| state.held = Some(Held { before, trickle }));
+            path.send_modify(|state| state.held = Some(Held { before, trickle, answers }));
         }
     }
 

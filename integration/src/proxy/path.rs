@@ -24,8 +24,19 @@ pub struct PathState {
 pub(super) struct Held {
     /// Those that were opened before the one with this number.
     pub(super) before: u64,
-    /// One chunk of each passes when so much time has gone by.
-    pub(super) trickle: Duration,
+    /// One chunk of each passes when so much time has gone by; `None` where nothing does.
+    pub(super) trickle: Option<Duration>,
+    /// Only what answers on them, and not what was sent by the side that opened them.
+    pub(super) answers: bool,
+}
+
+/// Which bytes of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flow {
+    /// The number of the connection among those of the network.
+    pub(super) connection: u64,
+    /// They come from the side that did not open it.
+    pub(super) answers: bool,
 }
 
 impl PathState {
@@ -53,9 +64,9 @@ impl PathState {
         Self { resets, partings, held, ..self }
     }
 
-    /// How long a chunk of the connection with this number is held back; `None` where it is not.
-    pub(super) fn held_for(&self, connection: u64) -> Option<Duration> {
-        self.held.filter(|held| connection < held.before).map(|held| held.trickle)
+    /// How these bytes are held back; `None` where they are not.
+    pub(super) fn holds(&self, flow: Flow) -> Option<Held> {
+        self.held.filter(|held| flow.connection < held.before && (flow.answers || !held.answers))
     }
 
     /// How long `bytes` keep the path busy.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::PathState;
+use super::path::Flow;
 
 /// Chunks that may be under way in one direction of a connection.
 const CHUNKS_MAX: usize = 256;
@@ -63,18 +64,20 @@ async fn exchange(near: TcpStream, target: SocketAddr, connection: Connection) -
     abort_when_dropped(&near)?;
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    let goes = pump(near_read, far_write, there.clone(), number);
-    let comes = pump(far_read, near_write, back.clone(), number);
+    let (asks, answers) =
+        (Flow { connection: number, answers: false }, Flow { connection: number, answers: true });
+    let goes = pump(near_read, far_write, there.clone(), asks);
+    let comes = pump(far_read, near_write, back.clone(), answers);
     tokio::pin!(goes, comes);
     // What is held back when a side ends is still on its way to the other one.
     tokio::select! {
         _ = &mut goes => {
-            if is_held(&back, number) {
+            if is_held(&back, answers) {
                 let _ = comes.await;
             }
         }
         _ = &mut comes => {
-            if is_held(&there, number) {
+            if is_held(&there, asks) {
                 let _ = goes.await;
             }
         }
@@ -85,8 +88,8 @@ async fn exchange(near: TcpStream, target: SocketAddr, connection: Connection) -
     Ok(())
 }
 
-fn is_held(path: &watch::Receiver<PathState>, connection: u64) -> bool {
-    path.borrow().held_for(connection).is_some()
+fn is_held(path: &watch::Receiver<PathState>, flow: Flow) -> bool {
+    path.borrow().holds(flow).is_some()
 }
 
 /// Makes the end of the connection a reset: neither side waits for more.
@@ -99,13 +102,19 @@ async fn passable(path: &mut watch::Receiver<PathState>) {
     let _ = path.wait_for(|state| !state.cut).await;
 }
 
-/// Waits until it is the turn of the connection's next chunk.
-async fn turn(path: &mut watch::Receiver<PathState>, connection: u64) {
+/// Waits until it is the turn of the next chunk.
+async fn turn(path: &mut watch::Receiver<PathState>, flow: Flow) {
     loop {
-        let Some(trickle) = path.borrow_and_update().held_for(connection) else { return };
+        let Some(held) = path.borrow_and_update().holds(flow) else { return };
+        let trickle = async {
+            match held.trickle {
+                Some(trickle) => sleep(trickle).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             changed = path.changed() => if changed.is_err() { return },
-            () = sleep(trickle) => return,
+            () = trickle => return,
         }
     }
 }
@@ -114,11 +123,11 @@ async fn pump(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     path: watch::Receiver<PathState>,
-    connection: u64,
+    flow: Flow,
 ) -> io::Result<()> {
     let (chunks, arriving) = mpsc::channel(CHUNKS_MAX);
     let reading = read_chunks(from, chunks, path.clone());
-    let (read, written) = tokio::join!(reading, write_chunks(to, arriving, path, connection));
+    let (read, written) = tokio::join!(reading, write_chunks(to, arriving, path, flow));
     read.and(written)
 }
 
@@ -149,12 +158,12 @@ async fn write_chunks(
     mut to: OwnedWriteHalf,
     mut arriving: mpsc::Receiver<Chunk>,
     mut path: watch::Receiver<PathState>,
-    connection: u64,
+    flow: Flow,
 ) -> io::Result<()> {
     while let Some(chunk) = arriving.recv().await {
         sleep_until(chunk.due).await;
         passable(&mut path).await;
-        turn(&mut path, connection).await;
+        turn(&mut path, flow).await;
         if chunk.bytes.is_empty() {
             return Ok(());
         }

@@ -30,6 +30,9 @@ const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a piece of what is held back passes: often enough that nobody takes the connection for dead.
 const TRICKLE: Duration = Duration::from_millis(1_200);
 
+/// How long what a server sends again is under way.
+const SLOW: Duration = Duration::from_millis(400);
+
 /// What a round may write on the disk that can be filled, in megabytes.
 pub(super) const ROOM: u64 = 256;
 
@@ -49,6 +52,8 @@ enum Undo {
     Unpause(usize),
     Heal(Directions),
     Release(Directions),
+    /// Ends all that is wrong there and on the way back.
+    Straighten(Directions),
     Remove(PathBuf),
     Relieve,
     Vote(usize),
@@ -236,17 +241,23 @@ impl<'a> Injector<'a> {
     /// Does to the senders what makes them send again, or something else, while their bytes are held back.
     fn make_late(&mut self, paths: &[(usize, usize)], late: Late) {
         match late {
-            Late::Held => {}
+            Late::Held | Late::Answers => {}
             Late::Parted(_) => {
                 paths.iter().for_each(|(from, to)| self.ensemble.network().part(*from, *to));
             }
-            Late::Outlived(_) => {
-                let Some((sender, _)) = paths.first().copied() else { return };
-                if self.ensemble.started(sender) {
-                    self.kill(sender);
-                    self.ensemble.start(sender);
-                }
+            Late::Outlived(_) => self.restart_sender(paths),
+            Late::Again(_) => {
+                paths.iter().for_each(|(from, to)| self.ensemble.network().hold(*from, *to, None));
+                self.restart_sender(paths);
             }
+        }
+    }
+
+    fn restart_sender(&mut self, paths: &[(usize, usize)]) {
+        let sender = paths.first().map(|(sender, _)| *sender);
+        if let Some(sender) = sender.filter(|sender| self.ensemble.started(*sender)) {
+            self.kill(sender);
+            self.ensemble.start(sender);
         }
     }
 
@@ -291,6 +302,13 @@ impl<'a> Injector<'a> {
             }
             Undo::Release(paths) => {
                 paths.iter().for_each(|(from, to)| self.ensemble.network().release(*from, *to));
+            }
+            Undo::Straighten(paths) => {
+                for (from, to) in paths {
+                    self.ensemble.network().set_both(from, to, PathState::default());
+                    self.ensemble.network().release(from, to);
+                    self.ensemble.network().release(to, from);
+                }
             }
             Undo::Nothing => {}
         }
@@ -422,14 +440,32 @@ impl<'a> Injector<'a> {
     /// Holds back what is on its way on the connections of now.
     fn hold(&mut self, paths: Paths, late: Late) -> Option<Undo> {
         let struck = self.directions(paths)?;
-        for (from, to) in &struck {
-            self.ensemble.network().hold(*from, *to, TRICKLE);
+        let network = self.ensemble.network();
+        for (from, to) in struck.iter().copied() {
+            match late {
+                Late::Held | Late::Parted(_) | Late::Outlived(_) => {
+                    network.hold(from, to, Some(TRICKLE));
+                }
+                Late::Answers => network.hold_answers(from, to),
+                Late::Again(_) => {
+                    network.hold_answers(to, from);
+                    network.set(from, to, PathState::delayed(SLOW));
+                }
+            }
         }
-        if let Late::Parted(after) | Late::Outlived(after) = late {
-            let at = self.world.now() + Duration::from_millis(after.into());
-            self.next.push((at, struck.clone(), late));
+        match late {
+            Late::Parted(after) | Late::Outlived(after) | Late::Again(after) => {
+                let at = self.world.now() + Duration::from_millis(after.into());
+                self.next.push((at, struck.clone(), late));
+            }
+            Late::Held | Late::Answers => {}
         }
-        Some(Undo::Release(struck))
+        Some(match late {
+            Late::Again(_) => Undo::Straighten(struck),
+            Late::Held | Late::Parted(_) | Late::Outlived(_) | Late::Answers => {
+                Undo::Release(struck)
+            }
+        })
     }
 
     /// The directions that are meant.

@@ -53,6 +53,13 @@ pub enum Late {
     /// The sender is killed with -9 after so many milliseconds and started again at once: what it sent
     /// arrives behind what its next process sends.
     Outlived(u32),
+    /// Only what the server answers is held back, all of it: those that asked take it for gone, make
+    /// other connections and ask again.
+    Answers,
+    /// What the server is answered is held back. It sends again on slow connections, until it is killed
+    /// after so many milliseconds and started again at once: what it sent again arrives behind what its
+    /// next process sends.
+    Again(u32),
 }
 
 /// Which faults strike.
@@ -123,6 +130,8 @@ impl Fault {
             Self::Late(_, Late::Held) => "connections overtaken",
             Self::Late(_, Late::Parted(_)) => "sent again, then late",
             Self::Late(_, Late::Outlived(_)) => "late bytes of the dead",
+            Self::Late(_, Late::Answers) => "answers held back",
+            Self::Late(_, Late::Again(_)) => "repeats of the dead",
         }
     }
 }
@@ -207,7 +216,7 @@ fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> 
         let (fault, lasts) = if dice.one_in(3) {
             (fault(dice, servers), dice.within(100..1_500))
         } else {
-            (late(dice, servers), dice.within(1_200..2_800))
+            late(dice, servers)
         };
         let lasts = lasts.min(length - at);
         plan.push(Planned {
@@ -221,18 +230,30 @@ fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> 
     plan
 }
 
-fn late(dice: &mut Dice, servers: usize) -> Fault {
+/// What makes messages late, and for how many milliseconds.
+fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
     let follower = Target::Follower(dice.index(servers.saturating_sub(1)));
+    let (leader_sends, it_sends) = (Paths::From(Target::Leader), Paths::From(follower));
+    let lasts = dice.within(1_200..2_800);
     match number(dice, 0..100) {
-        0..30 => Fault::Late(Paths::From(follower), Late::Outlived(number(dice, 100..500))),
-        30..40 => Fault::Late(Paths::From(Target::Leader), Late::Outlived(number(dice, 50..300))),
-        40..60 => Fault::Late(Paths::From(follower), Late::Parted(number(dice, 100..500))),
-        60..65 => Fault::Late(Paths::From(Target::Leader), Late::Parted(number(dice, 50..200))),
-        65..70 => Fault::Late(Paths::From(follower), Late::Held),
-        70..75 => Fault::Late(Paths::To(follower), Late::Held),
-        75..80 => Fault::Late(Paths::Around(follower), Late::Held),
+        0..20 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts),
+        20..30 => (Fault::Late(leader_sends, Late::Outlived(number(dice, 50..300))), lasts),
+        30..45 => (Fault::Late(it_sends, Late::Parted(number(dice, 100..500))), lasts),
+        45..50 => (Fault::Late(leader_sends, Late::Parted(number(dice, 50..200))), lasts),
+        50..54 => (Fault::Late(it_sends, Late::Held), lasts),
+        54..58 => (Fault::Late(Paths::To(follower), Late::Held), lasts),
+        58..62 => (Fault::Late(Paths::Around(follower), Late::Held), lasts),
+        // Whoever hears nothing for two seconds asks again.
+        62..74 => (Fault::Late(leader_sends, Late::Answers), lasts + 1_000),
+        74..86 => {
+            let killed = number(dice, 2_850..3_550);
+            (Fault::Late(it_sends, Late::Again(killed)), u64::from(killed) + lasts / 2 + 400)
+        }
         // Answers take about as long as the leader may write without one.
-        _ => Fault::Network(Paths::To(Target::Leader), Condition::Delay(number(dice, 130..230))),
+        _ => {
+            let slow = Condition::Delay(number(dice, 130..230));
+            (Fault::Network(Paths::To(Target::Leader), slow), lasts)
+        }
     }
 }
 

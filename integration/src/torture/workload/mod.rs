@@ -7,6 +7,7 @@ mod once;
 mod registers;
 mod sequences;
 mod staff;
+mod visitors;
 mod writers;
 
 pub(super) use bank::{ACCOUNTS, TOTAL, balance};

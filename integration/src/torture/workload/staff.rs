@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::{RoundHistory, register_paths};
-use super::{bank, locks, once, registers, sequences, writers};
+use super::{bank, locks, once, registers, sequences, visitors, writers};
 use crate::eventually::attempt;
 use crate::history::{Anomaly, Promise};
 use crate::torture::client::{Client, Outgoing};
@@ -42,6 +42,10 @@ const STAFF: [(&str, Work, Duration); 12] = [
 /// Those whose writes happen once.
 const ONCE: [&str; 3] = ["once-a", "once-b", "once-c"];
 
+/// Those whose sessions are short.
+const VISITORS: [(&str, Work, Duration); 2] =
+    [("visitor-a", visitors::work, LONG), ("visitor-b", visitors::work, LONG)];
+
 /// How long a client may take to end: it waits for the answers to all that it sent.
 pub(in crate::torture) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -74,7 +78,7 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
 }
 
 /// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded. With
-/// `once`, some of them number their writes.
+/// `once`, there are more: some number their writes, some leave as soon as they have written.
 pub(in crate::torture) fn run<T>(
     world: &Arc<World>,
     dice: &Dice,
@@ -82,9 +86,11 @@ pub(in crate::torture) fn run<T>(
     meanwhile: impl FnOnce() -> T,
 ) -> (RoundHistory, T) {
     std::thread::scope(|scope| {
+        let visitors = VISITORS.iter().filter(|_| once).zip(200..);
         let mut clients: Vec<_> = STAFF
             .iter()
             .zip(1..)
+            .chain(visitors)
             .map(|((name, work, timeout), number)| {
                 let dice = dice.fork(number);
                 let mut client = Client::new(world, (*name).to_owned(), dice, *timeout);
