@@ -1,6 +1,7 @@
 //! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
-//! With `--strikes late` connections between servers are held back, overtaken and outlive their senders;
-//! a run in which that left fewer than `--sections` sections of each kind without effect has failed.
+//! With `--strikes late` connections between servers are held back, overtaken and outlive their senders.
+//! A run has failed in which the servers counted fewer than `--sections` sections that came again, as
+//! many that came too early, or as many of ended processes: it has not reached the situation.
 //!
 //! Ends with the verdict; exit code 1 when a promise was broken. Then the folder with histories,
 //! logs and data stays, as it does when `--folder` names it.

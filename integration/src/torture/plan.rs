@@ -236,22 +236,23 @@ fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
     let (leader_sends, it_sends) = (Paths::From(Target::Leader), Paths::From(follower));
     let lasts = dice.within(1_200..2_800);
     match number(dice, 0..100) {
-        0..20 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts),
-        20..30 => (Fault::Late(leader_sends, Late::Outlived(number(dice, 50..300))), lasts),
-        30..45 => (Fault::Late(it_sends, Late::Parted(number(dice, 100..500))), lasts),
-        45..50 => (Fault::Late(leader_sends, Late::Parted(number(dice, 50..200))), lasts),
-        50..54 => (Fault::Late(it_sends, Late::Held), lasts),
-        54..58 => (Fault::Late(Paths::To(follower), Late::Held), lasts),
-        58..62 => (Fault::Late(Paths::Around(follower), Late::Held), lasts),
+        0..18 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts),
+        18..26 => (Fault::Late(leader_sends, Late::Outlived(number(dice, 50..300))), lasts),
+        26..38 => (Fault::Late(it_sends, Late::Parted(number(dice, 100..500))), lasts),
+        38..43 => (Fault::Late(leader_sends, Late::Parted(number(dice, 50..200))), lasts),
+        43..46 => (Fault::Late(it_sends, Late::Held), lasts),
+        46..49 => (Fault::Late(Paths::To(follower), Late::Held), lasts),
+        49..52 => (Fault::Late(Paths::Around(follower), Late::Held), lasts),
         // Whoever hears nothing for two seconds asks again.
-        62..74 => (Fault::Late(leader_sends, Late::Answers), lasts + 1_000),
-        74..86 => {
-            let killed = number(dice, 2_850..3_550);
+        52..62 => (Fault::Late(leader_sends, Late::Answers), lasts + 1_000),
+        62..74 => {
+            let killed = number(dice, 2_700..3_150);
             (Fault::Late(it_sends, Late::Again(killed)), u64::from(killed) + lasts / 2 + 400)
         }
-        // Answers take about as long as the leader may write without one.
+        // Answers take nearly as long as the leader writes without one: it refuses one entry and takes
+        // the next.
         _ => {
-            let slow = Condition::Delay(number(dice, 130..230));
+            let slow = Condition::Delay(number(dice, 172..200));
             (Fault::Network(Paths::To(Target::Leader), slow), lasts)
         }
     }

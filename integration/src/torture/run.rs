@@ -109,7 +109,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         }
     }
     run.look_back();
-    run.check_sections(number);
+    run.check_sections(number.saturating_sub(1), &mut say);
     if !run.verdict.kept() {
         run.keep_disk();
     }
@@ -262,12 +262,17 @@ impl Run<'_> {
     }
 
     /// Whether what the run is about occurred often enough.
-    fn check_sections(&mut self, round: u64) {
+    fn check_sections(&mut self, round: u64, say: &mut impl FnMut(&str)) {
         let (sections, least) = (self.verdict.figures.sections, self.options.sections_min);
-        if sections.least() < least {
-            let detail = format!("{sections}; to show anything it takes {least} of each");
-            self.found(round, Anomaly::new(Promise::Occurs, detail));
+        if least == 0 {
+            return;
         }
+        if sections.least() >= least {
+            return say(&format!("sections: {sections}: at least {least} of each"));
+        }
+        let detail = format!("not reached the situation: {sections}, not {least} of each");
+        say(&detail);
+        self.found(round, Anomaly::new(Promise::Occurs, detail));
     }
 
     fn progress(&self, round: u64) -> String {
