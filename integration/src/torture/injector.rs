@@ -28,7 +28,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a piece of what is held back passes: often enough that nobody takes the connection for dead.
-const TRICKLE: Duration = Duration::from_millis(1_200);
+const TRICKLE: Duration = Duration::from_millis(1_500);
 
 /// How long what a server sends again is under way.
 const SLOW: Duration = Duration::from_millis(400);

@@ -236,7 +236,8 @@ fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
     let (leader_sends, it_sends) = (Paths::From(Target::Leader), Paths::From(follower));
     let lasts = dice.within(1_200..2_800);
     match number(dice, 0..100) {
-        0..18 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts),
+        // Long enough that the next process has begun to send.
+        0..18 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts + 800),
         18..26 => (Fault::Late(leader_sends, Late::Outlived(number(dice, 50..300))), lasts),
         26..38 => (Fault::Late(it_sends, Late::Parted(number(dice, 100..500))), lasts),
         38..43 => (Fault::Late(leader_sends, Late::Parted(number(dice, 50..200))), lasts),

@@ -42,7 +42,7 @@ fn late_and_doubled_messages_between_servers_do_nothing_twice() {
     // Messages between servers are held back, overtaken, sent again, and arrive after their sender was
     // killed; each write is done once all the same. Servers count repeats and what dead processes sent.
     let round = Duration::from_secs(12);
-    let figures = play(16, Strikes::Late, round, |line| println!("{line}"));
+    let figures = play(588, Strikes::Late, round, |line| println!("{line}"));
     if Kind::from_env() == Kind::Grovekeeper {
         let sections = figures.sections;
         assert!(sections.repeated > 0 && sections.ended > 0, "not reached: {sections}");

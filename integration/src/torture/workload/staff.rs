@@ -43,8 +43,12 @@ const STAFF: [(&str, Work, Duration); 12] = [
 const ONCE: [&str; 3] = ["once-a", "once-b", "once-c"];
 
 /// Those whose sessions are short.
-const VISITORS: [(&str, Work, Duration); 2] =
-    [("visitor-a", visitors::work, LONG), ("visitor-b", visitors::work, LONG)];
+const VISITORS: [(&str, Work, Duration); 4] = [
+    ("visitor-a", visitors::work, LONG),
+    ("visitor-b", visitors::work, LONG),
+    ("visitor-c", visitors::work, LONG),
+    ("visitor-d", visitors::work, LONG),
+];
 
 /// How long a client may take to end: it waits for the answers to all that it sent.
 pub(in crate::torture) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
