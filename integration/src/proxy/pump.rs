@@ -140,6 +140,8 @@ async fn read_chunks(
     let mut buffer = vec![0; CHUNK];
     loop {
         let count = tokio::select! {
+            // What was sent before the connection ends is still taken.
+            biased;
             count = from.read(&mut buffer) => count?,
             () = chunks.closed() => return Ok(()),
             _ = path.wait_for(|state| state.partings != partings) => {
