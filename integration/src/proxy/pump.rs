@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::PathState;
 use super::path::Flow;
@@ -108,7 +108,7 @@ async fn turn(path: &mut watch::Receiver<PathState>, flow: Flow) {
         let Some(held) = path.borrow_and_update().holds(flow) else { return };
         let trickle = async {
             match held.trickle {
-                Some(trickle) => sleep(trickle).await,
+                Some(trickle) => sleep_until(Instant::now() + trickle).await,
                 None => std::future::pending().await,
             }
         };

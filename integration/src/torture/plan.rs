@@ -253,7 +253,7 @@ fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
         // Answers take nearly as long as the leader writes without one: it refuses one entry and takes
         // the next.
         _ => {
-            let slow = Condition::Delay(number(dice, 172..200));
+            let slow = Condition::Delay(number(dice, 160..200));
             (Fault::Network(Paths::To(Target::Leader), slow), lasts)
         }
     }
