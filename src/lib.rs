@@ -9,6 +9,7 @@
 //! them.
 
 pub mod config;
+pub mod limits;
 
 pub mod conn;
 pub mod ensemble;

@@ -485,7 +485,7 @@ impl Subject {
             assert!(node.children().eq(model.children(path)), "{path}");
             let everyone = Policy { skip_acl: true, ..Policy::default() };
             let below = self.tree.count_descendants(path, &[], everyone);
-            assert_eq!(below, Ok(model.count_below(path)), "{path}");
+            assert_eq!(below, Ok(model.count_below(path) as u64), "{path}");
             if let NodeKind::Ephemeral(session) = expected.kind {
                 sessions.entry(session).or_default().insert(path);
             }

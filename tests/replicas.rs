@@ -18,8 +18,8 @@ use grovekeeper::replica::{
 use grovekeeper::session::{ConnId, KeptReply};
 use grovekeeper::tree::Policy;
 use jute_proto::{
-    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, Perms,
-    Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
+    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, OpCode, Perms,
+    ReconfigRequest, Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
 };
 use proptest::prelude::*;
 use rows::{Rows, restore};
@@ -155,6 +155,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Entry {
     term: u64,
     payload: Bytes,
+    fate: Fate,
     pauses: [Pause; 3],
 }
 
@@ -241,7 +242,7 @@ fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
             }
             seal_batch(buffer, &EntryHeader { time_ms, policy, count })
         };
-        entries.push(Entry { term, payload, pauses: step.pauses });
+        entries.push(Entry { term, payload, fate: step.fate, pauses: step.pauses });
         commands.clear();
         count = 0;
         term += u64::from(step.new_term);
@@ -555,6 +556,80 @@ proptest! {
     }
 }
 
+/// The numbered sections of an entry, as they come once more in a later one.
+fn again(entry: &Entry) -> Option<Bytes> {
+    if entry.payload[0] != section::FORMAT {
+        return None;
+    }
+    let (header, mut rest) = section::open(&entry.payload).expect("its own encoding");
+    let sections = std::iter::from_fn(|| next_section(&mut rest).expect("its own encoding"));
+    let numbered = sections.filter(|section| section.sender.incarnation > 0);
+    Some(section::seal(BytesMut::zeroed(RESERVED_LEN), &header, None, numbered))
+}
+
+proptest! {
+    #[test]
+    fn what_comes_again_does_nothing(
+        steps in prop::collection::vec(step(), 1..150), back in prop::collection::vec(0..40_usize, 150),
+    ) {
+        // A section that was in an entry changes nothing when it comes again, however late: not where the
+        // session that it made is gone, nor behind another process of its server.
+        let log = write_log(&steps, 0);
+        let mut server = Server::default();
+        for (at, entry) in log.iter().enumerate() {
+            server.outcomes(at, entry);
+            let earlier = &log[at.saturating_sub(back[at])];
+            // One that was not the next when it came may be it now.
+            let (Some(payload), Fate::InTurn | Fate::NewProcess) = (again(earlier), earlier.fate) else {
+                continue;
+            };
+            let before = (server.replica.digest(), server.replica.last_zxid());
+            let repeated = Entry { payload, term: entry.term, ..*earlier };
+            prop_assert_eq!(server.outcomes(at, &repeated), []);
+            prop_assert_eq!((server.replica.digest(), server.replica.last_zxid()), before);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_was_closed_does_not_come_back() {
+    // A client's whole life in one section: when the section comes again, neither the session nor what it wrote
+    // is made anew (a follower that did not hear that it was applied sends it again).
+    let step = |act, ends| Step {
+        act,
+        session: 1,
+        conn: 1,
+        stranger: false,
+        skew: 0,
+        numbered: None,
+        ends,
+        new_term: false,
+        fate: Fate::InTurn,
+        pauses: [Pause::None; 3],
+    };
+    let create = |flags| Act::Create { path: "/job".to_owned(), flags, private: false };
+    let log = write_log(
+        &[
+            step(Act::Expire, true),
+            step(Act::NewSession, false),
+            step(create(2), false),
+            step(Act::Close, true),
+        ],
+        0,
+    );
+    let mut server = Server::default();
+    assert_eq!(log.len(), 2);
+    for (at, entry) in log.iter().enumerate() {
+        server.outcomes(at, entry);
+    }
+    let nodes = server.replica.tree().node_count();
+    let payload = again(&log[1]).expect("numbered sections");
+    let entry = Entry { payload, ..log[1] };
+    assert_eq!(server.outcomes(2, &entry), []);
+    assert_eq!(server.replica.tree().node_count(), nodes);
+    assert!(server.replica.sessions().is_empty());
+}
+
 /// A server with nodes of several kinds and a session, and all of it on disk.
 fn server_on_disk() -> Server {
     let step = |act| Step {
@@ -625,6 +700,48 @@ fn changed_bytes_of_nodes_are_noticed() {
             assert!(restore(&rows).is_err(), "byte {at} of {}", key.escape_ascii());
         }
     }
+}
+
+#[test]
+fn a_server_starts_on_a_host_with_a_line_break() {
+    // An earlier version took such a host from who may reconfigure, and then no server started on its
+    // checkpoint. What the log holds is applied as it was then, and the rows are read.
+    let mut replica = Replica::default();
+    let policy = Policy { reconfig: true, ..Policy::default() };
+    let stamp = Stamp { term: 1, policy, ..Stamp::default() };
+    let conn = ConnId { server: 1, boot: 1, number: 1 };
+    let superuser = encode_identities(&[Id::new("super", "")]);
+    let apply = |replica: &mut Replica, seq: u64, op: Op<'_>| {
+        let origin = Origin { session: SessionId(1), conn, seq };
+        let command = Command { origin, identities: &superuser, op };
+        replica.apply(&stamp, &command, &mut Nobody).expect("it decodes").outcome
+    };
+    let text = "server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3\nversion=0";
+    apply(&mut replica, 0, Op::SetMembers { text });
+    apply(&mut replica, 0, Op::CreateSession { timeout_ms: 1000 });
+    let mut body = BytesMut::new();
+    let request = ReconfigRequest {
+        joining_servers: Some("server.4=h\nx:24999:24998:observer;127.0.0.1:24997".into()),
+        leaving_servers: None,
+        new_members: None,
+        current_config_id: Zxid(-1),
+    };
+    request.encode(&mut body);
+    let op_code = OpCode::Reconfig.into();
+    let outcome = apply(&mut replica, 1, Op::Request { op_code, body: &body });
+    assert_eq!(outcome, Outcome::Deferred);
+    let mut rows = Rows::new();
+    for finished in [false, true] {
+        if finished {
+            let zxid = replica.last_zxid().0;
+            apply(&mut replica, 0, Op::FinishReconfig { zxid, done: true });
+        }
+        rows::store(&mut replica, &mut rows, 1000);
+        let restarted = restore(&rows).expect("its own rows");
+        assert_eq!(restarted.members(), replica.members());
+        replica = restarted;
+    }
+    assert_eq!(replica.members().current.as_ref().map(|all| all.servers.len()), Some(4));
 }
 
 #[test]

@@ -18,6 +18,7 @@
 //! Nothing here sleeps except [`eventually`](mod@eventually).
 
 mod client_tools;
+pub mod costly;
 pub mod differential;
 pub mod ensemble;
 pub mod eventually;

@@ -58,14 +58,20 @@ pub struct ServerOptions {
     settings: Vec<(String, String)>,
     data_dir: Option<PathBuf>,
     arguments: Vec<String>,
+    open_files: Option<u32>,
 }
 
 impl ServerOptions {
     /// A standalone server with a tick of 500 ms: sessions may last from 1 s to 10 s.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        let mut options =
-            Self { kind, settings: Vec::new(), data_dir: None, arguments: Vec::new() };
+        let mut options = Self {
+            kind,
+            settings: Vec::new(),
+            data_dir: None,
+            arguments: Vec::new(),
+            open_files: None,
+        };
         for (key, value) in [("tickTime", "500"), ("admin.enableServer", "false")] {
             options = options.set(key, value);
         }
@@ -91,6 +97,13 @@ impl ServerOptions {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Lets the process have no more than so many open files.
+    #[must_use]
+    pub fn open_files(mut self, open_files: u32) -> Self {
+        self.open_files = Some(open_files);
         self
     }
 
@@ -256,6 +269,12 @@ impl Server {
                 zookeeper::serve_command(&config, &properties.cloned().collect::<Vec<_>>())
             }
         };
+        if let Some(open_files) = self.options.open_files {
+            let mut limited = Command::new("sh");
+            limited.arg("-c").arg(format!("ulimit -n {open_files} && exec \"$@\"")).arg("sh");
+            limited.arg(command.get_program()).args(command.get_args());
+            command = limited;
+        }
         command.current_dir(self.folder.path());
         command
     }

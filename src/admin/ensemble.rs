@@ -4,28 +4,27 @@ use std::collections::BTreeMap;
 
 use crate::consensus::{Consensus, Members, Role};
 use crate::ensemble::{Configuration, MemberId, ServerSpec};
-use crate::replica::Replica;
 use crate::server::Shared;
 use crate::telemetry::{EnsembleGauges, LeaderGauges};
 
 /// The configuration in force; that of the file while the ensemble has none, and nothing for a
 /// server on its own.
-pub fn configuration(shared: &Shared, replica: &Replica) -> Option<Configuration> {
+pub fn configuration(shared: &Shared) -> Option<Configuration> {
     let ensemble = &shared.config.ensemble;
-    let current = replica.members().current.clone();
+    let current = shared.members().current.clone();
     let of_file = || Configuration::first(&ensemble.servers);
     ensemble.is_distributed().then(|| current.unwrap_or_else(of_file))
 }
 
 /// The servers that vote.
 pub fn voters(shared: &Shared) -> BTreeMap<u64, ServerSpec> {
-    let configuration = configuration(shared, &shared.replica.read()).unwrap_or_default();
+    let configuration = configuration(shared).unwrap_or_default();
     configuration.servers.into_iter().filter(|(_, server)| server.votes()).collect()
 }
 
 /// The observers that are up to date, as their leader knows.
 pub fn synced_observers(shared: &Shared) -> Vec<ServerSpec> {
-    let configuration = configuration(shared, &shared.replica.read()).unwrap_or_default();
+    let configuration = configuration(shared).unwrap_or_default();
     let Some(members) = leaders_members(shared) else { return Vec::new() };
     let observers = configuration.servers.into_values().filter(|server| !server.votes());
     let is_synced = |member: MemberId| members.is_synced(member);
@@ -39,8 +38,8 @@ fn leaders_members(shared: &Shared) -> Option<Members> {
 }
 
 /// The figures of the ensemble.
-pub(super) fn gauges(shared: &Shared, replica: &Replica) -> Option<EnsembleGauges> {
-    let configuration = configuration(shared, replica)?;
+pub(super) fn gauges(shared: &Shared) -> Option<EnsembleGauges> {
+    let configuration = configuration(shared)?;
     let voters = configuration.voters();
     let mut gauges = EnsembleGauges { quorum_size: voters.len(), ..EnsembleGauges::default() };
     let Some(members) = leaders_members(shared) else { return Some(gauges) };
@@ -76,7 +75,7 @@ pub fn peer_state(shared: &Shared) -> Option<&'static str> {
 
 /// What `conf` says of the ensemble, behind the settings.
 pub fn conf(shared: &Shared) -> String {
-    let Some(configuration) = configuration(shared, &shared.replica.read()) else {
+    let Some(configuration) = configuration(shared) else {
         return String::new();
     };
     let ensemble = &shared.config.ensemble;

@@ -41,19 +41,16 @@ pub struct ServerReading {
 /// Reads the figures of `srvr`.
 pub fn server(shared: &Shared) -> ServerReading {
     let stats = &shared.stats;
-    let (zxid, node_count) = {
-        let replica = shared.replica.read();
-        (replica.last_zxid(), replica.tree().node_count())
-    };
+    let figures = shared.replica.figures();
     ServerReading {
         latency_us: stats.latency_us.read(),
         received: stats.packets_received.get(),
         sent: stats.packets_sent.get(),
         connections: shared.clients.len(),
         outstanding: stats.outstanding(),
-        zxid,
+        zxid: figures.last_zxid(),
         mode: mode(shared),
-        node_count,
+        node_count: figures.nodes(),
     }
 }
 
@@ -89,24 +86,23 @@ pub fn metrics(shared: &Shared) -> Vec<Metric> {
 
 fn gauges(shared: &Shared) -> Gauges {
     let sizes = sizes(shared);
-    let replica = shared.replica.read();
-    let tree = replica.tree();
+    let figures = shared.replica.figures();
     Gauges {
         uptime_ms: shared.clock.now_us() / 1000,
         connections: shared.clients.len(),
-        sessions: replica.sessions().len(),
-        nodes: tree.node_count(),
-        watches: replica.watches().count(),
-        ephemerals: tree.ephemeral_count(),
-        data_size: tree.approximate_data_size(),
-        last_zxid: replica.last_zxid().0,
+        sessions: figures.sessions(),
+        nodes: figures.nodes(),
+        watches: shared.watches.count(),
+        ephemerals: figures.ephemerals(),
+        data_size: figures.data_size(),
+        last_zxid: figures.last_zxid().0,
         data_dir_bytes: sizes.data_dir_bytes,
         log_dir_bytes: sizes.log_dir_bytes,
         disk_full: shared.consensus().is_some_and(Consensus::disk_full),
         process: process::gauges(),
         connection_drop_chance: shared.connection_drop_chance(),
         raft: shared.consensus().map(raft).unwrap_or_default(),
-        ensemble: ensemble::gauges(shared, &replica),
+        ensemble: ensemble::gauges(shared),
     }
 }
 
@@ -184,20 +180,20 @@ pub fn expiring_sessions(shared: &Shared) -> Vec<(u64, Vec<SessionId>)> {
 }
 
 /// The sessions with ephemeral nodes, and these.
-pub fn ephemerals(shared: &Shared) -> Vec<(SessionId, Vec<Arc<str>>)> {
-    let replica = shared.replica.read();
+pub async fn ephemerals(shared: &Shared) -> Vec<(SessionId, Vec<Arc<str>>)> {
+    let replica = shared.replica.read().await;
     let sessions = replica.tree().sessions_with_ephemerals();
     sessions.map(|(id, paths)| (id, paths.cloned().collect())).collect()
 }
 
 /// The three figures of `wchs`: watching connections, watched paths, watches.
 pub fn watch_summary(shared: &Shared) -> (usize, usize, usize) {
-    shared.replica.read().watches().data_summary()
+    shared.watches.data_summary()
 }
 
 /// The watched paths and the sessions that watch them.
 pub fn watches_by_path(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<SessionId>> {
-    let watches = shared.replica.read().watches().data_watches();
+    let watches = shared.watches.data_watches();
     let session = |number| shared.clients.get(number).map(|client| client.conn.lock().session());
     let by_path = watches.into_iter().map(|(path, watchers)| {
         let sessions = watchers.into_iter().filter_map(session).collect();

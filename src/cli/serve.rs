@@ -52,6 +52,10 @@ fn load(args: &ServeArgs) -> Result<Config, CliError> {
         let (file, key, reason) = (file.display(), &notice.key, &notice.reason);
         tracing::info!("{file}:{}: {key} changes nothing: {reason}", notice.line);
     }
+    for warning in &config.warnings {
+        let (file, key, reason) = (file.display(), &warning.key, &warning.reason);
+        tracing::warn!("{file}:{}: {key}: {reason}", warning.line);
+    }
     Ok(config)
 }
 

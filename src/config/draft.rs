@@ -69,6 +69,10 @@ pub(super) struct Draft {
     pub(super) standalone_line: usize,
     /// Line of the last of the keys `raft.*`.
     pub(super) clocks_line: usize,
+    /// Line of `jute.maxbuffer`; 0 if there is none.
+    pub(super) packets_line: usize,
+    /// Line of `largeRequestMaxBytes`; 0 if there is none.
+    pub(super) large_line: usize,
     /// `dynamicConfigFile`
     pub(super) dynamic_file: Option<Located<String>>,
     /// `sslQuorum`, `portUnification`, `ssl.quorum.*`
@@ -111,6 +115,8 @@ impl Draft {
             servers_file: None,
             standalone_line: 0,
             clocks_line: 0,
+            packets_line: 0,
+            large_line: 0,
             dynamic_file: None,
             peer_tls: PeerTlsDraft::default(),
             client_tls: TlsDraft::default(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::peer_tls::peer_tls;
+use super::related_limits::related_limits;
 use super::secure::secure;
 use super::types::{Config, ticks_ms};
 use crate::ensemble::{HostPort, NUMBER_MAX, ServerRole, ServerSpec};
@@ -23,11 +24,13 @@ pub(super) fn finish(mut draft: Draft, file: &Path) -> Result<Config, ConfigErro
     clients(&mut draft, file)?;
     auth(&mut draft, file)?;
     addresses(&mut draft, file)?;
+    related_limits(&mut draft);
     draft.config.apply(&draft.overrides);
     if draft.config.features.read_only_mode {
         draft.config.words.allow_isro();
     }
     draft.config.notices.sort_by_key(|notice| notice.line);
+    draft.config.warnings.sort_by_key(|warning| warning.line);
     Ok(draft.config)
 }
 

@@ -14,6 +14,7 @@ mod finish;
 mod keys;
 mod peer_tls;
 mod properties;
+mod related_limits;
 mod secure;
 mod tls;
 mod types;

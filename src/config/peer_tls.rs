@@ -8,7 +8,7 @@ use super::tls::{Stores, TlsDraft};
 use crate::tls::PeerTlsOptions;
 
 /// What the lines said so far about TLS between servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PeerTlsDraft {
     /// `sslQuorum`
     pub(super) dial: Located<bool>,
@@ -16,6 +16,14 @@ pub(super) struct PeerTlsDraft {
     pub(super) accept_both: Located<bool>,
     /// `ssl.quorum.*`, `sslQuorumReloadCertFiles`
     pub(super) tls: TlsDraft,
+}
+
+impl Default for PeerTlsDraft {
+    fn default() -> Self {
+        // Unlike clients, each server has a host where the others know it.
+        let tls = TlsDraft { verify_client_host: true, ..TlsDraft::default() };
+        Self { dial: Located::default(), accept_both: Located::default(), tls }
+    }
 }
 
 /// The settings of TLS between servers, where it is wanted.
@@ -83,7 +91,7 @@ mod tests {
     fn settings_arrive_as_they_were_meant() {
         // ZooKeeper's defaults where nothing is set, and each setting where it is.
         let plain = load(&format!("sslQuorum=true\n{STORES}")).unwrap().unwrap();
-        assert_eq!((plain.handshake_timeout_ms, plain.verify_client_host), (5000, false));
+        assert_eq!((plain.handshake_timeout_ms, plain.verify_client_host), (5000, true));
         assert_eq!(plain.tls.versions, TlsVersion::ALL);
         assert_eq!((plain.tls.client_auth, plain.tls.verify_host), (ClientAuth::Need, true));
         let lines = "sslQuorum=true\nzookeeper.ssl.quorum.keyStore.location=/k\n\
@@ -97,6 +105,9 @@ mod tests {
         assert_eq!(tls.tls.cipher_suites, ["A", "B"]);
         assert_eq!((tls.tls.client_auth, tls.tls.reload), (ClientAuth::Want, true));
         assert!(tls.verify_client_host);
+        let lax =
+            lines.replace("clientHostnameVerification=true", "clientHostnameVerification=false");
+        assert!(!load(&lax).unwrap().unwrap().verify_client_host);
         let careless = format!("{lines}\nssl.quorum.hostnameVerification=false");
         assert!(!load(&careless).unwrap().unwrap().verify_client_host);
     }

@@ -43,16 +43,18 @@ pub struct Config {
     pub ensemble: EnsembleConfig,
     /// Lines of the file that were accepted although they change nothing, in file order.
     pub notices: Vec<Notice>,
+    /// Lines that do less than they say, likewise.
+    pub warnings: Vec<Notice>,
 }
 
-/// A line of the configuration file that is accepted and changes nothing.
+/// A line of the configuration file that is accepted and changes nothing, or less than it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Line of the file, counted from 1.
     pub line: usize,
     /// The key as written.
     pub key: String,
-    /// Why it changes nothing here.
+    /// Why.
     pub reason: String,
 }
 
@@ -303,6 +305,8 @@ pub struct EnsembleConfig {
     pub listen_on_all_ips: bool,
     /// TLS between the servers (`sslQuorum`, `portUnification`, `ssl.quorum.*`).
     pub tls: Option<PeerTlsOptions>,
+    /// The file with a secret that the servers of the ensemble share (`quorum.secretFile`).
+    pub secret_file: Option<PathBuf>,
 }
 
 /// The number of a server that has none: nobody else needs to know it.
@@ -351,6 +355,7 @@ impl Config {
             metrics: MetricsConfig::default(),
             ensemble: EnsembleConfig::default(),
             notices: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -523,6 +528,7 @@ impl Default for EnsembleConfig {
             peer_tcp_keep_alive: false,
             listen_on_all_ips: false,
             tls: None,
+            secret_file: None,
         }
     }
 }

@@ -56,6 +56,9 @@ pub enum CloseReason {
         /// Bytes that wait.
         waiting: usize,
     },
+    /// The reply to a write is longer than any may be.
+    #[error("a reply of {0} bytes is too long to be sent")]
+    ReplyTooLong(usize),
     /// A frame is negative or over the limit.
     #[error("{0}")]
     BadFrame(String),
@@ -119,6 +122,7 @@ impl CloseReason {
             | Self::AuthRequired
             | Self::Unavailable
             | Self::SlowReader { .. }
+            | Self::ReplyTooLong(_)
             | Self::LargeRequests { .. }
             | Self::HalfPacket { .. }
             | Self::BadFrame(_) => true,
@@ -157,7 +161,7 @@ impl CloseReason {
             Self::Stale(_) => CloseKind::Stale,
             Self::AuthFailed(_) | Self::AuthRequired => CloseKind::NotAuthenticated,
             Self::Unavailable => CloseKind::Unavailable,
-            Self::SlowReader { .. } => CloseKind::SlowReader,
+            Self::SlowReader { .. } | Self::ReplyTooLong(_) => CloseKind::SlowReader,
             Self::Idle(_) | Self::HalfPacket { .. } => CloseKind::Idle,
             Self::Disconnected => CloseKind::Disconnected,
             Self::Shed => CloseKind::Shed,

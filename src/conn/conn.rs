@@ -9,11 +9,14 @@ use jute_proto::{
     RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
 };
 
+use super::bounds::check_kept_reply;
 use super::close::CloseReason;
 use super::hold::Hold;
+use super::order::{Slot, Turn};
 use super::report::{ConnReport, Tally};
 use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
+use crate::limits::REQUEST_LEN_LONG;
 use crate::replica::answer::put_result;
 use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
 use crate::session::ConnId;
@@ -41,6 +44,8 @@ pub struct View<'a> {
     pub replica: &'a Replica,
     /// The rest.
     pub around: Surroundings<'a>,
+    /// Whether there is time for what takes long; else that [waits](Conn::takes_long) for who has it.
+    pub at_length: bool,
 }
 
 impl<'a> std::ops::Deref for View<'a> {
@@ -93,18 +98,6 @@ pub(super) enum Phase {
     Open,
 }
 
-/// A request whose turn has not come.
-#[derive(Debug)]
-enum Slot {
-    /// A command in the log, or on its way there.
-    Write { xid: Xid, op: OpCode, seq: u64, start_us: u64 },
-    /// A request to be answered when what is in front of it has been, and when the barrier of this
-    /// number has passed.
-    Waiting { frame: Bytes, start_us: u64, barrier: u64 },
-    /// A request that failed already; the answer waits for its turn.
-    Failed { xid: Xid, op: OpCode, code: ErrorCode, start_us: u64 },
-}
-
 /// The zxid of replies that no state stands behind.
 const NO_STATE: Zxid = Zxid(0);
 
@@ -133,17 +126,19 @@ pub struct Conn {
     pub(super) secure: bool,
     pub(super) identities: Vec<Id>,
     pub(super) encoded_identities: Vec<u8>,
-    order: VecDeque<Slot>,
+    pub(super) order: VecDeque<Slot>,
     /// Bytes of the frames in `order`.
-    waiting_len: usize,
-    hold: Hold,
+    pub(super) waiting_len: usize,
+    pub(super) hold: Hold,
     pub(super) next_seq: u64,
     pub(super) out: BytesMut,
-    closing: Option<CloseReason>,
+    pub(super) closing: Option<CloseReason>,
     /// No request after this point is looked at.
     input_ended: bool,
     /// The length of the reply just made, where it is over the limit.
     pub(super) oversized: Option<usize>,
+    /// Whether the request at hand is to be answered by who has time for it.
+    pub(super) put_off: bool,
     pub(super) tally: Tally,
 }
 
@@ -173,6 +168,7 @@ impl Conn {
             closing: None,
             input_ended: false,
             oversized: None,
+            put_off: false,
             tally: Tally::new(now_us),
         }
     }
@@ -208,7 +204,7 @@ impl Conn {
         }
     }
 
-    fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+    pub(super) fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         let mut reader = Reader::new(&frame);
         let header: RequestHeader = match reader.record() {
             Ok(header) => header,
@@ -249,13 +245,17 @@ impl Conn {
                     } else {
                         0
                     };
-                if self.order.is_empty() && self.hold.has_passed(barrier) {
+                let long = frame.len() > REQUEST_LEN_LONG;
+                if self.order.is_empty()
+                    && self.hold.has_passed(barrier)
+                    && (view.at_length || !long)
+                {
                     self.answer(view, &frame, view.now_us);
                 } else {
                     self.hold.until(barrier);
-                    self.waiting_len += frame.len();
                     let start_us = view.now_us;
-                    self.order.push_back(Slot::Waiting { frame, start_us, barrier });
+                    let slot = self.waiting(frame, start_us, barrier, long);
+                    self.order.push_back(slot);
                 }
             }
         }
@@ -290,22 +290,24 @@ impl Conn {
         body: &[u8],
     ) {
         let start_us = view.now_us;
-        if view.settings.eager_acl_check
+        let judged = match op {
+            OpCode::CloseSession => Ok(()),
+            _ => self.check_write(view, op, body, number.is_some()),
+        };
+        if judged.is_ok()
+            && view.settings.eager_acl_check
             && self.order.is_empty()
             && let Err(code) = self.check_early(view, op, body)
         {
             return self.reply_error(view, (xid, op), NO_STATE, code, start_us);
         }
-        let command = if op == OpCode::CloseSession {
-            Ok(Op::CloseSession)
-        } else {
-            check_write(op, body).map(|()| match number {
-                None => Op::Request { op_code: op.into(), body },
-                Some(WriteNumber { number, answered }) => {
-                    Op::Numbered { number, answered, op_code: op.into(), body }
-                }
-            })
-        };
+        let command = judged.map(|()| match number {
+            _ if op == OpCode::CloseSession => Op::CloseSession,
+            None => Op::Request { op_code: op.into(), body },
+            Some(WriteNumber { number, answered }) => {
+                Op::Numbered { number, answered, op_code: op.into(), body }
+            }
+        });
         let refused = match command {
             Ok(command) => match self.propose(view, log, command) {
                 Ok(()) => None,
@@ -315,7 +317,7 @@ impl Conn {
                 }
                 Err(Refusal::DiskFull | Refusal::Unavailable) => Some(ErrorCode::SystemError),
             },
-            Err(_) => Some(ErrorCode::MarshallingError),
+            Err(code) => Some(code),
         };
         match refused {
             None => {
@@ -330,14 +332,21 @@ impl Conn {
         }
     }
 
-    /// Answers a request with an error when its turn comes.
-    fn refuse(&mut self, view: View<'_>, (xid, op): (Xid, OpCode), code: ErrorCode) {
-        let start_us = view.now_us;
-        if self.order.is_empty() {
-            self.fail(view, xid, op, code, start_us);
-        } else {
-            self.order.push_back(Slot::Failed { xid, op, code, start_us });
+    /// Whether a write's record can be decoded, so that applying it cannot fail on that, and holds no more
+    /// than it may.
+    fn check_write(
+        &self,
+        view: View<'_>,
+        op: OpCode,
+        body: &[u8],
+        is_numbered: bool,
+    ) -> Result<(), ErrorCode> {
+        let request = Request::decode(op, &mut Reader::new(body));
+        let request = request.map_err(|_| ErrorCode::MarshallingError)?;
+        if is_numbered {
+            check_kept_reply(op, body.len())?;
         }
+        self.check_bounds(view, &request)
     }
 
     pub(super) fn propose(
@@ -382,96 +391,12 @@ impl Conn {
         }
         self.hold.outcome(seq);
         view.stats.writes_finished.increment();
-        self.answer_waiting(view, view.settings.output_len_high);
-    }
-
-    /// Every write that was acknowledged anywhere before the read barrier of this number was asked
-    /// for is in the state that `view` shows. Answers what waited for it.
-    pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
-        self.hold.passed(barrier);
-        self.answer_waiting(view, view.settings.output_len_high);
-        self.release(view, log);
-    }
-
-    /// Lets a write go its way that was held back, if it may now.
-    fn release(&mut self, view: View<'_>, log: &mut impl Propose) {
-        if self.closing.is_none()
-            && let Some(frame) = self.hold.release()
-        {
-            self.request(view, log, frame);
-        }
+        self.answer_waiting(view, Turn::new(view.settings));
     }
 
     fn is_linearizable(&self, settings: &Settings) -> bool {
         let wants = |granted: Extensions| granted.contains(Extensions::LINEARIZABLE_READS);
         settings.linearizable_reads || self.extensions.is_some_and(wants)
-    }
-
-    /// Whether requests could be served and are not, because many bytes wait in the output, or
-    /// because nobody has looked yet.
-    pub fn has_paused(&self) -> bool {
-        if self.hold.may_release() && self.closing.is_none() {
-            return true;
-        }
-        match self.order.front() {
-            Some(Slot::Waiting { barrier, .. }) => self.hold.has_passed(*barrier),
-            Some(Slot::Failed { .. }) => true,
-            Some(Slot::Write { .. }) | None => false,
-        }
-    }
-
-    /// Serves requests that were paused, until many bytes wait again.
-    pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
-        self.answer_waiting(view, view.settings.output_len_high);
-        self.release(view, log);
-    }
-
-    /// Answers all that was paused; to be called before another write of this connection is
-    /// applied, which the requests in front of it must not see.
-    pub fn resume_all(&mut self, view: View<'_>) {
-        self.answer_waiting(view, usize::MAX);
-    }
-
-    fn finish_write(
-        &mut self,
-        view: View<'_>,
-        seq: u64,
-        header: (Zxid, ErrorCode),
-        body: impl FnOnce(&mut BytesMut),
-    ) {
-        match self.order.pop_front() {
-            Some(Slot::Write { xid, op, seq: expected, start_us }) if expected == seq => {
-                view.stats.write_latency_us.record(view.now_us.saturating_sub(start_us));
-                self.reply(view, (xid, op), header, start_us, body);
-                self.report_oversized(view, op, None);
-            }
-            // An outcome out of order would put every later reply in the wrong place.
-            Some(_) | None => self.close(CloseReason::SessionMoved),
-        }
-    }
-
-    fn answer_waiting(&mut self, view: View<'_>, output_len_high: usize) {
-        while self.closing.is_none() && self.out.len() < output_len_high {
-            match self.order.pop_front() {
-                None => return,
-                Some(write @ Slot::Write { .. }) => return self.order.push_front(write),
-                Some(early @ Slot::Waiting { barrier, .. }) if !self.hold.has_passed(barrier) => {
-                    return self.order.push_front(early);
-                }
-                Some(Slot::Waiting { frame, start_us, .. }) => {
-                    self.waiting_len -= frame.len();
-                    self.answer(view, &frame, start_us);
-                }
-                Some(Slot::Failed { xid, op, code, start_us }) => {
-                    self.fail(view, xid, op, code, start_us);
-                }
-            }
-        }
-    }
-
-    fn fail(&mut self, view: View<'_>, xid: Xid, op: OpCode, code: ErrorCode, start_us: u64) {
-        let zxid = view.replica.last_zxid();
-        self.reply_error(view, (xid, op), zxid, code, start_us);
     }
 
     /// Puts a watch event into the output, unless the client may not read what it is about.
@@ -575,9 +500,4 @@ impl Conn {
     pub fn reset_report(&mut self) {
         self.tally.reset();
     }
-}
-
-/// Whether a write's record can be decoded, so that applying it cannot fail on that.
-fn check_write(op: OpCode, body: &[u8]) -> Result<(), DecodeError> {
-    Request::decode(op, &mut Reader::new(body)).map(|_| ())
 }

@@ -1,29 +1,47 @@
 //! Who the client proves to be. Auth packets are answered at once, outside of the request order.
 
 use jute_proto::{
-    AuthRequest, Encode, ErrorCode, Perms, Reader, ReplyHeader, SaslRequest, SaslResponse, Xid,
+    AuthRequest, Encode, ErrorCode, Id, Perms, Reader, ReplyHeader, SaslRequest, SaslResponse, Xid,
     Zxid, begin_frame, end_frame,
 };
 
 use super::close::CloseReason;
 use super::conn::{Conn, Surroundings, View};
 use super::settings::Settings;
+use crate::limits::{IDENTITIES_LEN_MAX, IDENTITIES_MAX};
 use crate::replica::entry::encode_identities;
 use crate::session::auth::{AuthFailure, authenticate, subject_identities};
 use crate::tree::{AclList, acl};
-
-/// How many identities a connection may prove: each of its writes carries all of them.
-const IDENTITIES_MAX: usize = 100;
 
 impl Conn {
     /// The client talks TLS, and has shown a certificate with this subject if it has shown any; to be
     /// called before the first frame.
     pub fn secured(&mut self, settings: &Settings, subject: Option<String>) {
         self.secure = true;
-        if let Some(subject) = subject {
-            self.identities.extend(subject_identities(&settings.auth, subject));
-            self.encoded_identities = encode_identities(&self.identities);
+        if let Some(subject) = subject
+            && let Err(failure) = self.prove(subject_identities(&settings.auth, subject))
+        {
+            self.close(CloseReason::AuthFailed(failure));
         }
+    }
+
+    /// Adds identities, where there is room for them: each write carries all of them.
+    fn prove(&mut self, identities: Vec<Id>) -> Result<(), AuthFailure> {
+        let mut new = identities;
+        new.retain(|identity| !self.identities.contains(identity));
+        if new.is_empty() {
+            return Ok(());
+        }
+        let all = [&self.identities[..], &new].concat();
+        if all.len() > IDENTITIES_MAX {
+            return Err(AuthFailure::TooMany);
+        }
+        let encoded = encode_identities(&all);
+        if encoded.len() > IDENTITIES_LEN_MAX {
+            return Err(AuthFailure::TooLong);
+        }
+        (self.identities, self.encoded_identities) = (all, encoded);
+        Ok(())
     }
 
     pub(super) fn authenticate(&mut self, view: View<'_>, xid: Xid, body: &[u8]) {
@@ -32,19 +50,9 @@ impl Conn {
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
         let address = self.peer().ip();
-        match authenticate(&view.settings.auth, address, &request.scheme, request.auth) {
-            Ok(identities) => {
-                for identity in identities {
-                    if !self.identities.contains(&identity) {
-                        self.identities.push(identity);
-                    }
-                }
-                if self.identities.len() > IDENTITIES_MAX {
-                    return self.refuse_credentials(view, xid, AuthFailure::TooMany);
-                }
-                self.encoded_identities = encode_identities(&self.identities);
-                self.put_header(view, xid, ErrorCode::Ok);
-            }
+        let proved = authenticate(&view.settings.auth, address, &request.scheme, request.auth);
+        match proved.and_then(|identities| self.prove(identities)) {
+            Ok(()) => self.put_header(view, xid, ErrorCode::Ok),
             Err(failure) => self.refuse_credentials(view, xid, failure),
         }
     }

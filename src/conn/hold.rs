@@ -2,7 +2,8 @@
 //!
 //! A write that came behind a request which waits for a read barrier must not be seen by that
 //! request; one behind a command whose outcome may come late must not be answered first. It is held
-//! back, and the socket is not read on, so there is never more than one.
+//! back, and the socket is not read on, so there is never more than one. So is one behind a read that takes
+//! long: that read is not to be answered while the write is being applied.
 
 use bytes::Bytes;
 
@@ -14,13 +15,15 @@ pub(super) struct Hold {
     barrier_passed: u64,
     /// A command whose outcome may come after that of later ones.
     slow: Option<u64>,
+    /// Requests that take long to answer, and wait.
+    long: usize,
     held: Option<Bytes>,
 }
 
 impl Hold {
     /// Whether no write may go its way now.
     pub(super) fn stands(&self) -> bool {
-        self.barrier_wanted > self.barrier_passed || self.slow.is_some()
+        self.barrier_wanted > self.barrier_passed || self.slow.is_some() || self.long > 0
     }
 
     /// Writes wait until this barrier has passed.
@@ -50,6 +53,16 @@ impl Hold {
         }
     }
 
+    /// Writes wait until a request that takes long is answered.
+    pub(super) fn until_answered(&mut self) {
+        self.long += 1;
+    }
+
+    /// A request that takes long is about to be answered.
+    pub(super) fn answered(&mut self) {
+        self.long = self.long.saturating_sub(1);
+    }
+
     /// Holds a write back.
     pub(super) fn keep(&mut self, frame: Bytes) {
         self.held = Some(frame);
@@ -73,5 +86,6 @@ impl Hold {
     /// Forgets the held write: nothing is answered any more.
     pub(super) fn drop_held(&mut self) {
         self.held = None;
+        self.long = 0;
     }
 }

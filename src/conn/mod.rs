@@ -15,6 +15,7 @@
 //! command is applied. So a read between two writes of its session sees the first and not the second
 //! (ZooKeeper's FIFO guarantee), and a watch event is always before the reply that shows its change.
 
+mod bounds;
 mod close;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod conn;
@@ -22,6 +23,7 @@ mod credentials;
 mod eager;
 mod handshake;
 mod hold;
+mod order;
 mod output;
 mod pages;
 mod read;

@@ -1,7 +1,7 @@
 //! Requests that the local state answers. A read and the watch that it sets are one step: both
 //! happen under the lock that the caller holds.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{
     AddWatchMode, AddWatchRequest, CheckWatchesRequest, ClientInfo, Encode, ErrorCode,
     ExistsRequest, GetChildrenRequest, GetDataRequest, MultiHeader, MultiReadOp, MultiReadRequest,
@@ -11,13 +11,18 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, View};
+use super::rearm::Rearming;
 use super::route::{Route, route};
+use crate::limits::{REPLY_LEN_MAX, RESULT_LEN_LONG};
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
 use crate::watch::{Kind, Modes};
 
 /// The zxid of the reply to an operation that does not exist.
 const NO_ZXID: Zxid = Zxid(-1);
+
+/// What a path is taken to be long.
+const PATH_LEN: usize = 64;
 
 /// A request whose turn has come.
 #[derive(Clone, Copy)]
@@ -30,7 +35,7 @@ pub(super) struct Turn<'a> {
 
 impl Conn {
     /// Answers a request that goes no further than this server.
-    pub(super) fn answer(&mut self, view: View<'_>, frame: &[u8], start_us: u64) {
+    pub(super) fn answer(&mut self, view: View<'_>, frame: &Bytes, start_us: u64) {
         let mut reader = Reader::new(frame);
         let header: RequestHeader = match reader.record() {
             Ok(header) => header,
@@ -45,9 +50,20 @@ impl Conn {
         }
         let turn = Turn { view, xid, op, start_us };
         let result = match Request::decode(op, &mut reader) {
+            Ok(Request::SetWatches(_) | Request::SetWatches2(_)) => {
+                if let Some(rearming) = Rearming::new(frame, op, start_us) {
+                    self.hold.until_answered();
+                    self.go_on_rearming(view, Box::new(rearming));
+                }
+                return;
+            }
             Ok(request) => self.read(turn, &request),
             Err(_) => Err(ErrorCode::MarshallingError),
         };
+        if std::mem::take(&mut self.put_off) {
+            let slot = self.waiting(frame.clone(), start_us, 0, true);
+            return self.order.push_front(slot);
+        }
         view.stats.read_latency_us.record(view.now_us.saturating_sub(start_us));
         if let Err(code) = result {
             let zxid = view.replica.last_zxid();
@@ -101,17 +117,9 @@ impl Conn {
             Request::AddWatch(request) => self.add_watch(turn, request),
             Request::CheckWatches(request) => self.check_watches(turn, request),
             Request::RemoveWatches(request) => self.remove_watches(turn, request),
-            Request::SetWatches(request) => {
-                self.set_watches(turn.view, request);
-                self.ok(turn, |_| {});
-                Ok(())
-            }
-            Request::SetWatches2(request) => {
-                self.set_watches2(turn.view, request);
-                self.ok(turn, |_| {});
-                Ok(())
-            }
-            Request::Create(_)
+            Request::SetWatches(_)
+            | Request::SetWatches2(_)
+            | Request::Create(_)
             | Request::Create2(_)
             | Request::CreateContainer(_)
             | Request::CreateTtl(_)
@@ -134,6 +142,12 @@ impl Conn {
         self.reply(turn.view, (turn.xid, turn.op), header, turn.start_us, body);
     }
 
+    /// Whether a request is left to who has time for a result of this length.
+    fn puts_off(&mut self, view: View<'_>, len: usize) -> bool {
+        self.put_off = len > RESULT_LEN_LONG && !view.at_length;
+        self.put_off
+    }
+
     pub(super) fn node<'a>(&self, view: View<'a>, path: &str) -> Result<&'a Node, OpError> {
         view.replica.tree().read(path, &self.identities, view.settings.policy)
     }
@@ -144,6 +158,9 @@ impl Conn {
 
     fn get_data(&mut self, turn: Turn<'_>, request: &GetDataRequest<'_>) -> Result<(), ErrorCode> {
         let node = self.node(turn.view, &request.path)?;
+        if self.puts_off(turn.view, node.data().map_or(0, <[u8]>::len)) {
+            return Ok(());
+        }
         if request.watch {
             self.watch(turn.view, Kind::Data, &request.path);
         }
@@ -170,6 +187,13 @@ impl Conn {
         with_stat: bool,
     ) -> Result<(), ErrorCode> {
         let node = self.node(turn.view, &request.path)?;
+        let len = children_len(node);
+        if len > REPLY_LEN_MAX {
+            return Err(ErrorCode::MarshallingError);
+        }
+        if self.puts_off(turn.view, len) {
+            return Ok(());
+        }
         if request.watch {
             self.watch(turn.view, Kind::Child, &request.path);
         }
@@ -198,10 +222,18 @@ impl Conn {
 
     fn get_ephemerals(&mut self, turn: Turn<'_>, prefix: Option<&str>) {
         let session = self.session();
+        let paths = turn.view.replica.tree().ephemerals_of(session);
+        if self.puts_off(turn.view, paths.saturating_mul(PATH_LEN)) {
+            return;
+        }
         self.ok(turn, |out| {
-            let mark = begin_vec(out);
-            let mut count = 0;
+            let (mark, mut count) = (begin_vec(out), 0);
+            let until = out.len() + REPLY_LEN_MAX;
             for path in turn.view.replica.tree().ephemerals(session, prefix) {
+                if out.len() > until {
+                    // Too long a reply is taken back as a whole.
+                    return;
+                }
                 put_str(out, path);
                 count += 1;
             }
@@ -209,7 +241,8 @@ impl Conn {
         });
     }
 
-    /// Each read fails for itself, and none sets a watch.
+    /// Each read fails for itself, and none sets a watch. So do those whose results do not fit into the reply:
+    /// a request of 40 KB may ask for 2 GB.
     fn multi_read(&mut self, turn: Turn<'_>, request: &MultiReadRequest<'_>) {
         let results: Vec<_> = request
             .ops
@@ -219,18 +252,18 @@ impl Conn {
                 MultiReadOp::GetChildren(read) => (op, self.node(turn.view, &read.path)),
             })
             .collect();
+        let lens = results.iter().filter_map(|(op, node)| Some(read_len(op, node.as_ref().ok()?)));
+        let len_max = turn.view.settings.multi_read_len_max;
+        if self.puts_off(turn.view, lens.fold(0, usize::saturating_add).min(len_max)) {
+            return;
+        }
         self.ok(turn, |out| {
+            let until = out.len() + len_max;
             for (op, result) in results {
-                match (op, result) {
-                    (_, Err(error)) => put_multi_error(out, error.into()),
-                    (MultiReadOp::GetData(_), Ok(node)) => {
-                        MultiHeader::success(OpCode::GetData).encode(out);
-                        put_data(out, node.data(), &node.stat());
-                    }
-                    (MultiReadOp::GetChildren(_), Ok(node)) => {
-                        MultiHeader::success(OpCode::GetChildren).encode(out);
-                        put_children(out, node);
-                    }
+                match result {
+                    Err(error) => put_multi_error(out, error.into()),
+                    Ok(node) if put_read(out, op, node, until) => {}
+                    Ok(_) => put_multi_error(out, ErrorCode::MarshallingError),
                 }
             }
             MultiHeader::END.encode(out);
@@ -291,6 +324,38 @@ impl Conn {
 
 fn watcher_type(number: i32) -> Result<WatcherType, ErrorCode> {
     WatcherType::try_from(number).map_err(|_| ErrorCode::MarshallingError)
+}
+
+/// Appends the result of one read; false, and nothing appended, where the buffer would become longer than
+/// `until`.
+fn put_read(out: &mut BytesMut, op: &MultiReadOp<'_>, node: &Node, until: usize) -> bool {
+    if out.len().saturating_add(read_len(op, node)) > until {
+        return false;
+    }
+    match op {
+        MultiReadOp::GetData(_) => {
+            MultiHeader::success(OpCode::GetData).encode(out);
+            put_data(out, node.data(), &node.stat());
+        }
+        MultiReadOp::GetChildren(_) => {
+            MultiHeader::success(OpCode::GetChildren).encode(out);
+            put_children(out, node);
+        }
+    }
+    true
+}
+
+fn read_len(op: &MultiReadOp<'_>, node: &Node) -> usize {
+    match op {
+        MultiReadOp::GetData(_) => node.data().map_or(0, <[u8]>::len),
+        MultiReadOp::GetChildren(_) => children_len(node),
+    }
+}
+
+/// How many bytes the list of the children takes.
+fn children_len(node: &Node) -> usize {
+    let names_len = usize::try_from(node.names_len()).unwrap_or(usize::MAX);
+    names_len.saturating_add((node.child_count() + 1) * size_of::<i32>())
 }
 
 fn put_children(out: &mut BytesMut, node: &Node) {

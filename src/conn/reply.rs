@@ -8,6 +8,8 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, Surroundings, View};
+use super::route::{Route, route};
+use crate::limits::REPLY_LEN_MAX;
 
 impl Conn {
     /// Puts a whole reply into the output: header, then what `body` writes.
@@ -23,6 +25,21 @@ impl Conn {
         let frame = begin_frame(&mut self.out);
         ReplyHeader { xid, zxid, err: code.into() }.encode(&mut self.out);
         body(&mut self.out);
+        let made = frame.len(&self.out);
+        let frame = if made > REPLY_LEN_MAX {
+            frame.abandon(&mut self.out);
+            if route(op) == Route::Write {
+                // It was done, and its client cannot be told what came of it.
+                return self.close(CloseReason::ReplyTooLong(made));
+            }
+            self.oversized = Some(made);
+            let frame = begin_frame(&mut self.out);
+            let err = ErrorCode::MarshallingError.into();
+            ReplyHeader { xid, zxid, err }.encode(&mut self.out);
+            frame
+        } else {
+            frame
+        };
         let len = end_frame(&mut self.out, frame);
         let latency_us = view.now_us.saturating_sub(start_us);
         self.tally.answered(op, xid, zxid, view.now_us, latency_us);
@@ -34,8 +51,8 @@ impl Conn {
         self.sent(view.around);
     }
 
-    /// Says whose reply was over the limit, if the last one was. It is sent all the same: the limit
-    /// is the client's, and may be higher than this server's.
+    /// Says whose reply was over the limit, if the last one was. It is sent all the same, up to
+    /// [`REPLY_LEN_MAX`]: the limit is the client's, and may be higher than this server's.
     pub(super) fn report_oversized(&mut self, view: View<'_>, op: OpCode, path: Option<&str>) {
         let Some(len) = self.oversized.take() else { return };
         view.stats.replies_too_large.increment();

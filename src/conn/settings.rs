@@ -1,5 +1,6 @@
 //! What a connection needs to know of the configuration.
 
+use crate::limits::{MULTI_READ_LEN_MIN, REPLY_LEN_MAX};
 use crate::session::auth::AuthSettings;
 use crate::tree::Policy;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub connect_weights: Option<ConnectWeights>,
     /// Longest packet in bytes, either way (`jute.maxbuffer`).
     pub packet_len_max: usize,
+    /// Longest reply to a `multiRead` in bytes.
+    pub multi_read_len_max: usize,
     /// How many requests of one connection may wait before its socket is not read any more.
     pub waiting_requests_max: usize,
     /// How many bytes of requests of one connection may wait, likewise.
@@ -64,10 +67,11 @@ impl Default for Settings {
             eager_acl_check: false,
             connect_weights: None,
             packet_len_max: 0xf_ffff,
+            multi_read_len_max: MULTI_READ_LEN_MIN,
             waiting_requests_max: 1_000,
             waiting_len_max: 1 << 20,
             output_len_high: 1 << 20,
-            output_len_max: 64 << 20,
+            output_len_max: REPLY_LEN_MAX,
             handshake_timeout_ms: 10_000,
         }
     }

@@ -12,6 +12,7 @@ use openraft::raft::linearizable_read::LinearizerOption;
 use openraft::{Raft, RaftMetrics};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
@@ -20,14 +21,16 @@ use super::formation::{Formation, admission::Admissions};
 use super::members::ChangeFailed;
 use super::network::{Dialer, ForwardConn, PeerStream, Purpose};
 use super::proof::Proofs;
+use super::read_index::{Lead, ReadIndex, Vouch};
+use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
-use super::status::{Role, Status, role, since_quorum};
-use super::typ::{Batch, ChangeMembers, TypeConfig, log_id, position};
+use super::status::{Role, Status, role};
+use super::typ::{Batch, ChangeMembers, RaftVote, TypeConfig, log_id};
 use crate::ensemble::MemberId;
 use crate::storage::{DataDir, LogPosition};
 
-/// How long a leader waits for a majority to confirm that it leads. It knows earlier when it is deposed.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
+/// How soon a read that could not be had is tried again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 pub(super) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -51,13 +54,16 @@ pub(super) struct PeerSide {
     pub(super) dialer: Dialer,
     /// Connections of followers that forward requests, for whoever serves them.
     pub(super) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
-    /// What keeps the lead where they answer late.
+    /// What keeps the lease where they answer late.
     pub(super) proofs: Proofs,
     pub(super) formation: Formation,
+    /// What confirms reads.
+    pub(super) reads: ReadIndex,
+    pub(super) timings: Timings,
 }
 
 type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
-type Responder = ProgressResponder<TypeConfig, WriteResult>;
+pub(super) type Responder = ProgressResponder<TypeConfig, WriteResult>;
 
 /// Resolves when an accepted proposal was applied here, or was given up.
 pub(super) type Outcome = oneshot::Receiver<WriteResult>;
@@ -113,14 +119,27 @@ impl Consensus {
     ///
     /// [`ReadError`]: this server cannot know.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
-        let at = self.read_index().await?;
+        let at = self.read_index(None).await?;
         self.wait_applied(at).await
     }
 
     /// The entry that must be applied before a linearizable read, after a majority has confirmed
-    /// that this server leads.
-    pub(super) async fn read_index(&self) -> Result<LogPosition, ReadError> {
-        self.peers.proofs.confirm(&self.raft, self.raft.read_index()).await
+    /// that this server leads. `vouched` is the follower that asks for it, if one does.
+    pub(super) async fn read_index(
+        &self,
+        vouched: Option<Vouch>,
+    ) -> Result<LogPosition, ReadError> {
+        self.peers.reads.confirm(&*self.raft, self.status.clone(), vouched).await
+    }
+
+    /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
+    pub(super) async fn follows(&self, leader: u64, term: u64) -> bool {
+        self.raft.follows(leader, term).await
+    }
+
+    /// Time enough for so many packets there and back, and at least `usual`.
+    pub fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+        self.peers.timings.for_round_trips(count, usual)
     }
 
     /// Waits until the entry at this position is applied here.
@@ -128,9 +147,13 @@ impl Consensus {
         self.raft.wait_applied(at).await
     }
 
-    /// How long ago a majority last confirmed that this server leads; `None` where it does not.
+    /// How long ago a majority is known to have stood behind this server as the leader: so long ago was written
+    /// what it has answered. `None` where this server does not lead, or no majority has answered yet.
     pub(super) fn since_quorum(&self) -> Option<Duration> {
-        since_quorum(&self.raft.metrics())
+        let metrics = self.raft.metrics();
+        let leads = role(metrics.state) == Role::Leader;
+        let voters = metrics.membership_config.membership().get_joint_config();
+        leads.then(|| self.peers.reads.since_quorum(metrics.current_term, voters))?
     }
 
     /// Whether this server leads, as of the last change that was told.
@@ -228,7 +251,10 @@ impl Consensus {
             if self.read_barrier().await.is_ok() {
                 return Ok(());
             }
-            watch.changed().await.map_err(|_| stopped())?;
+            // No change has to come: openraft may not be ready for reads although it leads.
+            if let Ok(changed) = timeout(READ_AGAIN_AFTER, watch.changed()).await {
+                changed.map_err(|_| stopped())?;
+            }
         }
     }
 
@@ -296,7 +322,10 @@ pub(super) trait Handle: Send + Sync {
         batch: Batch,
         responder: Option<Responder>,
     ) -> BoxFuture<'_, Result<(), ProposeError>>;
-    fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>>;
+    /// What this server knows as the leader, if it takes reads now.
+    fn lead(&self) -> BoxFuture<'_, Result<Lead, ReadError>>;
+    /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
+    fn follows(&self, leader: u64, term: u64) -> BoxFuture<'_, bool>;
     fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
     fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()>;
     fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
@@ -319,13 +348,35 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
         })
     }
 
-    fn read_index(&self) -> BoxFuture<'_, Result<LogPosition, ReadError>> {
+    fn lead(&self) -> BoxFuture<'_, Result<Lead, ReadError>> {
         Box::pin(async move {
-            // Confirmed by answers to what is sent from now on; none of before will do.
-            let option = LinearizerOption::new(Some(Duration::ZERO), true);
-            let option = option.with_wait_timeout(CONFIRMED_WITHIN);
-            let linearizer = self.get_read_linearizer(option).await;
-            Ok(position(linearizer.map_err(read_error)?.read_log_id().log_id()))
+            let own = *self.node_id();
+            // Sends nothing and waits for nothing. Reads wait while the lead is handed over: a heartbeat would keep
+            // the others from electing the heir.
+            let option = LinearizerOption::new(Some(Duration::ZERO), false);
+            let taken = self.get_read_linearizer(option.with_wait_timeout(Duration::ZERO));
+            let lead = self.with_raft_state(move |state| Lead::of(state, own));
+            let (taken, lead) = tokio::join!(taken, lead);
+            match taken {
+                Ok(_) | Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {}
+                Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                    let hint = forward.leader_id.map(MemberId::number_of);
+                    return Err(ReadError::NotLeader { hint });
+                }
+                Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
+            }
+            let lead = lead.map_err(|_| ReadError::Stopped)?;
+            lead.ok_or(ReadError::NotLeader { hint: None })
+        })
+    }
+
+    fn follows(&self, leader: u64, term: u64) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let vote = self.with_raft_state(|state| *state.vote_ref()).await;
+            let follows = |vote: RaftVote| {
+                vote.committed && vote.leader_id.term == term && vote.leader_id.voted_for == leader
+            };
+            vote.is_ok_and(follows)
         })
     }
 
@@ -377,16 +428,6 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 
     fn metrics(&self) -> RaftMetrics<TypeConfig> {
         Self::metrics(self).borrow_watched().clone()
-    }
-}
-
-fn read_error(error: RaftError<TypeConfig, LinearizableReadError<TypeConfig>>) -> ReadError {
-    match error {
-        RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
-            ReadError::NotLeader { hint: forward.leader_id.map(MemberId::number_of) }
-        }
-        RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)) => ReadError::NoQuorum,
-        RaftError::Fatal(_) => ReadError::Stopped,
     }
 }
 

@@ -20,9 +20,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::read_index::is_majority;
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
-use super::status::{Role, role, since_quorum};
+use super::status::{Role, lease_age, role};
 use super::typ::TypeConfig;
 
 /// When something last came from each of the others.
@@ -63,6 +64,12 @@ impl Hearing {
         self.0.silent.load(Ordering::Relaxed)
     }
 
+    /// As if this leader heard nobody.
+    #[cfg(test)]
+    pub(super) fn be_silent(&self) {
+        self.set_silent(true);
+    }
+
     fn set_silent(&self, silent: bool) {
         self.0.silent.store(silent, Ordering::Relaxed);
     }
@@ -70,8 +77,7 @@ impl Hearing {
     /// Whether a majority of each of `sets` was heard since `since`; `own` always is.
     fn majority(&self, own: u64, sets: &[BTreeSet<u64>], since: Instant) -> bool {
         let heard = |id: u64| self.0.heard.last(id).is_some_and(|at| at >= since);
-        let is_heard = |id: &&u64| **id == own || heard(**id);
-        sets.iter().all(|set| set.iter().filter(is_heard).count() > set.len() / 2)
+        is_majority(sets, |id| id == own || heard(id))
     }
 }
 
@@ -188,7 +194,7 @@ pub(super) async fn run<M: StateMachine>(
 fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>, Option<Duration>) {
     let leads = role(metrics.state) == Role::Leader;
     let sets = metrics.membership_config.membership().get_joint_config().clone();
-    (leads.then_some(metrics.current_term), sets, since_quorum(metrics))
+    (leads.then_some(metrics.current_term), sets, lease_age(metrics))
 }
 
 #[cfg(test)]

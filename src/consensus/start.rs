@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,11 @@ use super::hearing::{self, Hearing};
 use super::log_store::LogStore;
 use super::log_task;
 use super::network::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Security, Starts,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
+    Starts, Witness,
 };
 use super::proof::Proofs;
+use super::read_index::ReadIndex;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use super::succession::Succession;
 use super::typ::TypeConfig;
@@ -40,6 +43,14 @@ pub struct Timings {
     pub election_min: Duration,
     /// ... up to this one, so that two rarely ask at once.
     pub election_max: Duration,
+}
+
+impl Timings {
+    /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
+    /// one took longer than `election_max`, so these timings are raised where servers are far apart.
+    pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+        usual.max(self.election_max * count)
+    }
 }
 
 impl Default for Timings {
@@ -85,6 +96,9 @@ pub struct ConsensusConfig {
     pub versions: KnownVersions,
     /// TLS between the members; without it, whoever reaches the address can take part.
     pub tls: Option<PeerTlsOptions>,
+    /// The file with what the members know and others do not; without it, whoever reaches the address can
+    /// take part, unless there is TLS.
+    pub secret_file: Option<PathBuf>,
 }
 
 impl ConsensusConfig {
@@ -111,6 +125,7 @@ impl ConsensusConfig {
             entries_kept: 0,
             versions: KnownVersions::default(),
             tls: None,
+            secret_file: None,
         }
     }
 }
@@ -142,6 +157,7 @@ impl Consensus {
         let book = config.addresses.clone();
         let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
         let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
+        let dialer = dialer.with_timings(config.timings);
         let listener = match config.listen {
             Some(addr) => Some(
                 PeerListener::bind(addr, own, (security, book), Some(forward_to), spool)
@@ -163,11 +179,13 @@ impl Consensus {
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         in_place(|| machine.apply_again(&log_store))
             .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let hearing = Hearing::default();
+        let reads = ReadIndex::new(member.raft_id(), config.timings);
+        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
+        let hearing = witness.hearing.clone();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             member.raft_id(),
             Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone(), hearing.clone()),
+            Peers::new(dialer.clone(), witness),
             log_store,
             machine,
         )
@@ -191,7 +209,8 @@ impl Consensus {
         let forwards = Mutex::new(Some(forwards));
         let proofs = Proofs::new(timings, dir.clone());
         let process = config.process;
-        let peers = PeerSide { member, process, dialer, forwards, proofs, formation };
+        let peers =
+            PeerSide { member, process, dialer, forwards, proofs, formation, reads, timings };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
@@ -200,7 +219,12 @@ impl Consensus {
 fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
     let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
     let start = Start { number: dir.starts(), process: config.process };
-    let starts = Starts::new(start, dir.met()?);
+    let secret = config.secret_file.as_deref().map_or(Ok(Secret::default()), |file| {
+        let of =
+            |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
+        Secret::read(file).map_err(of)
+    })?;
+    let starts = Starts::new(start, dir.met()?, secret);
     Ok(Own { member: dir.member(), starts, ensemble, versions })
 }
 
@@ -227,6 +251,7 @@ async fn begin<M: StateMachine>(
         forms: config.forms,
         name: dir.identity().cluster.0,
         ensemble: config.ensemble.clone(),
+        book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
     let formation = formation.map_err(|error| restore(&error))?;

@@ -277,8 +277,9 @@ fn cannot_be_applied(log_id: &LogId, what: &str) -> String {
 
 /// Runs something long. Other tasks of this thread go to another one meanwhile, where the runtime
 /// has several.
-pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> T {
-    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    let has_threads = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+    if Handle::try_current().is_ok_and(has_threads) {
         tokio::task::block_in_place(work)
     } else {
         work()

@@ -85,9 +85,10 @@ pub(super) fn role(state: ServerState) -> Role {
     }
 }
 
-/// How long ago a majority last confirmed in time that this server leads; `None` where it does not, or where
-/// none has yet.
-pub(super) fn since_quorum(metrics: &RaftMetrics<TypeConfig>) -> Option<Duration> {
+/// How long ago, by openraft's clock, a majority last confirmed that this server leads; `None` where it does not,
+/// or where none has yet. What openraft takes for its lease, which writes need: it gives up answers that are late,
+/// and takes others for newer than they are.
+pub(super) fn lease_age(metrics: &RaftMetrics<TypeConfig>) -> Option<Duration> {
     if role(metrics.state) != Role::Leader {
         return None;
     }

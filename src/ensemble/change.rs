@@ -49,6 +49,16 @@ impl Change<'_> {
         if voters < least { Err(ChangeError::BadArguments) } else { Ok(servers) }
     }
 
+    /// Whether every server that is asked for has [plain hosts](ServerSpec::has_plain_hosts). What is no
+    /// server at all does not count: [`apply`](Self::apply) says what is wrong with it.
+    pub fn names_plain_hosts(&self) -> bool {
+        let joining = parts(self.joining, ',').filter_map(|part| part.split_once('='));
+        let members = lines(self.members).map(key_and_value);
+        joining.chain(members).all(|(_, value)| {
+            ServerSpec::parse(0, value.trim()).map_or(true, |server| server.has_plain_hosts())
+        })
+    }
+
     fn incremental(
         &self,
         current: &Configuration,
@@ -58,6 +68,7 @@ impl Change<'_> {
             let id: i64 = id.parse().map_err(|_| ChangeError::Malformed)?;
             servers.remove(&u64::try_from(id).unwrap_or(u64::MAX));
         }
+        let mut taken = Places::of(servers.values());
         for joiner in parts(self.joining, ',') {
             let mut sides = parts(Some(joiner), '=');
             let (Some(name), Some(value), None) = (sides.next(), sides.next(), sides.next()) else {
@@ -67,8 +78,10 @@ impl Change<'_> {
             if server.client.is_none() && server.secure_client.is_none() {
                 return Err(ChangeError::BadArguments);
             }
-            let others = servers.values().filter(|other| other.id != server.id);
-            if others.into_iter().any(|other| share_an_address(&server, other)) {
+            if let Some(before) = servers.remove(&server.id) {
+                taken.leave(&before);
+            }
+            if !taken.take_if_free(&server) {
                 return Err(ChangeError::BadArguments);
             }
             servers.insert(server.id, server);
@@ -83,15 +96,21 @@ fn parts(text: Option<&str>, separator: char) -> impl Iterator<Item = &str> {
     parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
+/// The lines of a complete list, without comments.
+fn lines(text: Option<&str>) -> impl Iterator<Item = &str> {
+    let lines = text.unwrap_or_default().split([',', '\n', '\r']).map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!']))
+}
+
+fn key_and_value(line: &str) -> (&str, &str) {
+    let (key, value) = line.split_once(['=', ':', ' ']).unwrap_or((line, ""));
+    (key.trim(), value.trim())
+}
+
 /// A complete list: the syntax of a properties file with commas for line ends.
 fn full(text: &str, alone_allowed: bool) -> Result<BTreeMap<u64, ServerSpec>, ChangeError> {
     let mut servers = BTreeMap::new();
-    for line in text.split([',', '\n', '\r']).map(str::trim) {
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        let (key, value) = line.split_once(['=', ':', ' ']).unwrap_or((line, ""));
-        let (key, value) = (key.trim(), value.trim());
+    for (key, value) in lines(Some(text)).map(key_and_value) {
         if key == "version" {
             i64::from_str_radix(value, 16).map_err(|_| ChangeError::Malformed)?;
             continue;
@@ -119,11 +138,41 @@ fn server(id: &str, value: &str) -> Result<ServerSpec, ChangeError> {
     if server.peers.len() > 1 { Err(ChangeError::BadArguments) } else { Ok(server) }
 }
 
-/// Whether two servers would listen at the same place. Wildcards and loopback addresses do not
-/// count, as for ZooKeeper; names are compared as they are written, so that all replicas agree.
-fn share_an_address(one: &ServerSpec, other: &ServerSpec) -> bool {
-    let others = places(other);
-    places(one).iter().any(|place| others.contains(place))
+/// Where servers listen, and how many do there. Wildcards and loopback addresses do not count, as for
+/// ZooKeeper; names are compared as they are written, so that all replicas agree.
+#[derive(Default)]
+struct Places(BTreeMap<(String, u16), usize>);
+
+impl Places {
+    fn of<'a>(servers: impl Iterator<Item = &'a ServerSpec>) -> Self {
+        let mut taken = Self::default();
+        servers.for_each(|server| taken.take(places(server)));
+        taken
+    }
+
+    fn take(&mut self, places: Vec<(String, u16)>) {
+        for place in places {
+            *self.0.entry(place).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, server: &ServerSpec) {
+        for place in places(server) {
+            if let Some(count) = self.0.get_mut(&place) {
+                *count -= 1;
+            }
+        }
+    }
+
+    /// Takes the places of a server, unless another one is there. Two of its own may be the same.
+    fn take_if_free(&mut self, server: &ServerSpec) -> bool {
+        let places = places(server);
+        let are_free = places.iter().all(|place| self.0.get(place).is_none_or(|count| *count == 0));
+        if are_free {
+            self.take(places);
+        }
+        are_free
+    }
 }
 
 fn places(server: &ServerSpec) -> Vec<(String, u16)> {
@@ -136,7 +185,7 @@ fn places(server: &ServerSpec) -> Vec<(String, u16)> {
     }
     let counts = |(host, _): &(&String, u16)| {
         let special = ["localhost", "0.0.0.0", "::", "::1", "0:0:0:0:0:0:0:1", "0:0:0:0:0:0:0:0"];
-        !special.contains(&host.to_ascii_lowercase().as_str()) && !host.starts_with("127.")
+        !special.iter().any(|other| host.eq_ignore_ascii_case(other)) && !host.starts_with("127.")
     };
     let places = places.into_iter().filter(counts);
     places.map(|(host, port)| (host.to_ascii_lowercase(), port)).collect()

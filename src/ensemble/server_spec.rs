@@ -89,10 +89,22 @@ impl ServerSpec {
         first.map_or_else(String::new, |peer| format!("{}:{}", Host(&peer.host), peer.quorum_port))
     }
 
+    /// Whether each of its hosts is one that is read back as it is written, wherever servers are listed:
+    /// without blanks, control characters and what separates the parts of such a list.
+    pub fn has_plain_hosts(&self) -> bool {
+        let peers = self.peers.iter().map(|peer| &peer.host);
+        let clients = self.client.iter().chain(&self.secure_client).map(|client| &client.host);
+        peers.chain(clients).all(|host| host.chars().all(is_plain))
+    }
+
     /// Whether it votes.
     pub fn votes(&self) -> bool {
         self.role == ServerRole::Participant
     }
+}
+
+fn is_plain(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && !matches!(c, ';' | '|' | ',' | '=' | '[' | ']')
 }
 
 fn malformed(why: &str) -> SpecError {

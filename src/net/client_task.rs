@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
 use crate::conn::{CloseReason, Conn, View};
+use crate::limits::REQUEST_LEN_LONG;
+use crate::replica::Replica;
 use crate::server::{Client, Shared, TooMuch};
 use crate::telemetry::CloseKind;
 use crate::tls::Transport;
@@ -28,6 +30,13 @@ const READ_LEN_MAX: usize = 64 << 10;
 
 /// A larger input buffer goes once it is empty, so that a quiet connection keeps little memory.
 const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
+
+/// After so long requests of other clients, and writes, have their turn, in microseconds.
+const BURST_US_MAX: u64 = 2_000;
+
+/// The clock is looked at after so many short requests, and after each longer one.
+const REQUESTS_PER_LOOK: u32 = 16;
+const REQUEST_LEN_SHORT: usize = 4 << 10;
 
 /// How much of a frame over the limit is read to say what it asked for, and for how long.
 const DESCRIBED_LEN_MAX: usize = 4 << 10;
@@ -98,6 +107,8 @@ struct Task<'a> {
     open: bool,
     /// Since when requests wait in `input` because the server has too many, and when to look again.
     held: Option<Held>,
+    /// Whether whole frames were left behind because others had to have their turn.
+    more: bool,
     /// Bytes of large requests that this connection has to give back.
     large_bytes: u64,
 }
@@ -128,6 +139,7 @@ impl<'a> Task<'a> {
             read_len: READ_LEN_MIN,
             open: false,
             held: None,
+            more: false,
             large_bytes: 0,
         }
     }
@@ -142,17 +154,17 @@ impl<'a> Task<'a> {
         };
         let _ = tokio::time::timeout(LINGER, last_bytes).await;
         self.shared.large_requests.release(self.large_bytes);
-        self.shared.disconnect(&self.client, reason);
+        self.shared.disconnect(&self.client, reason).await;
     }
 
     /// One await a round; all that follows is done before the next.
     async fn serve(&mut self, stop: &CancellationToken) -> CloseReason {
         loop {
-            if let Some(error) = self.take_frames() {
+            if let Some(error) = self.take_frames().await {
                 let reason = self.refuse_frame(error).await;
                 self.client.conn.lock().close(reason);
             }
-            let (wants_input, idle_limit_us, paused) = {
+            let (wants_input, idle_limit_us, paused, long) = {
                 let mut conn = self.client.conn.lock();
                 let settings = &self.shared.settings;
                 let reason = conn.close_reason().cloned();
@@ -171,7 +183,7 @@ impl<'a> Task<'a> {
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;
-                    self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+                    self.client.opened(conn.session(), self.shared.clock.now_us());
                 }
                 if self.large_bytes > 0 && !conn.has_outstanding() {
                     self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
@@ -187,11 +199,10 @@ impl<'a> Task<'a> {
                     && self.output.is_empty()
                     && self.large_bytes == 0;
                 self.client.set_at_rest(at_rest);
-                (wants_input, conn.idle_limit_us(settings), paused)
+                (wants_input, conn.idle_limit_us(settings), paused, conn.takes_long())
             };
             if paused {
-                let replica = self.shared.replica.read();
-                self.client.resume(self.shared.view(&replica), &mut &**self.shared);
+                self.resume(long).await;
                 continue;
             }
             match self.wait(wants_input, idle_limit_us, stop).await {
@@ -210,6 +221,22 @@ impl<'a> Task<'a> {
                 Input::Stopped => return CloseReason::ServerStops,
             }
         }
+    }
+
+    /// Serves what was paused, as far as there is room for it, then lets others have their turn.
+    async fn resume(&self, long: bool) {
+        let resume = |replica: &Replica, at_length| {
+            let view = View { at_length, ..self.shared.view(replica) };
+            self.client.resume(view, &mut &**self.shared);
+        };
+        if long {
+            let turn = self.shared.long_work.turn().await;
+            let replica = self.shared.replica.read().await;
+            turn.run(|| resume(&replica, true));
+        } else {
+            resume(&*self.shared.replica.read().await, false);
+        }
+        tokio::task::yield_now().await;
     }
 
     async fn wait(
@@ -231,6 +258,7 @@ impl<'a> Task<'a> {
                 moved.unwrap_or(Input::Failed)
             }
             () = self.client.wake.notified() => Input::Woken,
+            () = tokio::task::yield_now(), if self.more => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
             () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
                 match stall {
@@ -262,11 +290,12 @@ impl<'a> Task<'a> {
         };
     }
 
-    /// Hands over every whole frame, as far as the connection takes them. Returns what is wrong
-    /// with the next one.
-    fn take_frames(&mut self) -> Option<FrameError> {
+    /// Hands over whole frames, as far as the connection takes them and for as long as others may have to
+    /// wait. Returns what is wrong with the next one.
+    async fn take_frames(&mut self) -> Option<FrameError> {
         // Goes on only where a whole frame is left behind.
         let held = self.held.take();
+        self.more = false;
         if self.input.is_empty() {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
@@ -274,32 +303,68 @@ impl<'a> Task<'a> {
             return None;
         }
         let max = self.shared.settings.packet_len_max;
-        match jute_proto::frame_len(&self.input, max) {
-            Ok(Some(_)) => {}
+        let len = match jute_proto::frame_len(&self.input, max) {
+            Ok(Some(len)) => len,
             // Nothing whole is held back, and the rest has to be read.
             Ok(None) => return None,
             Err(error) => {
                 let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
                 return wanted.then_some(error);
             }
-        }
+        };
         let shared = self.shared;
-        let replica = shared.replica.read();
+        if len <= REQUEST_LEN_LONG {
+            let replica = shared.replica.read().await;
+            return self.hand_frames_over(&replica, held, false);
+        }
+        let turn = shared.long_work.turn().await;
+        let replica = shared.replica.read().await;
+        turn.run(|| self.hand_frames_over(&replica, held, true))
+    }
+
+    /// The part of it that has the replica. A frame that takes long is left behind where there is no time
+    /// for it.
+    fn hand_frames_over(
+        &mut self,
+        replica: &Replica,
+        held: Option<Held>,
+        at_length: bool,
+    ) -> Option<FrameError> {
+        let shared = self.shared;
+        let max = shared.settings.packet_len_max;
         let client = Arc::clone(&self.client);
         let mut conn = client.conn.lock();
-        let view = shared.view(&replica);
+        let view = View { at_length, ..shared.view(replica) };
         if !shared.may_answer(view.now_us) {
             conn.close(CloseReason::NotServing);
             return None;
         }
+        let mut short = 0;
         while conn.wants_input(&shared.settings) {
+            if short >= REQUESTS_PER_LOOK {
+                short = 0;
+                if shared.clock.now_us().saturating_sub(view.now_us) > BURST_US_MAX {
+                    self.more = true;
+                    break;
+                }
+            }
             if let Some(stall) = shared.stall() {
                 let since_us = held.map_or(view.now_us, |held| held.since_us);
                 self.held = Some(Held { since_us, stall: Some(stall) });
                 return None;
             }
+            let next = jute_proto::frame_len(&self.input, max).ok().flatten();
+            if !at_length && next.is_some_and(|len| len > REQUEST_LEN_LONG) {
+                self.more = true;
+                break;
+            }
             match next_frame(&mut self.input, max) {
-                Ok(Some(frame)) => self.hand_over(&mut conn, view, frame, held),
+                Ok(Some(frame)) => {
+                    let is_short = frame.len() < REQUEST_LEN_SHORT;
+                    short += if is_short { 1 } else { REQUESTS_PER_LOOK };
+                    self.hand_over(&mut conn, view, frame, held);
+                    client.note_paused(&conn);
+                }
                 Ok(None) => return None,
                 Err(error) => return Some(error),
             }

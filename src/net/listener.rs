@@ -133,6 +133,14 @@ fn admit(
     door: &Door,
 ) {
     let config = &shared.config.clients;
+    if !shared.descriptors.leave_enough(&stream) {
+        shared.stats.connections_rejected.increment();
+        let listener = stream.local_addr().map_or(peer.ip(), |addr| addr.ip());
+        return door.complain(
+            listener,
+            "too many connections for the limit of open files (`ulimit -n`): new ones are refused",
+        );
+    }
     if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
         shared.stats.connections_rejected.increment();
         door.complain(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));

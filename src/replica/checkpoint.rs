@@ -51,8 +51,8 @@ struct MetaOnce {
 
 /// What a replica has beside nodes and sessions.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
-    pub(super) last_zxid: Zxid,
+pub(crate) struct Rest {
+    pub(crate) last_zxid: Zxid,
     pub(super) last_time_ms: i64,
     pub(super) elapsed_ms: u64,
     pub(super) version: u16,

@@ -16,8 +16,8 @@ use super::servers::{SectionClaim, ServerTable};
 use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
 use crate::tree::digest::mix;
 use crate::tree::{
-    Change, ChangeKind, Create, CreateOp, ExpirySettings, Node, NodeKind, OpContext, OpError,
-    Policy, Tree, TxnResult, WriteOp,
+    Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, Node, NodeKind, OpContext,
+    OpError, Policy, Tree, TxnResult, WriteOp,
 };
 use crate::watch::WatchTable;
 
@@ -84,7 +84,7 @@ impl From<Outcome> for Applied {
 pub struct Replica {
     tree: Tree,
     sessions: SessionTable,
-    watches: WatchTable,
+    watches: Arc<WatchTable>,
     last_zxid: Zxid,
     last_time_ms: i64,
     elapsed_ms: u64,
@@ -103,7 +103,7 @@ pub struct Replica {
 
 impl Replica {
     /// A state as a checkpoint kept it; no connection watches anything yet.
-    pub(super) fn restored(tree: Tree, sessions: SessionTable, rest: Rest) -> Self {
+    pub(crate) fn restored(tree: Tree, sessions: SessionTable, rest: Rest) -> Self {
         let Rest { last_zxid, last_time_ms, elapsed_ms, version, servers, ages, ensemble, members } =
             rest;
         Self {
@@ -140,9 +140,15 @@ impl Replica {
         &mut self.sessions
     }
 
-    /// The watches of this server's connections.
-    pub fn watches(&self) -> &WatchTable {
+    /// The watches of this server's connections. They have locks of their own: who holds on to the table may
+    /// look at it, and leave it, while the replica is locked.
+    pub fn watches(&self) -> &Arc<WatchTable> {
         &self.watches
+    }
+
+    /// Uses the watches of the replica that this one takes the place of.
+    pub(crate) fn keep_watches(&mut self, watches: Arc<WatchTable>) {
+        self.watches = watches;
     }
 
     /// The zxid of the last operation.
@@ -180,21 +186,28 @@ impl Replica {
         parts.into_iter().fold(tree, mix)
     }
 
-    /// The containers and nodes with a time to live whose life is over.
-    pub fn expired(&self, now: Now, settings: ExpirySettings) -> Vec<Expired> {
+    /// Of the next `limit` containers and nodes with a time to live, those whose life is over; `None` behind the
+    /// last one.
+    pub fn expired(
+        &self,
+        now: Now,
+        settings: ExpirySettings,
+        search: &mut ExpirySearch,
+        limit: usize,
+    ) -> Option<Vec<Expired>> {
         let by_clock = |_: &str, node: &Node| now.wall_ms.saturating_sub(node.stat().mtime);
         let by_age = |path: &str, _: &Node| {
             i64::try_from(self.ages.age_ms(path, now.elapsed_ms)).unwrap_or(i64::MAX)
         };
         let over = match self.version() {
-            ..VERSION_ONCE => self.tree.expired(settings, by_clock),
-            VERSION_ONCE.. => self.tree.expired(settings, by_age),
+            ..VERSION_ONCE => self.tree.expired(settings, by_clock, search, limit)?,
+            VERSION_ONCE.. => self.tree.expired(settings, by_age, search, limit)?,
         };
         let over = over.into_iter().map(|(path, node)| {
             let stat = node.stat();
             Expired { path, czxid: stat.czxid, mzxid: stat.mzxid }
         });
-        over.collect()
+        Some(over.collect())
     }
 
     /// Takes note of an entry, before its commands.

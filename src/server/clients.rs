@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
+use jute_proto::SessionId;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -23,6 +24,8 @@ pub struct Client {
     pub wake: Notify,
     /// When something was last received, in microseconds of the server's clock.
     pub heard_us: AtomicU64,
+    /// The session, once it is open; 0 before.
+    session: AtomicI64,
     /// Whether requests of it are paused: a glance at [`Conn::has_paused`] without the lock.
     paused: AtomicBool,
     /// The socket, where bytes can be written to it as they are.
@@ -62,6 +65,23 @@ impl Client {
         conn.output().is_empty()
     }
 
+    /// The session, once it is [open](Self::opened); 0 before. Known without the lock of `conn`.
+    pub(super) fn session(&self) -> SessionId {
+        SessionId(self.session.load(Ordering::Relaxed))
+    }
+
+    /// The task that owns the socket has seen that the session is open.
+    pub fn opened(&self, session: SessionId, now_us: u64) {
+        self.heard_us.store(now_us, Ordering::Relaxed);
+        self.session.store(session.0, Ordering::Relaxed);
+    }
+
+    /// Takes note of whether requests of it are paused; to be called with the lock of the replica that the
+    /// connection was given input under.
+    pub fn note_paused(&self, conn: &Conn) {
+        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+    }
+
     /// Whether requests of it are paused.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
@@ -71,21 +91,21 @@ impl Client {
     pub(super) fn complete(&self, view: View<'_>, seq: u64, outcome: Outcome) {
         let mut conn = self.conn.lock();
         conn.complete(view, seq, view.replica.last_zxid(), outcome);
-        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+        self.note_paused(&conn);
     }
 
     /// Answers what waited for the read barrier of this number.
     pub(super) fn pass_barrier(&self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
         let mut conn = self.conn.lock();
         conn.barrier_passed(view, log, barrier);
-        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+        self.note_paused(&conn);
     }
 
     /// Serves requests that were paused until the output was taken.
     pub fn resume(&self, view: View<'_>, log: &mut impl Propose) {
         let mut conn = self.conn.lock();
         conn.resume(view, log);
-        self.paused.store(conn.has_paused(), Ordering::Relaxed);
+        self.note_paused(&conn);
     }
 }
 
@@ -146,6 +166,7 @@ impl Clients {
             conn: Mutex::new(conn),
             wake: Notify::new(),
             heard_us: AtomicU64::new(now_us),
+            session: AtomicI64::new(0),
             paused: AtomicBool::new(false),
             outlet,
             at_rest: AtomicBool::new(false),

@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::shared::Shared;
 use crate::replica::{Command, Expired, Now, Op, Origin, VERSION_ONCE};
 use crate::session::ConnId;
-use crate::tree::ExpirySettings;
+use crate::tree::{ExpirySearch, ExpirySettings};
+
+/// Candidates that are looked at before writes have their turn.
+const CANDIDATES_AT_ONCE: usize = 1000;
 
 /// Looks through the candidates every `znode.container.checkIntervalMs` and proposes their removal,
 /// spread so that at most `znode.container.maxPerMinute` go a minute. Applying looks again.
@@ -25,29 +28,21 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         extended_types: shared.config.features.extended_types,
     };
     let work = async {
-        loop {
+        'rounds: loop {
             tokio::time::sleep(interval).await;
             if shared.leading().is_none() || shared.awaits_members.load(Ordering::Acquire) {
                 continue;
             }
-            let now = Now { wall_ms: shared.clock.wall_ms(), elapsed_ms: shared.elapsed_ms() };
-            let over = shared.replica.read().expired(now, settings);
-            for Expired { path, czxid, mzxid } in over {
-                let Some(term) = shared.leading() else { break };
-                let op = match shared.version.load(Ordering::Acquire) {
-                    ..VERSION_ONCE => Op::DeleteContainer { path: &path },
-                    VERSION_ONCE.. => {
-                        let (czxid, mzxid) = (czxid.0, mzxid.0);
-                        Op::DeleteContainerIn { path: &path, czxid, mzxid, term }
+            let mut search = ExpirySearch::default();
+            while let Some(over) = look(&shared, settings, &mut search).await {
+                for expired in over {
+                    if !propose(&shared, &expired) {
+                        // Nothing is lost: the next round finds it again.
+                        continue 'rounds;
                     }
-                };
-                let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
-                let command = Command { origin, identities: &[], op };
-                if shared.propose_as_leader(&command).is_err() {
-                    // Nothing is lost: the next round finds it again.
-                    break;
+                    tokio::time::sleep(pause).await;
                 }
-                tokio::time::sleep(pause).await;
+                tokio::task::yield_now().await;
             }
         }
     };
@@ -55,4 +50,26 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         () = work => {}
         () = stop.cancelled() => {}
     }
+}
+
+async fn look(
+    shared: &Shared,
+    settings: ExpirySettings,
+    search: &mut ExpirySearch,
+) -> Option<Vec<Expired>> {
+    let replica = shared.replica.read().await;
+    let now = Now { wall_ms: shared.clock.wall_ms(), elapsed_ms: shared.elapsed_ms() };
+    replica.expired(now, settings, search, CANDIDATES_AT_ONCE)
+}
+
+/// Proposes to remove a node; false where nothing can be proposed.
+fn propose(shared: &Shared, expired: &Expired) -> bool {
+    let Some(term) = shared.leading() else { return false };
+    let Expired { path, czxid, mzxid } = expired;
+    let op = match shared.version.load(Ordering::Acquire) {
+        ..VERSION_ONCE => Op::DeleteContainer { path },
+        VERSION_ONCE.. => Op::DeleteContainerIn { path, czxid: czxid.0, mzxid: mzxid.0, term },
+    };
+    let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
+    shared.propose_as_leader(&Command { origin, identities: &[], op }).is_ok()
 }

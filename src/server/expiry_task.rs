@@ -34,23 +34,23 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         hear(&shared);
         let expired = shared.expiry.lock().expired(shared.clock.now_us() / 1000);
         for overdue in expired {
-            expire(&shared, overdue);
+            expire(&shared, overdue).await;
         }
     }
 }
 
 fn hear(shared: &Shared) {
     for client in shared.clients.all() {
-        let session = client.conn.lock().session();
+        let session = client.session();
         let heard_ms = client.heard_us.load(Ordering::Relaxed) / 1000;
         shared.expiry.lock().touch(heard_ms, session);
     }
 }
 
-fn expire(shared: &Shared, overdue: Overdue) {
+async fn expire(shared: &Shared, overdue: Overdue) {
     let session = overdue.session;
     let record = {
-        let replica = shared.replica.read();
+        let replica = shared.replica.read().await;
         // A client that came back meanwhile has a new deadline, set under the lock held here.
         if shared.expiry.lock().contains(session) {
             return;

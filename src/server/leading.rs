@@ -16,10 +16,10 @@ impl Shared {
     }
 
     /// Takes up the duties of the leader of this term: every session gets its full timeout.
-    pub(super) fn begin_leading(&self, term: u64) {
-        let now_ms = self.clock.now_us() / 1000;
+    pub(super) async fn begin_leading(&self, term: u64) {
         // Under this lock no session comes or goes.
-        let replica = self.replica.read();
+        let replica = self.replica.read().await;
+        let now_ms = self.clock.now_us() / 1000;
         let mut expiry = self.expiry.lock();
         expiry.clear();
         for (session, record) in replica.sessions().iter() {
@@ -48,6 +48,6 @@ impl Shared {
 
     /// Whether the zxids of the term are used up, but for a reserve: the counter has 32 bits.
     pub(super) fn counter_runs_out(&self) -> bool {
-        self.replica.read().last_zxid().counter() >= self.zxid_counter_max
+        self.replica.figures().last_zxid().counter() >= self.zxid_counter_max
     }
 }

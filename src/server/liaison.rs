@@ -122,7 +122,7 @@ impl consensus::Liaison for Liaison {
             if heard_us < since_us {
                 continue;
             }
-            let session = client.conn.lock().session();
+            let session = client.session();
             let age_ms = u32::try_from(now_us.saturating_sub(heard_us) / 1000).unwrap_or(u32::MAX);
             heard.push((session.0, age_ms));
         }

@@ -10,7 +10,8 @@ use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::service::Service;
 use super::shared::Shared;
 use crate::conn::{CloseReason, Surroundings, View};
-use crate::consensus::{Committed, Fatal, StateMachine};
+use crate::consensus::{Committed, Fatal, StateMachine, in_place};
+use crate::limits::REQUEST_LEN_LONG;
 use crate::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
 use crate::replica::entry::{is_repeatable, next_command, open_entry};
 use crate::replica::section::{self, next_section};
@@ -20,10 +21,16 @@ use crate::replica::{
 };
 use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
-use crate::tree::{QuotaEvent, QuotaUnit};
+use crate::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
-/// Commands applied before readers get their turn.
-const COMMANDS_PER_LOCK: u32 = 64;
+/// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
+/// least as [`COMMAND_LEN_MIN`].
+const LEN_PER_LOCK: usize = 64 << 10;
+const COMMAND_LEN_MIN: usize = 1 << 10;
+/// An entry that is longer than this takes long to apply: others have the thread meanwhile.
+const ENTRY_LEN_LONG: usize = 256 << 10;
+/// So does the end of a session with more ephemeral nodes than this.
+const EPHEMERALS_LONG: usize = 1000;
 /// Changed nodes that a checkpoint takes at once: what a request may have to wait for.
 const NODES_PER_LOCK: usize = 256;
 
@@ -49,7 +56,7 @@ impl Machine {
         let EntryHeader { time_ms, policy, count } = header;
         let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
         let shared = Arc::clone(&self.shared);
-        if shared.replica.read().version() >= VERSION_ONCE {
+        if shared.replica.read_blocking().version() >= VERSION_ONCE {
             // It was on its way when the version was raised. Its clients were let go.
             shared.stats.sections_ended.increment();
             return Ok(());
@@ -70,10 +77,12 @@ impl Machine {
     }
 
     fn begin_entry(&mut self, stamp: &Stamp) {
-        let mut replica = self.shared.replica.write();
-        replica.begin_entry(stamp);
+        let elapsed_ms = self.shared.replica.write(|replica| {
+            replica.begin_entry(stamp);
+            replica.elapsed_ms()
+        });
         self.shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
-        self.shared.elapsed.applied(replica.elapsed_ms(), self.shared.clock.now_us());
+        self.shared.elapsed.applied(elapsed_ms, self.shared.clock.now_us());
     }
 
     /// Applies the commands of one sender, unless they were applied before, or are not their turn. Those that have no
@@ -86,7 +95,7 @@ impl Machine {
     ) -> Result<(), EntryError> {
         let shared = Arc::clone(&self.shared);
         let Section { sender, count, commands: mut rest } = section;
-        let claim = shared.replica.write().claim_section(sender);
+        let claim = shared.replica.write(|replica| replica.claim_section(sender));
         match claim {
             SectionClaim::Granted => {}
             SectionClaim::Repeated => return Ok(shared.stats.sections_repeated.increment()),
@@ -97,20 +106,30 @@ impl Machine {
         shared.stats.commands_applied.add(u64::from(count));
         let mut number = 0;
         while number < count {
-            let mut replica = shared.replica.write();
-            let around = shared.around();
-            let until = count.min(number + COMMANDS_PER_LOCK);
-            while number < until {
-                let command = next_command(&mut rest, number)?;
-                if unnumbered && !is_repeatable(&command.op) {
-                    return Err(EntryError::Unnumbered);
+            shared.replica.write(|replica| {
+                let (around, mut room) = (shared.around(), LEN_PER_LOCK);
+                while number < count && room > 0 {
+                    let before = rest.len();
+                    let command = next_command(&mut rest, number)?;
+                    if unnumbered && !is_repeatable(&command.op) {
+                        return Err(EntryError::Unnumbered);
+                    }
+                    let len = before - rest.len();
+                    let long = takes_long(replica, &command, len);
+                    let apply = || self.apply_command(&shared, around, replica, stamp, &command);
+                    if long {
+                        shared.replica.takes_long();
+                    }
+                    in_place_if(long, apply)?;
+                    number += 1;
+                    room = room.saturating_sub(len.max(COMMAND_LEN_MIN));
                 }
-                self.apply_command(&shared, around, &mut replica, stamp, &command)?;
-                number += 1;
-            }
-            if number == count && (sender.incarnation == 0 || sender.server == shared.server()) {
-                self.learn_process(&shared, &replica);
-            }
+                if number == count && (sender.incarnation == 0 || sender.server == shared.server())
+                {
+                    self.learn_process(&shared, replica);
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -153,7 +172,8 @@ impl Machine {
         let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
         if let Some(client) = client.as_ref().filter(|client| client.is_paused()) {
             // What the client asked for before this must not see it.
-            client.conn.lock().resume_all(View { replica, around });
+            let view = View { replica, around, at_length: false };
+            in_place(|| client.conn.lock().resume_all(view));
         }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
@@ -169,14 +189,15 @@ impl Machine {
             shared.learn_name(replica);
         }
         let expired = is_expiry(&command.op);
+        let view = View { replica, around, at_length: false };
         if let Some(client) = client {
-            client.complete(View { replica, around }, origin.seq, outcome);
+            client.complete(view, origin.seq, outcome);
             self.touched.add(&client);
         } else if is_local {
             shared.stats.writes_finished.increment();
         }
         if let Some((origin, outcome)) = finished {
-            self.finish(shared, View { replica, around }, &origin, outcome);
+            self.finish(shared, view, &origin, outcome);
         }
         if changes_members(command) {
             self.learn_members(shared, replica);
@@ -220,11 +241,12 @@ impl Machine {
     /// that. Returns the old state.
     fn replace(&mut self, replica: Replica) -> Replica {
         let shared = Arc::clone(&self.shared);
-        let mut current = shared.replica.write();
-        self.let_all_go(CloseReason::ServerStops);
-        let before = std::mem::replace(&mut *current, replica);
-        shared.learn_process(&current);
-        before
+        shared.replica.write(|current| {
+            self.let_all_go(CloseReason::ServerStops);
+            let before = std::mem::replace(current, replica);
+            shared.learn_process(current);
+            before
+        })
     }
 
     fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {
@@ -240,6 +262,18 @@ impl Machine {
 
 fn is_expiry(op: &Op<'_>) -> bool {
     matches!(op, Op::ExpireSession { .. } | Op::ExpireSessionIn { .. })
+}
+
+/// Gives others the thread meanwhile, where something takes long. To do so costs a wake-up.
+fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
+    if takes_long { in_place(work) } else { work() }
+}
+
+/// Whether applying a command may take more than a few milliseconds.
+fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
+    let ends_session = matches!(command.op, Op::CloseSession) || is_expiry(&command.op);
+    let ephemerals = || replica.tree().ephemerals_of(command.origin.session);
+    len > REQUEST_LEN_LONG || ends_session && ephemerals() > EPHEMERALS_LONG
 }
 
 /// Whether a command may have changed who belongs to the ensemble, or who is to.
@@ -264,10 +298,10 @@ fn changes_members(command: &Command<'_>) -> bool {
 /// Says which quotas were exceeded. Without enforcement, and for soft limits, that is all that comes
 /// of it.
 fn report_quotas(shared: &Shared) {
-    if !shared.replica.read().tree().has_quota_events() {
+    if !shared.replica.figures().has_quota_events() {
         return;
     }
-    let events = shared.replica.write().tree_mut().take_quota_events();
+    let events = shared.replica.write(|replica| replica.tree_mut().take_quota_events());
     shared.stats.quotas_exceeded.add(events.len() as u64);
     for event in events {
         let QuotaEvent { path, unit, usage, limit, hard, refused } = event;
@@ -367,7 +401,8 @@ impl StateMachine for Machine {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
         self.index = entry.index;
         let Some(payload) = entry.payload else { return Ok(()) };
-        self.apply_entry(entry.term, entry.index, payload).map_err(|error| {
+        let long = payload.len() > ENTRY_LEN_LONG;
+        in_place_if(long, || self.apply_entry(entry.term, entry.index, payload)).map_err(|error| {
             Fatal(format!("entry {} of term {}: {error}", entry.index, entry.term))
         })
     }
@@ -378,14 +413,14 @@ impl StateMachine for Machine {
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
-        let mut replica = self.shared.replica.write();
-        self.shared.checkpoints.lock().extend([CheckpointNote {
-            index: self.index,
-            zxid: replica.last_zxid(),
-            time_ms: self.shared.clock.wall_ms(),
-        }]);
-        let checkpoint = Some(replica.begin_checkpoint());
-        drop(replica);
+        let checkpoint = self.shared.replica.write(|replica| {
+            self.shared.checkpoints.lock().extend([CheckpointNote {
+                index: self.index,
+                zxid: replica.last_zxid(),
+                time_ms: self.shared.clock.wall_ms(),
+            }]);
+            Some(replica.begin_checkpoint())
+        });
         Box::new(Rows { shared: Arc::clone(&self.shared), checkpoint })
     }
 
@@ -393,7 +428,8 @@ impl StateMachine for Machine {
         &mut self,
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal> {
-        let replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
+        let mut replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
+        replica.keep_watches(Arc::clone(&self.shared.watches));
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
         self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
@@ -436,13 +472,18 @@ struct Rows {
     checkpoint: Option<Checkpoint>,
 }
 
+/// The next nodes of the checkpoint under way.
+fn more(shared: &Shared) -> Option<ChangedNodes> {
+    shared.replica.write(|replica| replica.take_changed(NODES_PER_LOCK))
+}
+
 impl RowSource for Rows {
     fn rows(
         &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let Some(checkpoint) = self.checkpoint.take() else { return Ok(()) };
-        for row in checkpoint.rows(|| self.shared.replica.write().take_changed(NODES_PER_LOCK)) {
+        for row in checkpoint.rows(|| more(&self.shared)) {
             match &row {
                 CheckpointRow::Node(key, value) => {
                     each(RowRef { table: Table::Nodes, key, value: value.as_deref() })?;

@@ -21,6 +21,7 @@ pub(super) fn consensus_config(
     let base = ConsensusConfig {
         checkpoint_entries: config.data.checkpoint_after_entries,
         tls: config.ensemble.tls.clone(),
+        secret_file: config.ensemble.secret_file.clone(),
         forms: forms(config),
         ..ConsensusConfig::standalone(server)
     };

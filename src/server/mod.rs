@@ -4,7 +4,10 @@
 //! * `shared`: what all tasks of a server look at; `service` is the part about whether clients are served,
 //!   `leading` that about a leader's duties, `proposing` the way of commands into the log.
 //! * `clients`: the open connections, by number.
+//! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections.
+//! * `long_work`: requests that take long have turns, and other work has threads left.
+//! * `descriptors`: how many connections there may be beside the files of the server.
 //! * `history`: what the server remembers for operators.
 //! * `presence`: whether clients are served, and whether this server has a leader's duties.
 //! * `commands` and `liaison`: what the consensus has to know of commands, and what servers tell each
@@ -21,6 +24,7 @@ mod clients;
 mod clock;
 mod commands;
 mod container_task;
+mod descriptors;
 mod elapsed;
 mod error;
 mod expiry_task;
@@ -28,11 +32,13 @@ mod history;
 mod large_requests;
 mod leading;
 mod liaison;
+mod long_work;
 mod machine;
 mod members;
 mod presence;
 mod proposing;
 mod reconfig_task;
+mod replica_lock;
 mod seats;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod server;
@@ -46,6 +52,8 @@ pub use clock::Clock;
 pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
+pub use long_work::LongWork;
+pub use replica_lock::{Figures, ReplicaLock};
 pub use server::Server;
 pub use service::Service;
 pub use shared::Shared;

@@ -25,7 +25,7 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 /// After how many looks a leader with a full disk asks again that another takes over.
 const HAND_OVER_EVERY: u32 = 50;
 
-/// How long a read barrier may take before it is tried anew.
+/// How long a read barrier may take before it is tried anew; longer where servers are far apart.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps an eye on the consensus until the server stops.
@@ -91,7 +91,9 @@ impl Presence {
         let is_formed = self.is_formed();
         if self.shared.awaits_members.swap(!is_formed, Ordering::AcqRel) && is_formed {
             // Its clients could not come before.
-            self.shared.leading().into_iter().for_each(|term| self.shared.begin_leading(term));
+            if let Some(term) = self.shared.leading() {
+                self.shared.begin_leading(term).await;
+            }
         }
         self.raise_version(status);
         let may_serve = is_formed
@@ -102,15 +104,18 @@ impl Presence {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
-        let barrier = tokio::time::timeout(BARRIER_TIMEOUT, self.proposer.read_barrier()).await;
+        let patience = self.consensus.for_round_trips(4, BARRIER_TIMEOUT);
+        let barrier = tokio::time::timeout(patience, self.proposer.read_barrier()).await;
         if !matches!(barrier, Ok(Ok(()))) {
             return;
         }
         let now = self.consensus.status();
         if begins_to_lead && now.is_leader() && now.term == status.term {
-            self.lead(status.term);
+            self.lead(status.term).await;
         }
-        let may_serve = may_serve && self.shared.is_member() && self.may_write(&now);
+        // A barrier that took that long says too little of now.
+        let in_contact = self.proposer.without_contact() <= self.contact_max;
+        let may_serve = may_serve && in_contact && self.shared.is_member() && self.may_write(&now);
         if may_serve && self.shared.service() != Service::Full {
             // Those that were content with reading have sessions that nobody else knows.
             self.shared.set_service(Service::None);
@@ -130,7 +135,7 @@ impl Presence {
             version >= self.consensus.common_version()
         } else {
             // A leader raises the version before it says who belongs to a new ensemble.
-            let is_new = self.shared.replica.read().members().current.is_none();
+            let is_new = self.shared.members().current.is_none();
             version >= VERSION_ONCE || self.shared.settings.is_alone || !is_new
         };
         is_raised && self.shared.may_write()
@@ -209,11 +214,11 @@ impl Presence {
         }
     }
 
-    fn lead(&self, term: u64) {
-        self.shared.begin_leading(term);
+    async fn lead(&self, term: u64) {
+        self.shared.begin_leading(term).await;
         self.raise_version(&self.consensus.status());
         reconfig_task::propose_first(&self.shared);
-        if self.shared.replica.read().ensemble().is_none() {
+        if self.shared.ensemble.get().is_none() {
             let command = Command {
                 origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
                 identities: &[],

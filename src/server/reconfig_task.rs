@@ -61,7 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: Cancell
 /// Says who belongs to an ensemble that was formed of this server's own list; to be called by a new
 /// leader. Where the ensemble knows already, nothing comes of it.
 pub(super) fn propose_first(shared: &Shared) {
-    if shared.settings.is_alone || shared.replica.read().members().current.is_some() {
+    if shared.settings.is_alone || shared.members().current.is_some() {
         return;
     }
     let mut first = Configuration::first(&shared.config.ensemble.servers);
@@ -152,8 +152,7 @@ impl Task {
     fn look(&self) -> Option<Look> {
         let (members, own) = (self.consensus.members(), self.consensus.member());
         let asking = self.consensus.admissions().asking();
-        let replica = self.shared.replica.read();
-        let known = replica.members();
+        let known = self.shared.members();
         let current = known.current.clone()?;
         let (wanted, pending) = match &known.pending {
             Some(pending) => {

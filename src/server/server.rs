@@ -76,9 +76,9 @@ impl Server {
         });
         let shared = Arc::new(Shared::new(config, settings, replica, boot, addresses));
         shared.checkpoints.lock().extend(stored);
-        shared.learn_name(&shared.replica.read());
-        shared.learn_members(shared.replica.read().members());
-        shared.learn_process(&shared.replica.read());
+        shared.learn_name(&shared.replica.read_blocking());
+        shared.learn_members(&shared.members());
+        shared.learn_process(&shared.replica.read_blocking());
         let machine = Machine::new(Arc::clone(&shared));
         let ensemble = shared.ensemble.clone();
         let (versions, process) = (shared.versions.clone(), boot);
@@ -98,7 +98,7 @@ impl Server {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
-            shared.begin_leading(consensus.status().term);
+            shared.begin_leading(consensus.status().term).await;
         }
         tasks.spawn(presence.run(stop.clone()));
         if is_alone {

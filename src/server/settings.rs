@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::conn::{ConnectWeights, Settings};
+use crate::limits::{MULTI_READ_LEN_MIN, REPLY_LEN_MAX};
 use crate::session::ThrottleSettings;
 use crate::session::auth::AuthSettings;
 use crate::tree::Policy;
@@ -28,6 +29,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         eager_acl_check: config.features.eager_acl_check && config.ensemble.is_distributed(),
         connect_weights: connect_weights(config),
         packet_len_max: config.limits.jute_max_buffer,
+        multi_read_len_max: config.limits.jute_max_buffer.clamp(MULTI_READ_LEN_MIN, REPLY_LEN_MAX),
         handshake_timeout_ms: config.clients.handshake_timeout_ms,
         ..Settings::default()
     }

@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::descriptors::Descriptors;
 use super::elapsed::Elapsed;
 use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
+use super::long_work::LongWork;
 use super::members::{ClientAddresses, client_addresses};
+use super::replica_lock::ReplicaLock;
 use super::service::{self, Service};
 use super::settings::connection_throttle;
 use super::test_settings;
@@ -27,10 +30,14 @@ use crate::replica::{Members, Registration, Replica, VERSION_ONCE};
 use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
+use crate::watch::WatchTable;
 
 /// A new term begins when the counter of its zxids has come this far: the rest, a hundred million, is
 /// for what is applied until then.
 const ZXID_COUNTER_MAX: u32 = u32::MAX - 100_000_000;
+
+/// Watches that go before other tasks have their turn.
+const WATCHES_AT_ONCE: usize = 1000;
 
 /// ZooKeeper's default of what `gtmk` answers.
 const TRACE_MASK_DEFAULT: i64 = 306;
@@ -43,9 +50,15 @@ pub struct Shared {
     /// The part of it that connections live by.
     pub settings: Settings,
     /// The state: reads share the lock, applying has it alone.
-    pub replica: RwLock<Replica>,
+    pub replica: ReplicaLock,
+    /// The watches, also without that lock.
+    pub watches: Arc<WatchTable>,
+    /// Who belongs to the ensemble, as of the last change.
+    members: Mutex<Arc<Members>>,
     /// The open connections.
     pub clients: Clients,
+    /// How many there may be.
+    pub descriptors: Descriptors,
     /// What is counted.
     pub stats: ServerStats,
     /// The clocks.
@@ -110,6 +123,8 @@ pub struct Shared {
     pub(super) throttle: Option<Mutex<ConnectionThrottle>>,
     /// Bytes of large requests that are not answered yet.
     pub large_requests: LargeRequests,
+    /// The turns at requests that take long.
+    pub long_work: LongWork,
     pub(super) engine: OnceLock<Engine>,
     pub(super) server: u64,
     boot: u64,
@@ -150,7 +165,9 @@ impl Shared {
             settings,
             throttle,
             large_requests: LargeRequests::new(&config.limits),
+            long_work: LongWork::for_this_machine(),
             clients: Clients::default(),
+            descriptors: Descriptors::raise_limit(),
             stats: ServerStats::default(),
             clock,
             expiry,
@@ -182,7 +199,9 @@ impl Shared {
             settled: AtomicU64::new(0),
             wrong_digest: test_settings::wrong_digest_file(),
             zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
-            replica: RwLock::new(replica),
+            watches: Arc::clone(replica.watches()),
+            members: Mutex::new(Arc::new(replica.members().clone())),
+            replica: ReplicaLock::new(replica),
             session_ids,
             engine: OnceLock::new(),
             server,
@@ -219,8 +238,14 @@ impl Shared {
         self.is_member.load(Ordering::Acquire)
     }
 
+    /// Who belongs to the ensemble.
+    pub fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members.lock())
+    }
+
     /// Takes who belongs to the ensemble from the replicated state.
     pub(super) fn learn_members(&self, members: &Members) {
+        *self.members.lock() = Arc::new(members.clone());
         self.members_changed.notify_one();
         let Some(current) = &members.current else { return };
         *self.named_voters.lock() = current.voters();
@@ -285,7 +310,7 @@ impl Shared {
 
     /// What a connection looks at under the lock of the replica.
     pub fn view<'a>(&'a self, replica: &'a Replica) -> View<'a> {
-        View { replica, around: self.around() }
+        View { replica, around: self.around(), at_length: false }
     }
 
     /// The number of this server.
@@ -315,21 +340,17 @@ impl Shared {
     }
 
     /// A connection is gone: its watches go, its session stays.
-    pub fn disconnect(&self, client: &Client, reason: CloseReason) {
+    pub async fn disconnect(&self, client: &Client, reason: CloseReason) {
         self.stats.count_close(reason.kind());
-        let id = {
+        let (id, session) = {
             let mut conn = client.conn.lock();
             conn.close(reason);
-            conn.id()
+            (conn.id(), conn.session())
         };
         self.clients.remove(id.number);
-        let replica = self.replica.read();
-        replica.watches().remove_watcher(id.number);
-        drop(replica);
-        let (session, heard_us) = {
-            let conn = client.conn.lock();
-            (conn.session(), client.heard_us.load(Ordering::Relaxed))
-        };
-        self.expiry.lock().touch(heard_us / 1000, session);
+        self.expiry.lock().touch(client.heard_us.load(Ordering::Relaxed) / 1000, session);
+        while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
 }

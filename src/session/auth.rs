@@ -51,6 +51,9 @@ pub enum AuthFailure {
     /// More identities than a connection may have; answered likewise.
     #[error("a connection cannot have that many identities")]
     TooMany,
+    /// Identities that would take more room than those of a connection may; answered likewise.
+    #[error("the identities of a connection cannot be that long")]
+    TooLong,
     /// The client meant another ensemble; the connection is closed without an answer.
     #[error("the client expected another ensemble: {0:?}")]
     OtherEnsemble(String),

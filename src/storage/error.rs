@@ -128,14 +128,33 @@ impl From<StorageError> for io::Error {
 }
 
 /// Whether an error says that the disk, or the user's share of it, is full.
-pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What is short, where an error says that something is: to wait for it is better than to end.
+pub(crate) fn shortage(error: &io::Error) -> Option<&'static str> {
+    if is_disk_full(error) {
+        Some("the disk is full")
+    } else if is_out_of_files(error) {
+        Some("all file descriptors are in use (`ulimit -n`)")
+    } else {
+        None
+    }
+}
+
+/// Whether an error says that this process, or the whole system, has too many files open.
+fn is_out_of_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// What a person can do about an error of the operating system.
 fn advice(error: &io::Error) -> &'static str {
     if is_disk_full(error) {
         ". Free some disk space"
+    } else if is_out_of_files(error) {
+        ". Raise the limit of open files (`ulimit -n`)"
     } else if error.kind() == io::ErrorKind::PermissionDenied {
         ". Give the user that runs Grovekeeper read and write permission"
     } else if error.kind() == io::ErrorKind::ReadOnlyFilesystem {

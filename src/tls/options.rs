@@ -81,8 +81,8 @@ pub struct PeerTlsOptions {
     /// Whether connections without TLS are accepted too: while an ensemble changes over
     /// (`portUnification`), server by server.
     pub accept_plain: bool,
-    /// Whether the certificate of a server that connects must be made out to its address, or to
-    /// the host where the ensemble knows it (`clientHostnameVerification`).
+    /// Whether the certificate of a server that connects must be made out to the host where the
+    /// ensemble knows it (`clientHostnameVerification`).
     pub verify_client_host: bool,
     /// How long a connecting server may take to say whether it talks TLS, and to greet, in
     /// milliseconds (`handshakeDetectionTimeoutMillis`).

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::row::{self, RowError};
+use super::store::NodeId;
 use super::tree::Tree;
 
 /// A row of a checkpoint.
@@ -107,7 +108,7 @@ pub enum LoadError {
 pub struct TreeLoader {
     tree: Tree,
     /// Nodes that came before their parents.
-    early: Vec<Arc<str>>,
+    early: Vec<(Arc<str>, NodeId)>,
 }
 
 impl Default for TreeLoader {
@@ -141,10 +142,10 @@ impl TreeLoader {
             .map_err(|reason| LoadError::Row { path: (*path).to_owned(), reason })?;
         let mut node = Node::new(Arc::clone(&path), content);
         node.content.stored = true;
-        if self.tree.insert_new(node).is_none() {
-            return Err(LoadError::Twice((*path).to_owned()));
+        match self.tree.insert_new(node) {
+            Some(id) => self.join(id, path),
+            None => Err(LoadError::Twice((*path).to_owned())),
         }
-        self.join(path)
     }
 
     /// Joins the nodes to a tree, in which nothing counts as changed.
@@ -158,30 +159,30 @@ impl TreeLoader {
         }
         let mut early = std::mem::take(&mut self.early);
         early.sort_unstable();
-        for path in early {
-            self.join(path)?;
+        for (path, id) in early {
+            self.join(id, path)?;
         }
         match self.early.first() {
-            Some(orphan) => Err(LoadError::NoParent((**orphan).to_owned())),
+            Some((orphan, _)) => Err(LoadError::NoParent((**orphan).to_owned())),
             None => Ok(self.tree),
         }
     }
 
     /// Makes a node a child of its parent, or puts it aside where that is not there.
-    fn join(&mut self, path: Arc<str>) -> Result<(), LoadError> {
+    fn join(&mut self, id: NodeId, path: Arc<str>) -> Result<(), LoadError> {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let Some(id) = self.tree.find_parent(parent) else {
-            self.early.push(path);
+        let Some(parent) = self.tree.find_parent(parent) else {
+            self.early.push((path, id));
             return Ok(());
         };
-        let parent = self.tree.store.get_mut(id);
-        if matches!(parent.kind(), NodeKind::Ephemeral(_)) {
+        if matches!(self.tree.store.get(parent).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        parent.children.get_or_insert_default().insert(path);
-        self.tree.family = Some(id);
+        self.tree.directory_mut(parent).insert(path);
+        self.tree.adopt(parent, id);
+        self.tree.family = Some(parent);
         Ok(())
     }
 }

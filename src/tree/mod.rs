@@ -11,22 +11,26 @@
 //!
 //! Invariants: every node but the root has its parent in the tree; ephemeral nodes have no
 //! children; the [built-in](path::BUILT_IN) nodes are always there; the indexes of ephemeral,
-//! container and TTL nodes and of quotas, the digest and the data size follow from the nodes; a
-//! failed operation leaves no trace.
+//! container and TTL nodes and of quotas, the digest, the data size and what is below each node follow
+//! from the nodes; a failed operation leaves no trace.
 
 pub mod acl;
+mod acl_index;
 mod apply;
 mod changes;
 mod checkpoint;
 mod children;
 pub mod digest;
+mod directory;
 mod error;
 mod mutate;
 mod node;
 mod pages;
 pub mod path;
 mod policy;
+mod prefix_map;
 mod quota;
+mod quota_text;
 mod read;
 mod row;
 mod scheme;
@@ -41,8 +45,9 @@ pub use error::OpError;
 pub use node::{Node, NodeKind, TTL_MS_MAX};
 pub use pages::Subtree;
 pub use policy::Policy;
+pub(crate) use prefix_map::PrefixMap;
 pub use quota::{QuotaEvent, QuotaUnit};
-pub use read::ExpirySettings;
+pub use read::{ExpirySearch, ExpirySettings};
 pub use row::RowError;
 pub use tree::Tree;
 pub use txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult, WriteOp};

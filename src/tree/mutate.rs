@@ -1,21 +1,37 @@
 //! The three ways to change a tree: attach a node, detach one, change one's content.
 //!
-//! Everything that follows from the nodes (children, indexes, digest, size) is kept up here and
+//! Everything that follows from the nodes (children, indexes, digest, sizes) is kept up here and
 //! nowhere else, forwards and backwards: while a `multi` is applied, each change notes its inverse.
 
 use std::sync::Arc;
 
 use super::changes::Listed;
+use super::directory::Growth;
 use super::node::{Content, Node, NodeKind};
+use super::quota_text::Stats;
 use super::store::NodeId;
 use super::tree::Tree;
 
 /// How to take back one change.
 #[derive(Debug)]
 pub(super) enum Undo {
-    Detach { parent: NodeId, id: NodeId },
-    Attach { parent: NodeId, node: Box<Node> },
-    Content { id: NodeId, content: Box<Content> },
+    Detach {
+        parent: NodeId,
+        id: NodeId,
+    },
+    Attach {
+        parent: NodeId,
+        node: Box<Node>,
+    },
+    Content {
+        id: NodeId,
+        content: Box<Content>,
+    },
+    /// What a quota counted, and its stats node.
+    Usage {
+        node: Arc<str>,
+        stats: Box<Stats>,
+    },
 }
 
 /// Where a `multi` began.
@@ -60,9 +76,18 @@ impl Tree {
         let (digest, size) = (node.content.digest(), node.content.data_len() as u64);
         change(&node.path, &mut node.content);
         let content = &node.content;
+        let size_now = content.data_len() as u64;
         self.digest = self.digest.wrapping_sub(digest).wrapping_add(content.digest());
-        self.data_size = self.data_size - size + content.data_len() as u64;
+        self.resize(id, size, size_now);
         self.note_change(id);
+    }
+
+    /// The data of a node is longer, or shorter, than before.
+    fn resize(&mut self, id: NodeId, before: u64, now: u64) {
+        if before != now {
+            self.data_size = self.data_size - before + now;
+            self.data_grew(id, now.cast_signed() - before.cast_signed());
+        }
     }
 
     /// From here on changes can be taken back.
@@ -85,8 +110,10 @@ impl Tree {
                     self.link(Some(parent), *node);
                 }
                 Undo::Content { id, content } => self.put_content_back(id, *content),
+                Undo::Usage { node, stats } => self.quotas.put_back(&node, *stats),
             }
         }
+        self.quotas.all_written();
         for id in self.changed.slots.drain(savepoint.slots..) {
             self.store.set_listed(id, Listed::No);
         }
@@ -97,15 +124,18 @@ impl Tree {
         let node = self.store.get_mut(id);
         let undone = std::mem::replace(&mut node.content, content);
         let content = &node.content;
+        let size_now = content.data_len() as u64;
         self.digest = self.digest.wrapping_sub(undone.digest()).wrapping_add(content.digest());
-        self.data_size = self.data_size - undone.data_len() as u64 + content.data_len() as u64;
+        self.quotas.node_set(&node.path, content.data.as_deref());
+        self.resize(id, undone.data_len() as u64, size_now);
     }
 
     fn link(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
-        let path = Arc::clone(&node.path);
+        let (path, bytes) = (Arc::clone(&node.path), node.content.data_len() as i64);
         let id = self.insert(node);
         if let Some(parent) = parent {
-            self.store.get_mut(parent).children.get_or_insert_default().insert(path);
+            self.directory_mut(parent).insert(path);
+            self.grow(parent, Growth { nodes: 1, bytes });
         }
         id
     }
@@ -135,10 +165,11 @@ impl Tree {
         self.digest = self.digest.wrapping_sub(node.content.digest());
         self.data_size -= size(&node);
         self.unindex(&node);
-        let siblings = &mut self.store.get_mut(parent).children;
-        if let Some(children) = siblings {
-            children.remove(&node.path);
-            if children.is_empty() {
+        self.grow(parent, Growth { nodes: -1, bytes: -(node.content.data_len() as i64) });
+        let siblings = &mut self.store.get_mut(parent).directory;
+        if let Some(directory) = siblings {
+            directory.remove(&node.path);
+            if directory.children.is_empty() {
                 *siblings = None;
             }
         }
@@ -159,7 +190,7 @@ impl Tree {
                 self.ttl_nodes.insert(node.path.clone());
             }
         }
-        self.quotas.node_attached(&node.path);
+        self.quotas.node_set(&node.path, node.data());
     }
 
     fn unindex(&mut self, node: &Node) {

@@ -9,6 +9,7 @@ use super::acl::{AclList, AclRef};
 use super::changes::Listed;
 use super::children::Children;
 use super::digest;
+use super::directory::Directory;
 use super::path;
 
 /// What ends the life of a node.
@@ -268,12 +269,12 @@ pub struct Node {
     pub(super) path: Arc<str>,
     pub(super) content: Content,
     /// Boxed, for most nodes have none.
-    pub(super) children: Option<Box<Children>>,
+    pub(super) directory: Option<Box<Directory>>,
 }
 
 impl Node {
     pub(super) fn new(path: Arc<str>, content: Content) -> Self {
-        Self { path, content, children: None }
+        Self { path, content, directory: None }
     }
 
     /// Its path.
@@ -327,20 +328,25 @@ impl Node {
     /// How many children it has.
     #[must_use]
     pub fn child_count(&self) -> usize {
-        self.children.as_ref().map_or(0, |children| children.len())
+        self.child_list().len()
+    }
+
+    /// Bytes of the names of its children.
+    #[must_use]
+    pub fn names_len(&self) -> u64 {
+        self.directory.as_ref().map_or(0, |directory| directory.names_len())
     }
 
     /// The names of its children, sorted.
     pub fn children(&self) -> impl ExactSizeIterator<Item = &str> {
-        static NONE: Children = Children::new();
         let offset = path::child_name_offset(&self.path);
-        let children = self.children.as_deref().unwrap_or(&NONE);
-        children.iter().map(move |child| &child[offset..])
+        self.child_list().iter().map(move |child| &child[offset..])
     }
 
     /// The paths of its children, sorted.
-    pub(super) fn child_paths(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.children.iter().flat_map(|children| children.iter())
+    pub(super) fn child_list(&self) -> &Children {
+        static NONE: Children = Children::new();
+        self.directory.as_ref().map_or(&NONE, |directory| &directory.children)
     }
 
     /// The stat that clients see: cversion counts creates and deletes of children, and only

@@ -10,10 +10,10 @@ fn node(kind: NodeKind) -> Node {
     Node::new("/a".into(), content(kind))
 }
 
-fn children(paths: &[&str]) -> Option<Box<Children>> {
-    let mut children = Children::new();
-    paths.iter().for_each(|path| children.insert(Arc::from(*path)));
-    Some(Box::new(children))
+fn children(paths: &[&str]) -> Option<Box<Directory>> {
+    let mut directory = Box::<Directory>::default();
+    paths.iter().for_each(|path| directory.insert(Arc::from(*path)));
+    Some(directory)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn item_10_the_reported_cversion_counts_creates_and_deletes() {
         node.content.child_created(Zxid(zxid));
     }
     node.content.child_deleted(Zxid(10));
-    node.children = children(&["/a/b"]);
+    node.directory = children(&["/a/b"]);
     let stat = node.stat();
     assert_eq!((stat.cversion, stat.num_children, stat.pzxid), (3, 1, Zxid(10)));
     assert_eq!((stat.version, stat.mzxid, stat.mtime), (0, Zxid(7), 1000));
@@ -87,11 +87,11 @@ fn null_data_and_empty_data_differ() {
 fn children_are_names_in_order() {
     // The names are cut out of the children's paths, also below the root.
     let mut top = node(NodeKind::Persistent);
-    top.children = children(&["/a/z", "/a/b", "/a/é"]);
+    top.directory = children(&["/a/z", "/a/b", "/a/é"]);
     assert_eq!(top.children().collect::<Vec<_>>(), ["b", "z", "é"]);
     let mut root = Node::new("/".into(), content(NodeKind::Persistent));
     assert_eq!(root.children().len(), 0);
-    root.children = children(&["/a"]);
+    root.directory = children(&["/a"]);
     assert_eq!(root.children().collect::<Vec<_>>(), ["a"]);
 }
 

@@ -4,7 +4,7 @@
 //! needs nothing to be kept here between two of them. The cost follows the part, not what the list or
 //! the subtree holds.
 
-use super::children::{Children, Paths};
+use super::children::Paths;
 use super::error::OpError;
 use super::node::Node;
 use super::path;
@@ -21,8 +21,7 @@ impl Node {
     }
 
     fn child_paths_after(&self, name: Option<&str>) -> Paths<'_> {
-        static NONE: Children = Children::new();
-        let children = self.children.as_deref().unwrap_or(&NONE);
+        let children = self.child_list();
         let Some(name) = name else { return children.after(None) };
         let slash = if self.path() == path::ROOT { "" } else { "/" };
         let last = format!("{}{slash}{name}", self.path);

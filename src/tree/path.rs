@@ -87,12 +87,6 @@ pub fn sequential(path: &str, creates: i32) -> String {
     out
 }
 
-/// The path itself and all above it except the root, deepest first.
-pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| path.rfind('/').map(|at| &path[..at]))
-        .take_while(|path| path.len() > 1)
-}
-
 /// The parent of a path that `delete` may act on.
 pub(super) fn deletable_parent(path: &str) -> Result<&str, OpError> {
     if path.contains('\0') || BUILT_IN.contains(&path) {

@@ -5,51 +5,127 @@
 //! from then on the tree rewrites it in place (no version, no zxid, no event). Only the deepest path
 //! with a quota above a node is looked at. A limit is exceeded by more than it, not by reaching it.
 //!
+//! Both texts are read once, when they are set. Usage is kept as numbers, and written as text at the end of
+//! each write that changes it: once for a `multi`, however many operations it has.
+//!
 //! Other than in ZooKeeper usage is persisted as it is, not counted again at a restart, so that
 //! servers that restart at different times still show the same data.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::OpError;
+use super::mutate::Undo;
 use super::path;
 use super::policy::Policy;
+use super::prefix_map::PrefixMap;
+use super::quota_text::{Limits, Stats};
 use super::store::NodeId;
 use super::tree::Tree;
 
 const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
-/// The paths that have a limits node.
+/// The value that limits nothing.
+pub(super) const UNLIMITED: i64 = -1;
+
+/// The quotas of a tree, as the nodes say.
 #[derive(Debug, Default)]
-pub(super) struct QuotaPaths(BTreeSet<Arc<str>>);
+pub(super) struct Quotas {
+    by_path: PrefixMap<Quota>,
+    /// The stats nodes whose text is older than the usage.
+    unwritten: Vec<Arc<str>>,
+}
 
-impl QuotaPaths {
-    pub(super) fn node_attached(&mut self, path: &str) {
-        if let Some(target) = target(path, LIMITS) {
-            self.0.insert(target.into());
-        }
-    }
+/// The quota of a path. Without limits it is none.
+#[derive(Debug, Default)]
+struct Quota {
+    limits: Option<Limits>,
+    usage: Option<Usage>,
+}
 
-    pub(super) fn node_detached(&mut self, path: &str) {
-        if let Some(target) = target(path, LIMITS) {
-            self.0.remove(target);
-        }
-    }
-
-    /// The deepest path with a quota that is, or is above, this path.
-    fn deepest(&self, path: &str) -> Option<Arc<str>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        path::ancestors(path).find_map(|ancestor| self.0.get(ancestor)).cloned()
-    }
+/// What a stats node shows.
+#[derive(Debug)]
+struct Usage {
+    /// The stats node.
+    node: Arc<str>,
+    stats: Stats,
+    /// Whether the text of the node says so.
+    written: bool,
 }
 
 /// The path that a node under `/zookeeper/quota` with this name is about. The root has no quota.
 fn target<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let target = path.strip_prefix(path::QUOTA)?.strip_suffix(name)?.strip_suffix('/')?;
     (target.len() > 1 && target.starts_with('/')).then_some(target)
+}
+
+impl Quotas {
+    /// A node was attached, or its data was set.
+    pub(super) fn node_set(&mut self, path: &Arc<str>, data: Option<&[u8]>) {
+        if let Some(target) = target(path, LIMITS) {
+            self.by_path.get_or_insert(target).limits = Some(Limits::parse(data));
+        } else if let Some(target) = target(path, STATS) {
+            let usage = Usage { node: Arc::clone(path), stats: Stats::parse(data), written: true };
+            self.by_path.get_or_insert(target).usage = Some(usage);
+        }
+    }
+
+    pub(super) fn node_detached(&mut self, path: &str) {
+        let (target, is_limits) = match (target(path, LIMITS), target(path, STATS)) {
+            (Some(target), _) => (target, true),
+            (None, Some(target)) => (target, false),
+            (None, None) => return,
+        };
+        let Some(quota) = self.by_path.get_mut(target) else { return };
+        if is_limits {
+            quota.limits = None;
+        } else {
+            quota.usage = None;
+        }
+        if quota.limits.is_none() && quota.usage.is_none() {
+            self.by_path.remove(target);
+        }
+    }
+
+    /// The deepest path with a quota that is, or is above, this path.
+    fn deepest<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a Quota)> {
+        if self.by_path.is_empty() {
+            return None;
+        }
+        self.by_path.above(path).filter(|(_, quota)| quota.limits.is_some()).last()
+    }
+
+    /// The usage that a stats node shows.
+    fn usage_mut(&mut self, stats_node: &str) -> Option<&mut Usage> {
+        self.by_path.get_mut(target(stats_node, STATS)?)?.usage.as_mut()
+    }
+
+    /// Replaces the usage that a stats node is to show, and returns what it was.
+    fn put(&mut self, stats_node: &str, stats: Stats) -> Option<Stats> {
+        let usage = self.usage_mut(stats_node)?;
+        let before = std::mem::replace(&mut usage.stats, stats);
+        if std::mem::replace(&mut usage.written, false) {
+            let node = Arc::clone(&usage.node);
+            self.unwritten.push(node);
+        }
+        Some(before)
+    }
+
+    /// Takes a usage back that no text has shown.
+    pub(super) fn put_back(&mut self, stats_node: &str, stats: Stats) {
+        if let Some(usage) = self.usage_mut(stats_node) {
+            usage.stats = stats;
+        }
+    }
+
+    /// The texts are those of all usages again.
+    pub(super) fn all_written(&mut self) {
+        while let Some(node) = self.unwritten.pop() {
+            if let Some(usage) = self.usage_mut(&node) {
+                usage.written = true;
+            }
+        }
+    }
 }
 
 /// A quota that an operation exceeded, or would have.
@@ -84,17 +160,9 @@ pub(super) struct QuotaEvents(Vec<QuotaEvent>);
 
 const EVENTS_MAX: usize = 64;
 
-impl QuotaEvents {
-    fn push(&mut self, event: QuotaEvent) {
-        if self.0.len() < EVENTS_MAX {
-            self.0.push(event);
-        }
-    }
-}
-
 /// What an operation adds to the usage of a quota.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub(super) struct Added {
     pub(super) nodes: i64,
     pub(super) bytes: i64,
 }
@@ -111,28 +179,31 @@ impl Tree {
         std::mem::take(&mut self.quota_events.0)
     }
 
-    /// Judges an operation that adds `usage` at `path`.
+    /// Judges an operation that adds to the usage at `path`.
     pub(super) fn check_quota(
         &mut self,
         path: &str,
-        usage: Usage,
+        added: Added,
         policy: Policy,
     ) -> Result<(), OpError> {
-        let Some(target) = self.quotas.deepest(path) else { return Ok(()) };
-        let Some(limits) = self.read_track(&target, LIMITS) else { return Ok(()) };
-        let Some(current) = self.read_track(&target, STATS) else { return Ok(()) };
-        let nodes = (QuotaUnit::Nodes, COUNT, COUNT_HARD_LIMIT, usage.nodes);
-        let bytes = (QuotaUnit::Bytes, BYTES, BYTE_HARD_LIMIT, usage.bytes);
-        for (unit, soft_key, hard_key, added) in [nodes, bytes] {
-            let hard = limits.value(hard_key) > UNLIMITED;
-            let limit = limits.value(if hard { hard_key } else { soft_key });
-            let used = current.value(soft_key).saturating_add(added);
-            if added == 0 || limit <= UNLIMITED || used <= limit {
+        let Some((target, quota)) = self.quotas.deepest(path) else { return Ok(()) };
+        let (Some(limits), Some(Usage { stats, .. })) = (&quota.limits, &quota.usage) else {
+            return Ok(());
+        };
+        let nodes = (QuotaUnit::Nodes, limits.nodes, stats.nodes, added.nodes);
+        let bytes = (QuotaUnit::Bytes, limits.bytes, stats.bytes, added.bytes);
+        for (unit, limit, used, added) in [nodes, bytes] {
+            let hard = limit.hard > UNLIMITED;
+            let limit = if hard { limit.hard } else { limit.soft };
+            let usage = used.saturating_add(added);
+            if added == 0 || limit <= UNLIMITED || usage <= limit {
                 continue;
             }
             let refused = hard && policy.enforce_quota;
-            let path = Arc::clone(&target);
-            self.quota_events.push(QuotaEvent { path, unit, usage: used, limit, hard, refused });
+            if self.quota_events.0.len() < EVENTS_MAX {
+                let path = target.into();
+                self.quota_events.0.push(QuotaEvent { path, unit, usage, limit, hard, refused });
+            }
             if refused {
                 return Err(OpError::QuotaExceeded);
             }
@@ -140,89 +211,56 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds to the usage that the deepest quota above a path shows.
-    pub(super) fn add_usage(&mut self, path: &str, usage: Usage) {
-        let Some(target) = self.quotas.deepest(path) else { return };
-        let Some(id) = self.find(&node_path(&target, STATS)) else { return };
-        let mut track = StatsTrack::parse(self.store.get(id).data());
-        track.add(COUNT, usage.nodes);
-        track.add(BYTES, usage.bytes);
-        self.put_track(id, &track);
+    /// Adds to the usage of the deepest quota above a path.
+    pub(super) fn add_usage(&mut self, path: &str, added: Added) {
+        let Some((_, quota)) = self.quotas.deepest(path) else { return };
+        let Some(Usage { node, stats, .. }) = &quota.usage else { return };
+        let (node, stats) = (Arc::clone(node), stats.plus(added));
+        let before = self.quotas.put(&node, stats);
+        if let (Some(undo), Some(stats)) = (&mut self.undo, before) {
+            undo.push(Undo::Usage { node, stats: Box::new(stats) });
+        }
     }
 
     /// Counts a subtree when the stats node of its quota is created.
-    pub(super) fn count_if_stats_node(&mut self, path: &str, id: NodeId) {
+    pub(super) fn count_if_stats_node(&mut self, path: &str) {
         let Some(target) = target(path, STATS) else { return };
-        let mut usage = Usage::default();
-        let mut pending: Vec<NodeId> = self.find(target).into_iter().collect();
-        while let Some(id) = pending.pop() {
-            let node = self.store.get(id);
-            usage.nodes += 1;
-            usage.bytes += node.content.data_len() as i64;
-            pending.extend(node.child_paths().filter_map(|child| self.store.find(child)));
-        }
-        let values = [(COUNT.to_owned(), usage.nodes), (BYTES.to_owned(), usage.bytes)];
-        self.put_track(id, &StatsTrack(values.into()));
-    }
-
-    fn put_track(&mut self, id: NodeId, track: &StatsTrack) {
-        let text = track.to_string();
-        self.change(id, |path, content| content.put_data(path, Some(text.as_bytes())));
-    }
-
-    fn read_track(&self, target: &str, name: &str) -> Option<StatsTrack> {
-        let node = self.get(&node_path(target, name))?;
-        Some(StatsTrack::parse(node.data()))
-    }
-}
-
-fn node_path(target: &str, name: &str) -> String {
-    format!("{}{target}/{name}", path::QUOTA)
-}
-
-const COUNT: &str = "count";
-const COUNT_HARD_LIMIT: &str = "countHardLimit";
-const BYTES: &str = "bytes";
-const BYTE_HARD_LIMIT: &str = "byteHardLimit";
-
-/// The value of a key that is not there.
-const UNLIMITED: i64 = -1;
-
-/// The text of limits and stats nodes: `count=N,bytes=M=;byteHardLimit=X;countHardLimit=Y`, where
-/// all from the second `=` on is there only if there are such keys. (Parsers that know only the
-/// first two keys split at `,` and `=` and ignore the rest.)
-#[derive(Debug, PartialEq, Eq)]
-struct StatsTrack(BTreeMap<String, i64>);
-
-impl StatsTrack {
-    /// Reads the text. What is no number counts as unlimited, as does what is missing.
-    fn parse(data: Option<&[u8]>) -> Self {
-        let text = String::from_utf8_lossy(data.unwrap_or_default());
-        let pairs = text.split([',', ';']).filter_map(|pair| {
-            let mut parts = pair.split('=');
-            let key = parts.next().filter(|key| !key.is_empty())?;
-            Some((key.to_owned(), parts.next()?.parse().unwrap_or(UNLIMITED)))
+        let stats = self.find(target).map_or(Stats::new(0, 0), |id| {
+            let (below, own) = (self.below(id), self.store.get(id).content.data_len() as u64);
+            Stats::new((below.nodes + 1).cast_signed(), (below.bytes + own).cast_signed())
         });
-        Self(pairs.collect())
+        // To be taken back with the node.
+        self.quotas.put(path, stats);
     }
 
-    fn value(&self, key: &str) -> i64 {
-        self.0.get(key).copied().unwrap_or(UNLIMITED)
+    /// Takes what a node says of a quota, if it is one of a quota, after its data was set.
+    pub(super) fn read_if_quota_node(&mut self, id: NodeId) {
+        let node = self.store.get(id);
+        self.quotas.node_set(node.shared_path(), node.data());
     }
 
-    fn add(&mut self, key: &str, added: i64) {
-        self.0.insert(key.to_owned(), self.value(key).saturating_add(added));
-    }
-}
-
-impl std::fmt::Display for StatsTrack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{COUNT}={},{BYTES}={}", self.value(COUNT), self.value(BYTES))?;
-        let rest = self.0.iter().filter(|(key, _)| !matches!(key.as_str(), COUNT | BYTES));
-        for (at, (key, value)) in rest.enumerate() {
-            write!(f, "{}{key}={value}", if at == 0 { "=;" } else { ";" })?;
+    /// Brings the text of the stats nodes up to date; to be called at the end of each write, and before
+    /// one of these nodes is looked at within a write.
+    pub(super) fn write_usage(&mut self) {
+        while let Some(node) = self.quotas.unwritten.pop() {
+            let Some(usage) = self.quotas.usage_mut(&node).filter(|usage| !usage.written) else {
+                continue;
+            };
+            usage.written = true;
+            let text = usage.stats.to_string();
+            let Some(id) = self.find(&node) else { continue };
+            if self.store.get(id).data() != Some(text.as_bytes()) {
+                self.change(id, |path, content| content.put_data(path, Some(text.as_bytes())));
+            }
         }
-        Ok(())
+    }
+
+    /// As [`write_usage`](Self::write_usage), where the node that is about to be looked at may be one of them.
+    pub(super) fn write_usage_of(&mut self, id: NodeId) {
+        let may_be_one = || self.store.get(id).path().starts_with(path::QUOTA);
+        if !self.quotas.unwritten.is_empty() && may_be_one() {
+            self.write_usage();
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reading: by path, by session, and with the access checks of each read operation.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jute_proto::{Acl, Id, Perms, SessionId};
@@ -70,7 +72,7 @@ impl Tree {
         Ok((node, list))
     }
 
-    /// How many nodes are below a node, for `getAllChildrenNumber`. The cost follows the answer.
+    /// How many nodes are below a node, for `getAllChildrenNumber`. The number is kept, not counted.
     ///
     /// # Errors
     /// [`OpError::NoNode`], [`OpError::NoAuth`] without `READ`.
@@ -79,19 +81,10 @@ impl Tree {
         path: &str,
         identities: &[Id],
         policy: Policy,
-    ) -> Result<usize, OpError> {
-        let node = self.read(path, identities, policy)?;
-        if node.path() == path::ROOT {
-            return Ok(self.store.len() - 1);
-        }
-        let mut count = 0;
-        let mut pending = vec![node];
-        while let Some(node) = pending.pop() {
-            count += node.child_count();
-            let parents = node.child_paths().filter_map(|child| self.get(child));
-            pending.extend(parents.filter(|child| child.child_count() > 0));
-        }
-        Ok(count)
+    ) -> Result<u64, OpError> {
+        let id = self.find(path).ok_or(OpError::NoNode)?;
+        self.check_acl(self.store.get(id), identities, Perms::READ, policy)?;
+        Ok(self.below(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.
@@ -116,8 +109,17 @@ impl Tree {
         prefix: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<str>> {
         let prefix = prefix.filter(|prefix| !matches!(prefix.trim(), "" | path::ROOT));
-        let paths = self.ephemerals.get(&session).into_iter().flatten();
-        paths.filter(move |path| prefix.is_none_or(|prefix| path.starts_with(prefix)))
+        let prefix = prefix.unwrap_or_default();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let paths = self.ephemerals.get(&session).into_iter();
+        let paths = paths.flat_map(move |paths| paths.range::<str, _>(from));
+        paths.take_while(move |path| path.starts_with(prefix))
+    }
+
+    /// How many ephemeral nodes a session has.
+    #[must_use]
+    pub fn ephemerals_of(&self, session: SessionId) -> usize {
+        self.ephemerals.get(&session).map_or(0, BTreeSet::len)
     }
 
     /// The sessions that have ephemeral nodes, and these, sorted.
@@ -159,20 +161,34 @@ impl Tree {
         digests.fold(0, u64::wrapping_add)
     }
 
-    /// The containers and nodes with a time to live whose life is over, sorted within each kind; `age_ms` says
-    /// how long each has been as it is. The leader proposes to delete them; applying that judges them again.
+    /// Of the next `limit` containers and nodes with a time to live, those whose life is over, sorted within
+    /// each kind; `None` behind the last one. `age_ms` says how long each has been as it is. The leader proposes to
+    /// delete them; applying that judges them again.
     pub fn expired(
         &self,
         settings: ExpirySettings,
         age_ms: impl Fn(&str, &Node) -> i64,
-    ) -> Vec<(Arc<str>, &Node)> {
-        let ttl_nodes = settings.extended_types.then_some(&self.ttl_nodes).into_iter().flatten();
-        let candidates = self.containers.iter().chain(ttl_nodes);
-        let over = candidates.filter_map(|path| {
+        search: &mut ExpirySearch,
+        limit: usize,
+    ) -> Option<Vec<(Arc<str>, &Node)>> {
+        let candidates = match search.kind {
+            SearchKind::Containers => &self.containers,
+            SearchKind::TtlNodes if settings.extended_types => &self.ttl_nodes,
+            SearchKind::TtlNodes | SearchKind::Nothing => return None,
+        };
+        let from = search.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = candidates.range::<str, _>((from, Bound::Unbounded));
+        let looked_at: Vec<&Arc<str>> = range.take(limit).collect();
+        if looked_at.len() < limit {
+            search.go_on_with_the_next_kind();
+        } else {
+            search.last = looked_at.last().map(|path| Arc::clone(path));
+        }
+        let over = looked_at.into_iter().filter_map(|path| {
             let node = self.get(path)?;
-            is_expired(node, age_ms(path, node), settings).then(|| (path.clone(), node))
+            is_expired(node, age_ms(path, node), settings).then(|| (Arc::clone(path), node))
         });
-        over.collect()
+        Some(over.collect())
     }
 
     /// All nodes that may expire.
@@ -184,6 +200,32 @@ impl Tree {
     #[must_use]
     pub fn has_expiring(&self) -> bool {
         !self.containers.is_empty() || !self.ttl_nodes.is_empty()
+    }
+}
+
+/// How far a search for nodes whose life is over has come.
+#[derive(Clone, Debug, Default)]
+pub struct ExpirySearch {
+    kind: SearchKind,
+    /// The last path of this kind that was looked at.
+    last: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum SearchKind {
+    #[default]
+    Containers,
+    TtlNodes,
+    Nothing,
+}
+
+impl ExpirySearch {
+    fn go_on_with_the_next_kind(&mut self) {
+        self.last = None;
+        self.kind = match self.kind {
+            SearchKind::Containers => SearchKind::TtlNodes,
+            SearchKind::TtlNodes | SearchKind::Nothing => SearchKind::Nothing,
+        };
     }
 }
 

@@ -6,6 +6,11 @@ use jute_proto::Id;
 
 use super::policy::Policy;
 
+/// Whether an id stands for everybody.
+pub(super) fn is_anyone(id: &Id) -> bool {
+    id.scheme == "world" && id.id == "anyone"
+}
+
 /// Whether a list may name this id, `world` and `auth` aside.
 pub(super) fn is_valid(id: &Id, policy: Policy) -> bool {
     match id.scheme.as_str() {
@@ -70,20 +75,48 @@ fn is_valid_distinguished_name(id: &str) -> bool {
 }
 
 /// An address, or all that share its first bits.
-struct Network {
+pub(super) struct Network {
     address: Address,
     bits: u32,
 }
 
-#[derive(Clone, Copy)]
-enum Address {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Address {
     V4(u32),
     V6(u128),
 }
 
+/// How many bits of an address count, of a family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Mask {
+    is_v6: bool,
+    bits: u32,
+}
+
+/// A network without the bits that do not count: equal for equal networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct NetworkKey {
+    first: Address,
+    bits: u32,
+}
+
+impl NetworkKey {
+    pub(super) fn mask(self) -> Mask {
+        Mask { is_v6: matches!(self.first, Address::V6(_)), bits: self.bits }
+    }
+}
+
+impl Mask {
+    /// The network of this kind that an address belongs to; `None` where it is of the other family.
+    pub(super) fn network_of(self, address: Address) -> Option<NetworkKey> {
+        let is_v6 = matches!(address, Address::V6(_));
+        (is_v6 == self.is_v6).then(|| Network { address, bits: self.bits }.key())
+    }
+}
+
 impl Network {
     /// Reads `address` or `address/bits`.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits.parse().ok()?)),
             None => (text, None),
@@ -95,6 +128,20 @@ impl Network {
         };
         let bits = bits.unwrap_or(bits_max);
         (bits <= bits_max).then_some(Self { address, bits })
+    }
+
+    pub(super) fn key(&self) -> NetworkKey {
+        let first = match self.address {
+            Address::V4(address) => {
+                let unused = u32::BITS - self.bits;
+                Address::V4(u32::MAX.checked_shl(unused).unwrap_or(0) & address)
+            }
+            Address::V6(address) => {
+                let unused = u128::BITS - self.bits;
+                Address::V6(u128::MAX.checked_shl(unused).unwrap_or(0) & address)
+            }
+        };
+        NetworkKey { first, bits: self.bits }
     }
 
     fn contains(&self, address: &str) -> bool {
@@ -113,7 +160,7 @@ impl Network {
 impl Address {
     /// The forms that ZooKeeper reads: four decimals with leading zeros allowed, or eight groups of
     /// hexadecimals with `::`, without embedded IPv4 and without zone.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if text.contains(':') {
             if text.contains('.') {
                 return None;

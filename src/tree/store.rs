@@ -13,7 +13,7 @@ use super::changes::Listed;
 use super::node::Node;
 
 /// The number of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeId(u32);
 
 const SHARDS: usize = 256;

@@ -1,17 +1,21 @@
 //! The tree: its nodes and the indexes that follow from them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jute_proto::{Acl, Perms, SessionId, Zxid};
 
-use super::acl::{AclRef, AclTable};
+use super::acl::{self, AclRef, AclTable};
 use super::changes::{Awaited, ChangeList};
+use super::error::OpError;
 use super::mutate::Undo;
 use super::node::{Content, Node, NodeKind};
 use super::path;
-use super::quota::{QuotaEvents, QuotaPaths};
+use super::quota::{QuotaEvents, Quotas};
 use super::store::{NodeId, Store};
+use super::txn::OpContext;
+use crate::limits::APPLIED_ACLS_LEN_MAX;
 
 /// A tree of znodes.
 #[derive(Debug)]
@@ -25,8 +29,8 @@ pub struct Tree {
     pub(super) containers: BTreeSet<Arc<str>>,
     /// All nodes with a time to live.
     pub(super) ttl_nodes: BTreeSet<Arc<str>>,
-    /// The paths that have a quota.
-    pub(super) quotas: QuotaPaths,
+    /// The paths that have a quota, and what is used of it.
+    pub(super) quotas: Quotas,
     /// Quotas that were exceeded and not yet reported.
     pub(super) quota_events: QuotaEvents,
     /// The wrapping sum of the digests of all nodes.
@@ -42,6 +46,8 @@ pub struct Tree {
     pub(super) family: Option<NodeId>,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<Vec<Undo>>,
+    /// Bytes of access control lists that the write at hand made of shorter ones.
+    pub(super) expanded_len: usize,
 }
 
 impl Default for Tree {
@@ -80,7 +86,7 @@ impl Tree {
             ephemeral_count: 0,
             containers: BTreeSet::new(),
             ttl_nodes: BTreeSet::new(),
-            quotas: QuotaPaths::default(),
+            quotas: Quotas::default(),
             quota_events: QuotaEvents::default(),
             digest: 0,
             data_size: 0,
@@ -88,6 +94,7 @@ impl Tree {
             awaited: Awaited::default(),
             family: None,
             undo: None,
+            expanded_len: 0,
         }
     }
 
@@ -101,6 +108,22 @@ impl Tree {
     pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
         let is_it = |id: &NodeId| self.store.live(*id).is_some_and(|node| node.path() == path);
         self.family.filter(is_it).or_else(|| self.find(path))
+    }
+
+    /// What becomes of a list that a client sends, see [`acl::fixup`].
+    ///
+    /// # Errors
+    /// As there; also where the lists of the write at hand became too long together.
+    pub(super) fn fix_up_acl<'a>(
+        &mut self,
+        ctx: &OpContext<'_>,
+        requested: Option<&'a [Acl]>,
+    ) -> Result<Cow<'a, [Acl]>, OpError> {
+        let list = acl::fixup(requested, ctx.identities, ctx.policy)?;
+        if let Cow::Owned(list) = &list {
+            self.expanded_len += acl::encoded_len(list);
+        }
+        if self.expanded_len > APPLIED_ACLS_LEN_MAX { Err(OpError::InvalidAcl) } else { Ok(list) }
     }
 
     /// The shared list with these entries.

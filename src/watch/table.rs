@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use jute_proto::{AddWatchMode, WatcherType};
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use crate::tree::PrefixMap;
 
 /// The connection that a watch belongs to: its number on this server.
 pub type WatcherId = u64;
@@ -54,11 +58,11 @@ impl Modes {
     }
 }
 
-/// The watchers of one path in one table, sorted by their number.
+/// The watchers of one path in one table, sorted by their number. Most paths have one.
 ///
 /// Connections are numbered upwards, so a new watcher mostly goes to the end.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(Vec<(WatcherId, Modes)>);
+pub(super) struct Watchers(SmallVec<[(WatcherId, Modes); 1]>);
 
 impl Watchers {
     fn add(&mut self, watcher: WatcherId, modes: Modes) -> Modes {
@@ -128,8 +132,10 @@ pub struct WatchTable {
     pub(super) child: Shared<Arc<str>, Watchers>,
     /// The paths of each watcher in either table: what `close` and `wchc` go through.
     by_watcher: Shared<WatcherId, BTreeSet<Arc<str>>>,
-    /// How many recursive registrations there are: none means that no ancestor needs a look.
-    recursive: AtomicUsize,
+    /// The recursive registrations once more, to be found from the paths below them.
+    recursive: RwLock<PrefixMap<BTreeSet<WatcherId>>>,
+    /// How many there are: none means that no ancestor needs a look.
+    recursive_count: AtomicUsize,
     /// How many (watcher, path) pairs the data table holds.
     data_pairs: AtomicUsize,
     /// How many (watcher, path) pairs the child table holds.
@@ -139,15 +145,32 @@ pub struct WatchTable {
 impl WatchTable {
     /// Registers modes for a path; registering twice is the same as once.
     pub fn add(&self, kind: Kind, path: &str, watcher: WatcherId, modes: Modes) {
-        let shared: Arc<str> = Arc::from(path);
-        let before = self.table(kind).entry(Arc::clone(&shared)).or_default().add(watcher, modes);
+        let (shared, before) = self.add_modes(kind, path, watcher, modes);
         if before.is_empty() {
             self.pairs(kind).fetch_add(1, Ordering::Relaxed);
             self.by_watcher.entry(watcher).or_default().insert(shared);
         }
         if modes.intersects(Modes::RECURSIVE) && !before.intersects(Modes::RECURSIVE) {
-            self.recursive.fetch_add(1, Ordering::Relaxed);
+            self.recursive.write().get_or_insert(path).insert(watcher);
+            self.recursive_count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Adds modes; returns those that were there, and the path as the table keeps it.
+    fn add_modes(
+        &self,
+        kind: Kind,
+        path: &str,
+        watcher: WatcherId,
+        modes: Modes,
+    ) -> (Arc<str>, Modes) {
+        if let Some(mut known) = self.table(kind).get_mut(path) {
+            let before = known.add(watcher, modes);
+            return (Arc::clone(known.key()), before);
+        }
+        let shared: Arc<str> = Arc::from(path);
+        let before = self.table(kind).entry(Arc::clone(&shared)).or_default().add(watcher, modes);
+        (shared, before)
     }
 
     /// Registers what `addWatch` asks for: a persistent watch is in both tables, a recursive one in
@@ -183,13 +206,21 @@ impl WatchTable {
         any
     }
 
-    /// Forgets everything of a connection that ended.
-    pub fn remove_watcher(&self, watcher: WatcherId) {
-        let Some((_, paths)) = self.by_watcher.remove(&watcher) else { return };
-        for path in paths {
+    /// Forgets what a connection that ended watched, of at most so many paths; says whether some are left.
+    pub fn remove_watcher(&self, watcher: WatcherId, paths_max: usize) -> bool {
+        let Some(mut paths) = self.by_watcher.get_mut(&watcher) else { return false };
+        let removed: Vec<Arc<str>> =
+            std::iter::from_fn(|| paths.pop_first()).take(paths_max).collect();
+        let is_empty = paths.is_empty();
+        drop(paths);
+        for path in removed {
             self.remove_modes(Kind::Data, &path, watcher, Modes::ALL);
             self.remove_modes(Kind::Child, &path, watcher, Modes::ALL);
         }
+        if is_empty {
+            self.by_watcher.remove(&watcher);
+        }
+        !is_empty
     }
 
     /// How many connections watch anything in the data table, how many paths, and how many pairs:
@@ -221,8 +252,12 @@ impl WatchTable {
         self.data_pairs.load(Ordering::Relaxed) + self.child_pairs.load(Ordering::Relaxed)
     }
 
-    pub(super) fn has_recursive(&self) -> bool {
-        self.recursive.load(Ordering::Relaxed) > 0
+    /// Who watches a path recursively, at the path or above it; some may be there several times.
+    pub(super) fn add_recursive(&self, path: &str, watchers: &mut Vec<WatcherId>) {
+        if self.recursive_count.load(Ordering::Relaxed) > 0 {
+            let recursive = self.recursive.read();
+            watchers.extend(recursive.above(path).flat_map(|(_, watchers)| watchers));
+        }
     }
 
     /// Whether nobody watches anything in this table: most changes need not look for a path then.
@@ -265,7 +300,14 @@ impl WatchTable {
             self.pairs(kind).fetch_sub(1, Ordering::Relaxed);
         }
         if removed.intersects(Modes::RECURSIVE) {
-            self.recursive.fetch_sub(1, Ordering::Relaxed);
+            self.recursive_count.fetch_sub(1, Ordering::Relaxed);
+            let mut recursive = self.recursive.write();
+            if let Some(watchers) = recursive.get_mut(path) {
+                watchers.remove(&watcher);
+                if watchers.is_empty() {
+                    recursive.remove(path);
+                }
+            }
         }
         !removed.is_empty()
     }
@@ -317,7 +359,8 @@ mod tests {
         assert!(table.remove("/a", 1, WatcherType::Any));
         assert!(!table.remove("/a", 1, WatcherType::Any));
         assert_eq!(table.count(), 0);
-        assert!(!table.has_recursive());
+        assert!(table.recursive.read().is_empty());
+        assert_eq!(table.recursive_count.into_inner(), 0);
     }
 
     #[test]
@@ -328,12 +371,34 @@ mod tests {
             table.add(Kind::Child, "/a", watcher, Modes::STANDARD);
             table.add_persistent("/b", watcher, AddWatchMode::PersistentRecursive);
         }
-        table.remove_watcher(1);
+        assert!(!table.remove_watcher(1, 2));
         assert_eq!(table.count(), 2);
         assert!(!table.contains("/b", 1, WatcherType::Any));
         assert!(table.contains("/b", 2, WatcherType::Any));
-        table.remove_watcher(2);
+        // Whoever has many leaves in pieces.
+        assert!(table.remove_watcher(2, 1));
+        assert_eq!(table.count(), 1);
+        assert!(!table.remove_watcher(2, 1));
+        assert!(!table.remove_watcher(2, 1));
         assert!(table.data.is_empty() && table.child.is_empty() && table.by_watcher.is_empty());
+    }
+
+    #[test]
+    fn recursive_watches_are_found_in_time_that_follows_the_path() {
+        // A change of a node ten thousand levels down tells who watches each level, and none is looked up by
+        // its whole path.
+        let table = WatchTable::default();
+        let path = "/a".repeat(10_000);
+        for watcher in 0..100 {
+            let end = path.len() - 2 * usize::try_from(watcher).unwrap() - 2;
+            table.add_persistent(&path[..end], watcher, AddWatchMode::PersistentRecursive);
+        }
+        for _ in 0..1000 {
+            let mut told = 0;
+            table.node_data_changed(&path, |_| told += 1);
+            assert_eq!(told, 100);
+        }
+        assert_eq!(table.count(), 100);
     }
 
     #[test]

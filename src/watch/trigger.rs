@@ -11,7 +11,7 @@
 
 use jute_proto::EventType;
 
-use super::table::{Kind, Modes, WatchTable, WatcherId};
+use super::table::{Kind, WatchTable, WatcherId};
 
 /// One event for one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,15 +64,9 @@ impl WatchTable {
         fire: &mut impl FnMut(Firing<'a>),
     ) -> Vec<WatcherId> {
         let mut watchers = self.take(Kind::Data, path);
-        if self.has_recursive() {
-            let mut ancestor = path;
-            while let Some(above) = parent(ancestor) {
-                if let Some(found) = self.data.get(above) {
-                    let recursive = |(_, modes): &(_, Modes)| modes.intersects(Modes::RECURSIVE);
-                    watchers.extend(found.iter().filter(recursive).map(|(watcher, _)| watcher));
-                }
-                ancestor = above;
-            }
+        let here = watchers.len();
+        self.add_recursive(path, &mut watchers);
+        if watchers.len() > here {
             watchers.sort_unstable();
             watchers.dedup();
         }

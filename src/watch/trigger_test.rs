@@ -1,6 +1,7 @@
 use jute_proto::AddWatchMode::{Persistent, PersistentRecursive};
 use jute_proto::EventType::{NodeChildrenChanged, NodeCreated, NodeDataChanged, NodeDeleted};
 
+use super::super::table::Modes;
 use super::*;
 
 type Event = (WatcherId, EventType, String);

@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) log: LogStub,
     pub(crate) stamp: Stamp,
     pub(crate) now_us: u64,
+    /// Whether there is time for what takes long, without [`World::resume`].
+    pub(crate) at_length: bool,
     last_number: u64,
     /// What is on disk, by table and key.
     rows: rows::Rows,
@@ -93,6 +95,7 @@ impl Default for World {
             log: LogStub::default(),
             stamp,
             now_us: 0,
+            at_length: true,
             last_number: 0,
             rows: rows::Rows::new(),
         }
@@ -112,7 +115,7 @@ impl World {
     /// The connection ends as it does when its socket does.
     pub(crate) fn disconnect(&mut self, name: &str) {
         if let Some(conn) = self.conns.remove(name) {
-            self.replica.watches().remove_watcher(conn.id().number);
+            let _ = self.replica.watches().remove_watcher(conn.id().number, usize::MAX);
         }
     }
 
@@ -131,14 +134,19 @@ impl World {
     pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        conn.receive(View { replica: &self.replica, around }, &mut self.log, frame);
+        conn.receive(
+            View { replica: &self.replica, around, at_length: self.at_length },
+            &mut self.log,
+            frame,
+        );
     }
 
     /// Gives a frame that waited too long to a connection.
+    #[allow(dead_code, reason = "not every test has late requests")]
     pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         conn.receive_throttled(view, &mut self.log, frame);
     }
 
@@ -146,10 +154,11 @@ impl World {
     pub(crate) fn resume(&mut self, name: &str) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
-        conn.resume(View { replica: &self.replica, around }, &mut self.log);
+        conn.resume(View { replica: &self.replica, around, at_length: true }, &mut self.log);
     }
 
     /// Proposes what a server, or a connection that repeats itself, would.
+    #[allow(dead_code, reason = "not every test has other proposers")]
     pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
         let proposed = self.log.propose(&Command { origin, identities: &[], op });
         assert_eq!(proposed, Ok(()), "the log is there");
@@ -159,7 +168,7 @@ impl World {
     #[allow(dead_code, reason = "not every test has barriers")]
     pub(crate) fn pass_barrier(&mut self, name: &str, number: u64) {
         let around = around(&self.settings, &self.stats, self.now_us);
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         let conn = self.conns.get_mut(name).expect("a connection of that name");
         conn.barrier_passed(view, &mut self.log, number);
     }
@@ -170,12 +179,12 @@ impl World {
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
         let around = around(&self.settings, &self.stats, self.now_us);
         if let Some(conn) = by_id(&mut self.conns, command.origin.conn) {
-            conn.resume_all(View { replica: &self.replica, around });
+            conn.resume_all(View { replica: &self.replica, around, at_length: self.at_length });
         }
         let mut delivery = Delivery { conns: &mut self.conns, around };
         let applied = self.replica.apply(&self.stamp, &command, &mut delivery);
         let Applied { outcome, finished, displaced } = applied.expect("conn has decoded it before");
-        let view = View { replica: &self.replica, around };
+        let view = View { replica: &self.replica, around, at_length: self.at_length };
         let (conn, zxid) = (command.origin.conn, self.replica.last_zxid());
         if let Some(conn) = by_id(&mut self.conns, conn) {
             conn.complete(view, command.origin.seq, zxid, outcome.clone());

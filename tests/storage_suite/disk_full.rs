@@ -72,6 +72,30 @@ fn accepted_entries_wait_for_space_and_complete() {
     assert_eq!(log.read(0..100).unwrap(), (0..100).map(entry).collect::<Vec<_>>());
 }
 
+/// A process that may open no more files waits until it may, as it waits for space: entries that were
+/// accepted are written then, and none of them fails.
+#[test]
+fn a_log_that_can_open_no_file_waits_until_it_can() {
+    let disk = FakeDisk::default();
+    let log = RaftLog::open(Arc::new(disk.clone()), &options()).unwrap();
+    wait_for("a spare is prepared", || disk.used() == 2 * SEGMENT);
+    disk.set_out_of_files(true);
+    let (sender, done) = mpsc::channel();
+    for index in 0..100 {
+        let sender = sender.clone();
+        log.append([entry(index)], Box::new(move |result| sender.send(result).unwrap())).unwrap();
+    }
+    wait_for("the log finds that it can open nothing", || log.disk_full());
+    let before = done.try_iter().count();
+    assert!(before < 100, "all were written without a file");
+    disk.set_out_of_files(false);
+    for result in done.iter().take(100 - before) {
+        result.unwrap();
+    }
+    wait_for("writes are taken again", || !log.disk_full());
+    assert_eq!(log.read(0..100).unwrap(), (0..100).map(entry).collect::<Vec<_>>());
+}
+
 /// The disk counts as full below the low-water mark, before anything has to wait.
 #[test]
 fn the_low_water_mark_comes_before_the_full_disk() {

@@ -134,6 +134,8 @@ struct State {
     /// Flushes so far, of files and of the directory.
     flushes: u64,
     failing: Option<Failing>,
+    /// No file, and no directory, can be opened: the process has as many open as it may.
+    out_of_files: bool,
 }
 
 /// The flush that fails.
@@ -204,6 +206,11 @@ impl FakeDisk {
 
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {
         self.state.lock().capacity = capacity;
+    }
+
+    /// Whether nothing can be opened, as when all file descriptors are in use.
+    pub(crate) fn set_out_of_files(&self, out_of_files: bool) {
+        self.state.lock().out_of_files = out_of_files;
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -309,7 +316,17 @@ impl FakeDisk {
     }
 }
 
+/// What Linux answers where all file descriptors are in use (`EMFILE`).
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
 impl State {
+    fn open_one(&self) -> io::Result<()> {
+        if self.out_of_files {
+            return Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES));
+        }
+        Ok(())
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|content| content.lock().bytes.len() as u64).sum()
     }
@@ -461,6 +478,7 @@ impl FileSystem for FakeDisk {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         self.change(|state| {
+            state.open_one()?;
             let content = Arc::default();
             state.names.insert(name.to_owned(), Arc::clone(&content));
             state.lost_names.remove(name);
@@ -470,6 +488,7 @@ impl FileSystem for FakeDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
         let state = self.state.lock();
+        state.open_one()?;
         let content = state.names.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::new(FakeFile { disk: self.clone(), content }))
     }
@@ -492,6 +511,7 @@ impl FileSystem for FakeDisk {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.change(|state| {
+            state.open_one()?;
             if !state.powered() {
                 return Ok(());
             }

@@ -1,5 +1,5 @@
 //! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
-//! With `--strikes late` connections between servers are held back, overtaken and outlive their senders.
+//! With `--faults late` connections between servers are held back, overtaken and outlive their senders.
 //! A run has failed in which the servers counted fewer than `--sections` sections that came again, as
 //! many that came too early, or as many of ended processes: it has not reached the situation.
 //!
@@ -11,11 +11,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Options, Strikes, run};
+use integration::torture::{Faults, Options, run};
 
 const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
-[--kind grovekeeper|zookeeper] [--round SECONDS] \
-[--rounds N] [--first ROUND] [--strikes all|late] [--sections N] [--folder F]";
+[--kind grovekeeper|zookeeper] [--round SECONDS] [--rounds N] [--first ROUND] [--folder F] \
+[--faults all|delays|late] [--sections N]";
 
 fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
@@ -58,7 +58,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         kind: Kind::Grovekeeper,
         servers: 3,
         seed,
-        strikes: Strikes::All,
+        faults: Faults::All,
         sections_min: 0,
         length: Duration::from_secs(60),
         rounds: u64::MAX,
@@ -78,17 +78,18 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             }
             "--rounds" => options.rounds = number(&key, &value)?,
             "--sections" => options.sections_min = number(&key, &value)?,
-            "--strikes" => {
-                options.strikes = match value.as_str() {
-                    "all" => Strikes::All,
-                    "late" => Strikes::Late,
-                    _ => return Err(format!("--strikes is all or late, not {value}")),
-                }
-            }
             "--first" => options.first = number(&key, &value)?,
             "--servers" => options.servers = number(&key, &value)?,
             "--round" => options.round = Duration::from_secs(number(&key, &value)?),
             "--folder" => (options.folder, options.keep) = (PathBuf::from(value), true),
+            "--faults" => {
+                options.faults = match value.as_str() {
+                    "all" => Faults::All,
+                    "delays" => Faults::Delays,
+                    "late" => Faults::Late,
+                    _ => return Err(format!("--faults is all, delays or late, not {value}")),
+                }
+            }
             "--kind" => {
                 options.kind = match value.as_str() {
                     "grovekeeper" => Kind::Grovekeeper,

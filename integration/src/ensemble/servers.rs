@@ -245,6 +245,16 @@ impl Ensemble {
         self.members[server].paused
     }
 
+    /// The most memory that a server's process has held so far, in KiB.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn peak_kib(&self, server: usize) -> u64 {
+        self.members[server].process.as_ref().expect("a server that runs").peak_kib()
+    }
+
     /// The servers whose processes ended by themselves, and how.
     pub fn ended(&mut self) -> Vec<(usize, ExitStatus)> {
         let members = self.members.iter_mut().enumerate();
@@ -317,6 +327,23 @@ impl Ensemble {
     pub fn metric(&self, server: usize, name: &str) -> Option<String> {
         let answer = four_letter::ask_within(self.addr(server), "mntr", Duration::from_secs(5))?;
         answer.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+    }
+
+    /// Where a Grovekeeper server listens for the others.
+    #[must_use]
+    pub fn peer_addr(&self, server: usize) -> SocketAddr {
+        SocketAddr::new(self.addr(server).ip(), self.members[server].ports.first)
+    }
+
+    /// Memory that a server's process holds, in MiB.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[must_use]
+    pub fn memory_mib(&self, server: usize) -> u64 {
+        let process = self.members[server].process.as_ref().expect("a server that runs");
+        process.resident_kib() / 1024
     }
 
     /// Everything that a server logged, over all its starts.

@@ -16,5 +16,5 @@ mod network;
 mod path;
 mod pump;
 
-pub use network::Network;
+pub use network::{Network, On};
 pub use path::PathState;

@@ -16,11 +16,45 @@ use super::pump::{self, Connection};
 /// A direction: from the one server to the other, counted from 0.
 type Direction = (usize, usize);
 
+/// Which connections are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// All.
+    All,
+    /// Those that the sending server opened: it asks the other one.
+    Own,
+    /// Those that the receiving server opened: what is sent on them are answers.
+    Theirs,
+}
+
+/// The conditions of a direction, by who opened the connections.
+#[derive(Debug, Default)]
+struct Path {
+    own: watch::Sender<PathState>,
+    theirs: watch::Sender<PathState>,
+}
+
+impl Path {
+    fn on(&self, on: On) -> impl Iterator<Item = &watch::Sender<PathState>> {
+        let (own, theirs) = match on {
+            On::All => (true, true),
+            On::Own => (true, false),
+            On::Theirs => (false, true),
+        };
+        own.then_some(&self.own).into_iter().chain(theirs.then_some(&self.theirs))
+    }
+}
+
+/// Sets a condition; connections that were not reset go on.
+fn set(path: &watch::Sender<PathState>, state: PathState) {
+    path.send_modify(|known| *known = state.with_connections_of(*known));
+}
+
 /// The proxies between all pairs of servers.
 #[derive(Debug)]
 pub struct Network {
     servers: usize,
-    paths: BTreeMap<Direction, watch::Sender<PathState>>,
+    paths: BTreeMap<Direction, Path>,
     /// How many connections were opened.
     connections: Arc<AtomicU64>,
     runtime: Option<Runtime>,
@@ -43,7 +77,7 @@ impl Network {
         let pairs = (0..servers).flat_map(|from| (0..servers).map(move |to| (from, to)));
         let paths = pairs
             .filter(|(from, to)| from != to)
-            .map(|direction| (direction, watch::Sender::new(PathState::default())))
+            .map(|direction| (direction, Path::default()))
             .collect();
         Self { servers, paths, connections: Arc::default(), runtime: Some(runtime) }
     }
@@ -54,8 +88,8 @@ impl Network {
     ///
     /// When it cannot be opened.
     pub fn open(&self, from: usize, to: usize, target: u16) -> u16 {
-        let (there, back) = (&self.paths[&(from, to)], &self.paths[&(to, from)]);
-        let (there, back) = (there.subscribe(), back.subscribe());
+        let there = self.paths[&(from, to)].own.subscribe();
+        let back = self.paths[&(to, from)].theirs.subscribe();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
         let runtime = self.runtime.as_ref().expect("the proxy runs");
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
@@ -77,9 +111,13 @@ impl Network {
 
     /// Sets the condition of the direction from one server to another.
     pub fn set(&self, from: usize, to: usize, state: PathState) {
-        if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|known| *known = state.with_connections_of(*known));
-        }
+        self.set_on(On::All, from, to, state);
+    }
+
+    /// As [`set`](Self::set), for some of the connections.
+    pub fn set_on(&self, on: On, from: usize, to: usize, state: PathState) {
+        let paths = self.paths.get(&(from, to));
+        paths.into_iter().flat_map(|path| path.on(on)).for_each(|path| set(path, state));
     }
 
     /// Sets the condition between two servers, in both directions.
@@ -113,10 +151,8 @@ impl Network {
 
     /// Breaks off all connections between two servers; new ones may be made.
     pub fn reset(&self, one: usize, other: usize) {
-        for direction in [(one, other), (other, one)] {
-            if let Some(path) = self.paths.get(&direction) {
-                path.send_modify(|state| state.resets += 1);
-            }
+        for (from, to) in [(one, other), (other, one)] {
+            self.change(On::All, from, to, |state| state.resets += 1);
         }
     }
 
@@ -125,45 +161,35 @@ impl Network {
     /// not take the connection for dead; without it nothing passes. What is held arrives also when its
     /// sender has ended, or has closed the connection, meanwhile: of that the receiver learns behind
     /// the last byte.
-    pub fn hold(&self, from: usize, to: usize, trickle: Option<Duration>) {
-        self.hold_some(from, to, trickle, false);
-    }
-
-    /// Holds back all that one server answers on the connections that another one has opened to it.
-    pub fn hold_answers(&self, from: usize, to: usize) {
-        self.hold_some(from, to, None, true);
-    }
-
-    fn hold_some(&self, from: usize, to: usize, trickle: Option<Duration>, answers: bool) {
+    pub fn hold(&self, on: On, from: usize, to: usize, trickle: Option<Duration>) {
         let before = self.connections.load(Ordering::Relaxed);
-        if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|state| state.held = Some(Held { before, trickle, answers }));
-        }
+        self.change(on, from, to, |state| state.held = Some(Held { before, trickle }));
     }
 
     /// Lets arrive what is held back from one server to another.
     pub fn release(&self, from: usize, to: usize) {
-        if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|state| state.held = None);
-        }
+        self.change(On::All, from, to, |state| state.held = None);
     }
 
     /// Ends the connections between two servers at the one of them, which makes new ones. The other
     /// one is not told before what is held back of the old ones has arrived.
     pub fn part(&self, from: usize, to: usize) {
-        if let Some(path) = self.paths.get(&(from, to)) {
-            path.send_modify(|state| state.partings += 1);
-        }
+        self.change(On::All, from, to, |state| state.partings += 1);
+    }
+
+    fn change(&self, on: On, from: usize, to: usize, change: impl Fn(&mut PathState)) {
+        let paths = self.paths.get(&(from, to));
+        paths.into_iter().flat_map(|path| path.on(on)).for_each(|path| path.send_modify(&change));
     }
 
     /// Whether nothing is wrong between two servers, in either direction.
     #[must_use]
     pub fn well(&self, one: usize, other: usize) -> bool {
-        [(one, other), (other, one)].iter().all(|direction| {
-            self.paths.get(direction).is_none_or(|path| {
-                let known = *path.borrow();
-                known.held.is_none() && known == PathState::default().with_connections_of(known)
-            })
+        let directions = [(one, other), (other, one)];
+        let paths = directions.iter().filter_map(|direction| self.paths.get(direction));
+        paths.flat_map(|path| path.on(On::All)).all(|path| {
+            let known = *path.borrow();
+            known.held.is_none() && known == PathState::default().with_connections_of(known)
         })
     }
 

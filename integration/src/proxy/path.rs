@@ -26,17 +26,6 @@ pub(super) struct Held {
     pub(super) before: u64,
     /// One chunk of each passes when so much time has gone by; `None` where nothing does.
     pub(super) trickle: Option<Duration>,
-    /// Only what answers on them, and not what was sent by the side that opened them.
-    pub(super) answers: bool,
-}
-
-/// Which bytes of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Flow {
-    /// The number of the connection among those of the network.
-    pub(super) connection: u64,
-    /// They come from the side that did not open it.
-    pub(super) answers: bool,
 }
 
 impl PathState {
@@ -64,9 +53,9 @@ impl PathState {
         Self { resets, partings, held, ..self }
     }
 
-    /// How these bytes are held back; `None` where they are not.
-    pub(super) fn holds(&self, flow: Flow) -> Option<Held> {
-        self.held.filter(|held| flow.connection < held.before && (flow.answers || !held.answers))
+    /// How the connection with this number is held back; `None` where it is not.
+    pub(super) fn holds(&self, connection: u64) -> Option<Held> {
+        self.held.filter(|held| connection < held.before)
     }
 
     /// How long `bytes` keep the path busy.

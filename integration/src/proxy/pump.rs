@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::PathState;
-use super::path::Flow;
 
 /// Chunks that may be under way in one direction of a connection.
 const CHUNKS_MAX: usize = 256;
@@ -64,20 +63,18 @@ async fn exchange(near: TcpStream, target: SocketAddr, connection: Connection) -
     abort_when_dropped(&near)?;
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    let (asks, answers) =
-        (Flow { connection: number, answers: false }, Flow { connection: number, answers: true });
-    let goes = pump(near_read, far_write, there.clone(), asks);
-    let comes = pump(far_read, near_write, back.clone(), answers);
+    let goes = pump(near_read, far_write, there.clone(), number);
+    let comes = pump(far_read, near_write, back.clone(), number);
     tokio::pin!(goes, comes);
     // What is held back when a side ends is still on its way to the other one.
     tokio::select! {
         _ = &mut goes => {
-            if is_held(&back, answers) {
+            if is_held(&back, number) {
                 let _ = comes.await;
             }
         }
         _ = &mut comes => {
-            if is_held(&there, asks) {
+            if is_held(&there, number) {
                 let _ = goes.await;
             }
         }
@@ -88,8 +85,8 @@ async fn exchange(near: TcpStream, target: SocketAddr, connection: Connection) -
     Ok(())
 }
 
-fn is_held(path: &watch::Receiver<PathState>, flow: Flow) -> bool {
-    path.borrow().holds(flow).is_some()
+fn is_held(path: &watch::Receiver<PathState>, connection: u64) -> bool {
+    path.borrow().holds(connection).is_some()
 }
 
 /// Makes the end of the connection a reset: neither side waits for more.
@@ -103,9 +100,9 @@ async fn passable(path: &mut watch::Receiver<PathState>) {
 }
 
 /// Waits until it is the turn of the next chunk.
-async fn turn(path: &mut watch::Receiver<PathState>, flow: Flow) {
+async fn turn(path: &mut watch::Receiver<PathState>, connection: u64) {
     loop {
-        let Some(held) = path.borrow_and_update().holds(flow) else { return };
+        let Some(held) = path.borrow_and_update().holds(connection) else { return };
         let trickle = async {
             match held.trickle {
                 Some(trickle) => sleep_until(Instant::now() + trickle).await,
@@ -123,11 +120,11 @@ async fn pump(
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     path: watch::Receiver<PathState>,
-    flow: Flow,
+    connection: u64,
 ) -> io::Result<()> {
     let (chunks, arriving) = mpsc::channel(CHUNKS_MAX);
     let reading = read_chunks(from, chunks, path.clone());
-    let (read, written) = tokio::join!(reading, write_chunks(to, arriving, path, flow));
+    let (read, written) = tokio::join!(reading, write_chunks(to, arriving, path, connection));
     read.and(written)
 }
 
@@ -160,12 +157,12 @@ async fn write_chunks(
     mut to: OwnedWriteHalf,
     mut arriving: mpsc::Receiver<Chunk>,
     mut path: watch::Receiver<PathState>,
-    flow: Flow,
+    connection: u64,
 ) -> io::Result<()> {
     while let Some(chunk) = arriving.recv().await {
         sleep_until(chunk.due).await;
         passable(&mut path).await;
-        turn(&mut path, flow).await;
+        turn(&mut path, connection).await;
         if chunk.bytes.is_empty() {
             return Ok(());
         }

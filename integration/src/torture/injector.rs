@@ -10,7 +10,7 @@ use super::plan::{Condition, Fault, Late, Paths, Planned, Target};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
-use crate::proxy::PathState;
+use crate::proxy::{On, PathState};
 use crate::small_disk::megabytes;
 use crate::{Kind, SmallDisk, four_letter};
 
@@ -50,7 +50,7 @@ type Directions = Vec<(usize, usize)>;
 enum Undo {
     Start(Vec<usize>),
     Unpause(usize),
-    Heal(Directions),
+    Heal(On, Directions),
     Release(Directions),
     /// Ends all that is wrong there and on the way back.
     Straighten(Directions),
@@ -247,7 +247,9 @@ impl<'a> Injector<'a> {
             }
             Late::Outlived(_) => self.restart_sender(paths),
             Late::Again(_) => {
-                paths.iter().for_each(|(from, to)| self.ensemble.network().hold(*from, *to, None));
+                for (from, to) in paths {
+                    self.ensemble.network().hold(On::All, *from, *to, None);
+                }
                 self.restart_sender(paths);
             }
         }
@@ -295,9 +297,9 @@ impl<'a> Injector<'a> {
                     members.want(server, Part::Votes);
                 }
             }
-            Undo::Heal(pairs) => {
+            Undo::Heal(on, pairs) => {
                 for (from, to) in pairs {
-                    self.ensemble.network().set(from, to, PathState::default());
+                    self.ensemble.network().set_on(on, from, to, PathState::default());
                 }
             }
             Undo::Release(paths) => {
@@ -374,8 +376,15 @@ impl<'a> Injector<'a> {
                 servers.iter().for_each(|other| self.ensemble.network().reset(server, *other));
                 Some(Undo::Nothing)
             }
-            Fault::Network(paths, condition) => self.bend(paths, condition),
+            Fault::Network(paths, condition) => self.bend(On::All, paths, condition),
             Fault::Late(paths, late) => self.hold(paths, late),
+            Fault::Calls(target) => self.bend(On::Own, Paths::To(target), Condition::Cut),
+            Fault::Answers(target, of) => {
+                let to = self.find(target)?;
+                let from = (to + of) % servers.len();
+                self.ensemble.network().set_on(On::Theirs, from, to, PathState::cut());
+                Some(Undo::Heal(On::Theirs, vec![(from, to)]))
+            }
             Fault::SlowDisk(..)
             | Fault::FullDisk
             | Fault::Clock(..)
@@ -404,7 +413,9 @@ impl<'a> Injector<'a> {
             | Fault::Pause(_)
             | Fault::Reset(_)
             | Fault::Network(..)
-            | Fault::Late(..) => None,
+            | Fault::Late(..)
+            | Fault::Answers(..)
+            | Fault::Calls(_) => None,
         }
     }
 
@@ -424,7 +435,7 @@ impl<'a> Injector<'a> {
     }
 
     /// Sets the condition of some directions.
-    fn bend(&mut self, paths: Paths, condition: Condition) -> Option<Undo> {
+    fn bend(&mut self, on: On, paths: Paths, condition: Condition) -> Option<Undo> {
         let state = match condition {
             Condition::Cut => PathState::cut(),
             Condition::Delay(millis) => PathState::delayed(Duration::from_millis(millis.into())),
@@ -432,9 +443,9 @@ impl<'a> Injector<'a> {
         };
         let struck = self.directions(paths)?;
         for (from, to) in &struck {
-            self.ensemble.network().set(*from, *to, state);
+            self.ensemble.network().set_on(on, *from, *to, state);
         }
-        Some(Undo::Heal(struck))
+        Some(Undo::Heal(on, struck))
     }
 
     /// Holds back what is on its way on the connections of now.
@@ -444,11 +455,11 @@ impl<'a> Injector<'a> {
         for (from, to) in struck.iter().copied() {
             match late {
                 Late::Held | Late::Parted(_) | Late::Outlived(_) => {
-                    network.hold(from, to, Some(TRICKLE));
+                    network.hold(On::All, from, to, Some(TRICKLE));
                 }
-                Late::Answers => network.hold_answers(from, to),
+                Late::Answers => network.hold(On::Theirs, from, to, None),
                 Late::Again(_) => {
-                    network.hold_answers(to, from);
+                    network.hold(On::Theirs, to, from, None);
                     network.set(from, to, PathState::delayed(SLOW));
                 }
             }

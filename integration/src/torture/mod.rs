@@ -26,6 +26,6 @@ mod workload;
 mod world;
 
 pub use figures::Figures;
-pub use plan::Strikes;
+pub use plan::Faults;
 pub use run::{Options, Verdict, run};
 pub use sections::Sections;

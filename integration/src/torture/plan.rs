@@ -29,6 +29,10 @@ pub enum Fault {
     Reset(Target),
     /// Some of the directions between servers become bad.
     Network(Paths, Condition),
+    /// The answers of one of the others, counted from it, do not reach it.
+    Answers(Target, usize),
+    /// What the others ask it on their own does not reach it.
+    Calls(Target),
     /// Each flush of its disk takes so many milliseconds.
     SlowDisk(Target, u32),
     /// The disk of the one server whose disk can be filled has no space.
@@ -60,16 +64,6 @@ pub enum Late {
     /// after so many milliseconds and started again at once: what it sent again arrives behind what its
     /// next process sends.
     Again(u32),
-}
-
-/// Which faults strike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strikes {
-    /// Those of processes, the network, disks, clocks and members.
-    All,
-    /// The same, and as often what makes messages between servers late, doubled or older than their
-    /// sender.
-    Late,
 }
 
 /// Directions between servers.
@@ -122,6 +116,8 @@ impl Fault {
                 Paths::Between(_) | Paths::All => "split in two",
                 Paths::One(_) => "one-way cut of a pair",
             },
+            Self::Answers(..) => "answers held back",
+            Self::Calls(_) => "questions held back",
             Self::SlowDisk(..) => "slow disk",
             Self::FullDisk => "full disk",
             Self::Clock(..) => "wall clock jumps",
@@ -130,7 +126,7 @@ impl Fault {
             Self::Late(_, Late::Held) => "connections overtaken",
             Self::Late(_, Late::Parted(_)) => "sent again, then late",
             Self::Late(_, Late::Outlived(_)) => "late bytes of the dead",
-            Self::Late(_, Late::Answers) => "answers held back",
+            Self::Late(_, Late::Answers) => "answers held, asked again",
             Self::Late(_, Late::Again(_)) => "repeats of the dead",
         }
     }
@@ -147,6 +143,19 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// Which faults are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Faults {
+    /// All there are.
+    #[default]
+    All,
+    /// Answers that are late, by up to seconds and not the same both ways.
+    Delays,
+    /// All, and twice as often what makes messages between servers late, doubled or older than their
+    /// sender. Some clients number their writes, and sections are counted.
+    Late,
+}
+
 /// The purpose of the dice of what is drawn beside.
 const BESIDE: u64 = 0x00be_51de;
 
@@ -156,14 +165,71 @@ const BESIDE: u64 = 0x00be_51de;
 /// Disks, clocks and members came later than the rest. They are drawn beside it, so that what a
 /// seed did before is still a part of what it does.
 #[must_use]
-pub fn draw(dice: &mut Dice, strikes: Strikes, servers: usize, length: Duration) -> Vec<Planned> {
+pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    draw_with(draw_first, dice, servers, length)
+}
+
+/// Draws also, and more often, what makes messages late, as [`draw`] does.
+#[must_use]
+pub fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    draw_with(draw_messages, dice, servers, length)
+}
+
+/// Draws what `first` does, and what strikes beside it.
+fn draw_with(
+    first: fn(&mut Dice, usize, Duration) -> Vec<Planned>,
+    dice: &mut Dice,
+    servers: usize,
+    length: Duration,
+) -> Vec<Planned> {
     let mut beside = dice.fork(BESIDE);
-    let mut plan = match strikes {
-        Strikes::All => draw_first(dice, servers, length),
-        Strikes::Late => draw_late(dice, servers, length),
-    };
+    let mut plan = first(dice, servers, length);
     plan.extend(draw_beside(&mut beside, servers, length));
     plan.sort_by_key(|planned| planned.at);
+    plan
+}
+
+/// Draws only what makes answers late, as [`draw`] does.
+///
+/// Directions are delayed one by one. Beside that, and more often, the leader stops hearing the others, shortly
+/// before they stop hearing it; then the answers to what it sent before reach it, those of one server after those
+/// of another, while the others may follow another leader already.
+#[must_use]
+pub fn draw_delays(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let planned = |at: u64, lasts: u64, fault| Planned {
+        at: Duration::from_millis(at),
+        lasts: Duration::from_millis(lasts.min(length - at)),
+        fault,
+    };
+    let mut plan = Vec::new();
+    let mut at = dice.within(100..500);
+    while at + 200 < length {
+        if !dice.one_in(3) {
+            let (gap, until) = (dice.within(150..300), dice.within(900..1_150));
+            let lasts = gap + until + dice.within(600..1_500);
+            let cut = Fault::Network(Paths::From(Target::Leader), Condition::Cut);
+            let mut late = until;
+            for other in 1..servers {
+                plan.push(planned(at, late, Fault::Answers(Target::Leader, other)));
+                late += dice.within(5..60);
+            }
+            plan.push(planned(at, lasts, Fault::Calls(Target::Leader)));
+            plan.push(planned(at + gap, lasts, cut));
+            at += lasts + dice.within(500..2_000);
+        } else {
+            let target = target(dice, servers);
+            let paths = match dice.within(0..4) {
+                0 => Paths::To(target),
+                1 => Paths::From(target),
+                2 => Paths::One(dice.index(servers)),
+                _ => Paths::Around(target),
+            };
+            let delay = Fault::Network(paths, Condition::Delay(number(dice, 20..3_000)));
+            plan.push(planned(at, dice.within(300..4_000), delay));
+            at += dice.within(100..1_500);
+        }
+    }
     plan
 }
 
@@ -208,7 +274,7 @@ fn number(dice: &mut Dice, range: std::ops::Range<u64>) -> u32 {
 }
 
 /// What makes messages late, and between that what strikes processes and the network.
-fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+fn draw_messages(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
     let mut plan = Vec::new();
     let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let mut at = dice.within(300..800);
@@ -316,18 +382,17 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
 mod tests {
     use std::time::Duration;
 
-    use super::{Strikes, draw, draw_first};
+    use super::{draw, draw_delays, draw_first, draw_late};
     use crate::torture::dice::Dice;
 
     #[test]
     fn the_same_seed_draws_the_same_faults() {
         // And they all end with the round; another seed draws others.
         let length = Duration::from_secs(30);
-        for strikes in [Strikes::All, Strikes::Late] {
-            let of = |seed| draw(&mut Dice::new(seed), strikes, 5, length);
-            let plan = of(7);
-            assert_eq!(plan, of(7));
-            assert_ne!(plan, of(8));
+        for draw in [draw, draw_delays, draw_late] {
+            let plan = draw(&mut Dice::new(7), 5, length);
+            assert_eq!(plan, draw(&mut Dice::new(7), 5, length));
+            assert_ne!(plan, draw(&mut Dice::new(8), 5, length));
             assert!(plan.len() > 5);
             assert!(plan.iter().all(|planned| planned.at + planned.lasts <= length));
             assert!(plan.is_sorted_by_key(|planned| planned.at));
@@ -338,7 +403,7 @@ mod tests {
     fn what_came_later_is_drawn_beside_the_rest() {
         // Processes and the network are struck as they were before disks, clocks and members were.
         let length = Duration::from_secs(20);
-        let mut plan = draw(&mut Dice::new(31).fork(1), Strikes::All, 3, length);
+        let mut plan = draw(&mut Dice::new(31).fork(1), 3, length);
         let first = draw_first(&mut Dice::new(31).fork(1), 3, length);
         let beside = plan.len() - first.len();
         plan.retain(|planned| first.contains(planned));

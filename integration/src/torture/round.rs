@@ -7,7 +7,7 @@ use super::dice::Dice;
 use super::figures::{Figures, Pause};
 use super::injector::{Disk, Injected, Injector};
 use super::members::Members;
-use super::plan::Planned;
+use super::plan::{Faults, Planned};
 use super::workload::{self, ANSWER_PATIENCE, RoundHistory};
 use super::world::World;
 use crate::ensemble::Ensemble;
@@ -45,7 +45,7 @@ pub(super) fn play(
     (disk, members): (Option<&mut Disk>, Option<&Members>),
     world: &Arc<World>,
     dice: &Dice,
-    (plan, once): (&[Planned], bool),
+    (faults, plan): (Faults, &[Planned]),
 ) -> Played {
     let meanwhile = || {
         let mut injector = Injector::new(ensemble, world, disk, members);
@@ -60,7 +60,7 @@ pub(super) fn play(
         (injected, majority, ended, recovery)
     };
     let (mut history, (injected, majority, ended, recovery)) =
-        workload::run(world, dice, once, meanwhile);
+        workload::run(world, dice, faults, meanwhile);
     let unexpected = ended.into_iter().map(|what| Anomaly::new(Promise::Recovery, what));
     history.anomalies.extend(unexpected);
     if recovery.is_none() {

@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::figures::{Figures, Tally};
 use super::injector::{CLOCK, Disk, ROOM, SLOW_DISK};
 use super::members::Members;
-use super::plan::Strikes;
+use super::plan::Faults;
 use super::sections::SectionCounts;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
@@ -35,8 +35,8 @@ pub struct Options {
     pub servers: usize,
     /// Decides the faults.
     pub seed: u64,
-    /// Which faults. With [`Strikes::Late`] some clients number their writes, and sections are counted.
-    pub strikes: Strikes,
+    /// Which faults strike.
+    pub faults: Faults,
     /// How often sections must be repeated, early, and of ended processes, each: a run that does not
     /// bring that about shows nothing.
     pub sections_min: u64,
@@ -85,7 +85,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         say("no disk is filled: that takes the right to mount one, and Grovekeeper");
     }
     let members = (options.kind == Kind::Grovekeeper).then(|| Members::of(&ensemble));
-    let late = options.kind == Kind::Grovekeeper && options.strikes == Strikes::Late;
+    let late = options.kind == Kind::Grovekeeper && options.faults == Faults::Late;
     let mut run = Run {
         options,
         sections: late.then(|| SectionCounts::of(ensemble.addrs())),
@@ -173,20 +173,19 @@ impl Run<'_> {
             return false;
         }
         let mut dice = Dice::new(self.options.seed).fork(number);
-        let plan =
-            plan::draw(&mut dice, self.options.strikes, self.options.servers, self.options.round);
+        let draw = match self.options.faults {
+            Faults::All => plan::draw,
+            Faults::Delays => plan::draw_delays,
+            Faults::Late => plan::draw_late,
+        };
+        let plan = draw(&mut dice, self.options.servers, self.options.round);
         if let Some(disk) = &self.disk {
             // The file of the state grows to twice its size at once.
             disk.disk.make_room(ROOM + megabytes(disk.disk.path()));
         }
         let beside = (self.disk.as_mut(), self.members.as_ref());
-        let mut played = round::play(
-            &mut self.ensemble,
-            beside,
-            &world,
-            &dice,
-            (&plan, self.sections.is_some()),
-        );
+        let mut played =
+            round::play(&mut self.ensemble, beside, &world, &dice, (self.options.faults, &plan));
         let pauses = self.tally.take_pauses();
         played.count(&pauses, &mut self.verdict.figures);
         for pause in played.long_pauses(&pauses) {

@@ -2,6 +2,7 @@
 //!
 //! Most tests hold for any ensemble: `GROVEKEEPER_TEST_SERVER=zookeeper` shows that they are right.
 
+mod bounds;
 mod catching_up;
 mod clocks;
 mod disks;
@@ -17,7 +18,9 @@ mod namespaces;
 mod operators;
 mod partitions;
 mod patience;
+mod peer_port;
 mod proxy;
+mod read_index;
 mod reconfig;
 mod sessions;
 mod terms;

@@ -1,10 +1,14 @@
 //! A server without a majority: it lets its clients go, or answers reads to those who want that.
 
+use std::time::Duration;
+
+use integration::eventually::attempt;
+use integration::proxy::PathState;
 use integration::raw::Error;
 use integration::{EnsembleOptions, Kind, RawClient, within};
 use jute_proto::ErrorCode;
 
-use crate::patience::{PATIENCE, client, three};
+use crate::patience::{PATIENCE, client, follower, three};
 
 #[test]
 fn without_a_majority_clients_are_let_go() {
@@ -17,13 +21,41 @@ fn without_a_majority_clients_are_let_go() {
     ensemble.kill(2);
     within(PATIENCE, "the client is let go", || stays.ping().is_err().then_some(()));
     within(PATIENCE, "no session is given", || {
-        RawClient::connect_for(ensemble.addr(0), std::time::Duration::from_secs(4)).err()
+        RawClient::connect_for(ensemble.addr(0), Duration::from_secs(4)).err()
     });
     let said = integration::four_letter::ask(ensemble.addr(0), "srvr").expect("an answer");
     assert!(said.contains("not currently serving requests"), "{said}");
     ensemble.start(1);
     let mut again = client(ensemble.addr(0));
     assert!(again.exists("/before", false).expect("read").is_some());
+}
+
+#[test]
+fn a_follower_whose_leader_is_heard_too_late_lets_its_clients_go() {
+    // What the leader says arrives all the time, but ever later. When it is older than syncLimit, a majority may
+    // have turned to another leader since: the follower lets its clients go, as without any word.
+    let sync_limit = Duration::from_secs(2);
+    let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
+        .set("syncLimit", "4")
+        .set("raft.heartbeatMs", "100")
+        .set("raft.electionTimeoutMinMs", "800")
+        .set("raft.electionTimeoutMaxMs", "1600")
+        .proxied()
+        .start();
+    let leader = ensemble.wait_for_leader();
+    let late = follower(&ensemble, leader);
+    let mut stays = client(ensemble.addr(late));
+    let (step, mut delay) = (Duration::from_millis(400), Duration::ZERO);
+    while delay < sync_limit * 2 {
+        delay += step;
+        ensemble.network().set(leader, late, PathState::delayed(delay));
+        // Until it has arrived, the follower is without word for no longer than one step.
+        if attempt(step * 2, || stays.ping().is_err().then_some(())).is_some() {
+            assert!(delay > sync_limit / 2, "let go too soon, {delay:?} late");
+            return;
+        }
+    }
+    within(sync_limit * 3, "the client is let go", || stays.ping().is_err().then_some(()));
 }
 
 #[test]
@@ -48,7 +80,7 @@ fn a_minority_may_be_read() {
     let word = |word: &str| integration::four_letter::ask(ensemble.addr(0), word);
     assert_eq!(word("isro").as_deref(), Some("ro"));
     assert!(word("srvr").expect("an answer").contains("Mode: read-only"));
-    assert!(RawClient::connect_for(ensemble.addr(0), std::time::Duration::from_secs(4)).is_err());
+    assert!(RawClient::connect_for(ensemble.addr(0), Duration::from_secs(4)).is_err());
     ensemble.start(1);
     within(PATIENCE, "the reader is let go", || reader.ping().is_err().then_some(()));
     let mut writer = client(ensemble.addr(0));

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use integration::eventually::Stopwatch;
-use integration::proxy::{Network, PathState};
+use integration::proxy::{Network, On, PathState};
 use integration::within;
 
 /// How long a test makes sure that nothing comes.
@@ -104,7 +104,7 @@ fn a_reset_breaks_both_ends() {
 fn a_later_connection_overtakes_what_is_held_back() {
     // What is held back arrives when it is released, although its sender has gone meanwhile.
     let mut connected = Connected::new();
-    connected.network.hold(0, 1, None);
+    connected.network.hold(On::All, 0, 1, None);
     connected.near.write_all(b"old").expect("sent");
     let mut later = connect(connected.port);
     later.write_all(b"new").expect("sent");
@@ -121,7 +121,7 @@ fn a_later_connection_overtakes_what_is_held_back() {
 fn a_parted_connection_ends_at_its_sender() {
     // The receiver learns of the end behind the last byte, which may be held back.
     let mut connected = Connected::new();
-    connected.network.hold(0, 1, None);
+    connected.network.hold(On::All, 0, 1, None);
     connected.near.write_all(b"old").expect("sent");
     // While this comes the proxy reads what was sent before.
     connected.far.write_all(b"go").expect("sent");
@@ -138,8 +138,8 @@ fn a_parted_connection_ends_at_its_sender() {
 fn only_answers_are_held_back() {
     // What the side that opened the connection sends passes; answers do when they are released.
     let mut connected = Connected::new();
-    connected.network.hold_answers(1, 0);
-    connected.network.hold_answers(0, 1);
+    connected.network.hold(On::Theirs, 1, 0, None);
+    connected.network.hold(On::Theirs, 0, 1, None);
     connected.near.write_all(b"question").expect("sent");
     assert!(comes(&mut connected.far, b"question", PATIENCE));
     connected.far.write_all(b"answer").expect("sent");
@@ -152,7 +152,7 @@ fn only_answers_are_held_back() {
 fn held_connections_trickle() {
     // One chunk passes now and then, so that the receiver does not take the connection for dead.
     let mut connected = Connected::new();
-    connected.network.hold(0, 1, Some(SILENCE));
+    connected.network.hold(On::All, 0, 1, Some(SILENCE));
     let clock = Stopwatch::start();
     connected.near.write_all(b"old").expect("sent");
     assert!(comes(&mut connected.far, b"old", PATIENCE));

@@ -3,29 +3,34 @@
 use std::time::Duration;
 
 use integration::Kind;
-use integration::torture::{Figures, Options, Strikes, run};
+use integration::torture::{Faults, Figures, Options, run};
 
-/// Plays two rounds in which no promise is broken; what was counted.
-fn play(seed: u64, strikes: Strikes, round: Duration, mut say: impl FnMut(&str)) -> Figures {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let options = Options {
+/// Two rounds of 15 s.
+fn options(faults: Faults) -> Options {
+    Options {
         kind: Kind::from_env(),
         servers: 3,
-        seed,
-        strikes,
+        seed: 11,
+        faults,
         sections_min: 0,
         length: Duration::MAX,
         rounds: 2,
         first: 1,
-        round,
-        folder: folder.path().join("run"),
+        round: Duration::from_secs(15),
+        folder: std::path::PathBuf::new(),
         keep: false,
-    };
+    }
+}
+
+/// Plays rounds in which no promise is broken; what was counted.
+fn play(options: Options, mut say: impl FnMut(&str)) -> Figures {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options { folder: folder.path().join("run"), ..options };
     let verdict = run(&options, &mut say);
     say(&verdict.figures.to_string());
     if !verdict.kept() {
         let kept = folder.keep();
-        panic!("seed {seed}: {:?}; see {}", verdict.anomalies, kept.display());
+        panic!("seed {}: {:?}; see {}", options.seed, verdict.anomalies, kept.display());
     }
     assert!(verdict.figures.done > 100, "{} requests done", verdict.figures.done);
     verdict.figures
@@ -34,7 +39,16 @@ fn play(seed: u64, strikes: Strikes, round: Duration, mut say: impl FnMut(&str))
 #[test]
 fn no_promise_is_broken_under_faults() {
     // Two rounds of kills, stops, cuts, delays and resets on three servers break no promise.
-    play(11, Strikes::All, Duration::from_secs(15), |line| println!("{line}"));
+    play(options(Faults::All), |line| println!("{line}"));
+}
+
+#[test]
+fn syncs_are_linearizable_while_answers_are_late() {
+    // A round in which each direction is delayed by up to three seconds, and a leader again and again gets answers to
+    // what it sent before the others elected another one.
+    let round = Duration::from_secs(12);
+    let options = Options { rounds: 1, round, ..options(Faults::Delays) };
+    play(options, |line| println!("{line}"));
 }
 
 #[test]
@@ -42,7 +56,8 @@ fn late_and_doubled_messages_between_servers_do_nothing_twice() {
     // Messages between servers are held back, overtaken, sent again, and arrive after their sender was
     // killed; each write is done once all the same. Servers count repeats and what dead processes sent.
     let round = Duration::from_secs(12);
-    let figures = play(588, Strikes::Late, round, |line| println!("{line}"));
+    let options = Options { seed: 588, round, ..options(Faults::Late) };
+    let figures = play(options, |line| println!("{line}"));
     if Kind::from_env() == Kind::Grovekeeper {
         let sections = figures.sections;
         assert!(sections.repeated > 0 && sections.ended > 0, "not reached: {sections}");

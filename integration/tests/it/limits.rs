@@ -1,8 +1,10 @@
 //! The limits that an administrator sets.
 
+use std::io::Read;
 use std::net::TcpStream;
+use std::time::Duration;
 
-use integration::{Kind, RawClient, Server, eventually, raw};
+use integration::{Kind, RawClient, Server, ServerOptions, eventually, raw};
 
 #[test]
 fn packets_over_jute_maxbuffer_close_their_connection() {
@@ -48,7 +50,7 @@ fn one_address_has_at_most_max_client_cnxns() {
 /// Connects as soon as the server counts fewer connections than it allows.
 fn connect(server: &Server) -> RawClient {
     eventually("a connection is allowed", || {
-        RawClient::connect_for(server.addr(), std::time::Duration::from_secs(5)).ok()
+        RawClient::connect_for(server.addr(), Duration::from_secs(5)).ok()
     })
 }
 
@@ -58,8 +60,33 @@ fn session_timeouts_keep_to_the_set_bounds() {
     let server =
         Server::options().set("minSessionTimeout", "4000").set("maxSessionTimeout", "5000").start();
     for (asked, granted) in [(1_000, 4_000), (4_500, 4_500), (60_000, 5_000)] {
-        let asked = std::time::Duration::from_millis(asked);
+        let asked = Duration::from_millis(asked);
         let client = RawClient::connect_for(server.addr(), asked).expect("connected");
         assert_eq!(client.timeout().as_millis(), granted);
     }
+}
+
+#[test]
+fn connections_leave_open_files_for_the_log() {
+    // Idle connections as many as there can be do not keep the server from opening the next segments of its
+    // log: new ones are refused before that, with one line in the log, and served again when others end.
+    let mut server =
+        ServerOptions::new(Kind::Grovekeeper).set("maxClientCnxns", "0").open_files(256).start();
+    let mut client = RawClient::connect(server.addr());
+    let idle: Vec<TcpStream> =
+        (0..300).map(|_| raw::open(server.addr()).expect("accepted by the system")).collect();
+    let refused = |mut socket: &TcpStream| {
+        socket.set_nonblocking(true).expect("it is a socket");
+        matches!(socket.read(&mut [0]), Ok(0))
+    };
+    eventually("the last one is refused", || refused(&idle[299]).then_some(()));
+    assert!(!refused(&idle[100]), "there was room for it");
+    for number in 0..60 {
+        client.create(&format!("/n{number}"), &vec![b'z'; 900_000], 0).expect("written");
+    }
+    assert!(server.process().exited().is_none());
+    let said = server.log().matches("limit of open files").count();
+    assert_eq!(said, 1, "the log is not flooded:\n{}", server.log());
+    drop(idle);
+    connect(&server).ping().expect("there is room again");
 }

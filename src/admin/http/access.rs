@@ -34,11 +34,15 @@ impl Denied {
 }
 
 /// Judges the credentials of a request.
-pub(super) fn check(shared: &Shared, headers: &HeaderMap, peer: IpAddr) -> Result<(), Denied> {
+pub(super) async fn check(
+    shared: &Shared,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<(), Denied> {
     let credentials = headers.get(header::AUTHORIZATION).ok_or(Denied::Missing)?;
     let credentials = credentials.to_str().map_err(|_| Denied::NotAuthenticated)?;
     let identities = identities(&shared.settings, credentials, peer)?;
-    authorize(shared.replica.read().tree(), &shared.settings, &identities)
+    authorize(shared.replica.read().await.tree(), &shared.settings, &identities)
 }
 
 /// `scheme` or `scheme credentials`, as an `auth` packet would carry them.

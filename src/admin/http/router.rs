@@ -106,7 +106,7 @@ async fn command(
         return Answer::error(command.name(), StatusCode::OK, text);
     }
     if command.is_privileged()
-        && let Err(denied) = access::check(shared, &headers, peer.0.ip())
+        && let Err(denied) = access::check(shared, &headers, peer.0.ip()).await
     {
         return denied.answer(command.name());
     }
@@ -116,5 +116,5 @@ async fn command(
     if command == Command::ShedConnections {
         return shed(shared, body).await;
     }
-    run(shared, &context.initial_config, command, &arguments)
+    run(shared, &context.initial_config, command, &arguments).await
 }

@@ -20,7 +20,7 @@ use crate::tree::digest;
 pub(super) type Arguments = BTreeMap<String, String>;
 
 /// Runs a command that is asked with `GET`.
-pub(super) fn run(
+pub(super) async fn run(
     shared: &Shared,
     initial_config: &str,
     command: Command,
@@ -41,7 +41,7 @@ pub(super) fn run(
         Command::ServerStats => server_stats(answer, shared),
         Command::Stats => with_connections(server_stats(answer, shared), shared, true),
         Command::Connections => with_connections(answer, shared, false),
-        Command::Dump => dump(answer, shared),
+        Command::Dump => dump(answer, shared).await,
         Command::Hash => answer.with("digests", digests(shared)),
         Command::LastSnapshot => last_snapshot(answer, shared),
         Command::IsReadOnly => answer.with("read_only", reading::is_read_only(shared)),
@@ -155,12 +155,12 @@ fn with_connections(answer: Answer, shared: &Shared, brief: bool) -> Answer {
         .with("secure_connections", connections::list(&secure, brief))
 }
 
-fn dump(answer: Answer, shared: &Shared) -> Answer {
+async fn dump(answer: Answer, shared: &Shared) -> Answer {
     let ends = reading::expiring_sessions(shared).into_iter().map(|(at_ms, sessions)| {
         let ids: Value = sessions.iter().map(|session| session.0).collect();
         (at_ms.to_string(), ids)
     });
-    let ephemerals = reading::ephemerals(shared).into_iter().map(|(session, paths)| {
+    let ephemerals = reading::ephemerals(shared).await.into_iter().map(|(session, paths)| {
         let paths: Value = paths.iter().map(|path| &**path).collect();
         (session.0.to_string(), paths)
     });
@@ -280,7 +280,7 @@ fn zab_state(answer: Answer, shared: &Shared) -> Answer {
         return answer.with("voting", false).with("zabstate", "");
     };
     let status = shared.consensus().map(|consensus| consensus.status());
-    let zxid = shared.replica.read().last_zxid();
+    let zxid = shared.replica.figures().last_zxid();
     answer
         .with("myid", shared.server())
         .with("is_leader", status.is_some_and(|status| status.role == Role::Leader))

@@ -52,6 +52,7 @@ pub(super) static KEYS: &[Key] = &[
     }),
     // Limits.
     set("jute.maxbuffer", "1048575", |d, s| {
+        d.packets_line = s.line;
         put(&mut d.config.limits.jute_max_buffer, s.value.int(POSITIVE))
     }),
     set("globalOutstandingLimit", "1000", |d, s| {
@@ -64,6 +65,7 @@ pub(super) static KEYS: &[Key] = &[
         Ok(())
     }),
     set("largeRequestMaxBytes", "104857600", |d, s| {
+        d.large_line = s.line;
         put(&mut d.config.limits.large_request_max_bytes, s.value.int(POSITIVE))
     }),
     // Throttling of requests.
@@ -127,6 +129,10 @@ pub(super) static KEYS: &[Key] = &[
     set("reconfigEnabled", "false", |d, s| put(&mut d.config.features.reconfig, s.value.bool())),
     set("linearizableReads", "false", |d, s| {
         put(&mut d.config.features.linearizable_reads, s.value.bool())
+    }),
+    // What the servers of an ensemble know, which ZooKeeper does not have.
+    set("quorum.secretFile", "/etc/grovekeeper/secret", |d, s| {
+        put(&mut d.config.ensemble.secret_file, text(s).map(|path| Some(path.into())))
     }),
     // The clocks of Raft, which ZooKeeper does not have.
     set("raft.heartbeatMs", "40", |d, s| {
@@ -312,6 +318,11 @@ fn server(draft: &mut Draft, setting: &Setting<'_>) -> Result<(), Problem> {
     })?;
     let spec = ServerSpec::parse(id, setting.value.text()?)
         .map_err(|error| Problem::value(error.to_string()))?;
+    if !spec.has_plain_hosts() {
+        return Err(Problem::value(
+            "a host has no blanks, control characters, `,`, `=`, `[` or `]`",
+        ));
+    }
     draft.servers.retain(|known| known.value.id != id);
     draft.servers.push(Located::new(setting.line, spec));
     Ok(())

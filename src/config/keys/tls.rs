@@ -67,7 +67,7 @@ pub(super) static KEYS: &[Key] = &[
         "there is no Java here to load a class; use ssl.quorum.keyStore.location with a PEM file",
     ),
     set("ssl.quorum.hostnameVerification", "true", both::verify_host),
-    set("ssl.quorum.clientHostnameVerification", "false", both::verify_client_host),
+    set("ssl.quorum.clientHostnameVerification", "true", both::verify_client_host),
     ignore_unless(
         "ssl.quorum.allowReverseDnsLookup",
         "false",

@@ -40,7 +40,10 @@ impl Dialled {
         let mut stream = match link {
             Some(stream) => stream,
             None => {
-                let address = self.addresses.get(&number).map_or("", String::as_str);
+                // What the book does not have, the members may.
+                let others = self.dialer.book().others();
+                let address = self.addresses.get(&number).or_else(|| others.get(&number));
+                let address = address.map_or("", String::as_str);
                 self.dialer.dial(number, address, Purpose::Formation).await?
             }
         };

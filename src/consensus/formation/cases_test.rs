@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{advance, sleep};
 
 use super::super::handle::BoxFuture;
-use super::super::network::EnsembleName;
+use super::super::network::{AddressBook, EnsembleName};
 use super::ask::Others;
 use super::decide::{Forms, Heard};
 use super::message::Question;
@@ -135,6 +135,7 @@ impl Case {
                 0x900 + u128::from(number)
             },
             ensemble: name.clone(),
+            book: AddressBook::default(),
             dir: self.dirs[at].path().to_owned(),
         });
         let formation = formation.unwrap();

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::handle::BoxFuture;
-use super::super::network::frame::{receive, send};
-use super::super::network::{Dialer, EnsembleName, PeerStream};
+use super::super::network::frame::{receive_short, send};
+use super::super::network::{AddressBook, Dialer, EnsembleName, PeerStream};
 use super::admission::{Admissions, Joiner};
 use super::ask::{ANSWER_TIMEOUT, Dialled, Others};
 use super::decide::{Decision, Facts, Forms, Heard, agree, decide};
@@ -30,6 +30,12 @@ const ASK_LAST: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether this server belongs somewhere.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often members are asked that the file does not name.
+const ASK_OTHERS_EVERY: Duration = Duration::from_secs(1);
+
+/// No question is longer: a name and an address for each server of an ensemble.
+const QUESTION_LEN_MAX: usize = 64 << 10;
 
 /// Who is waited for is said at once when it changes, but not more often than this, ...
 const SAY_EVERY: Duration = Duration::from_secs(2);
@@ -49,6 +55,8 @@ pub(in crate::consensus) struct FormationConfig {
     /// The name of an ensemble that this server proposes, or is.
     pub(in crate::consensus) name: u128,
     pub(in crate::consensus) ensemble: EnsembleName,
+    /// Who is known, and where.
+    pub(in crate::consensus) book: AddressBook,
     pub(in crate::consensus) dir: PathBuf,
 }
 
@@ -167,7 +175,11 @@ impl Formation {
         let config = &self.shared.config;
         let numbers = config.servers.keys().filter(|number| **number != config.id.number);
         let asking = numbers.map(|number| self.ask_always(*number, raft, others));
-        tokio::join!(join_all(asking), self.act_always(raft, others));
+        tokio::join!(
+            join_all(asking),
+            self.ask_others_always(raft, others),
+            self.act_always(raft, others)
+        );
     }
 
     fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
@@ -233,9 +245,39 @@ impl Formation {
             }
             let round = self.shared.heard.lock().number;
             let heard = others.ask(number, self.question(&view)).await;
+            self.learn_members(&heard);
             self.shared.hear(round, number, heard);
             sleep(pause).await;
             pause = (pause * 5 / 4).min(ASK_LAST);
+        }
+    }
+
+    /// Asks members that this server's file does not name who else belongs to the ensemble: without that it would
+    /// not know a leader that came while it was away.
+    async fn ask_others_always(&self, raft: &dyn RaftControl, others: &dyn Others) {
+        loop {
+            sleep(ASK_OTHERS_EVERY).await;
+            let view = raft.view();
+            let own = self.shared.config.id.number;
+            for number in
+                self.shared.config.book.others().into_keys().filter(|number| *number != own)
+            {
+                if !self.is_settled(&view) {
+                    let heard = others.ask(number, self.question(&view)).await;
+                    self.learn_members(&heard);
+                }
+            }
+        }
+    }
+
+    /// Takes note of the members that one of this ensemble tells of: they are heard.
+    fn learn_members(&self, heard: &Heard) {
+        let Heard::Answer(Answer { stage, members, .. }) = heard else { return };
+        let own = self.shared.config.ensemble.get().map(|name| name.0);
+        if own.is_some() && stage.ensemble() == own {
+            let members = members.iter();
+            let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
+            self.shared.config.book.tell(members.collect());
         }
     }
 
@@ -246,7 +288,12 @@ impl Formation {
             if view.last_index.is_some() && self.shared.config.ensemble.is_known() {
                 self.has_arrived();
             }
-            if !self.is_settled(&view) {
+            let members = view.members.iter();
+            let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
+            self.shared.config.book.set_members(members.collect());
+            if self.is_settled(&view) {
+                self.shared.config.book.forget_told();
+            } else {
                 let (round, heard, promise) = self.shared.round();
                 let decision = decide(&self.facts(&view, promise), &heard);
                 let all_were_asked = heard.len() + 1 == self.shared.config.servers.len();
@@ -321,7 +368,8 @@ impl Formation {
         raft: &dyn RaftControl,
     ) {
         if stream.version() == 1 {
-            let Ok(QuestionV1 { .. }) = receive(&mut stream).await else { return };
+            let asked = receive_short(&mut stream, QUESTION_LEN_MAX);
+            let Ok(Ok(QuestionV1 { .. })) = timeout(ANSWER_TIMEOUT, asked).await else { return };
             let promise = self.shared.promise.lock().get();
             let state = match self.stage(&raft.view(), promise) {
                 Stage::Empty { .. } => StateV1::New,
@@ -333,7 +381,9 @@ impl Formation {
             let _ = send(&mut stream, &AnswerV1 { state, voters: BTreeSet::new() }).await;
             return;
         }
-        while let Ok(Ok(question)) = timeout(ANSWER_TIMEOUT, receive(&mut stream)).await {
+        loop {
+            let asked = receive_short::<Question>(&mut stream, QUESTION_LEN_MAX);
+            let Ok(Ok(question)) = timeout(ANSWER_TIMEOUT, asked).await else { return };
             // Whoever is greeted cannot ask in another's name.
             let question = Question { asker: from, ..question };
             let answer = self.answer_to(question, &raft.view());

@@ -26,7 +26,7 @@ const REQUEST_BYTES_SOFT_MAX: usize = 1 << 20;
 /// So many requests may be on their way.
 const REQUESTS_MAX: usize = 64;
 
-/// How long the other server may be silent while it owes an answer. It says every
+/// How long the other server may be silent while it owes an answer; longer where servers are far apart. It says every
 /// [`WORKING_INTERVAL`](super::server::WORKING_INTERVAL) that it works.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -36,13 +36,25 @@ const BYTES_PER_SECOND_MIN: usize = 256 << 10;
 const _: () = assert!(REQUEST_BYTES_SOFT_MAX < FRAME_LEN_MAX / 2);
 
 type Append = AppendEntriesRequest<TypeConfig>;
-type Answer = Result<StreamAppendResult<TypeConfig>, RpcError>;
+
+/// An answer as openraft wants it.
+pub(super) type Answer = Result<StreamAppendResult<TypeConfig>, RpcError>;
 
 /// A request without an answer.
-struct Sent {
+#[derive(Debug)]
+pub(super) struct Sent {
     prev: Option<LogId>,
     last: Option<LogId>,
     bytes: usize,
+}
+
+impl Sent {
+    pub(super) fn of(request: &Append) -> Self {
+        let prev = request.prev_log_id;
+        let last = request.entries.last().map(RaftEntry::log_id).or(prev);
+        let bytes = request.entries.iter().map(len).sum();
+        Self { prev, last, bytes }
+    }
 }
 
 /// A stream of requests over one connection.
@@ -139,43 +151,47 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
     fn patience(&self) -> Duration {
         let bytes: usize = self.sent.iter().map(|sent| sent.bytes).sum();
         let seconds = u32::try_from(bytes / BYTES_PER_SECOND_MIN).unwrap_or(u32::MAX);
-        PATIENCE.saturating_add(Duration::from_secs(seconds.into()))
+        let patience = self.peer.dialer.for_round_trips(2, PATIENCE);
+        patience.saturating_add(Duration::from_secs(seconds.into()))
     }
 
     async fn send(&mut self, part: Append) -> Result<(), RpcError> {
-        if self.peer.hearing.is_silent() {
+        if self.peer.witness.hearing.is_silent() {
             return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
         }
-        let prev = part.prev_log_id;
-        let last = part.entries.last().map(RaftEntry::log_id).or(prev);
-        let bytes = part.entries.iter().map(len).sum();
-        let sent = async { self.peer.link().await?.send(&Request::Append(part)).await };
-        if let Err(error) = sent.await {
+        let sent = Sent::of(&part);
+        let sending = async { self.peer.link().await?.send(&Request::Append(part)).await };
+        if let Err(error) = sending.await {
             self.peer.link = None;
             return Err(self.peer.unreachable(&error));
         }
-        self.sent.push_back(Sent { prev, last, bytes });
+        self.sent.push_back(sent);
         Ok(())
     }
 
     fn answer(&mut self, response: Response) -> Answer {
-        let Some(sent) = self.sent.pop_front() else { return Err(self.peer.confused()) };
-        if let Response::Failed(reason) = response {
-            return Err(self.peer.unreachable(&reason));
+        match self.sent.pop_front() {
+            Some(sent) => answer(self.peer, &sent, response),
+            None => Err(self.peer.confused()),
         }
-        let Response::Append(response) = response else { return Err(self.peer.confused()) };
-        match (response, sent.prev) {
-            (AppendEntriesResponse::Success, _) => Ok(Ok(sent.last)),
-            (AppendEntriesResponse::PartialSuccess(matching), _) => Ok(Ok(matching)),
-            (AppendEntriesResponse::HigherVote(vote), _) => {
-                Ok(Err(StreamAppendError::HigherVote(vote)))
-            }
-            (AppendEntriesResponse::Conflict, Some(prev)) => {
-                Ok(Err(StreamAppendError::Conflict(prev)))
-            }
-            // Nothing comes before the first entry that could conflict with anything.
-            (AppendEntriesResponse::Conflict, None) => Err(self.peer.confused()),
+    }
+}
+
+/// What the response to a request says.
+pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
+    if let Response::Failed(reason) = response {
+        return Err(peer.unreachable(&reason));
+    }
+    let Response::Append(response) = response else { return Err(peer.confused()) };
+    match (response, sent.prev) {
+        (AppendEntriesResponse::Success, _) => Ok(Ok(sent.last)),
+        (AppendEntriesResponse::PartialSuccess(matching), _) => Ok(Ok(matching)),
+        (AppendEntriesResponse::HigherVote(vote), _) => {
+            Ok(Err(StreamAppendError::HigherVote(vote)))
         }
+        (AppendEntriesResponse::Conflict, Some(prev)) => Ok(Err(StreamAppendError::Conflict(prev))),
+        // Nothing comes before the first entry that could conflict with anything.
+        (AppendEntriesResponse::Conflict, None) => Err(peer.confused()),
     }
 }
 
@@ -216,7 +232,8 @@ mod tests {
     use openraft::network::{NetStreamAppend as _, RPCOption, RaftNetworkFactory as _};
     use tokio::net::TcpListener;
 
-    use super::super::dialer::{AddressBook, Dialer};
+    use super::super::address_book::AddressBook;
+    use super::super::dialer::Dialer;
     use super::super::frame::{receive, send};
     use super::super::gate::Gate;
     use super::super::hello::Membership;
@@ -224,7 +241,7 @@ mod tests {
     use super::super::security::Security;
     use super::super::stream::PeerStream;
     use super::*;
-    use crate::consensus::hearing::Hearing;
+    use crate::consensus::network::Witness;
     use crate::consensus::typ::{Batch, RaftVote, log_id};
     use crate::storage::{ClusterId, LogPosition};
 
@@ -276,12 +293,12 @@ mod tests {
         async fn new() -> (Self, Peer) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let member = |server| Membership { cluster: ClusterId(7), server };
-            let place = (Security::default(), AddressBook::default());
+            let place = (Security::default(), AddressBook::naming([1]));
             let gate = Gate::new(member(2), place, None);
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
             let node = openraft::BasicNode::new(address);
-            let peer = Peers::new(dialer, Hearing::default()).new_client(2, &node).await;
+            let peer = Peers::new(dialer, Witness::of(1)).new_client(2, &node).await;
             (Self { listener, gate }, peer)
         }
 

@@ -9,9 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::dialer::AddressBook;
+use super::address_book::AddressBook;
+use super::frame::Room;
+use super::guests::Guest;
 use super::hello::{Own, Purpose, Welcomed, welcome};
 use super::introduction;
+use super::secret::Meeting;
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
 use crate::ensemble::MemberId;
@@ -26,6 +29,10 @@ pub(in crate::consensus) struct ForwardConn {
     pub(in crate::consensus) purpose: Purpose,
     /// The connection, greeted and welcome.
     pub(in crate::consensus) stream: PeerStream,
+    /// Its place among the connections of that member.
+    pub(in crate::consensus) guest: Guest,
+    /// Where its long messages come in.
+    pub(in crate::consensus) room: Room,
 }
 
 /// Who is let in.
@@ -65,7 +72,7 @@ impl Gate {
         stream: TcpStream,
         from: SocketAddr,
     ) -> Option<(Welcomed, PeerStream)> {
-        let admitted = self.try_admit(stream, from).await;
+        let admitted = self.try_admit(stream).await;
         let error = match admitted {
             Ok(admitted) => {
                 self.complaints.lock().forget(&from.ip());
@@ -75,35 +82,42 @@ impl Gate {
         };
         if error.kind() == io::ErrorKind::UnexpectedEof {
             tracing::debug!("{from} left without a greeting");
-        } else if self.complaints.lock().is_new(from.ip(), &error.to_string()) {
-            tracing::warn!("refused a connection from {from}: {error}");
+        } else {
+            self.complain(from, &error);
         }
         None
     }
 
-    async fn try_admit(
-        &self,
-        stream: TcpStream,
-        from: SocketAddr,
-    ) -> io::Result<(Welcomed, PeerStream)> {
+    /// Says what is wrong with whoever is at this address, but not again and again.
+    pub(super) fn complain(&self, from: SocketAddr, error: &io::Error) {
+        if self.complaints.lock().is_new(from.ip(), &error.to_string()) {
+            tracing::warn!("refused a connection from {from}: {error}");
+        }
+    }
+
+    async fn try_admit(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it did not greet in time");
-        let greeted = timeout(self.security.greeting_timeout(), self.greeted(stream, from));
+        let greeted = timeout(self.security.greeting_timeout(), self.greeted(stream));
         greeted.await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn greeted(
-        &self,
-        stream: TcpStream,
-        from: SocketAddr,
-    ) -> io::Result<(Welcomed, PeerStream)> {
+    async fn greeted(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
         prepare(&stream)?;
         let Accepted { mut transport, refusal, proof } = self.security.accept(stream).await?;
         let check = |welcomed: &Welcomed| {
             if let Some(refusal) = refusal {
                 return Err(refusal.to_owned());
             }
-            let known = self.book.get(MemberId::number_of(welcomed.from));
-            if let Some(doubt) = self.security.doubt(&proof, from.ip(), known.as_deref()) {
+            let number = MemberId::number_of(welcomed.from);
+            let known = self.book.all(number);
+            // Whoever looks for its ensemble may not be known yet, and learns only where it is.
+            if known.is_empty() && welcomed.purpose != Purpose::Formation {
+                return Err(format!(
+                    "server {number} is no member of the ensemble, and not in the configuration file"
+                ));
+            }
+            self.own.starts.check_version(welcomed.version)?;
+            if let Some(doubt) = self.security.doubt(&proof, &known) {
                 return Err(doubt);
             }
             match welcomed.purpose {
@@ -124,7 +138,9 @@ impl Gate {
         versions.learn(welcomed.from, welcomed.newest);
         if welcomed.version >= introduction::SINCE {
             let from = MemberId::from_raft_id(welcomed.from);
-            self.own.starts.exchange(&mut transport, Some(from)).await?;
+            let (dialler, acceptor) = (welcomed.from, self.own.member.number);
+            let meeting = Meeting { dialler, acceptor, purpose: welcomed.purpose, dials: false };
+            self.own.starts.exchange(&mut transport, Some(from), &meeting).await?;
         }
         Ok((welcomed, PeerStream::new(transport, welcomed.version)))
     }
@@ -137,6 +153,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::dialer::Dialer;
+    use super::super::guests::{Guests, Host};
     use super::*;
     use crate::storage::ClusterId;
     use crate::tls::test_keys::Authority;
@@ -163,8 +180,8 @@ mod tests {
         book.set(2, format!("localhost:{}", listener.local_addr().unwrap().port()));
         let dialer = Dialer::new(member(1), book, security);
         let accept = async {
-            let (stream, from) = listener.accept().await.unwrap();
-            gate.try_admit(stream, from).await
+            let (stream, _) = listener.accept().await.unwrap();
+            gate.try_admit(stream).await
         };
         // The address in the book goes before this one, where nobody is.
         tokio::join!(dialer.dial(2, "127.0.0.1:1", purpose), accept)
@@ -178,7 +195,8 @@ mod tests {
         let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
         let (welcomed, stream) = admitted.unwrap();
         assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
-        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream });
+        let (guest, room) = (Guests::default().enter(Host::Server(1)), Room::default());
+        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream, guest, room });
         dialled.unwrap().write_all(b"hello").await.unwrap();
         let mut connection = forwards.recv().await.unwrap();
         let mut bytes = Vec::new();
@@ -267,14 +285,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_certificate_may_have_to_fit_the_address() {
-        // Where it is wanted, a connecting server needs a certificate for the address that it
-        // comes from, or the one where it is known.
+        // Where it is wanted, a connecting server needs a certificate for the host where it is known: that of
+        // a client on another host, or of another member, will not do.
         let dir = tempfile::tempdir().unwrap();
         let ours = Authority::new(dir.path());
         let strict = security(ours.options("two", "localhost"), |options| {
             options.verify_client_host = true;
         });
-        for (host, fits) in [("one.example", true), ("127.0.0.1", true), ("three.example", false)] {
+        for (host, fits) in [("one.example", true), ("127.0.0.1", false), ("three.example", false)]
+        {
             let (dialled, admitted) =
                 errors(&strict, &security(ours.options("one", host), |_| {})).await;
             assert_eq!(dialled, admitted);

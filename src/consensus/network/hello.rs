@@ -137,7 +137,7 @@ pub(in crate::consensus) enum Purpose {
 }
 
 impl Purpose {
-    fn encode(self) -> u8 {
+    pub(super) fn encode(self) -> u8 {
         match self {
             Self::Raft => 0,
             Self::Forward => 1,

@@ -17,6 +17,7 @@
 //! * [`peer`], [`link`]: the connecting side of Raft, one connection for each purpose, so that a
 //!   heartbeat never waits behind entries or a checkpoint.
 //! * [`append`]: entries, many requests on their way at once.
+//! * [`heartbeat`]: heartbeats, on a connection that is read all the time.
 //! * [`gate`], [`server`]: the accepting side.
 //! * [`transfer`], [`inbox`]: a checkpoint on its way out, and in.
 //!
@@ -56,29 +57,38 @@
 //!                                     ◄──   Snapshot
 //! ```
 
+mod address_book;
 mod append;
 mod dialer;
 pub(super) mod frame;
 mod gate;
+mod guests;
+mod heartbeat;
 mod hello;
 mod inbox;
 mod introduction;
 mod link;
 mod message;
 mod peer;
+#[cfg(test)]
+pub(super) mod puppet;
+mod secret;
 mod security;
 mod server;
 mod stream;
+mod terms;
 mod transfer;
 mod versions;
 
-pub use dialer::AddressBook;
+pub use address_book::AddressBook;
 pub(super) use dialer::Dialer;
 pub(super) use gate::ForwardConn;
 pub use hello::EnsembleName;
 pub(super) use hello::{Own, Purpose};
 pub(super) use introduction::Starts;
+pub(super) use link::Witness;
 pub(super) use peer::Peers;
+pub(super) use secret::Secret;
 pub(super) use security::Security;
 pub(super) use server::PeerListener;
 pub(super) use stream::PeerStream;

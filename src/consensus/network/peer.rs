@@ -22,13 +22,13 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::hearing::Hearing;
 use super::super::state_machine::SnapshotRows;
 use super::super::typ::{RaftVote, Snapshot, TypeConfig};
 use super::append::Appends;
 use super::dialer::Dialer;
+use super::heartbeat::Heartbeats;
 use super::hello::Purpose;
-use super::link::Link;
+use super::link::{Link, Witness};
 use super::message::{Request, Response};
 use super::transfer::{Transfer, TransferError};
 
@@ -57,14 +57,28 @@ enum Spare {
 #[derive(Debug)]
 pub(in crate::consensus) struct Peers {
     dialer: Dialer,
-    hearing: Hearing,
+    witness: Witness,
     idle: Idle,
 }
 
 impl Peers {
     /// The peers of a server.
-    pub(in crate::consensus) fn new(dialer: Dialer, hearing: Hearing) -> Self {
-        Self { dialer, hearing, idle: Idle::default() }
+    pub(in crate::consensus) fn new(dialer: Dialer, witness: Witness) -> Self {
+        Self { dialer, witness, idle: Idle::default() }
+    }
+
+    fn peer(&self, target: u64, node: &BasicNode, heartbeats: Option<Heartbeats>) -> Peer {
+        Peer {
+            dialer: self.dialer.clone(),
+            witness: self.witness.clone(),
+            idle: Arc::clone(&self.idle),
+            target,
+            address: node.addr.clone(),
+            link: None,
+            dialling: None,
+            heartbeats,
+            anew: false,
+        }
     }
 }
 
@@ -72,25 +86,29 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        let (dialer, idle) = (self.dialer.clone(), Arc::clone(&self.idle));
-        let (hearing, address) = (self.hearing.clone(), node.addr.clone());
-        Peer { dialer, hearing, idle, target, address, link: None, dialling: None, anew: false }
+        self.peer(target, node, None)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Peer {
+        let heartbeats = Heartbeats::start(self.peer(target, node, None));
+        self.peer(target, node, Some(heartbeats))
     }
 }
 
 /// The connection to one peer, made when it is first needed and again after it failed.
 #[derive(Debug)]
 pub(in crate::consensus) struct Peer {
-    dialer: Dialer,
-    pub(super) hearing: Hearing,
+    pub(super) dialer: Dialer,
+    pub(super) witness: Witness,
     idle: Idle,
-    target: u64,
+    pub(super) target: u64,
     /// Where the replicated configuration says that it is.
     address: String,
     pub(super) link: Option<Link>,
-    /// Goes on when whoever asked for it gives up: a heartbeat waits less than a handshake may
-    /// take.
+    /// Goes on when whoever asked for it gives up: a vote waits less than a handshake may take.
     dialling: Option<Dialling>,
+    /// Who sends appends, where they are heartbeats.
+    heartbeats: Option<Heartbeats>,
     /// Whether the next checkpoint is sent from its beginning, whatever the peer has of it.
     anew: bool,
 }
@@ -98,18 +116,16 @@ pub(in crate::consensus) struct Peer {
 impl Peer {
     /// The connection, made if there is none. Cancel-safe.
     pub(super) async fn link(&mut self) -> io::Result<&mut Link> {
-        let is_usable = |link: &Link| link.is_whole() && link.owed() < OWED_MAX;
-        self.link = self.link.take().filter(is_usable);
-        if self.link.is_none() {
+        if !self.has_usable_link() {
             self.take_spare().await;
         }
         if self.link.is_none() {
             let dialled = self.dialling.get_or_insert_with(|| {
                 let (dialer, address) = (self.dialer.clone(), self.address.clone());
-                let (target, hearing) = (self.target, self.hearing.clone());
+                let (target, witness) = (self.target, self.witness.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     let stream = dialer.dial(target, &address, Purpose::Raft).await?;
-                    Ok(Link::new(stream, (hearing, target)))
+                    Ok(Link::new(stream, target, witness))
                 }))
             });
             let link = dialled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -117,6 +133,13 @@ impl Peer {
             self.link = Some(link?);
         }
         self.link.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Whether there is a connection that can be used; one that cannot is given up.
+    pub(super) fn has_usable_link(&mut self) -> bool {
+        let is_usable = |link: &Link| link.is_whole() && link.owed() < OWED_MAX;
+        self.link = self.link.take().filter(is_usable);
+        self.link.is_some()
     }
 
     /// Takes what another one left, if that is of any use: a connection that stands, or one that is
@@ -198,8 +221,11 @@ impl NetStreamAppend<TypeConfig> for Peer {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let appends: BoxStream<'s, _> = Box::pin(Appends::new(self, input).into_stream());
-        Box::pin(std::future::ready(Ok(appends)))
+        let answers: BoxStream<'s, _> = match &self.heartbeats {
+            Some(heartbeats) => Box::pin(heartbeats.answers(input)),
+            None => Box::pin(Appends::new(self, input).into_stream()),
+        };
+        Box::pin(std::future::ready(Ok(answers)))
     }
 }
 
@@ -279,7 +305,7 @@ impl NetBackoff<TypeConfig> for Peer {
 mod tests {
     use tokio::net::TcpListener;
 
-    use super::super::dialer::AddressBook;
+    use super::super::address_book::AddressBook;
     use super::super::frame::{receive, send};
     use super::super::gate::Gate;
     use super::super::hello::Membership;
@@ -297,9 +323,9 @@ mod tests {
         // servers that are far apart would dial for ever and never elect anybody.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = BasicNode::new(listener.local_addr().unwrap());
-        let place = (Security::default(), AddressBook::default());
+        let place = (Security::default(), AddressBook::naming([1]));
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
-        let mut peers = Peers::new(dialer, Hearing::default());
+        let mut peers = Peers::new(dialer, Witness::of(1));
         let ask = VoteRequest::new(RaftVote::new(5, 1), None);
         let soon = RPCOption::new(Duration::from_millis(30));
         let late = peers.new_client(2, &node).await.pre_vote(ask.clone(), soon).await;

@@ -1,7 +1,6 @@
 //! Who is believed to be a server of the ensemble: everybody, or whoever has a certificate.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,25 +114,25 @@ impl Security {
         }
     }
 
-    /// Why a server is not believed to be where its certificate says, if that is to be checked.
-    /// `known` is the address where the ensemble knows it.
-    pub(super) fn doubt(&self, proof: &Proof, from: IpAddr, known: Option<&str>) -> Option<String> {
+    /// Why a server is not believed to be the one that it says, if that is to be checked: its certificate
+    /// must be made out to one of the hosts where that one is `known` to be. Of one that is known nowhere only
+    /// the certificate's authority counts.
+    pub(super) fn doubt(&self, proof: &Proof, known: &[String]) -> Option<String> {
         self.tls.as_deref().filter(|(options, _)| options.verify_client_host)?;
         let certificate = match proof {
-            Proof::Unasked => return None,
-            Proof::Nothing => return Some("it showed no certificate".to_owned()),
+            // `clientAuth` says whether one is demanded.
+            Proof::Unasked | Proof::Nothing => return None,
             Proof::Certificate(certificate) => certificate,
         };
         let Ok(certificate) = ParsedCertificate::try_from(certificate) else {
             return Some("its certificate cannot be read".to_owned());
         };
-        let known_name = known.and_then(|address| name(address).ok());
-        let mut names = known_name.into_iter().chain([ServerName::from(from)]);
-        if names.any(|name| verify_server_name(&certificate, &name).is_ok()) {
+        let mut names = known.iter().filter_map(|address| name(address).ok());
+        if known.is_empty() || names.any(|name| verify_server_name(&certificate, &name).is_ok()) {
             return None;
         }
-        let known = known.unwrap_or("another address");
-        Some(format!("its certificate is made out neither to {from} nor to {known}"))
+        let known = known.join(" or ");
+        Some(format!("its certificate is not made out to {known}, where that server is known"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The accepting side: hears what peers ask and lets openraft answer.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use openraft::Raft;
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -21,14 +23,17 @@ use super::super::formation::{Formation, RaftControl};
 use super::super::state_machine::{Machine, StateMachine};
 use super::super::succession::Succession;
 use super::super::typ::TypeConfig;
-use super::dialer::AddressBook;
-use super::frame::{Frames, send};
+use super::address_book::AddressBook;
+use super::frame::{Frames, Room, send};
 use super::gate::{ForwardConn, Gate};
+use super::guests::{Guests, Host};
 use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
 use super::message::{Request, Response};
 use super::security::Security;
 use super::stream::PeerStream;
+use super::terms::check_request;
+use crate::ensemble::MemberId;
 use crate::storage::Spool;
 
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
@@ -46,6 +51,8 @@ pub(in crate::consensus) struct PeerListener {
     listener: TcpListener,
     gate: Gate,
     inbox: Inbox,
+    guests: Guests,
+    room: Room,
 }
 
 impl PeerListener {
@@ -63,7 +70,8 @@ impl PeerListener {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let gate = Gate::new(own, place, forwards);
-        Ok(Self { listener, gate, inbox: Inbox::new(spool) })
+        let (inbox, guests, room) = (Inbox::new(spool), Guests::default(), Room::default());
+        Ok(Self { listener, gate, inbox, guests, room })
     }
 
     /// Serves peers until `stop`.
@@ -83,13 +91,14 @@ impl PeerListener {
             match accepted {
                 Ok((stream, from)) => {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
+                    let (guests, room) = (self.guests.clone(), self.room.clone());
                     let inbox = self.inbox.clone();
                     let (raft, succession) = (raft.clone(), succession.clone());
                     let formation = (formation.clone(), Arc::clone(&control));
-                    let connection = Connection { raft, inbox, succession, receiving: None };
+                    let connection = Connection { raft, inbox, succession, room, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
-                            () = serve(gate, formation, connection, stream, from) => {}
+                            () = serve((gate, guests), formation, connection, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -107,19 +116,41 @@ impl PeerListener {
 
 /// Serves one connection to its end.
 async fn serve<M: StateMachine>(
-    gate: Gate,
+    (gate, guests): (Gate, Guests),
     (formation, control): (Formation, Arc<dyn RaftControl>),
     connection: Connection<M>,
     stream: TcpStream,
     addr: SocketAddr,
 ) {
-    let Some((welcomed, stream)) = gate.admit(stream, addr).await else { return };
-    let from = welcomed.from;
+    let stranger = guests.enter(Host::Nobody);
+    let admitted = tokio::select! {
+        admitted = gate.admit(stream, addr) => admitted,
+        () = stranger.has_to_leave() => None,
+    };
+    drop(stranger);
+    let Some((welcomed, stream)) = admitted else { return };
+    let (from, room) = (welcomed.from, connection.room.clone());
+    let server = MemberId::number_of(from);
+    let host = match welcomed.purpose {
+        Purpose::Formation => Host::Looking,
+        Purpose::Raft | Purpose::Forward | Purpose::Lead => Host::Server(server),
+    };
+    let guest = guests.enter(host);
     match welcomed.purpose {
-        Purpose::Raft => connection.serve(stream, from).await,
-        Purpose::Formation => formation.answer(stream, from, &*control).await,
+        Purpose::Raft => tokio::select! {
+            error = connection.serve(stream, from) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    gate.complain(addr, &error);
+                }
+            }
+            () = guest.has_to_leave() => {}
+        },
+        Purpose::Formation => tokio::select! {
+            () = formation.answer(stream, from, &*control) => {}
+            () = guest.has_to_leave() => {}
+        },
         purpose @ (Purpose::Forward | Purpose::Lead) => {
-            gate.hand_over(ForwardConn { from, purpose, stream });
+            gate.hand_over(ForwardConn { from, purpose, stream, guest, room });
         }
     }
 }
@@ -129,6 +160,7 @@ struct Connection<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
     inbox: Inbox,
     succession: Succession,
+    room: Room,
     receiving: Option<Receiving>,
 }
 
@@ -143,16 +175,24 @@ enum Event {
 }
 
 impl<M: StateMachine> Connection<M> {
-    async fn serve(mut self, mut stream: PeerStream, peer: u64) {
-        if let Err(error) = self.try_serve(&mut stream, peer).await {
-            tracing::debug!("server {peer} left: {error}");
-        }
+    /// Serves the peer until it leaves, or says what cannot be; returns why it ended.
+    async fn serve(mut self, mut stream: PeerStream, peer: u64) -> io::Error {
+        let Err(error) = self.try_serve(&mut stream, peer).await;
+        tracing::debug!("server {} left: {error}", MemberId::from_raft_id(peer));
         self.succession.left(&self.raft, peer);
+        error
+    }
+
+    /// Refuses what no honest server says.
+    fn check(&self, request: &Request, peer: u64) -> io::Result<()> {
+        let own = self.raft.metrics().borrow_watched().vote.leader_id.term;
+        check_request(request, peer, own)
+            .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
     /// Takes up to [`APPENDS_MAX`] appends at once; anything else alone, after those before it.
-    async fn try_serve(&mut self, stream: &mut PeerStream, peer: u64) -> io::Result<()> {
-        let mut frames = Frames::default();
+    async fn try_serve(&mut self, stream: &mut PeerStream, peer: u64) -> io::Result<Infallible> {
+        let mut frames = Frames::new(self.room.clone());
         let (mut appends, mut other) = (VecDeque::<Pending>::new(), None);
         let mut said = Instant::now();
         loop {
@@ -170,7 +210,8 @@ impl<M: StateMachine> Connection<M> {
                     Event::StillWorking
                 }
             };
-            if matches!(event, Event::Request(Ok(_))) {
+            if let Event::Request(Ok(request)) = &event {
+                self.check(request, peer)?;
                 self.succession.hear(peer);
             }
             match event {

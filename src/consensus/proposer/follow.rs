@@ -1,27 +1,29 @@
 //! Batches travel to the leader, where this server follows one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::error::ReadError;
+use super::super::handle::Consensus;
 use super::super::network::Purpose;
+use super::super::network::frame::Room;
 use super::super::typ::Batch as Payload;
 use super::liaison::Commands;
 use super::link::Link;
 use super::progress::Place;
 use super::proposer::AskBarrier;
 use super::task::{Task, Way};
-use super::wire::{ToFollower, ToLeader};
+use super::wire::{Later, ToFollower, ToLeader};
 use crate::ensemble::MemberId;
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// A leader or follower that says nothing for this long is taken for gone.
+/// A leader or follower that says nothing for this long is taken for gone; longer where servers are far apart.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// How long to wait after the way to the leader broke.
@@ -43,7 +45,45 @@ struct Following {
     progressed: Instant,
     barriers: BTreeMap<u64, AskBarrier>,
     last_barrier: u64,
+    /// When each report was sent that the leader has not answered yet.
+    reported: VecDeque<Instant>,
     heard: Instant,
+}
+
+impl Following {
+    fn new(link: LeaderLink) -> Self {
+        let now = Instant::now();
+        Self {
+            link,
+            sent: 0,
+            first: 1,
+            progressed: now,
+            barriers: BTreeMap::new(),
+            last_barrier: 0,
+            reported: VecDeque::new(),
+            heard: now,
+        }
+    }
+
+    /// Keeps who asks for a read, and asks the leader.
+    fn ask_for_read(
+        &mut self,
+        asked: AskBarrier,
+        consensus: Consensus,
+        leader: MemberId,
+        term: u64,
+    ) {
+        self.last_barrier += 1;
+        let id = self.last_barrier;
+        self.barriers.insert(id, asked);
+        let to_send = self.link.to_send.clone();
+        tokio::spawn(async move {
+            // Looked at after the read had begun, or it would say nothing of that time.
+            let vouches = Later(consensus.follows(leader.raft_id(), term).await);
+            // Where the connection breaks, so does the wait for the answer.
+            let _ = to_send.send(ToLeader::ReadIndex { id, vouches }).await;
+        });
+    }
 }
 
 /// What the loop waited for.
@@ -59,12 +99,7 @@ impl<C: Commands> Task<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(super) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
         if let Some(link) = self.connect(way, leader, term).await {
-            let heard = Instant::now();
-            let barriers = BTreeMap::new();
-            let progressed = heard;
-            let mut following =
-                Following { link, sent: 0, first: 1, progressed, barriers, last_barrier: 0, heard };
-            let _ = self.talk(way, leader, &mut following).await;
+            let _ = self.talk(way, (leader, term), &mut Following::new(link)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
         tokio::select! {
@@ -75,13 +110,15 @@ impl<C: Commands> Task<C> {
 
     async fn connect(&mut self, way: Way, leader: MemberId, term: u64) -> Option<LeaderLink> {
         let shared = Arc::clone(&self.shared);
+        // To connect, to greet, to open.
+        let patience = shared.consensus.for_round_trips(5, SILENCE_MAX);
         let dialled = async {
             let stream = tokio::select! {
                 biased;
                 called = shared.calls.of(leader.raft_id()) => called,
                 dialled = shared.consensus.dial(leader.raft_id(), Purpose::Forward) => dialled?,
             };
-            let mut link = LeaderLink::new(stream);
+            let mut link = LeaderLink::new(stream, Room::default());
             link.send(ToLeader::Open { term }).await?;
             matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
         };
@@ -95,18 +132,24 @@ impl<C: Commands> Task<C> {
                         let _ = asked.send(Err(ReadError::NoQuorum));
                     }
                 }
-                () = tokio::time::sleep(SILENCE_MAX) => return None,
+                () = tokio::time::sleep(patience) => return None,
             }
         }
         None
     }
 
     /// `None` where the connection broke.
-    async fn talk(&mut self, way: Way, leader: MemberId, following: &mut Following) -> Option<()> {
+    async fn talk(
+        &mut self,
+        way: Way,
+        (leader, term): (MemberId, u64),
+        following: &mut Following,
+    ) -> Option<()> {
         let shared = Arc::clone(&self.shared);
+        let silence_max = shared.consensus.for_round_trips(2, SILENCE_MAX);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.way() == way && following.heard.elapsed() < SILENCE_MAX {
+        while self.way() == way && following.heard.elapsed() < silence_max {
             if self.look() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
@@ -134,12 +177,10 @@ impl<C: Commands> Task<C> {
             match next {
                 Next::Told(told) => self.told(following, told?),
                 Next::Barrier(Some(asked)) => {
-                    following.last_barrier += 1;
-                    let id = following.last_barrier;
-                    following.barriers.insert(id, asked);
-                    self.send(way, following, ToLeader::ReadIndex { id }).await?;
+                    following.ask_for_read(asked, shared.consensus.clone(), leader, term);
                 }
                 Next::Report => {
+                    following.reported.push_back(Instant::now());
                     let report = Payload(self.liaison.report());
                     self.send(way, following, ToLeader::Report { report }).await?;
                 }
@@ -220,8 +261,10 @@ impl<C: Commands> Task<C> {
                 });
             }
             ToFollower::Notice { has_quorum, notice } => {
-                if has_quorum {
-                    self.shared.contact.made();
+                // It may have been on its way for long: it says nothing of any time after the report was sent.
+                let reported = following.reported.pop_front();
+                if let Some(at) = reported.filter(|_| has_quorum) {
+                    self.shared.contact.made_at(at);
                 }
                 self.liaison.noticed(&notice.0);
             }

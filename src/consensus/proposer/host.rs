@@ -8,7 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::handle::Consensus;
+use super::super::network::frame::Room;
 use super::super::network::{ForwardConn, PeerStream, Purpose};
+use super::super::read_index::Vouch;
 use super::super::status::{Role, Status};
 use super::super::typ::Batch as Payload;
 use super::batch::{Ack, Acked, Other};
@@ -17,7 +19,7 @@ use super::follow::SILENCE_MAX;
 use super::liaison::Liaison;
 use super::link::Link;
 use super::proposer::Proposer;
-use super::wire::{ToFollower, ToLeader};
+use super::wire::{Later, ToFollower, ToLeader};
 use crate::ensemble::MemberId;
 use crate::replica::section::check_commands;
 use crate::replica::{Sender, VERSION_ONCE};
@@ -31,7 +33,7 @@ const WAITING_BYTES_HIGH: usize = 16 << 20;
 /// How long to wait then before looking again.
 const STALL: Duration = Duration::from_millis(2);
 
-/// A leader that a majority heard of this lately counts as one.
+/// A leader behind which a majority stood this lately counts as one; longer ago where servers are far apart.
 const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Serves followers until the consensus stops.
@@ -55,12 +57,17 @@ pub(super) async fn run(
                 continue;
             }
         };
-        let Some(ForwardConn { from, purpose, stream }) = next else { return };
+        let Some(ForwardConn { from, purpose, stream, guest, room }) = next else { return };
         if purpose == Purpose::Lead {
             hosts.proposer.calls().put(from, stream);
         } else {
-            let host = hosts.host(hosts.roll.enter(from), from, stream);
-            tokio::spawn(host.serve());
+            let host = hosts.host(hosts.roll.enter(from), from, stream, room);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = host.serve() => {}
+                    () = guest.has_to_leave() => {}
+                }
+            });
         }
     }
 }
@@ -74,10 +81,10 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn host(&self, entered: Entered, from: u64, stream: PeerStream) -> Host {
+    fn host(&self, entered: Entered, from: u64, stream: PeerStream, room: Room) -> Host {
         Host {
             from,
-            link: Link::new(stream),
+            link: Link::new(stream, room),
             status: self.proposer.consensus().watch_status(),
             proposer: self.proposer.clone(),
             liaison: Arc::clone(&self.liaison),
@@ -92,7 +99,7 @@ impl Hosts {
         let (hosts, entered) = (self.clone(), self.roll.enter(follower));
         tokio::spawn(async move {
             if let Some(stream) = call(hosts.proposer.consensus(), follower).await {
-                hosts.host(entered, follower, stream).serve().await;
+                hosts.host(entered, follower, stream, Room::default()).serve().await;
             }
         });
     }
@@ -117,7 +124,8 @@ struct Host {
 
 impl Host {
     async fn serve(mut self) {
-        let opened = timeout(SILENCE_MAX, self.link.receive()).await;
+        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
+        let opened = timeout(silence_max, self.link.receive()).await;
         let Ok(Some(ToLeader::Open { term })) = opened else { return };
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
@@ -133,6 +141,7 @@ impl Host {
     /// Takes what comes until the leadership ends, the connection breaks or the follower falls silent.
     async fn talk(&mut self, term: u64) -> Option<()> {
         let acked = Arc::clone(&self.acked);
+        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
         // A follower reports several times a second.
         let (mut told, mut heard) = (0, Instant::now());
         while self.leads(term) {
@@ -143,7 +152,7 @@ impl Host {
                     self.take(term, message?).await?;
                     heard = Instant::now();
                 }
-                () = sleep_until(heard + SILENCE_MAX) => return None,
+                () = sleep_until(heard + silence_max) => return None,
                 () = sleep(STALL), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();
@@ -196,11 +205,13 @@ impl Host {
                 let commands = self.liaison.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
-            ToLeader::ReadIndex { id } => {
+            ToLeader::ReadIndex { id, vouches: Later(vouches) } => {
                 let consensus = self.proposer.consensus().clone();
                 let answer = self.link.to_send.clone();
+                let vouched = vouches.then_some(Vouch { server: self.from, term });
                 tokio::spawn(async move {
-                    let at = consensus.read_index().await.ok().map(|at| (at.term, at.index));
+                    let at = consensus.read_index(vouched).await.ok();
+                    let at = at.map(|at| (at.term, at.index));
                     let _ = answer.send(ToFollower::ReadIndex { id, at }).await;
                 });
                 Some(())
@@ -236,5 +247,6 @@ impl Host {
 }
 
 fn has_quorum(consensus: &Consensus) -> bool {
-    consensus.since_quorum().is_some_and(|age| age < QUORUM_AGE_MAX)
+    let max = consensus.for_round_trips(2, QUORUM_AGE_MAX);
+    consensus.since_quorum().is_some_and(|age| age < max)
 }

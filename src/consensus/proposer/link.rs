@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::network::PeerStream;
-use super::super::network::frame::{receive, send};
+use super::super::network::frame::{Frames, Room, send};
 
 /// Messages that may wait in either direction.
 const WAITING_MAX: usize = 32;
@@ -26,12 +26,14 @@ where
     Out: Serialize + Send + Sync + 'static,
     In: DeserializeOwned + Send + 'static,
 {
-    pub(super) fn new(stream: PeerStream) -> Self {
+    /// `room` is where long messages come in.
+    pub(super) fn new(stream: PeerStream, room: Room) -> Self {
         let (mut reader, mut writer) = split(stream);
         let (to_send, mut outgoing) = mpsc::channel::<Out>(WAITING_MAX);
         let (incoming, received) = mpsc::channel(WAITING_MAX);
         let reading = async move {
-            while let Ok(message) = receive(&mut reader).await {
+            let mut frames = Frames::new(room);
+            while let Ok(message) = frames.next(&mut reader).await {
                 if incoming.send(message).await.is_err() {
                     return;
                 }

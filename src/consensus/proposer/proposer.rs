@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::super::error::{ProposeError, ReadError};
 use super::super::handle::Consensus;
@@ -157,13 +158,16 @@ impl Proposer {
     ///
     /// [`ReadError`]: it cannot be known now; worth another try unless it says that the server stops.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
+        let asked = Instant::now();
         let (answer, answered) = oneshot::channel();
         self.shared.ask.send(answer).await.map_err(|_| ReadError::Stopped)?;
-        answered.await.unwrap_or(Err(ReadError::NoQuorum))
+        answered.await.unwrap_or(Err(ReadError::NoQuorum))?;
+        self.shared.contact.made_at(asked);
+        Ok(())
     }
 
-    /// How long ago this server last knew that a majority stands behind its leader (or behind
-    /// itself, where it leads).
+    /// The age of the last moment of which this server knows that a majority stood behind its leader (or
+    /// behind itself, where it leads).
     pub fn without_contact(&self) -> Duration {
         self.shared.without_contact()
     }

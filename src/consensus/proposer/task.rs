@@ -30,15 +30,16 @@ impl Default for Contact {
 }
 
 impl Contact {
-    pub(super) fn made(&self) {
-        *self.0.lock() = Instant::now();
+    /// It is known of this moment; of a later one it may be known already.
+    pub(super) fn made_at(&self, at: Instant) {
+        let mut last = self.0.lock();
+        *last = at.max(*last);
     }
 
-    /// As [`Contact::made`], so long ago; what was later counts.
+    /// As [`Contact::made_at`], so long ago.
     pub(super) fn made_before(&self, age: Duration) {
         if let Some(at) = Instant::now().checked_sub(age) {
-            let mut last = self.0.lock();
-            *last = at.max(*last);
+            self.made_at(at);
         }
     }
 

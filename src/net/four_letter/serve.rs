@@ -29,7 +29,8 @@ pub(in crate::net) async fn serve(
     input.advance(4);
     let exchange = async {
         let mask = if word == Word::Stmk { read_mask(stream, input).await? } else { 0 };
-        stream.write_all(answer(shared, word, peer, mask).as_bytes()).await?;
+        let answer = answer(shared, word, peer, mask).await;
+        stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
     // The client may be gone; there is nobody to tell.
@@ -63,7 +64,7 @@ fn turned_away(words: &Whitelist, serving: bool, word: Word) -> Option<String> {
     }
 }
 
-fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
+async fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
     let turned_away = turned_away(&shared.config.words, shared.is_serving(), word);
     if let Some(text) = turned_away {
         return text;
@@ -85,7 +86,7 @@ fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String 
             let (data, log) = (sizes.data_dir_bytes, sizes.log_dir_bytes);
             format!("datadir_size: {data}\nlogdir_size: {log}\n")
         }
-        Word::Dump => dump(shared).text(),
+        Word::Dump => dump(shared).await.text(),
         Word::Wchs => text::wchs(reading::watch_summary(shared)),
         Word::Wchc => text::watches(&reading::watches_by_session(shared)),
         Word::Wchp => text::watches(&reading::watches_by_path(shared)),
@@ -106,14 +107,14 @@ fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String 
     }
 }
 
-fn dump(shared: &Shared) -> Dump {
+async fn dump(shared: &Shared) -> Dump {
     let (now_ms, wall_ms) = (shared.clock.now_us() / 1000, shared.clock.wall_ms());
     let to_wall_ms = |at_ms: u64| wall_ms + at_ms.cast_signed() - now_ms.cast_signed();
     let tick_ms = u64::from(shared.config.sessions.tick_time_ms.max(1));
     let sessions = reading::expiring_sessions(shared).into_iter();
     Dump {
         sessions: sessions.map(|(at_ms, ids)| (to_wall_ms(at_ms), ids)).collect(),
-        ephemerals: reading::ephemerals(shared),
+        ephemerals: reading::ephemerals(shared).await,
         connections: by_end(reading::connections(shared), tick_ms, to_wall_ms),
     }
 }

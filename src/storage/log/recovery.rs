@@ -295,6 +295,7 @@ impl Scan {
             )?;
             let header = Header { number: 1, first_sequence: 1, capacity };
             writer::activate(&*self.files, &*file, &name, &header)?;
+            self.files.sync_directory()?;
             Ok(Segment { number: header.number, file, capacity, last_index: None })
         };
         let segment = begun().map_err(failed)?;

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::file_system::{FileSystem, LogFile};
 use super::raft_log::LogOptions;
-use crate::storage::error::is_disk_full;
+use crate::storage::error::shortage;
 
 /// Zeros are written page by page: what is written in large pieces is cached in large pieces, and
 /// then the system takes each small append for a large dirty piece.
@@ -70,6 +70,8 @@ struct State {
     spare: Option<Spare>,
     /// Free space is below the low-water mark, or no segment could be prepared.
     full: bool,
+    /// What the last one that could not be prepared was short of.
+    short_of: Option<&'static str>,
     /// An error other than a full disk; reported when the spare is needed.
     error: Option<io::Error>,
     /// The writer waits for a spare.
@@ -152,14 +154,18 @@ impl Shared {
                 state.wanted = false;
                 match prepared {
                     Ok(spare) => state.spare = Some(spare),
-                    Err(error) if is_disk_full(&error) => state.full = true,
-                    Err(error) => state.error = Some(error),
+                    Err(error) => match shortage(&error) {
+                        Some(short_of) => {
+                            (state.full, state.short_of) = (true, Some(short_of));
+                        }
+                        None => state.error = Some(error),
+                    },
                 }
                 self.changed.notify_all();
             }
             state.full = self.is_full(&state);
             if self.full.swap(state.full, Ordering::Relaxed) != state.full {
-                tell(state.full);
+                tell(state.full, state.short_of.take());
             }
             // Who stops it may have come while a spare was being prepared.
             if !state.stopping {
@@ -186,11 +192,12 @@ impl Shared {
     }
 }
 
-fn tell(full: bool) {
+fn tell(full: bool, short_of: Option<&'static str>) {
     if full {
-        tracing::warn!("the disk is full: new writes are refused until space returns");
+        let short_of = short_of.unwrap_or("the disk is full");
+        tracing::warn!("{short_of}: new writes are refused until that ends");
     } else {
-        tracing::info!("disk space has returned: writes are accepted again");
+        tracing::info!("there is room for the log again: writes are accepted");
     }
 }
 

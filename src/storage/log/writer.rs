@@ -13,7 +13,7 @@ use super::in_place::{self, ThreadTask};
 use super::raft_log::{Completion, LogOptions, Operation, Shared, Slot};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::spare::{Spare, SparePool};
-use crate::storage::error::is_disk_full;
+use crate::storage::error::shortage;
 use crate::storage::{LogPosition, Vote};
 
 /// A segment that still holds needed entries.
@@ -314,6 +314,9 @@ impl Writer {
         let number = self.current().number + 1;
         let header = Header { number, first_sequence: self.tail.sequence, capacity };
         activate(&*self.shared.files, &*file, &name, &header)?;
+        while let Err(error) = self.shared.files.sync_directory() {
+            self.wait_for_space(error)?;
+        }
         self.shared.cache.lock().files.insert(number, Arc::clone(&file));
         self.tail.segments.push_back(Segment { number, file, capacity, last_index: None });
         self.tail.offset = HEADER_BYTES as u64;
@@ -340,13 +343,12 @@ impl Writer {
         }
     }
 
-    /// Waits a moment when the error says that the disk is full; else returns it.
+    /// Waits a moment when the error says that the disk is full, or that no file can be opened; else returns
+    /// it.
     fn wait_for_space(&self, error: io::Error) -> io::Result<()> {
-        if !is_disk_full(&error) {
-            return Err(error);
-        }
+        let Some(shortage) = shortage(&error) else { return Err(error) };
         if !self.shared.write_blocked.swap(true, Ordering::Relaxed) {
-            tracing::warn!("the disk is full: accepted writes wait until space returns");
+            tracing::warn!("{shortage}: accepted writes wait until that ends");
         }
         let mut queue = self.shared.queue.lock();
         if queue.closing {
@@ -418,7 +420,7 @@ impl Writer {
     }
 }
 
-/// Turns a prepared file into a segment.
+/// Turns a prepared file into a segment, whose name is durable once the directory is synced.
 pub(super) fn activate(
     files: &dyn super::FileSystem,
     file: &dyn LogFile,
@@ -427,6 +429,5 @@ pub(super) fn activate(
 ) -> io::Result<()> {
     file.write_at(&header.encode(), 0)?;
     file.sync()?;
-    files.rename(name, &segment::file_name(header.number))?;
-    files.sync_directory()
+    files.rename(name, &segment::file_name(header.number))
 }

@@ -23,7 +23,7 @@ use redb::StorageBackend;
 use rustix::fs::FallocateFlags;
 
 use crate::storage::StorageError;
-use crate::storage::error::is_disk_full;
+use crate::storage::error::shortage;
 use crate::storage::log::LogFlush;
 
 /// How long a full disk is left alone before the next try, and how soon it is noticed that the server stops.
@@ -82,11 +82,9 @@ impl Patience {
                 return Ok(());
             };
             let mut ended = self.ended.lock();
-            if !is_disk_full(&error) || *ended {
-                return Err(error);
-            }
+            let Some(shortage) = shortage(&error).filter(|_| !*ended) else { return Err(error) };
             if !self.waiting.swap(true, Ordering::Relaxed) {
-                tracing::warn!("the disk is full: the checkpoint waits until space returns");
+                tracing::warn!("{shortage}: the checkpoint waits until that ends");
             }
             self.changed.wait_for(&mut ended, RETRY);
         }

@@ -11,10 +11,15 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) -> TxnResult {
-        let paths = self.ephemerals.get(&ctx.session).cloned().unwrap_or_default();
+        // All at once: none is looked for in the index as it goes.
+        let paths = self.ephemerals.remove(&ctx.session).unwrap_or_default();
+        self.ephemeral_count -= paths.len();
+        changes.reserve(paths.len());
         for path in &paths {
-            let parent = path::parent(path).and_then(|parent| self.find(parent));
+            let parent = path::parent(path).and_then(|parent| self.find_parent(parent));
             if let (Some(parent), Some(id)) = (parent, self.find(path)) {
+                // The next one is mostly beside it.
+                self.family = Some(parent);
                 self.remove(parent, id, ctx.zxid, changes);
             }
         }

@@ -9,7 +9,7 @@ use super::super::acl;
 use super::super::error::OpError;
 use super::super::node::{Content, Node, NodeKind, TTL_MS_MAX};
 use super::super::path;
-use super::super::quota::Usage;
+use super::super::quota::Added;
 use super::super::tree::Tree;
 use super::super::txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult};
 
@@ -24,7 +24,7 @@ impl Tree {
         if create.path.contains('\0') || !create.path.contains('/') {
             return Err(OpError::BadArguments);
         }
-        let entries = acl::fixup(create.acl, ctx.identities, ctx.policy)?;
+        let entries = self.fix_up_acl(ctx, create.acl)?;
         let (parent_id, parent) = self.existing_parent(create.path)?;
         acl::check(parent.acl(), ctx.identities, Perms::CREATE, ctx.policy)?;
         let path = match mode.is_sequential() {
@@ -39,8 +39,8 @@ impl Tree {
             return Err(OpError::NoChildrenForEphemerals);
         }
         let parent_acl = Arc::clone(parent.shared_acl());
-        let usage = Usage { nodes: 1, bytes: create.data.map_or(0, <[u8]>::len) as i64 };
-        self.check_quota(&path, usage, ctx.policy)?;
+        let added = Added { nodes: 1, bytes: create.data.map_or(0, <[u8]>::len) as i64 };
+        self.check_quota(&path, added, ctx.policy)?;
 
         let acl = self.intern_acl(&entries);
         let path: Arc<str> = path.into();
@@ -51,8 +51,8 @@ impl Tree {
         let id = self.attach(Some(parent_id), Node::new(Arc::clone(&path), content));
         // As in ZooKeeper the reply shows the node before a quota counts itself.
         let stat = self.store.get(id).stat();
-        self.count_if_stats_node(&path, id);
-        self.add_usage(&path, usage);
+        self.count_if_stats_node(&path);
+        self.add_usage(&path, added);
         let change = Change { kind: ChangeKind::Created, path: Arc::clone(&path), acl, parent_acl };
         changes.push(change);
         Ok(TxnResult::Created { op: create.op, path, stat })

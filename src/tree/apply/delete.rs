@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::acl;
 use super::super::error::OpError;
 use super::super::path;
-use super::super::quota::Usage;
+use super::super::quota::Added;
 use super::super::store::NodeId;
 use super::super::tree::Tree;
 use super::super::txn::{Change, ChangeKind, OpContext, TxnResult};
@@ -39,11 +39,15 @@ impl Tree {
         zxid: Zxid,
         changes: &mut Vec<Change>,
     ) {
+        self.write_usage_of(id);
         let parent_acl = Arc::clone(self.store.get(parent).shared_acl());
-        self.change(parent, |_, parent| parent.child_deleted(zxid));
+        // Further children that go in the same transaction change no more.
+        if self.store.get(parent).pzxid() != zxid {
+            self.change(parent, |_, parent| parent.child_deleted(zxid));
+        }
         let removed = self.detach(parent, id);
-        let usage = Usage { nodes: -1, bytes: -bytes(&removed.content) };
-        self.add_usage(&removed.path, usage);
+        let added = Added { nodes: -1, bytes: -bytes(&removed.content) };
+        self.add_usage(&removed.path, added);
         changes.push(Change {
             kind: ChangeKind::Deleted,
             path: removed.path,

@@ -20,6 +20,23 @@ impl Tree {
         op: &WriteOp<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
+        let is_part = self.undo.is_some();
+        if !is_part {
+            self.expanded_len = 0;
+        }
+        let result = self.carry_out(ctx, op, changes);
+        if !is_part {
+            self.write_usage();
+        }
+        result
+    }
+
+    fn carry_out(
+        &mut self,
+        ctx: &OpContext<'_>,
+        op: &WriteOp<'_>,
+        changes: &mut Vec<Change>,
+    ) -> Result<TxnResult, OpError> {
         match op {
             WriteOp::Create(create) => self.create(ctx, create, changes),
             WriteOp::Delete { path, version } => self.delete(ctx, path, *version, changes),

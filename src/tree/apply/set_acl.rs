@@ -19,7 +19,7 @@ impl Tree {
         version: i32,
     ) -> Result<TxnResult, OpError> {
         path::validate(path)?;
-        let entries = acl::fixup(requested, ctx.identities, ctx.policy)?;
+        let entries = self.fix_up_acl(ctx, requested)?;
         let (id, node) = self.existing(path)?;
         acl::check(node.acl(), ctx.identities, Perms::ADMIN, ctx.policy)?;
         check_version(version, node.content.aversion)?;

@@ -8,7 +8,7 @@ use super::super::acl;
 use super::super::error::OpError;
 use super::super::node::Node;
 use super::super::path;
-use super::super::quota::Usage;
+use super::super::quota::Added;
 use super::super::store::NodeId;
 use super::super::tree::Tree;
 use super::super::txn::{Change, ChangeKind, OpContext, TxnResult};
@@ -24,18 +24,21 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
         path::validate(path)?;
-        let (id, node) = self.existing(path)?;
+        let (id, _) = self.existing(path)?;
+        self.write_usage_of(id);
+        let node = self.store.get(id);
         acl::check(node.acl(), ctx.identities, Perms::WRITE, ctx.policy)?;
         let current_version = node.content.version;
         let added = data.map_or(0, <[u8]>::len) as i64 - bytes(&node.content);
-        let usage = Usage { nodes: 0, bytes: added };
-        self.check_quota(path, usage, ctx.policy)?;
+        let added = Added { nodes: 0, bytes: added };
+        self.check_quota(path, added, ctx.policy)?;
         check_version(version, current_version)?;
 
         self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
         let node = self.noted_as_set(id, changes);
         let stat = node.stat();
-        self.add_usage(path, usage);
+        self.read_if_quota_node(id);
+        self.add_usage(path, added);
         Ok(TxnResult::DataSet(stat))
     }
 

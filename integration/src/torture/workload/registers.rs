@@ -1,16 +1,21 @@
 //! Clients that set and read a few znodes, with and without versions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jute_proto::{ErrorCode, Zxid};
 
 use super::history::{RoundHistory, register_paths};
+use crate::eventually::pause_for;
 use crate::history::Span;
 use crate::history::register::{Action, Outcome, Seen};
 use crate::torture::client::{Client, Exchanged, Outgoing};
 
 /// Requests that are sent at once, at most.
 const BATCH_MAX: u64 = 4;
+
+/// How many milliseconds a reader may rest.
+const REST_MS_MAX: u64 = 1_500;
 
 /// What a client means to do with one register.
 enum Wish {
@@ -40,6 +45,42 @@ pub(super) fn work(client: &mut Client) -> RoundHistory {
             history.registers.entry(path).or_default().push((answer.span, action));
         }
         client.breathe();
+    }
+    history
+}
+
+/// Writes, without a look at the old state, until the round ends.
+pub(super) fn write(client: &mut Client) -> RoundHistory {
+    let paths = register_paths(&client.world.root);
+    let mut history = RoundHistory::default();
+    while client.attach().is_some() {
+        let path = paths[client.dice.index(paths.len())].clone();
+        let value = client.dice.roll();
+        let answers = client.exchange(&[Outgoing::set(&path, value.to_string().as_bytes(), -1)]);
+        let wish = Wish::Write { path, value, expected: None };
+        if let Some((path, action)) = answers.first().and_then(|answer| outcome(wish, answer)) {
+            history.registers.entry(path).or_default().push((answers[0].span, action));
+        }
+        client.breathe();
+    }
+    history
+}
+
+/// Reads behind syncs until the round ends, with long rests: a sync that waits at a server makes later ones wait, and
+/// some are to begin while the server has been struck for a while.
+pub(super) fn read(client: &mut Client) -> RoundHistory {
+    let paths = register_paths(&client.world.root);
+    let mut history = RoundHistory::default();
+    while client.attach().is_some() {
+        let path = &paths[client.dice.index(paths.len())];
+        let answers = client.exchange(&[Outgoing::sync(path), Outgoing::get(path, false)]);
+        if let Some((answer, seen)) =
+            answers.last().and_then(|answer| Some((answer, seen(answer)?)))
+        {
+            let action = (answer.span, Action::SyncedRead(seen));
+            history.registers.entry(path.clone()).or_default().push(action);
+        }
+        pause_for(Duration::from_millis(client.dice.within(0..REST_MS_MAX)));
     }
     history
 }

@@ -9,6 +9,7 @@ use crate::eventually::attempt;
 use crate::history::{Anomaly, Promise};
 use crate::torture::client::{Client, Outgoing};
 use crate::torture::dice::Dice;
+use crate::torture::plan::Faults;
 use crate::torture::world::World;
 use jute_proto::ErrorCode;
 
@@ -23,8 +24,11 @@ const PREPARE_PATIENCE: Duration = Duration::from_secs(60);
 
 type Work = fn(&mut Client) -> RoundHistory;
 
+/// Name, work and session timeout.
+type Post = (&'static str, Work, Duration);
+
 /// Who does what, with which session timeout.
-const STAFF: [(&str, Work, Duration); 12] = [
+const STAFF: [Post; 12] = [
     ("register-a", registers::work, LONG),
     ("register-b", registers::work, LONG),
     ("register-c", registers::work, SHORT),
@@ -43,7 +47,7 @@ const STAFF: [(&str, Work, Duration); 12] = [
 const ONCE: [&str; 3] = ["once-a", "once-b", "once-c"];
 
 /// Those whose sessions are short.
-const VISITORS: [(&str, Work, Duration); 4] = [
+const VISITORS: [Post; 4] = [
     ("visitor-a", visitors::work, LONG),
     ("visitor-b", visitors::work, LONG),
     ("visitor-c", visitors::work, LONG),
@@ -52,6 +56,22 @@ const VISITORS: [(&str, Work, Duration); 4] = [
 
 /// How long a client may take to end: it waits for the answers to all that it sent.
 pub(in crate::torture) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who does what while answers are late: few that read, so that their syncs do not wait for each other.
+const STAFF_OF_DELAYS: [Post; 12] = [
+    ("writer-a", registers::write, LONG),
+    ("writer-b", registers::write, LONG),
+    ("writer-c", registers::write, LONG),
+    ("writer-d", registers::write, LONG),
+    ("writer-e", registers::write, LONG),
+    ("writer-f", registers::write, LONG),
+    ("reader-a", registers::read, LONG),
+    ("reader-b", registers::read, LONG),
+    ("reader-c", registers::read, LONG),
+    ("reader-d", registers::read, LONG),
+    ("reader-e", registers::read, LONG),
+    ("reader-f", registers::read, LONG),
+];
 
 /// Creates the znodes of a round; `false` when the servers did not let it.
 pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
@@ -81,17 +101,22 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     true
 }
 
-/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded. With
-/// `once`, there are more: some number their writes, some leave as soon as they have written.
+/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded. Where
+/// messages are late there are more: some number their writes, some leave as soon as they have written.
 pub(in crate::torture) fn run<T>(
     world: &Arc<World>,
     dice: &Dice,
-    once: bool,
+    faults: Faults,
     meanwhile: impl FnOnce() -> T,
 ) -> (RoundHistory, T) {
+    let staff: &[Post] = match faults {
+        Faults::All | Faults::Late => &STAFF,
+        Faults::Delays => &STAFF_OF_DELAYS,
+    };
     std::thread::scope(|scope| {
-        let visitors = VISITORS.iter().filter(|_| once).zip(200..);
-        let mut clients: Vec<_> = STAFF
+        let late = faults == Faults::Late;
+        let visitors = VISITORS.iter().filter(|_| late).zip(200..);
+        let mut clients: Vec<_> = staff
             .iter()
             .zip(1..)
             .chain(visitors)
@@ -107,7 +132,7 @@ pub(in crate::torture) fn run<T>(
                 (*name, thread)
             })
             .collect();
-        let ones = ONCE.iter().zip(100..).filter(|_| once);
+        let ones = ONCE.iter().zip(100..).filter(|_| late);
         clients.extend(ones.map(|(name, number)| {
             let dice = dice.fork(number);
             (*name, scope.spawn(move || once::work(world, name, dice)))

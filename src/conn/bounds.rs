@@ -1,0 +1,115 @@
+//! How much a write may hold, checked before it goes into the log: see [`crate::limits`].
+//!
+//! Applying must not depend on it, for the log may hold what an older server took.
+
+use jute_proto::{Acl, ErrorCode, MultiOp, OpCode, ReconfigRequest, Request, once};
+
+use super::conn::{Conn, View};
+use crate::ensemble::Change;
+use crate::limits::{
+    ACL_ENTRIES_MAX, ACL_LEN_MAX, EXPANDED_ACLS_LEN_MAX, KEPT_REPLY_LEN_MAX, RECONFIG_LEN_MAX,
+};
+use crate::tree::acl::{self, Expansion};
+
+impl Conn {
+    /// Refuses a write that would become too long, now or when it is applied.
+    pub(super) fn check_bounds(
+        &self,
+        view: View<'_>,
+        request: &Request<'_>,
+    ) -> Result<(), ErrorCode> {
+        let mut lists =
+            Lists { expansion: || Expansion::new(&self.identities, view.settings.policy), len: 0 };
+        match request {
+            Request::Create(create)
+            | Request::Create2(create)
+            | Request::CreateContainer(create) => lists.add(create.acl.as_deref()),
+            Request::CreateTtl(create) => lists.add(create.acl.as_deref()),
+            Request::SetAcl(set) => lists.add(set.acl.as_deref()),
+            Request::Multi(multi) => multi.ops.iter().try_for_each(|op| match op {
+                MultiOp::Create(create)
+                | MultiOp::Create2(create)
+                | MultiOp::CreateContainer(create) => lists.add(create.acl.as_deref()),
+                MultiOp::CreateTtl(create) => lists.add(create.acl.as_deref()),
+                MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => Ok(()),
+            }),
+            // Where it is not enabled, applying says so.
+            Request::Reconfig(reconfig) if view.settings.policy.reconfig => check_change(reconfig),
+            Request::Reconfig(_)
+            | Request::Delete(_)
+            | Request::SetData(_)
+            | Request::DeleteContainer(_)
+            | Request::Check(_)
+            | Request::Exists(_)
+            | Request::GetData(_)
+            | Request::GetAcl(_)
+            | Request::GetChildren(_)
+            | Request::GetChildren2(_)
+            | Request::Sync(_)
+            | Request::Ping
+            | Request::CheckWatches(_)
+            | Request::RemoveWatches(_)
+            | Request::MultiRead(_)
+            | Request::Auth(_)
+            | Request::SetWatches(_)
+            | Request::SetWatches2(_)
+            | Request::Sasl(_)
+            | Request::GetEphemerals(_)
+            | Request::GetAllChildrenNumber(_)
+            | Request::AddWatch(_)
+            | Request::WhoAmI
+            | Request::ListPage(_)
+            | Request::GetSubtree(_)
+            | Request::CloseSession => Ok(()),
+        }
+    }
+}
+
+/// The reply to a numbered write is kept with its session, in one row of the checkpoint.
+pub(super) fn check_kept_reply(op: OpCode, record_len: usize) -> Result<(), ErrorCode> {
+    let fits = once::weight(op, record_len) <= KEPT_REPLY_LEN_MAX;
+    if fits { Ok(()) } else { Err(ErrorCode::BadArguments) }
+}
+
+/// The access control lists of one request.
+struct Lists<E> {
+    /// What an `auth` entry becomes.
+    expansion: E,
+    /// What those of the lists so far become together, in bytes.
+    len: usize,
+}
+
+impl<E: Fn() -> Expansion> Lists<E> {
+    fn add(&mut self, list: Option<&[Acl]>) -> Result<(), ErrorCode> {
+        let list = list.unwrap_or_default();
+        if let [only] = list
+            && only.id.scheme == "world"
+        {
+            // Most lists; applying takes one id of this scheme alone, which is short.
+            return Ok(());
+        }
+        let (mut entries, mut len) = (list.len(), acl::encoded_len(list));
+        let expanded = list.iter().filter(|acl| acl.id.scheme == "auth").count();
+        if expanded > 0 {
+            let expansion = (self.expansion)();
+            entries += expanded.saturating_mul(expansion.entries);
+            len += expanded.saturating_mul(expansion.len);
+            self.len += expanded.saturating_mul(expansion.len);
+        }
+        let fits = entries <= ACL_ENTRIES_MAX && len <= ACL_LEN_MAX;
+        if fits && self.len <= EXPANDED_ACLS_LEN_MAX { Ok(()) } else { Err(ErrorCode::InvalidAcl) }
+    }
+}
+
+/// Other servers, and this one after a restart, read the configuration as text.
+fn check_change(request: &ReconfigRequest<'_>) -> Result<(), ErrorCode> {
+    let change = Change {
+        joining: request.joining_servers.as_deref(),
+        leaving: request.leaving_servers.as_deref(),
+        members: request.new_members.as_deref(),
+    };
+    let texts = [change.joining, change.leaving, change.members];
+    let len: usize = texts.into_iter().flatten().map(str::len).sum();
+    let fits = len <= RECONFIG_LEN_MAX && change.names_plain_hosts();
+    if fits { Ok(()) } else { Err(ErrorCode::BadArguments) }
+}

@@ -1,0 +1,330 @@
+//! The lock around the replica.
+//!
+//! Applying a long command has the lock for as long as that takes. The tasks of the clients share their
+//! threads with those that keep the lead, so none of them may hold its thread up for that long: a task
+//! waits for the lock as for anything else, and its thread does other work meanwhile.
+//!
+//! * Whoever applies gives the lock back after each long command, and after some short ones
+//!   ([`ReplicaLock::write`]). Tasks that wait have their turn then: the lock is not taken again before all
+//!   that waited have it.
+//! * What others need to know of the replica without its lock is published whenever it is given back
+//!   ([`Figures`]).
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jute_proto::Zxid;
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Notify;
+
+use crate::replica::Replica;
+
+/// Short commands are waited for in place: to switch to another task and back takes as long.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// How long those that waited are waited for. They only have to be run; who does not come was dropped.
+const TURN_MAX: Duration = Duration::from_millis(5);
+
+/// The replica of a server.
+#[derive(Debug)]
+pub struct ReplicaLock {
+    lock: RwLock<Replica>,
+    line: Line,
+    /// Whether whoever has the lock alone will have it for long.
+    is_long: AtomicBool,
+    figures: Figures,
+}
+
+/// The tasks that wait for the lock.
+#[derive(Debug, Default)]
+struct Line {
+    /// Woken, all of them, when it is their turn.
+    turn: Notify,
+    queue: Mutex<Queue>,
+    /// Signalled when all have come whose turn it is.
+    all_came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// How many turns were given.
+    turns: u64,
+    /// How many tasks wait for the next one.
+    waiting: usize,
+    /// How many of those whose turn it is have not come.
+    expected: usize,
+}
+
+/// A place in the line, left when it is dropped.
+struct Place<'a> {
+    line: &'a Line,
+    /// How many turns had been given when it was taken.
+    turns: u64,
+}
+
+/// Numbers about the replica, as of when the lock was last given back.
+#[derive(Debug, Default)]
+pub struct Figures {
+    last_zxid: AtomicI64,
+    nodes: AtomicUsize,
+    ephemerals: AtomicUsize,
+    sessions: AtomicUsize,
+    data_size: AtomicU64,
+    has_quota_events: AtomicBool,
+}
+
+impl Figures {
+    fn publish(&self, replica: &Replica) {
+        let tree = replica.tree();
+        self.last_zxid.store(replica.last_zxid().0, Ordering::Release);
+        self.nodes.store(tree.node_count(), Ordering::Relaxed);
+        self.ephemerals.store(tree.ephemeral_count(), Ordering::Relaxed);
+        self.sessions.store(replica.sessions().len(), Ordering::Relaxed);
+        self.data_size.store(tree.approximate_data_size(), Ordering::Relaxed);
+        self.has_quota_events.store(tree.has_quota_events(), Ordering::Relaxed);
+    }
+
+    /// The zxid of the last operation.
+    pub fn last_zxid(&self) -> Zxid {
+        Zxid(self.last_zxid.load(Ordering::Acquire))
+    }
+
+    /// How many nodes there are, as [`Tree::node_count`](crate::tree::Tree::node_count) says.
+    pub fn nodes(&self) -> usize {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
+    /// How many nodes are ephemeral.
+    pub fn ephemerals(&self) -> usize {
+        self.ephemerals.load(Ordering::Relaxed)
+    }
+
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Whether quotas were exceeded that nobody was told of.
+    pub(super) fn has_quota_events(&self) -> bool {
+        self.has_quota_events.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all paths and data.
+    pub fn data_size(&self) -> u64 {
+        self.data_size.load(Ordering::Relaxed)
+    }
+}
+
+impl ReplicaLock {
+    pub(super) fn new(replica: Replica) -> Self {
+        let figures = Figures::default();
+        figures.publish(&replica);
+        let (line, is_long) = (Line::default(), AtomicBool::new(false));
+        Self { lock: RwLock::new(replica), line, is_long, figures }
+    }
+
+    /// What is known of the replica without its lock.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// The replica, shared with other readers.
+    pub async fn read(&self) -> RwLockReadGuard<'_, Replica> {
+        loop {
+            if let Some(guard) = self.try_read() {
+                return guard;
+            }
+            let turn = self.line.turn.notified();
+            tokio::pin!(turn);
+            // From here on a turn is not missed.
+            turn.as_mut().enable();
+            let place = self.line.join();
+            // The lock may have been given back before that.
+            if let Some(guard) = self.lock.try_read() {
+                return guard;
+            }
+            turn.await;
+            // Whoever gave the turn shares the lock until all have come.
+            let guard = self.lock.try_read_recursive();
+            drop(place);
+            if let Some(guard) = guard {
+                return guard;
+            }
+        }
+    }
+
+    fn try_read(&self) -> Option<RwLockReadGuard<'_, Replica>> {
+        let guard = self.lock.try_read();
+        if guard.is_some() || self.is_long.load(Ordering::Relaxed) {
+            return guard;
+        }
+        self.lock.try_read_for(PATIENCE)
+    }
+
+    /// The replica, for a thread that may wait.
+    pub fn read_blocking(&self) -> RwLockReadGuard<'_, Replica> {
+        self.lock.read()
+    }
+
+    /// Has the replica alone. Those that wait for it have their turn before it can be had alone again.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
+        let mut replica = self.lock.write();
+        let done = work(&mut replica);
+        self.is_long.store(false, Ordering::Relaxed);
+        self.figures.publish(&replica);
+        if self.line.is_waited() {
+            let shared = RwLockWriteGuard::downgrade(replica);
+            self.line.give_turn();
+            drop(shared);
+        }
+        done
+    }
+
+    /// Whoever has the replica alone will have it for long: nobody is to wait for it in place.
+    pub(super) fn takes_long(&self) {
+        self.is_long.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Line {
+    fn join(&self) -> Place<'_> {
+        let mut queue = self.queue.lock();
+        queue.waiting += 1;
+        Place { line: self, turns: queue.turns }
+    }
+
+    fn is_waited(&self) -> bool {
+        self.queue.lock().waiting > 0
+    }
+
+    /// Wakes those that wait, and waits until they have come. The caller shares the lock.
+    fn give_turn(&self) {
+        let mut queue = self.queue.lock();
+        queue.turns += 1;
+        queue.expected = std::mem::take(&mut queue.waiting);
+        self.turn.notify_waiters();
+        self.all_came.wait_while_for(&mut queue, |queue| queue.expected > 0, TURN_MAX);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.line.queue.lock();
+        if self.turns == queue.turns {
+            queue.waiting -= 1;
+        } else if self.turns + 1 == queue.turns {
+            queue.expected -= 1;
+            if queue.expected == 0 {
+                self.line.all_came.notify_all();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+    use crate::replica::checkpoint::Rest;
+    use crate::session::SessionTable;
+    use crate::tree::Tree;
+
+    /// How long anything may take that has to happen.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    fn runtime(threads: usize) -> Runtime {
+        Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn who_waits_for_the_lock_holds_no_thread_up() {
+        // While a long command is applied, and a hundred tasks of clients wait for the lock, the one thread of
+        // the runtime does other work.
+        let (lock, runtime) = (Arc::new(ReplicaLock::new(Replica::default())), runtime(1));
+        let (done, works) = mpsc::channel();
+        let readers: Vec<_> = lock.write(|_| {
+            lock.takes_long();
+            let read = |lock: Arc<ReplicaLock>| async move { lock.read().await.last_zxid() };
+            let readers = (0..100).map(|_| runtime.spawn(read(Arc::clone(&lock)))).collect();
+            for _ in 0..10 {
+                let done = done.clone();
+                runtime.spawn(async move { done.send(()) });
+                works.recv_timeout(DEADLINE).expect("the thread is free");
+            }
+            readers
+        });
+        for reader in readers {
+            assert_eq!(runtime.block_on(reader).unwrap(), Zxid(0));
+        }
+    }
+
+    #[test]
+    fn whoever_applies_without_a_pause_gives_each_a_turn() {
+        // The lock is taken again at once, again and again; each task that waits has it between two commands.
+        let (lock, runtime) = (Arc::new(ReplicaLock::new(Replica::default())), runtime(4));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (applying, stopped) = (Arc::clone(&lock), Arc::clone(&stop));
+        let applier = thread::spawn(move || {
+            let mut commands = 0_u64;
+            while !stopped.load(Ordering::Relaxed) {
+                applying.write(|_| {
+                    applying.takes_long();
+                    (0..20_000).for_each(|number| commands = commands.wrapping_add(number));
+                });
+            }
+            commands
+        });
+        let readers: Vec<_> = (0..20)
+            .map(|_| {
+                let lock = Arc::clone(&lock);
+                runtime.spawn(async move {
+                    for _ in 0..50 {
+                        drop(lock.read().await);
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        runtime.block_on(async {
+            for reader in readers {
+                tokio::time::timeout(DEADLINE, reader).await.expect("in time").unwrap();
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        applier.join().unwrap();
+        let queue = lock.line.queue.lock();
+        assert_eq!((queue.waiting, queue.expected), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_line() {
+        // A task that is dropped while it waits is not waited for.
+        let lock = ReplicaLock::new(Replica::default());
+        let alone = lock.lock.write();
+        lock.takes_long();
+        for _ in 0..3 {
+            let read = lock.read();
+            assert!(futures_util::FutureExt::now_or_never(read).is_none());
+        }
+        assert_eq!(lock.line.queue.lock().waiting, 0);
+        drop(alone);
+    }
+
+    #[test]
+    fn figures_are_those_of_the_last_write() {
+        // What is looked at without the lock is what the replica was when the lock was given back.
+        let lock = ReplicaLock::new(Replica::default());
+        assert_eq!((lock.figures().last_zxid(), lock.figures().nodes()), (Zxid(0), 5));
+        lock.write(|replica| {
+            let mut rest = Rest::default();
+            rest.last_zxid = Zxid(7);
+            *replica = Replica::restored(Tree::new(), SessionTable::default(), rest);
+        });
+        assert_eq!(lock.figures().last_zxid(), Zxid(7));
+    }
+}
