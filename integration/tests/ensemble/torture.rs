@@ -23,9 +23,9 @@ fn options(faults: Faults) -> Options {
 }
 
 /// Plays rounds in which no promise is broken; what was counted.
-fn play(options: Options, mut say: impl FnMut(&str)) -> Figures {
+fn play(options: &Options, mut say: impl FnMut(&str)) -> Figures {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let options = Options { folder: folder.path().join("run"), ..options };
+    let options = Options { folder: folder.path().join("run"), ..options.clone() };
     let verdict = run(&options, &mut say);
     say(&verdict.figures.to_string());
     if !verdict.kept() {
@@ -39,7 +39,7 @@ fn play(options: Options, mut say: impl FnMut(&str)) -> Figures {
 #[test]
 fn no_promise_is_broken_under_faults() {
     // Two rounds of kills, stops, cuts, delays and resets on three servers break no promise.
-    play(options(Faults::All), |line| println!("{line}"));
+    play(&options(Faults::All), |line| println!("{line}"));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn syncs_are_linearizable_while_answers_are_late() {
     // what it sent before the others elected another one.
     let round = Duration::from_secs(12);
     let options = Options { rounds: 1, round, ..options(Faults::Delays) };
-    play(options, |line| println!("{line}"));
+    play(&options, |line| println!("{line}"));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn late_and_doubled_messages_between_servers_do_nothing_twice() {
     // killed; each write is done once all the same. Servers count repeats and what dead processes sent.
     let round = Duration::from_secs(12);
     let options = Options { seed: 588, round, ..options(Faults::Late) };
-    let figures = play(options, |line| println!("{line}"));
+    let figures = play(&options, |line| println!("{line}"));
     if Kind::from_env() == Kind::Grovekeeper {
         let sections = figures.sections;
         assert!(sections.repeated > 0 && sections.ended > 0, "not reached: {sections}");
