@@ -273,14 +273,18 @@ fn number(dice: &mut Dice, range: std::ops::Range<u64>) -> u32 {
     u32::try_from(dice.within(range)).unwrap_or(u32::MAX)
 }
 
-/// What makes messages late, and between that what strikes processes and the network.
+/// What makes messages late, and between that what strikes processes and the network. In one of two rounds
+/// only answers to the leader are late.
 fn draw_messages(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
     let mut plan = Vec::new();
     let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let answers_are_slow = dice.one_in(2);
     let mut at = dice.within(300..800);
     while at + 500 < length {
         let (fault, lasts) = if dice.one_in(3) {
             (fault(dice, servers), dice.within(100..1_500))
+        } else if answers_are_slow {
+            slow_answers(dice)
         } else {
             late(dice, servers)
         };
@@ -316,13 +320,14 @@ fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
             let killed = number(dice, 2_700..3_150);
             (Fault::Late(it_sends, Late::Again(killed)), u64::from(killed) + lasts / 2 + 400)
         }
-        // Answers take nearly as long as the leader writes without one: it refuses one entry and takes
-        // the next.
-        _ => {
-            let slow = Condition::Delay(number(dice, 160..200));
-            (Fault::Network(Paths::To(Target::Leader), slow), lasts)
-        }
+        _ => slow_answers(dice),
     }
+}
+
+/// Answers take nearly as long as the leader writes without one: it refuses one entry and takes the next.
+fn slow_answers(dice: &mut Dice) -> (Fault, u64) {
+    let delay = Condition::Delay(number(dice, 174..190));
+    (Fault::Network(Paths::To(Target::Leader), delay), dice.within(1_200..2_800))
 }
 
 /// What strikes processes and the network.

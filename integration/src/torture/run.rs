@@ -130,6 +130,10 @@ fn start(options: &Options) -> (Ensemble, Option<Disk>) {
             .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
             .variable("GROVEKEEPER_TEST_CLOCK", CLOCK);
     }
+    if options.kind == Kind::Grovekeeper && options.faults == Faults::Late {
+        // No earlier answer stands for a late one: a leader whose answers are late refuses writes for moments.
+        settings = settings.set("raft.heartbeatMs", "110").set("raft.electionTimeoutMinMs", "150");
+    }
     let mut ensemble = settings.prepare();
     let of = Dice::new(options.seed).index(options.servers);
     let fits = options.kind == Kind::Grovekeeper;
