@@ -105,7 +105,7 @@ impl Server {
         let Self { settings, stats, replica, conn, log, replies } = self;
         let around = Surroundings { settings, stats, now_us: 0, read_only: false };
         while let Some(frame) = next_frame(&mut input, FRAME_LEN_MAX).expect("a good frame") {
-            conn.receive(View { replica, around }, log, frame);
+            conn.receive(View { replica, around, at_length: false }, log, frame);
         }
         if let Some(entry) = log.seal(settings) {
             let (header, mut sections) = section::open(&entry).expect("its own encoding");
@@ -119,7 +119,7 @@ impl Server {
                 let command = next_command(&mut rest, number).expect("its own encoding");
                 let applied = replica.apply(&stamp, &command, &mut Nobody).expect("decoded before");
                 let zxid = replica.last_zxid();
-                let view = View { replica, around };
+                let view = View { replica, around, at_length: false };
                 conn.complete(view, command.origin.seq, zxid, applied.outcome);
             }
         }

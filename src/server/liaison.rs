@@ -25,6 +25,9 @@ const FORMAT_ONCE: u8 = 2;
 /// Digests of the leader that this server has not reached yet.
 const DIGESTS_AHEAD_MAX: usize = 64;
 
+/// Reports overlap by so much: a task may look at the clock, and note what it saw after the report was made.
+const OVERLAP_US: u64 = 50_000;
+
 /// A follower's sessions that were heard of since its last report.
 #[derive(Debug, Serialize, Deserialize)]
 struct Report {
@@ -50,8 +53,6 @@ struct NoticeOnce {
 #[derive(Debug)]
 pub(super) struct Liaison {
     shared: Arc<Shared>,
-    /// Up to when connections were looked at, in microseconds of the server's clock.
-    reported_us: Mutex<u64>,
     ahead: Mutex<Ahead>,
 }
 
@@ -74,7 +75,7 @@ struct Ahead {
 
 impl Liaison {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, reported_us: Mutex::new(0), ahead: Mutex::default() }
+        Self { shared, ahead: Mutex::default() }
     }
 
     fn compare(&self, theirs: Theirs) {
@@ -113,9 +114,9 @@ impl Liaison {
 }
 
 impl consensus::Liaison for Liaison {
-    fn report(&self) -> Bytes {
+    fn report(&self, since_us: u64) -> (u64, Bytes) {
         let now_us = self.shared.clock.now_us();
-        let since_us = std::mem::replace(&mut *self.reported_us.lock(), now_us);
+        let since_us = since_us.saturating_sub(OVERLAP_US);
         let mut heard = Vec::new();
         for client in self.shared.clients.all() {
             let heard_us = client.heard_us.load(Ordering::Relaxed);
@@ -126,7 +127,7 @@ impl consensus::Liaison for Liaison {
             let age_ms = u32::try_from(now_us.saturating_sub(heard_us) / 1000).unwrap_or(u32::MAX);
             heard.push((session.0, age_ms));
         }
-        encode(FORMAT, &Report { heard })
+        (now_us, encode(FORMAT, &Report { heard }))
     }
 
     fn reported(&self, from: u64, report: &[u8]) {

@@ -97,6 +97,11 @@ fn member(ensemble: &Ensemble, server: usize) -> u64 {
     u64::from(u32::from_str_radix(life, 16).expect("a number")) << 32 | number
 }
 
+/// Somebody with the number of a server, and a data directory of its own.
+fn another_life_of(server: usize) -> u64 {
+    0xdead_beef << 32 | (server as u64 + 1)
+}
+
 fn term(ensemble: &Ensemble, server: usize) -> u64 {
     let mut client: RawClient = client(ensemble.addr(server));
     let path = client.create("/term-", b"", 2).expect("created");
@@ -113,13 +118,13 @@ fn strangers_are_not_heard_and_noise_ends_only_its_connection() {
     create(ensemble.addr(leader), "/before");
     let (follower, third) = ((leader + 1) % 3, (leader + 2) % 3);
     let (addr, to) = (ensemble.peer_addr(leader), member(&ensemble, leader));
-    let from = member(&ensemble, follower);
+    let from = another_life_of(follower);
     let refused = Peer::greet(addr, RAFT, 77, to).map(drop).expect_err("a stranger");
     assert!(refused.contains("server 77 is no member"), "{refused}");
 
     let term_before = term(&ensemble, leader);
     for server in ensemble.servers() {
-        let asker = member(&ensemble, if server == third { follower } else { third });
+        let asker = another_life_of(if server == third { follower } else { third });
         let (addr, to) = (ensemble.peer_addr(server), member(&ensemble, server));
         for kind in [1, 2] {
             let mut peer = Peer::greet(addr, RAFT, asker, to).expect("heard");
@@ -156,7 +161,7 @@ fn halves_of_messages_fill_no_memory() {
     let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).start();
     let leader = ensemble.wait_for_leader();
     let (addr, to) = (ensemble.peer_addr(leader), member(&ensemble, leader));
-    let from = member(&ensemble, (leader + 1) % 3);
+    let from = another_life_of((leader + 1) % 3);
     let peers: Vec<Peer> = (0..20)
         .map(|_| {
             let mut peer = Peer::greet(addr, RAFT, from, to).expect("heard");

@@ -16,6 +16,7 @@ use openraft::raft::{
 use tokio::time::timeout_at;
 
 use super::super::typ::{Entry, LogId, TypeConfig};
+use super::acknowledged::check;
 use super::frame::FRAME_LEN_MAX;
 use super::message::{Request, Response};
 use super::peer::{Peer, RpcError};
@@ -46,14 +47,19 @@ pub(super) struct Sent {
     prev: Option<LogId>,
     last: Option<LogId>,
     bytes: usize,
+    term: u64,
+    /// What the other server had acknowledged in this term when this was sent.
+    acknowledged: Option<LogId>,
 }
 
 impl Sent {
-    pub(super) fn of(request: &Append) -> Self {
+    pub(super) fn of(peer: &Peer, request: &Append) -> Self {
         let prev = request.prev_log_id;
         let last = request.entries.last().map(RaftEntry::log_id).or(prev);
         let bytes = request.entries.iter().map(len).sum();
-        Self { prev, last, bytes }
+        let term = request.vote.leader_id.term;
+        let acknowledged = peer.acknowledged.by(peer.target, term);
+        Self { prev, last, bytes, term, acknowledged }
     }
 }
 
@@ -159,7 +165,7 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
         if self.peer.witness.hearing.is_silent() {
             return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
         }
-        let sent = Sent::of(&part);
+        let sent = Sent::of(self.peer, &part);
         let sending = async { self.peer.link().await?.send(&Request::Append(part)).await };
         if let Err(error) = sending.await {
             self.peer.link = None;
@@ -183,13 +189,22 @@ pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
         return Err(peer.unreachable(&reason));
     }
     let Response::Append(response) = response else { return Err(peer.confused()) };
+    let acknowledge = |last: Option<LogId>| {
+        last.into_iter().for_each(|last| peer.acknowledged.note(peer.target, sent.term, last));
+        Ok(Ok(last))
+    };
     match (response, sent.prev) {
-        (AppendEntriesResponse::Success, _) => Ok(Ok(sent.last)),
-        (AppendEntriesResponse::PartialSuccess(matching), _) => Ok(Ok(matching)),
+        (AppendEntriesResponse::Success, _) => acknowledge(sent.last),
+        (AppendEntriesResponse::PartialSuccess(matching), _) => acknowledge(matching),
         (AppendEntriesResponse::HigherVote(vote), _) => {
             Ok(Err(StreamAppendError::HigherVote(vote)))
         }
-        (AppendEntriesResponse::Conflict, Some(prev)) => Ok(Err(StreamAppendError::Conflict(prev))),
+        (AppendEntriesResponse::Conflict, Some(prev)) => {
+            match check(peer.target, prev, sent.acknowledged) {
+                Ok(()) => Ok(Err(StreamAppendError::Conflict(prev))),
+                Err(reason) => Err(peer.forgetful(&reason)),
+            }
+        }
         // Nothing comes before the first entry that could conflict with anything.
         (AppendEntriesResponse::Conflict, None) => Err(peer.confused()),
     }
@@ -380,6 +395,46 @@ mod tests {
         };
         let ((), answers) = tokio::join!(answering, sending);
         assert!(matches!(&answers[..], [Ok(Ok(last))] if *last == Some(id(4))), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_lacks_what_it_acknowledged_is_not_heard() {
+        // It was brought back to an earlier moment in the midst of a term: nothing that it says is told to openraft. The
+        // conflict of one that acknowledged nothing is.
+        for has_acknowledged in [false, true] {
+            let (other, mut peer) = Other::new().await;
+            let answering = async {
+                let mut stream = other.accept().await;
+                for index in 1..4 {
+                    assert_eq!(last_of_next(&mut stream).await, Some(id(index)));
+                    if has_acknowledged {
+                        answer(&mut stream, AppendEntriesResponse::Success).await;
+                    }
+                }
+                if !has_acknowledged {
+                    answer(&mut stream, AppendEntriesResponse::Conflict).await;
+                    return stream;
+                }
+                assert_eq!(last_of_next(&mut stream).await, Some(id(3)));
+                answer(&mut stream, AppendEntriesResponse::Conflict).await;
+                stream
+            };
+            let sending = async {
+                let answers = peer.stream_append(appends(1..4), option()).await.unwrap();
+                let first: Vec<_> = answers.collect().await;
+                if !has_acknowledged {
+                    return first;
+                }
+                let answers = peer.stream_append(appends(3..4), option()).await.unwrap();
+                answers.collect().await
+            };
+            let (_stream, mut answers) = tokio::join!(answering, sending);
+            let answer = answers.pop().unwrap();
+            match has_acknowledged {
+                false => assert!(matches!(answer, Ok(Err(StreamAppendError::Conflict(_))))),
+                true => assert!(answer.unwrap_err().to_string().contains("lacks entry 2")),
+            }
+        }
     }
 
     #[tokio::test]

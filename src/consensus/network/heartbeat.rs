@@ -203,7 +203,7 @@ impl Task {
             if answer.is_closed() {
                 continue;
             }
-            let sent = Sent::of(&request);
+            let sent = Sent::of(&self.peer, &request);
             let waits = match self.earlier_answer(&request) {
                 Some(earlier) => {
                     let _ = answer.send(earlier);

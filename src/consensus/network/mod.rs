@@ -57,6 +57,7 @@
 //!                                     ◄──   Snapshot
 //! ```
 
+mod acknowledged;
 mod address_book;
 mod append;
 mod dialer;

@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::state_machine::SnapshotRows;
 use super::super::typ::{RaftVote, Snapshot, TypeConfig};
+use super::acknowledged::Acknowledged;
 use super::append::Appends;
 use super::dialer::Dialer;
 use super::heartbeat::Heartbeats;
@@ -31,6 +32,7 @@ use super::hello::Purpose;
 use super::link::{Link, Witness};
 use super::message::{Request, Response};
 use super::transfer::{Transfer, TransferError};
+use crate::telemetry::Complaints;
 
 /// Waits before a peer that could not be reached is tried again; the last one is repeated.
 const BACKOFF_MS: [u64; 3] = [20, 50, 100];
@@ -59,12 +61,15 @@ pub(in crate::consensus) struct Peers {
     dialer: Dialer,
     witness: Witness,
     idle: Idle,
+    acknowledged: Acknowledged,
+    complaints: Arc<Mutex<Complaints<u64>>>,
 }
 
 impl Peers {
     /// The peers of a server.
     pub(in crate::consensus) fn new(dialer: Dialer, witness: Witness) -> Self {
-        Self { dialer, witness, idle: Idle::default() }
+        let (idle, acknowledged) = (Idle::default(), Acknowledged::default());
+        Self { dialer, witness, idle, acknowledged, complaints: Arc::default() }
     }
 
     fn peer(&self, target: u64, node: &BasicNode, heartbeats: Option<Heartbeats>) -> Peer {
@@ -72,6 +77,8 @@ impl Peers {
             dialer: self.dialer.clone(),
             witness: self.witness.clone(),
             idle: Arc::clone(&self.idle),
+            acknowledged: self.acknowledged.clone(),
+            complaints: Arc::clone(&self.complaints),
             target,
             address: node.addr.clone(),
             link: None,
@@ -101,6 +108,8 @@ pub(in crate::consensus) struct Peer {
     pub(super) dialer: Dialer,
     pub(super) witness: Witness,
     idle: Idle,
+    pub(super) acknowledged: Acknowledged,
+    complaints: Arc<Mutex<Complaints<u64>>>,
     pub(super) target: u64,
     /// Where the replicated configuration says that it is.
     address: String,
@@ -187,6 +196,14 @@ impl Peer {
     pub(super) fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
         let what = format!("server {} at {}: {why}", self.target, self.address);
         RPCError::Unreachable(Unreachable::from_string(what))
+    }
+
+    /// It has lost what it acknowledged; the log says so now and then.
+    pub(super) fn forgetful(&self, reason: &str) -> RpcError {
+        if self.complaints.lock().is_new(self.target, "it is forgetful") {
+            tracing::error!("{reason}");
+        }
+        self.unreachable(&reason)
     }
 
     pub(super) fn confused(&self) -> RpcError {

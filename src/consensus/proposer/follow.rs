@@ -1,6 +1,6 @@
 //! Batches travel to the leader, where this server follows one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +45,6 @@ struct Following {
     progressed: Instant,
     barriers: BTreeMap<u64, AskBarrier>,
     last_barrier: u64,
-    /// When each report was sent that the leader has not answered yet.
-    reported: VecDeque<Instant>,
     heard: Instant,
 }
 
@@ -60,7 +58,6 @@ impl Following {
             progressed: now,
             barriers: BTreeMap::new(),
             last_barrier: 0,
-            reported: VecDeque::new(),
             heard: now,
         }
     }
@@ -99,6 +96,7 @@ impl<C: Commands> Task<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(super) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
         if let Some(link) = self.connect(way, leader, term).await {
+            self.reports.connection_ended();
             let _ = self.talk(way, (leader, term), &mut Following::new(link)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
@@ -180,8 +178,9 @@ impl<C: Commands> Task<C> {
                     following.ask_for_read(asked, shared.consensus.clone(), leader, term);
                 }
                 Next::Report => {
-                    following.reported.push_back(Instant::now());
-                    let report = Payload(self.liaison.report());
+                    let (until, report) = self.liaison.report(self.reports.since());
+                    self.reports.sent(until);
+                    let report = Payload(report);
                     self.send(way, following, ToLeader::Report { report }).await?;
                 }
                 Next::Barrier(None) | Next::Look => {}
@@ -262,7 +261,7 @@ impl<C: Commands> Task<C> {
             }
             ToFollower::Notice { has_quorum, notice } => {
                 // It may have been on its way for long: it says nothing of any time after the report was sent.
-                let reported = following.reported.pop_front();
+                let reported = self.reports.answered();
                 if let Some(at) = reported.filter(|_| has_quorum) {
                     self.shared.contact.made_at(at);
                 }

@@ -25,9 +25,10 @@ pub trait Commands: Send + 'static {
 
 /// What servers tell each other beside commands, several times a second. Opaque to the consensus.
 pub trait Liaison: Send + Sync + 'static {
-    /// At a follower: what its leader is to know.
-    fn report(&self) -> Bytes {
-        Bytes::new()
+    /// At a follower: what its leader is to know of the time from `since` on, and up to when that is. Moments are
+    /// numbers that grow; 0 is before all.
+    fn report(&self, _since: u64) -> (u64, Bytes) {
+        (0, Bytes::new())
     }
 
     /// At the leader: what server `from` reports.

@@ -30,6 +30,7 @@ mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod proposer;
 mod queue;
+mod reports;
 mod task;
 mod wire;
 

@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::liaison::{Commands, Liaison};
 use super::progress::{Place, ProcessState};
 use super::proposer::{AskBarrier, Shared};
+use super::reports::Reports;
 use crate::ensemble::MemberId;
 use crate::replica::VERSION_ONCE;
 
@@ -82,6 +83,8 @@ pub(super) struct Task<C> {
     pub(super) commands: C,
     pub(super) liaison: Arc<dyn Liaison>,
     pub(super) barriers: mpsc::Receiver<AskBarrier>,
+    /// What the leader was told.
+    pub(super) reports: Reports,
     /// Batches that are not known to be applied, oldest first.
     pub(super) unfinished: VecDeque<Batch>,
     pub(super) status: watch::Receiver<Status>,
@@ -107,6 +110,7 @@ impl<C: Commands> Task<C> {
             commands,
             liaison,
             barriers,
+            reports: Reports::default(),
             unfinished,
             status,
             process,
