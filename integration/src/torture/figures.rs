@@ -121,8 +121,8 @@ pub struct Figures {
     pub numbered: u64,
     /// Numbered writes of which the client does not know it, as its session was lost.
     pub uncertain: u64,
-    /// Sections that had no effect.
-    pub sections: Sections,
+    /// Sections that had no effect, where they are counted.
+    pub sections: Option<Sections>,
     /// By kind.
     pub faults: BTreeMap<&'static str, Struck>,
     /// The longest time in which no write was acknowledged to any client.
@@ -175,11 +175,13 @@ impl fmt::Display for Figures {
         writeln!(f, "watch events         {:>9}", self.events)?;
         writeln!(f, "sessions resumed     {:>9}", self.resumed)?;
         writeln!(f, "sessions expired     {:>9}", self.expired)?;
-        writeln!(f, "numbered writes done {:>9}", self.numbered)?;
-        writeln!(f, "  of unknown fate      {:>7}", self.uncertain)?;
-        writeln!(f, "sections repeated    {:>9}", self.sections.repeated)?;
-        writeln!(f, "  early                {:>7}", self.sections.early)?;
-        writeln!(f, "  of ended processes   {:>7}", self.sections.ended)?;
+        if let Some(Sections { repeated, early, ended }) = self.sections {
+            writeln!(f, "numbered writes done {:>9}", self.numbered)?;
+            writeln!(f, "  of unknown fate      {:>7}", self.uncertain)?;
+            writeln!(f, "sections repeated    {repeated:>9}")?;
+            writeln!(f, "  early                {early:>7}")?;
+            writeln!(f, "  of ended processes   {ended:>7}")?;
+        }
         writeln!(f, "faults               {:>9}", self.injected())?;
         for (kind, struck) in &self.faults {
             write!(f, "  {kind:<27} {:>4}", struck.count)?;

@@ -220,9 +220,7 @@ impl Run<'_> {
             self.found(number, anomaly);
         }
         self.verdict.figures.take_over(&self.tally);
-        if let Some(sections) = &self.sections {
-            self.verdict.figures.sections = sections.get();
-        }
+        self.verdict.figures.sections = self.sections.as_ref().map(SectionCounts::get);
         say(&self.progress(number));
         played.recovery.is_some()
     }
@@ -266,7 +264,8 @@ impl Run<'_> {
 
     /// Whether what the run is about occurred often enough.
     fn check_sections(&mut self, round: u64, say: &mut impl FnMut(&str)) {
-        let (sections, least) = (self.verdict.figures.sections, self.options.sections_min);
+        let sections = self.verdict.figures.sections.unwrap_or_default();
+        let least = self.options.sections_min;
         if least == 0 {
             return;
         }
@@ -290,9 +289,7 @@ impl Run<'_> {
             figures.longest_pause,
             figures.longest_pause_well,
             figures.anomalous(),
-            self.sections
-                .as_ref()
-                .map_or(String::new(), |_| format!("; sections: {}", figures.sections))
+            figures.sections.map_or(String::new(), |sections| format!("; sections: {sections}"))
         )
     }
 }
