@@ -290,9 +290,10 @@ impl Conn {
         body: &[u8],
     ) {
         let start_us = view.now_us;
-        let judged = match op {
-            OpCode::CloseSession => Ok(()),
-            _ => self.check_write(view, op, body, number.is_some()),
+        let judged = if op == OpCode::CloseSession {
+            Ok(())
+        } else {
+            self.check_write(view, op, body, number.is_some())
         };
         if judged.is_ok()
             && view.settings.eager_acl_check

@@ -266,7 +266,14 @@ impl Replica {
                     Some(outcome) => outcome.into(),
                 }
             }
-            Op::ExpireSession { owner } => {
+            Op::ExpireSessionIn { term, .. }
+            | Op::DeleteContainerIn { term, .. }
+            | Op::FinishReconfigIn { term, .. }
+                if *term != stamp.term =>
+            {
+                Outcome::Repeated.into()
+            }
+            Op::ExpireSession { owner } | Op::ExpireSessionIn { owner, .. } => {
                 self.expire_session(stamp, origin.session, *owner, events)
             }
             Op::DeleteContainer { path } => {
@@ -283,7 +290,7 @@ impl Replica {
                 self.set_members(stamp, text, events)?;
                 Outcome::Repeated.into()
             }
-            Op::FinishReconfig { zxid, done } => {
+            Op::FinishReconfig { zxid, done } | Op::FinishReconfigIn { zxid, done, .. } => {
                 self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
             }
             Op::RaiseVersion { version } => {
@@ -296,21 +303,8 @@ impl Replica {
                 }
                 Outcome::Repeated.into()
             }
-            Op::ExpireSessionIn { term, .. }
-            | Op::DeleteContainerIn { term, .. }
-            | Op::FinishReconfigIn { term, .. }
-                if *term != stamp.term =>
-            {
-                Outcome::Repeated.into()
-            }
-            Op::ExpireSessionIn { owner, .. } => {
-                self.expire_session(stamp, origin.session, *owner, events)
-            }
             Op::DeleteContainerIn { path, czxid, mzxid, .. } => {
                 self.delete_container(stamp, path, (Zxid(*czxid), Zxid(*mzxid)), events)
-            }
-            Op::FinishReconfigIn { zxid, done, .. } => {
-                self.finish_reconfig(stamp, Zxid(*zxid), *done, events)
             }
             Op::Request { op_code, body } => {
                 self.request(stamp, command, (*op_code, body), events)?.into()

@@ -96,11 +96,15 @@ impl Machine {
         let shared = Arc::clone(&self.shared);
         let Section { sender, count, commands: mut rest } = section;
         let claim = shared.replica.write(|replica| replica.claim_section(sender));
-        match claim {
-            SectionClaim::Granted => {}
-            SectionClaim::Repeated => return Ok(shared.stats.sections_repeated.increment()),
-            SectionClaim::Gap => return Ok(shared.stats.sections_early.increment()),
-            SectionClaim::Ended => return Ok(shared.stats.sections_ended.increment()),
+        let not_applied = match claim {
+            SectionClaim::Granted => None,
+            SectionClaim::Repeated => Some(&shared.stats.sections_repeated),
+            SectionClaim::Gap => Some(&shared.stats.sections_early),
+            SectionClaim::Ended => Some(&shared.stats.sections_ended),
+        };
+        if let Some(counter) = not_applied {
+            counter.increment();
+            return Ok(());
         }
         shared.stats.batch_commands.record(u64::from(count));
         shared.stats.commands_applied.add(u64::from(count));
@@ -144,13 +148,13 @@ impl Machine {
                 tracing::info!("version {} is in force", replica.version());
             }
             shared.set_service(Service::None);
-            self.let_all_go(CloseReason::NotServing);
+            self.let_all_go(&CloseReason::NotServing);
         }
     }
 
     /// Closes all connections: no outcome of what they sent will be told. To be called under the exclusive lock of
     /// the replica, so that none of them sends anything after that.
-    fn let_all_go(&mut self, reason: CloseReason) {
+    fn let_all_go(&mut self, reason: &CloseReason) {
         let shared = Arc::clone(&self.shared);
         for client in shared.clients.all() {
             client.conn.lock().close(reason.clone());
@@ -242,7 +246,7 @@ impl Machine {
     fn replace(&mut self, replica: Replica) -> Replica {
         let shared = Arc::clone(&self.shared);
         shared.replica.write(|current| {
-            self.let_all_go(CloseReason::ServerStops);
+            self.let_all_go(&CloseReason::ServerStops);
             let before = std::mem::replace(current, replica);
             shared.learn_process(current);
             before

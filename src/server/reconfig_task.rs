@@ -296,7 +296,7 @@ impl Task {
         let is_new =
             |voter: &&Option<MemberId>| voter.is_none_or(|id| !look.members.voters.contains(&id));
         let mut late = voters.iter().filter(is_new).filter(|voter| !synced(voter));
-        if waited > self.patience() || late.all(|voter| hopeless(voter)) {
+        if waited > self.patience() || late.all(hopeless) {
             let hope = voters.iter().filter(|voter| !hopeless(voter)).count();
             let give_up = waited > self.patience() || !is_majority(hope);
             return match (quorum, give_up) {

@@ -21,7 +21,7 @@
 //! * What a directory is found to hold is on disk before anybody relies on it, also where an earlier process
 //!   met a failed flush and the system keeps in memory what it never wrote.
 //! * A checkpoint counts when the log that it rests on is on disk; where a crash left the two apart, they are
-//!   made to fit ([`reconcile`]).
+//!   made to fit ([`reconcile()`]).
 //! * A full disk stops nothing that was accepted: it waits and completes when space returns
 //!   ([`RaftLog::disk_full`]).
 //! * A directory that is refused is not touched ([`DataDir::open`]).

@@ -136,25 +136,18 @@ impl Costly {
                 work.round = vec![call(&Request::SetAcl(SetAclRequest { path, acl, version: -1 }))];
             }
             Self::MultiCreate => {
-                let paths = paths(&top, size.request_len / 60);
+                let paths = paths(&top, size.request_len / 64);
                 work.round = vec![creates(&paths), deletes(&paths)];
             }
             Self::MultiCheck => {
                 let credentials = (0..98).map(|user| format!("user{user}:password"));
                 work.before.extend(credentials.map(|text| auth(text.as_bytes())));
                 made(&mut work, b"", long_list(size));
-                let check = CheckRequest { path: node.as_str().into(), version: 0 };
-                let ops = vec![MultiOp::Check(check); size.request_len / (17 + node.len())];
-                work.round = vec![call(&Request::Multi(MultiRequest { ops }))];
+                work.round = vec![checks(&node, size)];
             }
             Self::MultiBelowQuota => below_quota(&mut work, number, &top, size),
             Self::MultiThatFails => {
-                let paths = paths(&top, size.request_len / 60);
-                let mut ops = create_ops(&paths);
-                ops.push(MultiOp::Check(CheckRequest { path: "/".into(), version: 77 }));
-                let frame = encode(&Request::Multi(MultiRequest { ops }));
-                // Each operation has a code of its own.
-                work.round = vec![Call { frame, code: 0 }];
+                work.round = vec![creates_that_fail(&paths(&top, size.request_len / 64))];
             }
             Self::MultiReadSmall => {
                 work.round = vec![reads(&top, size.request_len / (14 + top.len()))]
@@ -166,10 +159,7 @@ impl Costly {
             Self::SetWatches => work.round = vec![set_watches(&top, size, false)],
             Self::SetWatchesMissed => work.round = vec![set_watches(&top, size, true)],
             Self::Reconfig => work.round = vec![reconfig()],
-            Self::Auth => {
-                let password = vec![b'p'; size.request_len - 100];
-                work.round = vec![auth(&[b"user:", &password[..]].concat())];
-            }
+            Self::Auth => work.round = vec![auth(&long_password(size))],
             Self::Count => {
                 directory(&mut work, &top, size, 0);
                 let request = GetAllChildrenNumberRequest { path: top.as_str().into() };
@@ -191,11 +181,31 @@ impl Costly {
     }
 }
 
+fn long_password(size: Size) -> Vec<u8> {
+    [b"user:", &vec![b'p'; size.request_len - 100][..]].concat()
+}
+
+fn checks(node: &str, size: Size) -> Call {
+    let check = CheckRequest { path: node.into(), version: 0 };
+    let ops = vec![MultiOp::Check(check); size.request_len / (17 + node.len())];
+    call(&Request::Multi(MultiRequest { ops }))
+}
+
+fn creates_that_fail(paths: &[String]) -> Call {
+    let mut ops = create_ops(paths);
+    ops.push(MultiOp::Check(CheckRequest { path: "/".into(), version: 77 }));
+    // Each operation has a code of its own.
+    Call { frame: encode(&Request::Multi(MultiRequest { ops })), code: 0 }
+}
+
 fn encode(request: &Request<'_>) -> Bytes {
-    let xid = match request.op_code() {
-        OpCode::Auth => Xid::AUTH,
-        OpCode::SetWatches => Xid::SET_WATCHES,
-        _ => Xid(1),
+    let op_code = request.op_code();
+    let xid = if op_code == OpCode::Auth {
+        Xid::AUTH
+    } else if op_code == OpCode::SetWatches {
+        Xid::SET_WATCHES
+    } else {
+        Xid(1)
     };
     let framed = frame(|out| {
         RequestHeader { xid, op: request.op_code().into() }.encode(out);

@@ -7,6 +7,7 @@ mod catching_up;
 mod clocks;
 mod disks;
 mod divergence;
+mod earlier_build;
 mod extensions;
 mod far_apart;
 mod forming;

@@ -20,30 +20,38 @@ struct Peer(TcpStream);
 impl Peer {
     /// Greets server `to` in the name of `from`, both as members; returns why it is refused, if it is.
     fn greet(addr: SocketAddr, purpose: u8, from: u64, to: u64) -> Result<Self, String> {
-        let mut stream = TcpStream::connect(addr).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let mut peer = Self::connect(addr);
         let mut hello = b"GKPR\0\x02\0\x02".to_vec();
         hello.push(purpose);
         hello.extend_from_slice(&[0; 16]);
         hello.extend_from_slice(&from.to_be_bytes());
         hello.extend_from_slice(&to.to_be_bytes());
-        stream.write_all(&hello).expect("greeted");
-        let mut peer = Self(stream);
+        peer.write(&hello);
         let version = u16::from_be_bytes(peer.read());
         let _newest: [u8; 2] = peer.read();
         if version == 0 {
             return Err(peer.reason());
         }
         // Start, process and nonce; then a proof of a secret that there is not.
-        peer.0.write_all(&[7; 48]).expect("introduced");
+        peer.write(&[7; 48]);
         let _theirs: [u8; 48] = peer.read();
-        peer.0.write_all(&[0; 32]).expect("introduced");
+        peer.write(&[0; 32]);
         let _proof: [u8; 32] = peer.read();
-        peer.0.write_all(&[0, 0]).expect("no refusal");
+        peer.write(&[0, 0]);
         match peer.reason() {
             reason if reason.is_empty() => Ok(peer),
             reason => Err(reason),
         }
+    }
+
+    fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Self(stream)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("it is read");
     }
 
     fn read<const N: usize>(&mut self) -> [u8; N] {

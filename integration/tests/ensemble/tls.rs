@@ -8,17 +8,19 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 use crate::patience::{client, create};
 
-/// Writes an authority's certificate, and a key with a certificate for this machine.
+/// Writes an authority's certificate, and a key with a certificate for this machine, and with one for another.
 fn write_keys(folder: &Path) {
     let mut authority = CertificateParams::new(vec![]).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
     let key = KeyPair::generate().expect("a key");
-    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-    let server = server.signed_by(&key, &authority).expect("a certificate");
     fs::write(folder.join("trust.pem"), authority.pem()).expect("written");
-    fs::write(folder.join("key.pem"), key.serialize_pem() + &server.pem()).expect("written");
+    for (file, host) in [("key.pem", "127.0.0.1"), ("elsewhere.pem", "elsewhere.example")] {
+        let server = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
+        let server = server.signed_by(&key, &authority).expect("a certificate");
+        fs::write(folder.join(file), key.serialize_pem() + &server.pem()).expect("written");
+    }
 }
 
 /// Starts a server again whose configuration has other lines about TLS.
@@ -67,4 +69,37 @@ fn an_ensemble_changes_over_to_tls_while_it_serves() {
     eventually("both sides say why", || (says(0) && (says(1) || says(2))).then_some(()));
     assert_eq!(ensemble.mode(0), None);
     create(ensemble.addr(1), "/still");
+}
+
+#[test]
+fn a_certificate_speaks_for_the_host_that_it_names() {
+    // With nothing but `sslQuorum` and the two files: a certificate of the same authority that was made for a host elsewhere
+    // (a client's, say) is not heard as a member, whoever connects. With the right one the server is back.
+    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).prepare();
+    let keys = ensemble.root().to_owned();
+    write_keys(&keys);
+    let lines = |file: &str| {
+        let keys = keys.display();
+        format!(
+            "sslQuorum=true\nssl.quorum.keyStore.location={keys}/{file}\n\
+             ssl.quorum.trustStore.location={keys}/trust.pem\n"
+        )
+    };
+    for server in ensemble.servers() {
+        restart_with(&mut ensemble, server, &lines("key.pem"));
+    }
+    ensemble.wait_until_all_serve();
+    let outside = (ensemble.wait_for_leader() + 1) % 3;
+    restart_with(&mut ensemble, outside, &lines("elsewhere.pem"));
+    for server in ensemble.servers().filter(|server| *server != outside) {
+        let says = || ensemble.log(server).contains("its certificate is not made out to");
+        eventually("the server says why", || says().then_some(()));
+    }
+    create(ensemble.addr((outside + 1) % 3), "/without");
+    assert_eq!(ensemble.mode(outside), None);
+    restart_with(&mut ensemble, outside, &lines("key.pem"));
+    ensemble.wait_until_all_serve();
+    let mut client = client(ensemble.addr(outside));
+    client.sync("/").expect("synced");
+    assert!(client.exists("/without", false).expect("asked").is_some());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 
 use super::super::handle::BoxFuture;
 use super::super::network::{AddressBook, EnsembleName};
@@ -288,7 +288,7 @@ impl RaftControl for Side {
 impl Others for Side {
     fn ask(&self, number: u64, question: Question) -> BoxFuture<'_, Heard> {
         Box::pin(async move {
-            sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
             let (formation, id) = {
                 let world = self.world.lock();
                 match world.running.get(&number).filter(|_| !world.is_ended(number)) {

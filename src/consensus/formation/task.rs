@@ -301,7 +301,11 @@ impl Formation {
                     // What all servers said is worth more than what the first one did.
                     Decision::Wait(reasons) if all_were_asked => self.shared.say(&reasons),
                     Decision::Wait(_) => {}
-                    decision => self.act(decision, round, raft, others).await,
+                    decision @ (Decision::Propose(_)
+                    | Decision::Decide(_)
+                    | Decision::Release
+                    | Decision::Lead
+                    | Decision::End(_)) => self.act(decision, round, raft, others).await,
                 }
             }
             tokio::select! {

@@ -169,7 +169,7 @@ impl StateDb {
     }
 
     /// Replaces all rows, as a server does that receives the state of another one. They rest on no log of this
-    /// server; [`reconcile`](crate::storage::reconcile) sees to it that its log begins behind them, should it
+    /// server; [`reconcile`](crate::storage::reconcile()) sees to it that its log begins behind them, should it
     /// stop before it can.
     ///
     /// # Errors
