@@ -36,6 +36,7 @@ mod log_place;
 mod position;
 mod reconcile;
 mod row;
+pub(crate) mod small_file;
 mod spool;
 mod starts;
 pub mod state;

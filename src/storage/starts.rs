@@ -8,20 +8,19 @@
 //! Both files are text of two lines or more, and end with a check sum:
 //!
 //! ```text
-//! starts     starts 12                      beside the log
+//! starts     starts 00000000000000000012    beside the log
 //!            check 1a2b3c4d
 //! met        3 5f2ac01d 12 9a3f…            number, life, starts and process of each server
 //!            check 1a2b3c4d
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::StorageError;
+use super::{StorageError, small_file};
 use crate::ensemble::MemberId;
-use crate::storage::log;
 
 const STARTS: &str = "starts";
 const MET: &str = "met";
@@ -45,7 +44,8 @@ pub(super) fn count(dir: &Path) -> Result<u64, StorageError> {
         }
     };
     let now = before + 1;
-    write(dir, STARTS, &format!("starts {now}\n"))?;
+    // As long as the one before.
+    write(dir, STARTS, &format!("starts {now:020}\n"))?;
     Ok(now)
 }
 
@@ -139,18 +139,9 @@ fn check_line(body: &str) -> String {
     format!("check {:08x}\n", crc32fast::hash(body.as_bytes()))
 }
 
-/// Replaces a file, all or nothing, and flushes it with its directory.
 fn write(dir: &Path, name: &str, body: &str) -> Result<(), StorageError> {
-    let (file, unfinished) = (dir.join(name), dir.join(format!("{name}.tmp")));
-    let write = || -> io::Result<()> {
-        let mut out = File::create(&unfinished)?;
-        out.write_all(body.as_bytes())?;
-        out.write_all(check_line(body).as_bytes())?;
-        out.sync_all()?;
-        fs::rename(&unfinished, &file)?;
-        log::sync_directory(dir)
-    };
-    write().map_err(StorageError::io("write", &file))
+    let written = small_file::write(dir, name, &format!("{body}{}", check_line(body)));
+    written.map_err(StorageError::io("write", &dir.join(name)))
 }
 
 #[cfg(test)]

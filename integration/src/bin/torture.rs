@@ -1,4 +1,7 @@
 //! Torture of an ensemble: `torture --seed S --minutes M --servers N [--kind grovekeeper|zookeeper]`.
+//! With `--faults late` connections between servers are held back, overtaken and outlive their senders.
+//! A run has failed in which the servers counted fewer than `--sections` sections that came again, as
+//! many that came too early, or as many of ended processes: it has not reached the situation.
 //!
 //! Ends with the verdict; exit code 1 when a promise was broken. Then the folder with histories,
 //! logs and data stays, as it does when `--folder` names it.
@@ -11,8 +14,8 @@ use integration::Kind;
 use integration::torture::{Faults, Options, run};
 
 const USAGE: &str = "usage: torture [--seed S] [--minutes M] [--servers N] \
-[--kind grovekeeper|zookeeper] [--round SECONDS] \
-[--first ROUND] [--folder F] [--faults all|delays]";
+[--kind grovekeeper|zookeeper] [--round SECONDS] [--rounds N] [--first ROUND] [--folder F] \
+[--faults all|delays|late] [--sections N]";
 
 fn main() -> ExitCode {
     let options = match options(std::env::args().skip(1)) {
@@ -55,11 +58,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         kind: Kind::Grovekeeper,
         servers: 3,
         seed,
+        faults: Faults::All,
+        sections_min: 0,
         length: Duration::from_secs(60),
+        rounds: u64::MAX,
         first: 1,
         round: Duration::from_secs(20),
         folder: PathBuf::new(),
-        faults: Faults::All,
         keep: false,
     };
     while let Some(key) = arguments.next() {
@@ -71,6 +76,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 options.length = Duration::try_from_secs_f64(minutes * 60.0)
                     .map_err(|error| format!("--minutes {value}: {error}"))?;
             }
+            "--rounds" => options.rounds = number(&key, &value)?,
+            "--sections" => options.sections_min = number(&key, &value)?,
             "--first" => options.first = number(&key, &value)?,
             "--servers" => options.servers = number(&key, &value)?,
             "--round" => options.round = Duration::from_secs(number(&key, &value)?),
@@ -79,7 +86,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 options.faults = match value.as_str() {
                     "all" => Faults::All,
                     "delays" => Faults::Delays,
-                    _ => return Err(format!("--faults is all or delays, not {value}")),
+                    "late" => Faults::Late,
+                    _ => return Err(format!("--faults is all, delays or late, not {value}")),
                 }
             }
             "--kind" => {

@@ -23,6 +23,10 @@ pub enum Promise {
     OneHolder,
     /// Requests of a session take effect once and in order.
     Fifo,
+    /// A write that the client repeats after the loss of a connection is done once.
+    Once,
+    /// Every request has an answer, or its connection ends.
+    Answered,
     /// No session expires early.
     Expiry,
     /// Ephemeral znodes stay while their session lives.
@@ -33,6 +37,8 @@ pub enum Promise {
     Recovery,
     /// Answers are those that the protocol allows.
     Protocol,
+    /// What a run is to show occurs in it.
+    Occurs,
 }
 
 impl fmt::Display for Promise {
@@ -47,11 +53,14 @@ impl fmt::Display for Promise {
             Self::Atomic => "atomic",
             Self::OneHolder => "one holder",
             Self::Fifo => "fifo",
+            Self::Once => "once",
+            Self::Answered => "answered",
             Self::Expiry => "expiry",
             Self::Ephemeral => "ephemeral",
             Self::Replicas => "replicas",
             Self::Recovery => "recovery",
             Self::Protocol => "protocol",
+            Self::Occurs => "occurs",
         })
     }
 }

@@ -11,12 +11,14 @@
 //! | [`register`] | a znode's data with its versions: linearizable writes and synced reads; what plain reads may show |
 //! | [`sequence`] | sequential creates: numbers are unique and grow, acknowledged ones are there, refused ones are not |
 //! | [`bank`] | transfers by multi: the sum never changes |
+//! | [`counter`] | increments of one client: each once, in their order |
 //! | [`lock`] | an ephemeral znode is never held by two |
 //! | [`session`] | what one session sees never goes back; an event comes before the change shows |
 //! | [`writer`] | the requests of one session take effect in order, each once, and none after the session has moved |
 
 pub mod anomaly;
 pub mod bank;
+pub mod counter;
 pub mod linearizable;
 pub mod lock;
 pub mod operation;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::path::PathState;
-use super::pump;
+use super::path::{Held, PathState};
+use super::pump::{self, Connection};
 
 /// A direction: from the one server to the other, counted from 0.
 type Direction = (usize, usize);
@@ -44,7 +47,7 @@ impl Path {
 
 /// Sets a condition; connections that were not reset go on.
 fn set(path: &watch::Sender<PathState>, state: PathState) {
-    path.send_modify(|known| *known = PathState { resets: known.resets, ..state });
+    path.send_modify(|known| *known = state.with_connections_of(*known));
 }
 
 /// The proxies between all pairs of servers.
@@ -52,6 +55,8 @@ fn set(path: &watch::Sender<PathState>, state: PathState) {
 pub struct Network {
     servers: usize,
     paths: BTreeMap<Direction, Path>,
+    /// How many connections were opened.
+    connections: Arc<AtomicU64>,
     runtime: Option<Runtime>,
 }
 
@@ -74,7 +79,7 @@ impl Network {
             .filter(|(from, to)| from != to)
             .map(|direction| (direction, Path::default()))
             .collect();
-        Self { servers, paths, runtime: Some(runtime) }
+        Self { servers, paths, connections: Arc::default(), runtime: Some(runtime) }
     }
 
     /// Opens a port on which server `from` reaches the port `target` of server `to`.
@@ -90,11 +95,14 @@ impl Network {
         let address = (Ipv4Addr::LOCALHOST, crate::free_port());
         let listener =
             runtime.block_on(TcpListener::bind(address)).expect("a free port to listen on");
+        let connections = Arc::clone(&self.connections);
         runtime.spawn(async move {
             loop {
                 // An error is that of one connection, not of the listener.
                 if let Ok((near, _)) = listener.accept().await {
-                    tokio::spawn(pump::carry(near, target, there.clone(), back.clone()));
+                    let number = connections.fetch_add(1, Ordering::Relaxed);
+                    let (there, back) = (there.clone(), back.clone());
+                    tokio::spawn(pump::carry(near, target, Connection { number, there, back }));
                 }
             }
         });
@@ -143,11 +151,35 @@ impl Network {
 
     /// Breaks off all connections between two servers; new ones may be made.
     pub fn reset(&self, one: usize, other: usize) {
-        for direction in [(one, other), (other, one)] {
-            for path in self.paths.get(&direction).into_iter().flat_map(|path| path.on(On::All)) {
-                path.send_modify(|state| state.resets += 1);
-            }
+        for (from, to) in [(one, other), (other, one)] {
+            self.change(On::All, from, to, |state| state.resets += 1);
         }
+    }
+
+    /// Holds back what one server sends to another on the connections that there are; what is sent on
+    /// later ones overtakes it. Of each, one chunk passes every `trickle`, so that the receiver does
+    /// not take the connection for dead; without it nothing passes. What is held arrives also when its
+    /// sender has ended, or has closed the connection, meanwhile: of that the receiver learns behind
+    /// the last byte.
+    pub fn hold(&self, on: On, from: usize, to: usize, trickle: Option<Duration>) {
+        let before = self.connections.load(Ordering::Relaxed);
+        self.change(on, from, to, |state| state.held = Some(Held { before, trickle }));
+    }
+
+    /// Lets arrive what is held back from one server to another.
+    pub fn release(&self, from: usize, to: usize) {
+        self.change(On::All, from, to, |state| state.held = None);
+    }
+
+    /// Ends the connections between two servers at the one of them, which makes new ones. The other
+    /// one is not told before what is held back of the old ones has arrived.
+    pub fn part(&self, from: usize, to: usize) {
+        self.change(On::All, from, to, |state| state.partings += 1);
+    }
+
+    fn change(&self, on: On, from: usize, to: usize, change: impl Fn(&mut PathState)) {
+        let paths = self.paths.get(&(from, to));
+        paths.into_iter().flat_map(|path| path.on(on)).for_each(|path| path.send_modify(&change));
     }
 
     /// Whether nothing is wrong between two servers, in either direction.
@@ -156,8 +188,8 @@ impl Network {
         let directions = [(one, other), (other, one)];
         let paths = directions.iter().filter_map(|direction| self.paths.get(direction));
         paths.flat_map(|path| path.on(On::All)).all(|path| {
-            let state = *path.borrow();
-            state == PathState { resets: state.resets, ..PathState::default() }
+            let known = *path.borrow();
+            known.held.is_none() && known == PathState::default().with_connections_of(known)
         })
     }
 
@@ -165,6 +197,7 @@ impl Network {
     pub fn heal(&self) {
         for (from, to) in self.paths.keys().copied() {
             self.set(from, to, PathState::default());
+            self.release(from, to);
         }
     }
 }

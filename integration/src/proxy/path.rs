@@ -13,6 +13,19 @@ pub struct PathState {
     pub bytes_per_second: Option<u32>,
     /// Counts the resets: connections of an earlier count are broken off.
     pub(super) resets: u64,
+    /// Counts the partings: connections of an earlier count end at their sender.
+    pub(super) partings: u64,
+    /// Connections whose bytes are held back, while others overtake them.
+    pub(super) held: Option<Held>,
+}
+
+/// Connections that are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Those that were opened before the one with this number.
+    pub(super) before: u64,
+    /// One chunk of each passes when so much time has gone by; `None` where nothing does.
+    pub(super) trickle: Option<Duration>,
 }
 
 impl PathState {
@@ -32,6 +45,17 @@ impl PathState {
     #[must_use]
     pub fn throttled(bytes_per_second: u32) -> Self {
         Self { bytes_per_second: Some(bytes_per_second), ..Self::default() }
+    }
+
+    /// The same condition for the connections of now: what was done to them stays.
+    pub(super) fn with_connections_of(self, known: Self) -> Self {
+        let Self { resets, partings, held, .. } = known;
+        Self { resets, partings, held, ..self }
+    }
+
+    /// How the connection with this number is held back; `None` where it is not.
+    pub(super) fn holds(&self, connection: u64) -> Option<Held> {
+        self.held.filter(|held| connection < held.before)
     }
 
     /// How long `bytes` keep the path busy.

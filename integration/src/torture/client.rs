@@ -217,7 +217,7 @@ impl Client {
             known.map(|session| &session.key),
             known.map(|session| session.order.last_zxid()).unwrap_or_default(),
             self.timeout_wanted,
-            self.world.clock,
+            &self.world,
         )?;
         self.connection = Some(connection);
         if let Some(session) = &mut self.session {
@@ -299,6 +299,7 @@ impl Client {
         if answers.len() < requests.len() {
             self.connection = None;
         }
+        self.world.answered(sent);
         for answer in &answers {
             self.world.tally.answered(answer.reply.as_ref().is_some_and(|r| r.header.err == 0));
         }

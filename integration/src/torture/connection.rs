@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use jute_proto::{
     Xid, Zxid, next_frame,
 };
 
-use crate::eventually::Stopwatch;
+use super::world::World;
 use crate::raw::{self, Reply, SessionKey};
 
 /// How long a server may take to accept and to answer the handshake.
@@ -43,7 +44,7 @@ pub(super) struct Welcome {
 pub(super) struct Connection {
     stream: TcpStream,
     input: BytesMut,
-    clock: Stopwatch,
+    world: Arc<World>,
     /// The session timeout.
     timeout: Duration,
     /// When the last bytes came.
@@ -61,7 +62,7 @@ impl Connection {
         key: Option<&SessionKey>,
         last_zxid_seen: Zxid,
         timeout: Duration,
-        clock: Stopwatch,
+        world: &Arc<World>,
     ) -> Result<(Self, Welcome), Refusal> {
         let mut stream = raw::open(addr).map_err(|_| Refusal::Lost)?;
         let _ = stream.set_read_timeout(Some(HANDSHAKE_PATIENCE));
@@ -84,11 +85,11 @@ impl Connection {
         };
         let key = SessionKey { id: response.session_id, password: response.password.to_owned() };
         let _ = stream.set_read_timeout(Some(GLANCE));
-        let heard = clock.elapsed();
+        let heard = world.now();
         let connection = Self {
             stream,
             input: BytesMut::new(),
-            clock,
+            world: Arc::clone(world),
             timeout,
             heard,
             pinged: None,
@@ -125,14 +126,14 @@ impl Connection {
             Ok(0) => return Err(Refusal::Lost),
             Ok(count) => {
                 self.input.extend_from_slice(&chunk[..count]);
-                self.heard = self.clock.elapsed();
+                self.heard = self.world.now();
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return Err(Refusal::Lost),
         }
-        let now = self.clock.elapsed();
+        let now = self.world.now();
         let silence = now.saturating_sub(self.heard);
-        if silence > self.timeout * 2 / 3 {
+        if silence > self.timeout * 2 / 3 || self.world.abandoned() {
             return Err(Refusal::Lost);
         }
         if self.pinged.is_none() && silence > self.timeout / 3 {

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use grovekeeper_client::Fate;
+
+use super::sections::Sections;
 use crate::history::Promise;
 
 /// Between acknowledged writes, anything shorter is no pause.
@@ -28,6 +31,8 @@ pub(super) struct Tally {
     resumed: AtomicU64,
     expired: AtomicU64,
     writes: AtomicU64,
+    numbered: AtomicU64,
+    uncertain: AtomicU64,
     pauses: Mutex<Pauses>,
 }
 
@@ -45,6 +50,16 @@ impl Tally {
 
     pub(super) fn unanswered(&self, count: usize) {
         self.unanswered.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// What became of a write of a client that numbers them: `None` where it was done as asked.
+    pub(super) fn numbered(&self, failed: Option<Fate>) {
+        let counter = match failed {
+            None => &self.numbered,
+            Some(Fate::NotApplied) => &self.refused,
+            Some(Fate::Applied | Fate::Unknown) => &self.uncertain,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn event(&self) {
@@ -109,6 +124,12 @@ pub struct Figures {
     pub resumed: u64,
     /// Sessions that were found expired.
     pub expired: u64,
+    /// Numbered writes that were done.
+    pub numbered: u64,
+    /// Numbered writes of which the client does not know it, as its session was lost.
+    pub uncertain: u64,
+    /// Sections that had no effect, where they are counted.
+    pub sections: Option<Sections>,
     /// By kind.
     pub faults: BTreeMap<&'static str, Struck>,
     /// The longest time in which no write was acknowledged to any client.
@@ -117,6 +138,8 @@ pub struct Figures {
     pub longest_pause_well: Duration,
     /// The longest time from the end of all faults until all servers served.
     pub longest_recovery: Duration,
+    /// The longest time that a client waited for an answer after the end of all faults.
+    pub longest_answer: Duration,
     /// Registers whose history was too long to search.
     pub undecided: u64,
     /// By the promise that was broken.
@@ -132,6 +155,8 @@ impl Figures {
         self.events = tally.events.load(Ordering::Relaxed);
         self.resumed = tally.resumed.load(Ordering::Relaxed);
         self.expired = tally.expired.load(Ordering::Relaxed);
+        self.numbered = tally.numbered.load(Ordering::Relaxed);
+        self.uncertain = tally.uncertain.load(Ordering::Relaxed);
     }
 
     /// How many faults were injected.
@@ -157,6 +182,13 @@ impl fmt::Display for Figures {
         writeln!(f, "watch events         {:>9}", self.events)?;
         writeln!(f, "sessions resumed     {:>9}", self.resumed)?;
         writeln!(f, "sessions expired     {:>9}", self.expired)?;
+        if let Some(Sections { repeated, early, ended }) = self.sections {
+            writeln!(f, "numbered writes done {:>9}", self.numbered)?;
+            writeln!(f, "  of unknown fate      {:>7}", self.uncertain)?;
+            writeln!(f, "sections repeated    {repeated:>9}")?;
+            writeln!(f, "  early                {early:>7}")?;
+            writeln!(f, "  of ended processes   {ended:>7}")?;
+        }
         writeln!(f, "faults               {:>9}", self.injected())?;
         for (kind, struck) in &self.faults {
             write!(f, "  {kind:<27} {:>4}", struck.count)?;
@@ -168,6 +200,7 @@ impl fmt::Display for Figures {
         writeln!(f, "longest pause        {:>9.1?}", self.longest_pause)?;
         writeln!(f, "  with a majority      {:>8.1?}", self.longest_pause_well)?;
         writeln!(f, "longest recovery     {:>9.1?}", self.longest_recovery)?;
+        writeln!(f, "longest answer       {:>9.1?}", self.longest_answer)?;
         writeln!(f, "histories undecided  {:>9}", self.undecided)?;
         write!(f, "anomalies            {:>9}", self.anomalous())?;
         for (promise, count) in &self.anomalies {

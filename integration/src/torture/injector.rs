@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::members::{Members, Part};
-use super::plan::{Condition, Fault, Paths, Planned, Target};
+use super::plan::{Condition, Fault, Late, Paths, Planned, Target};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
@@ -27,6 +27,12 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long the members may take to be all voters again when nothing else is wrong.
 const MEMBERS_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a piece of what is held back passes: often enough that nobody takes the connection for dead.
+const TRICKLE: Duration = Duration::from_millis(1_500);
+
+/// How long what a server sends again is under way.
+const SLOW: Duration = Duration::from_millis(400);
+
 /// What a round may write on the disk that can be filled, in megabytes.
 pub(super) const ROOM: u64 = 256;
 
@@ -36,12 +42,18 @@ pub(super) const SLOW_DISK: &str = "slow-disk";
 /// In a server's folder: by how much its wall clock is wrong, in milliseconds.
 pub(super) const CLOCK: &str = "clock-offset";
 
+/// Directions between servers, each from one to another.
+type Directions = Vec<(usize, usize)>;
+
 /// What ends a fault.
 #[derive(Debug, Clone)]
 enum Undo {
     Start(Vec<usize>),
     Unpause(usize),
-    Heal(On, Vec<(usize, usize)>),
+    Heal(On, Directions),
+    Release(Directions),
+    /// Ends all that is wrong there and on the way back.
+    Straighten(Directions),
     Remove(PathBuf),
     Relieve,
     Vote(usize),
@@ -92,6 +104,8 @@ pub(super) struct Injector<'a> {
     members: Option<&'a Members>,
     /// Faults that have to end at a time, with their place in `injected`.
     active: Vec<(Duration, usize, Undo)>,
+    /// What is done to connections whose bytes are held back since, and when.
+    next: Vec<(Duration, Directions, Late)>,
     /// Servers that were killed, and what each has to do before it is well again.
     coming: BTreeMap<usize, Coming>,
     /// When they were last asked.
@@ -101,6 +115,8 @@ pub(super) struct Injector<'a> {
     pub(super) majority: Vec<(Duration, bool)>,
     /// Servers that ended by themselves, and how.
     pub(super) ended: Vec<String>,
+    /// When the last fault had ended.
+    pub(super) over: Duration,
 }
 
 impl<'a> Injector<'a> {
@@ -111,9 +127,22 @@ impl<'a> Injector<'a> {
         members: Option<&'a Members>,
     ) -> Self {
         let (majority, injected, ended) = (vec![(world.now(), true)], Vec::new(), Vec::new());
-        let (active, coming) = (Vec::new(), BTreeMap::new());
-        let asked = Duration::ZERO;
-        Self { ensemble, world, disk, members, active, coming, asked, injected, majority, ended }
+        let (active, next, coming) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (asked, over) = (Duration::ZERO, Duration::ZERO);
+        Self {
+            ensemble,
+            world,
+            disk,
+            members,
+            active,
+            next,
+            coming,
+            asked,
+            injected,
+            majority,
+            ended,
+            over,
+        }
     }
 
     /// Plays the whole plan; at its end every fault is undone and every server started.
@@ -121,21 +150,22 @@ impl<'a> Injector<'a> {
         let start = self.world.now();
         for planned in plan {
             while self.world.now() < start + planned.at {
-                self.undo_until(self.world.now());
+                self.go_on();
                 self.look_at_majority();
                 pause_for(GLANCE);
             }
             // To find the leader may have taken long, where servers do not answer.
-            self.undo_until(self.world.now());
+            self.go_on();
             self.restart_ended();
             self.inject(planned);
         }
         while !self.active.is_empty() {
-            self.undo_until(self.world.now());
+            self.go_on();
             pause_for(GLANCE);
         }
         self.ensemble.network().heal();
         self.restart_ended();
+        self.over = self.world.now();
         if let Some(members) = self.members {
             let all_vote = attempt(MEMBERS_PATIENCE, || {
                 self.look_at_majority();
@@ -199,6 +229,40 @@ impl<'a> Injector<'a> {
         self.look_at_majority();
     }
 
+    /// Does what is due.
+    fn go_on(&mut self) {
+        let now = self.world.now();
+        let (due, next): (Vec<_>, Vec<_>) = self.next.drain(..).partition(|(at, _, _)| *at <= now);
+        self.next = next;
+        due.into_iter().for_each(|(_, paths, late)| self.make_late(&paths, late));
+        self.undo_until(now);
+    }
+
+    /// Does to the senders what makes them send again, or something else, while their bytes are held back.
+    fn make_late(&mut self, paths: &[(usize, usize)], late: Late) {
+        match late {
+            Late::Held | Late::Answers => {}
+            Late::Parted(_) => {
+                paths.iter().for_each(|(from, to)| self.ensemble.network().part(*from, *to));
+            }
+            Late::Outlived(_) => self.restart_sender(paths),
+            Late::Again(_) => {
+                for (from, to) in paths {
+                    self.ensemble.network().hold(On::All, *from, *to, None);
+                }
+                self.restart_sender(paths);
+            }
+        }
+    }
+
+    fn restart_sender(&mut self, paths: &[(usize, usize)]) {
+        let sender = paths.first().map(|(sender, _)| *sender);
+        if let Some(sender) = sender.filter(|sender| self.ensemble.started(*sender)) {
+            self.kill(sender);
+            self.ensemble.start(sender);
+        }
+    }
+
     fn undo_until(&mut self, now: Duration) {
         let (due, active): (Vec<_>, Vec<_>) =
             self.active.drain(..).partition(|(end, _, _)| *end <= now);
@@ -236,6 +300,16 @@ impl<'a> Injector<'a> {
             Undo::Heal(on, pairs) => {
                 for (from, to) in pairs {
                     self.ensemble.network().set_on(on, from, to, PathState::default());
+                }
+            }
+            Undo::Release(paths) => {
+                paths.iter().for_each(|(from, to)| self.ensemble.network().release(*from, *to));
+            }
+            Undo::Straighten(paths) => {
+                for (from, to) in paths {
+                    self.ensemble.network().set_both(from, to, PathState::default());
+                    self.ensemble.network().release(from, to);
+                    self.ensemble.network().release(to, from);
                 }
             }
             Undo::Nothing => {}
@@ -303,6 +377,7 @@ impl<'a> Injector<'a> {
                 Some(Undo::Nothing)
             }
             Fault::Network(paths, condition) => self.bend(On::All, paths, condition),
+            Fault::Late(paths, late) => self.hold(paths, late),
             Fault::Calls(target) => self.bend(On::Own, Paths::To(target), Condition::Cut),
             Fault::Answers(target, of) => {
                 let to = self.find(target)?;
@@ -338,6 +413,7 @@ impl<'a> Injector<'a> {
             | Fault::Pause(_)
             | Fault::Reset(_)
             | Fault::Network(..)
+            | Fault::Late(..)
             | Fault::Answers(..)
             | Fault::Calls(_) => None,
         }
@@ -365,10 +441,50 @@ impl<'a> Injector<'a> {
             Condition::Delay(millis) => PathState::delayed(Duration::from_millis(millis.into())),
             Condition::Throttle(rate) => PathState::throttled(rate),
         };
+        let struck = self.directions(paths)?;
+        for (from, to) in &struck {
+            self.ensemble.network().set_on(on, *from, *to, state);
+        }
+        Some(Undo::Heal(on, struck))
+    }
+
+    /// Holds back what is on its way on the connections of now.
+    fn hold(&mut self, paths: Paths, late: Late) -> Option<Undo> {
+        let struck = self.directions(paths)?;
+        let network = self.ensemble.network();
+        for (from, to) in struck.iter().copied() {
+            match late {
+                Late::Held | Late::Parted(_) | Late::Outlived(_) => {
+                    network.hold(On::All, from, to, Some(TRICKLE));
+                }
+                Late::Answers => network.hold(On::Theirs, from, to, None),
+                Late::Again(_) => {
+                    network.hold(On::Theirs, to, from, None);
+                    network.set(from, to, PathState::delayed(SLOW));
+                }
+            }
+        }
+        match late {
+            Late::Parted(after) | Late::Outlived(after) | Late::Again(after) => {
+                let at = self.world.now() + Duration::from_millis(after.into());
+                self.next.push((at, struck.clone(), late));
+            }
+            Late::Held | Late::Answers => {}
+        }
+        Some(match late {
+            Late::Again(_) => Undo::Straighten(struck),
+            Late::Held | Late::Parted(_) | Late::Outlived(_) | Late::Answers => {
+                Undo::Release(struck)
+            }
+        })
+    }
+
+    /// The directions that are meant.
+    fn directions(&self, paths: Paths) -> Option<Directions> {
         let count = self.ensemble.servers().len();
         let every = (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
         let every = every.filter(|(from, to)| from != to);
-        let struck: Vec<(usize, usize)> = match paths {
+        Some(match paths {
             Paths::All => every.collect(),
             Paths::Around(target) => {
                 let server = self.find(target)?;
@@ -386,11 +502,7 @@ impl<'a> Injector<'a> {
                 every.filter(|(from, to)| (group >> from) & 1 != (group >> to) & 1).collect()
             }
             Paths::One(server) => vec![(server, (server + 1) % count)],
-        };
-        for (from, to) in &struck {
-            self.ensemble.network().set_on(on, *from, *to, state);
-        }
-        Some(Undo::Heal(on, struck))
+        })
     }
 
     /// The server that is meant. While nobody leads, the first that runs stands for the leader.

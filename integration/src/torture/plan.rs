@@ -43,6 +43,27 @@ pub enum Fault {
     Leave(Target),
     /// It loses its vote by `reconfig`, and gets it back later.
     Observe(Target),
+    /// What is on its way on the connections of now stays there for a while; later ones overtake it.
+    Late(Paths, Late),
+}
+
+/// What becomes of a connection whose bytes are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Nothing: who takes it for dead makes another.
+    Held,
+    /// It ends at the sender after so many milliseconds, who sends everything again on the next one.
+    Parted(u32),
+    /// The sender is killed with -9 after so many milliseconds and started again at once: what it sent
+    /// arrives behind what its next process sends.
+    Outlived(u32),
+    /// Only what the server answers is held back, all of it: those that asked take it for gone, make
+    /// other connections and ask again.
+    Answers,
+    /// What the server is answered is held back. It sends again on slow connections, until it is killed
+    /// after so many milliseconds and started again at once: what it sent again arrives behind what its
+    /// next process sends.
+    Again(u32),
 }
 
 /// Directions between servers.
@@ -102,6 +123,11 @@ impl Fault {
             Self::Clock(..) => "wall clock jumps",
             Self::Leave(_) => "leaves and joins",
             Self::Observe(_) => "observes and votes again",
+            Self::Late(_, Late::Held) => "connections overtaken",
+            Self::Late(_, Late::Parted(_)) => "sent again, then late",
+            Self::Late(_, Late::Outlived(_)) => "late bytes of the dead",
+            Self::Late(_, Late::Answers) => "answers held, asked again",
+            Self::Late(_, Late::Again(_)) => "repeats of the dead",
         }
     }
 }
@@ -125,6 +151,9 @@ pub enum Faults {
     All,
     /// Answers that are late, by up to seconds and not the same both ways.
     Delays,
+    /// All, and twice as often what makes messages between servers late, doubled or older than their
+    /// sender. Some clients number their writes, and sections are counted.
+    Late,
 }
 
 /// The purpose of the dice of what is drawn beside.
@@ -137,8 +166,24 @@ const BESIDE: u64 = 0x00be_51de;
 /// seed did before is still a part of what it does.
 #[must_use]
 pub fn draw(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    draw_with(draw_first, dice, servers, length)
+}
+
+/// Draws also, and more often, what makes messages late, as [`draw`] does.
+#[must_use]
+pub fn draw_late(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    draw_with(draw_messages, dice, servers, length)
+}
+
+/// Draws what `first` does, and what strikes beside it.
+fn draw_with(
+    first: fn(&mut Dice, usize, Duration) -> Vec<Planned>,
+    dice: &mut Dice,
+    servers: usize,
+    length: Duration,
+) -> Vec<Planned> {
     let mut beside = dice.fork(BESIDE);
-    let mut plan = draw_first(dice, servers, length);
+    let mut plan = first(dice, servers, length);
     plan.extend(draw_beside(&mut beside, servers, length));
     plan.sort_by_key(|planned| planned.at);
     plan
@@ -228,6 +273,63 @@ fn number(dice: &mut Dice, range: std::ops::Range<u64>) -> u32 {
     u32::try_from(dice.within(range)).unwrap_or(u32::MAX)
 }
 
+/// What makes messages late, and between that what strikes processes and the network. In one of two rounds
+/// only answers to the leader are late.
+fn draw_messages(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    let answers_are_slow = dice.one_in(2);
+    let mut at = dice.within(300..800);
+    while at + 500 < length {
+        let (fault, lasts) = if dice.one_in(3) {
+            (fault(dice, servers), dice.within(100..1_500))
+        } else if answers_are_slow {
+            slow_answers(dice)
+        } else {
+            late(dice, servers)
+        };
+        let lasts = lasts.min(length - at);
+        plan.push(Planned {
+            at: Duration::from_millis(at),
+            lasts: Duration::from_millis(lasts),
+            fault,
+        });
+        // One time in six the next one strikes while this one lasts.
+        at += if dice.one_in(6) { lasts / 2 } else { lasts + dice.within(50..500) };
+    }
+    plan
+}
+
+/// What makes messages late, and for how many milliseconds.
+fn late(dice: &mut Dice, servers: usize) -> (Fault, u64) {
+    let follower = Target::Follower(dice.index(servers.saturating_sub(1)));
+    let (leader_sends, it_sends) = (Paths::From(Target::Leader), Paths::From(follower));
+    let lasts = dice.within(1_200..2_800);
+    match number(dice, 0..100) {
+        // Long enough that the next process has begun to send.
+        0..18 => (Fault::Late(it_sends, Late::Outlived(number(dice, 100..500))), lasts + 800),
+        18..26 => (Fault::Late(leader_sends, Late::Outlived(number(dice, 50..300))), lasts),
+        26..38 => (Fault::Late(it_sends, Late::Parted(number(dice, 100..500))), lasts),
+        38..43 => (Fault::Late(leader_sends, Late::Parted(number(dice, 50..200))), lasts),
+        43..46 => (Fault::Late(it_sends, Late::Held), lasts),
+        46..49 => (Fault::Late(Paths::To(follower), Late::Held), lasts),
+        49..52 => (Fault::Late(Paths::Around(follower), Late::Held), lasts),
+        // Whoever hears nothing for two seconds asks again.
+        52..62 => (Fault::Late(leader_sends, Late::Answers), lasts + 1_000),
+        62..74 => {
+            let killed = number(dice, 2_700..3_150);
+            (Fault::Late(it_sends, Late::Again(killed)), u64::from(killed) + lasts / 2 + 400)
+        }
+        _ => slow_answers(dice),
+    }
+}
+
+/// Answers take nearly as long as the leader writes without one: it refuses one entry and takes the next.
+fn slow_answers(dice: &mut Dice) -> (Fault, u64) {
+    let delay = Condition::Delay(number(dice, 174..190));
+    (Fault::Network(Paths::To(Target::Leader), delay), dice.within(1_200..2_800))
+}
+
 /// What strikes processes and the network.
 fn draw_first(dice: &mut Dice, servers: usize, length: Duration) -> Vec<Planned> {
     let mut plan = Vec::new();
@@ -285,14 +387,14 @@ fn fault(dice: &mut Dice, servers: usize) -> Fault {
 mod tests {
     use std::time::Duration;
 
-    use super::{draw, draw_delays, draw_first};
+    use super::{draw, draw_delays, draw_first, draw_late};
     use crate::torture::dice::Dice;
 
     #[test]
     fn the_same_seed_draws_the_same_faults() {
         // And they all end with the round; another seed draws others.
         let length = Duration::from_secs(30);
-        for draw in [draw, draw_delays] {
+        for draw in [draw, draw_delays, draw_late] {
             let plan = draw(&mut Dice::new(7), 5, length);
             assert_eq!(plan, draw(&mut Dice::new(7), 5, length));
             assert_ne!(plan, draw(&mut Dice::new(8), 5, length));

@@ -8,7 +8,7 @@ use super::figures::{Figures, Pause};
 use super::injector::{Disk, Injected, Injector};
 use super::members::Members;
 use super::plan::{Faults, Planned};
-use super::workload::{self, RoundHistory};
+use super::workload::{self, ANSWER_PATIENCE, RoundHistory};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
@@ -35,6 +35,8 @@ pub(super) struct Played {
     majority: Vec<(Duration, bool)>,
     /// From the end of the last fault until all servers served; `None` when they did not.
     pub(super) recovery: Option<Duration>,
+    /// How long a client waited for an answer after the end of the last fault.
+    longest_answer: Duration,
 }
 
 /// Plays one round.
@@ -50,6 +52,7 @@ pub(super) fn play(
         injector.play(plan);
         let (injected, ended) = (injector.injected, injector.ended);
         let majority = injector.majority;
+        world.healed(injector.over);
         let healed = world.now();
         let recovered = attempt(RECOVERY_PATIENCE, || ensemble.all_serve().then_some(()));
         let recovery = recovered.map(|()| world.now().saturating_sub(healed));
@@ -65,7 +68,12 @@ pub(super) fn play(
         let detail = format!("{RECOVERY_PATIENCE:?} after all faults the servers are {modes:?}");
         history.anomalies.push(Anomaly::new(Promise::Recovery, detail));
     }
-    Played { history, injected, majority, recovery }
+    let longest_answer = world.longest_answer();
+    if longest_answer > ANSWER_PATIENCE {
+        let detail = format!("an answer came {longest_answer:.1?} after all faults");
+        history.anomalies.push(Anomaly::new(Promise::Answered, detail));
+    }
+    Played { history, injected, majority, recovery, longest_answer }
 }
 
 impl Played {
@@ -77,6 +85,7 @@ impl Played {
             figures.longest_pause_well = figures.longest_pause_well.max(self.well(pause));
         }
         figures.longest_recovery = figures.longest_recovery.max(self.recovery.unwrap_or_default());
+        figures.longest_answer = figures.longest_answer.max(self.longest_answer);
         for (at, injected) in self.injected.iter().enumerate() {
             let struck = figures.faults.entry(injected.fault.kind()).or_default();
             struck.count += 1;

@@ -11,6 +11,7 @@ use super::figures::{Figures, Tally};
 use super::injector::{CLOCK, Disk, ROOM, SLOW_DISK};
 use super::members::Members;
 use super::plan::Faults;
+use super::sections::SectionCounts;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
@@ -34,8 +35,15 @@ pub struct Options {
     pub servers: usize,
     /// Decides the faults.
     pub seed: u64,
+    /// Which faults strike.
+    pub faults: Faults,
+    /// How often sections must be repeated, early, and of ended processes, each: a run that does not
+    /// bring that about shows nothing.
+    pub sections_min: u64,
     /// Rounds are begun until so much time has passed.
     pub length: Duration,
+    /// At most so many.
+    pub rounds: u64,
     /// The number of the first round, to repeat one of an earlier run: the plan of a round follows
     /// from the seed and its number.
     pub first: u64,
@@ -43,8 +51,6 @@ pub struct Options {
     pub round: Duration,
     /// Where data, logs and histories go; it must not exist yet.
     pub folder: PathBuf,
-    /// Which faults strike.
-    pub faults: Faults,
     /// Write down the faults of every round, not only of one that goes wrong.
     pub keep: bool,
 }
@@ -79,8 +85,10 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         say("no disk is filled: that takes the right to mount one, and Grovekeeper");
     }
     let members = (options.kind == Kind::Grovekeeper).then(|| Members::of(&ensemble));
+    let late = options.kind == Kind::Grovekeeper && options.faults == Faults::Late;
     let mut run = Run {
         options,
+        sections: late.then(|| SectionCounts::of(ensemble.addrs())),
         ensemble,
         disk,
         members,
@@ -91,7 +99,8 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         verdict: Verdict { figures: Figures::default(), anomalies: Vec::new() },
     };
     let mut number = options.first;
-    while run.clock.elapsed() < options.length {
+    let end = options.first.saturating_add(options.rounds);
+    while run.clock.elapsed() < options.length && number < end {
         let goes_on = run.round(number, &mut say);
         number += 1;
         if !goes_on {
@@ -100,6 +109,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&str)) -> Verdict {
         }
     }
     run.look_back();
+    run.check_sections(number.saturating_sub(1), &mut say);
     if !run.verdict.kept() {
         run.keep_disk();
     }
@@ -119,6 +129,10 @@ fn start(options: &Options) -> (Ensemble, Option<Disk>) {
             .set("skipACL", "yes")
             .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
             .variable("GROVEKEEPER_TEST_CLOCK", CLOCK);
+    }
+    if options.kind == Kind::Grovekeeper && options.faults == Faults::Late {
+        // No earlier answer stands for a late one: a leader whose answers are late refuses writes for moments.
+        settings = settings.set("raft.heartbeatMs", "110").set("raft.electionTimeoutMinMs", "150");
     }
     let mut ensemble = settings.prepare();
     let of = Dice::new(options.seed).index(options.servers);
@@ -143,6 +157,8 @@ struct Run<'a> {
     disk: Option<Disk>,
     /// Where servers can be told to leave and join.
     members: Option<Members>,
+    /// Where sections are counted.
+    sections: Option<SectionCounts>,
     clock: Stopwatch,
     /// When the clock was started, for who compares with the servers' logs.
     began: SystemTime,
@@ -164,6 +180,7 @@ impl Run<'_> {
         let draw = match self.options.faults {
             Faults::All => plan::draw,
             Faults::Delays => plan::draw_delays,
+            Faults::Late => plan::draw_late,
         };
         let plan = draw(&mut dice, self.options.servers, self.options.round);
         if let Some(disk) = &self.disk {
@@ -203,6 +220,7 @@ impl Run<'_> {
             self.found(number, anomaly);
         }
         self.verdict.figures.take_over(&self.tally);
+        self.verdict.figures.sections = self.sections.as_ref().map(SectionCounts::get);
         say(&self.progress(number));
         played.recovery.is_some()
     }
@@ -244,18 +262,34 @@ impl Run<'_> {
         }
     }
 
+    /// Whether what the run is about occurred often enough.
+    fn check_sections(&mut self, round: u64, say: &mut impl FnMut(&str)) {
+        let sections = self.verdict.figures.sections.unwrap_or_default();
+        let least = self.options.sections_min;
+        if least == 0 {
+            return;
+        }
+        if sections.least() >= least {
+            return say(&format!("sections: {sections}: at least {least} of each"));
+        }
+        let detail = format!("not reached the situation: {sections}, not {least} of each");
+        say(&detail);
+        self.found(round, Anomaly::new(Promise::Occurs, detail));
+    }
+
     fn progress(&self, round: u64) -> String {
         let figures = &self.verdict.figures;
         format!(
             "[{:>5.0?}] round {round}: {} faults, {} requests done, {} unanswered, longest pause \
-             {:.1?} ({:.1?} with a majority), {} anomalies",
+             {:.1?} ({:.1?} with a majority), {} anomalies{}",
             Duration::from_secs(self.clock.elapsed().as_secs()),
             figures.injected(),
             figures.done,
             figures.unanswered,
             figures.longest_pause,
             figures.longest_pause_well,
-            figures.anomalous()
+            figures.anomalous(),
+            figures.sections.map_or(String::new(), |sections| format!("; sections: {sections}"))
         )
     }
 }

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::eventually::attempt;
 use crate::history::register::{Finding, History, Seen};
 use crate::history::sequence::{self, Create, Present};
-use crate::history::{Anomaly, Promise, Span, bank, lock, register};
+use crate::history::{Anomaly, Promise, Span, bank, counter, lock, register};
 use crate::tree::{self, Tree};
 
 /// How long the servers may take until they show the same.
@@ -79,11 +79,22 @@ pub(super) fn check(world: &World, mut history: RoundHistory, tree: &Tree) -> Ch
     checked.anomalies.extend(lock::check(&history.holds));
     history.audits.push(final_balances(&world.root, tree));
     checked.anomalies.extend(bank::check(&history.audits, ACCOUNTS, TOTAL));
-    for (parent, creates) in &history.creates {
-        checked.anomalies.extend(sequence::check(parent, creates, &children(parent, tree)));
-    }
+    checked.anomalies.extend(check_once(&history, tree));
     check_registers(world, history, tree, &mut checked);
     checked
+}
+
+/// Whether each create and each increment was done once.
+fn check_once(history: &RoundHistory, tree: &Tree) -> Vec<Anomaly> {
+    let creates = history
+        .creates
+        .iter()
+        .flat_map(|(parent, creates)| sequence::check(parent, creates, &children(parent, tree)));
+    let counters = history.counters.iter().flat_map(|(path, increments)| {
+        let held = tree.get(path).map_or(0, |(_, stat)| stat.version.into());
+        counter::check(path, increments, held)
+    });
+    creates.chain(counters).collect()
 }
 
 fn check_registers(world: &World, mut history: RoundHistory, tree: &Tree, checked: &mut Checked) {
@@ -137,4 +148,62 @@ pub(super) fn durable(creates: &BTreeMap<String, Vec<Create>>, tree: &Tree) -> V
     parents
         .flat_map(|(parent, creates)| sequence::durable(parent, creates, &children(parent, tree)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jute_proto::Stat;
+
+    use super::*;
+    use crate::history::counter::Increment;
+    use crate::history::sequence::Outcome;
+
+    /// Two transactions, each a create and an increment: the one was acknowledged, of the other nothing
+    /// is known.
+    fn history() -> RoundHistory {
+        let span = |at| Span::new(Duration::from_secs(at), Duration::from_secs(at + 1));
+        let create = |at, id, outcome| Create { span: span(at), id, outcome };
+        let creates = vec![
+            create(1, 11, Outcome::Created("n-0000000000".to_owned())),
+            create(3, 12, Outcome::Unknown),
+        ];
+        let increments = vec![Increment::Done(1), Increment::Unknown];
+        RoundHistory {
+            creates: BTreeMap::from([("/r/once".to_owned(), creates)]),
+            counters: BTreeMap::from([("/r/counter".to_owned(), increments)]),
+            ..RoundHistory::default()
+        }
+    }
+
+    /// What the servers hold: the data of the creates, by their numbers, and the counter.
+    fn tree(creates: &[(u32, u64)], version: i32) -> Tree {
+        let created = creates.iter().map(|(number, id)| {
+            let path = format!("/r/once/n-{number:010}");
+            (path, (id.to_string().into_bytes(), Stat::default()))
+        });
+        let counter = (Vec::new(), Stat { version, ..Stat::default() });
+        created.chain([("/r/counter".to_owned(), counter)]).collect()
+    }
+
+    #[test]
+    fn a_planted_double_and_a_planted_loss_are_found() {
+        // The unknown one may be done or not; what is done twice, or gone, is found by each checker.
+        for (creates, version) in [(&[(0, 11)][..], 1), (&[(0, 11), (1, 12)], 2)] {
+            assert_eq!(check_once(&history(), &tree(creates, version)), []);
+        }
+        for (creates, version) in [
+            // Done twice: the acknowledged create, the unknown one, an increment.
+            (&[(0, 11), (1, 11)][..], 1),
+            (&[(0, 11), (1, 12), (2, 12)], 2),
+            (&[(0, 11), (1, 12)], 3),
+            // Lost: the acknowledged create, the acknowledged increment.
+            (&[(1, 12)], 2),
+            (&[(0, 11)], 0),
+        ] {
+            let found = check_once(&history(), &tree(creates, version));
+            assert_eq!(found.len(), 1, "{creates:?} {version}: {found:?}");
+        }
+    }
 }

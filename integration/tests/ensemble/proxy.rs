@@ -1,11 +1,11 @@
 //! The proxy between servers does to a connection what it is told to.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use integration::eventually::Stopwatch;
-use integration::proxy::{Network, PathState};
+use integration::proxy::{Network, On, PathState};
 use integration::within;
 
 /// How long a test makes sure that nothing comes.
@@ -46,6 +46,15 @@ fn comes(stream: &mut TcpStream, expected: &[u8], patience: Duration) -> bool {
     stream.read_exact(&mut found).is_ok() && found == expected
 }
 
+/// Whether the other side has ended the connection.
+fn ends(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    match stream.read(&mut [0; 8]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
 #[test]
 fn a_cut_holds_back_one_direction() {
     // What is sent through a one-way cut arrives when it is healed; the other direction goes on.
@@ -83,17 +92,71 @@ fn a_reset_breaks_both_ends() {
     let mut connected = Connected::new();
     connected.network.reset(1, 0);
     for end in [&mut connected.near, &mut connected.far] {
-        end.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let ended = match end.read(&mut [0; 8]) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-        };
-        assert!(ended);
+        assert!(ends(end));
     }
     let mut near = connect(connected.port);
     near.write_all(b"again").expect("sent");
     let (mut far, _) = connected.listener.accept().expect("arrives");
     assert!(comes(&mut far, b"again", PATIENCE));
+}
+
+#[test]
+fn a_later_connection_overtakes_what_is_held_back() {
+    // What is held back arrives when it is released, although its sender has gone meanwhile.
+    let mut connected = Connected::new();
+    connected.network.hold(On::All, 0, 1, None);
+    connected.near.write_all(b"old").expect("sent");
+    let mut later = connect(connected.port);
+    later.write_all(b"new").expect("sent");
+    let (mut far, _) = connected.listener.accept().expect("arrives");
+    assert!(comes(&mut far, b"new", PATIENCE));
+    connected.near.shutdown(Shutdown::Both).expect("ended");
+    assert!(!comes(&mut connected.far, b"old", SILENCE));
+    connected.network.release(0, 1);
+    assert!(comes(&mut connected.far, b"old", PATIENCE));
+    assert!(ends(&mut connected.far));
+}
+
+#[test]
+fn a_parted_connection_ends_at_its_sender() {
+    // The receiver learns of the end behind the last byte, which may be held back.
+    let mut connected = Connected::new();
+    connected.network.hold(On::All, 0, 1, None);
+    connected.near.write_all(b"old").expect("sent");
+    // While this comes the proxy reads what was sent before.
+    connected.far.write_all(b"go").expect("sent");
+    assert!(comes(&mut connected.near, b"go", PATIENCE));
+    connected.network.part(0, 1);
+    assert!(ends(&mut connected.near));
+    assert!(!comes(&mut connected.far, b"old", SILENCE));
+    connected.network.release(0, 1);
+    assert!(comes(&mut connected.far, b"old", PATIENCE));
+    assert!(ends(&mut connected.far));
+}
+
+#[test]
+fn only_answers_are_held_back() {
+    // What the side that opened the connection sends passes; answers do when they are released.
+    let mut connected = Connected::new();
+    connected.network.hold(On::Theirs, 1, 0, None);
+    connected.network.hold(On::Theirs, 0, 1, None);
+    connected.near.write_all(b"question").expect("sent");
+    assert!(comes(&mut connected.far, b"question", PATIENCE));
+    connected.far.write_all(b"answer").expect("sent");
+    assert!(!comes(&mut connected.near, b"answer", SILENCE));
+    connected.network.heal();
+    assert!(comes(&mut connected.near, b"answer", PATIENCE));
+}
+
+#[test]
+fn held_connections_trickle() {
+    // One chunk passes now and then, so that the receiver does not take the connection for dead.
+    let mut connected = Connected::new();
+    connected.network.hold(On::All, 0, 1, Some(SILENCE));
+    let clock = Stopwatch::start();
+    connected.near.write_all(b"old").expect("sent");
+    assert!(comes(&mut connected.far, b"old", PATIENCE));
+    assert!(clock.elapsed() >= SILENCE);
 }
 
 #[test]

@@ -8,11 +8,11 @@
 //! ```
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 
 use super::message::Promise;
-use crate::storage::sync_directory;
+use crate::storage::{small_file, sync_directory};
 
 const FILE: &str = "promise";
 const TITLE: &str = "grovekeeper belongs to";
@@ -50,12 +50,7 @@ impl PromiseFile {
         if self.kept == Some(promise) {
             return Ok(());
         }
-        let (file, unfinished) = (self.dir.join(FILE), self.dir.join(format!("{FILE}.tmp")));
-        let mut out = fs::File::create(&unfinished)?;
-        out.write_all(encode(promise).as_bytes())?;
-        out.sync_all()?;
-        fs::rename(&unfinished, &file)?;
-        sync_directory(&self.dir)?;
+        small_file::write(&self.dir, FILE, &encode(promise))?;
         self.kept = Some(promise);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::history::counter::Increment;
 use crate::history::lock::Hold;
 use crate::history::register::Action;
 use crate::history::sequence::Create;
@@ -22,6 +23,8 @@ pub(in crate::torture) struct RoundHistory {
     pub(in crate::torture) registers: BTreeMap<String, Vec<(Span, Action)>>,
     /// By parent.
     pub(in crate::torture) creates: BTreeMap<String, Vec<Create>>,
+    /// By counter, in their order.
+    pub(in crate::torture) counters: BTreeMap<String, Vec<Increment>>,
     /// What multiReads of all accounts showed.
     pub(in crate::torture) audits: Vec<Vec<i64>>,
     /// Who held which lock.
@@ -39,6 +42,7 @@ impl RoundHistory {
         for (parent, creates) in other.creates {
             self.creates.entry(parent).or_default().extend(creates);
         }
+        self.counters.extend(other.counters);
         self.audits.extend(other.audits);
         self.holds.extend(other.holds);
         self.anomalies.extend(other.anomalies);

@@ -49,7 +49,8 @@ pub(super) fn work(client: &mut Client) -> RoundHistory {
     history
 }
 
-fn outcome(parent: &str, answer: &Exchanged) -> Outcome {
+/// What became of a create below `parent`.
+pub(super) fn outcome(parent: &str, answer: &Exchanged) -> Outcome {
     match (answer.code(), &answer.reply) {
         (Some(ErrorCode::Ok), Some(reply)) => Outcome::Created(name(parent, &reply.body)),
         (Some(_), _) => Outcome::Refused,

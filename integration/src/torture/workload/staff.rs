@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::{RoundHistory, register_paths};
-use super::{bank, locks, registers, sequences, writers};
+use super::{bank, locks, once, registers, sequences, visitors, writers};
+use crate::eventually::attempt;
+use crate::history::{Anomaly, Promise};
 use crate::torture::client::{Client, Outgoing};
 use crate::torture::dice::Dice;
 use crate::torture::plan::Faults;
@@ -41,6 +43,20 @@ const STAFF: [Post; 12] = [
     ("writer-b", writers::work, SHORT),
 ];
 
+/// Those whose writes happen once.
+const ONCE: [&str; 3] = ["once-a", "once-b", "once-c"];
+
+/// Those whose sessions are short.
+const VISITORS: [Post; 4] = [
+    ("visitor-a", visitors::work, LONG),
+    ("visitor-b", visitors::work, LONG),
+    ("visitor-c", visitors::work, LONG),
+    ("visitor-d", visitors::work, LONG),
+];
+
+/// How long a client may take to end: it waits for the answers to all that it sent.
+pub(in crate::torture) const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Who does what while answers are late: few that read, so that their syncs do not wait for each other.
 const STAFF_OF_DELAYS: [Post; 12] = [
     ("writer-a", registers::write, LONG),
@@ -67,6 +83,7 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     nodes.extend(sequences::parents(root).into_iter().map(|path| (path, Vec::new())));
     nodes.extend(bank::accounts(root).into_iter().map(|path| (path, bank::opening())));
     nodes.push((locks::folder(root), Vec::new()));
+    nodes.push((once::parent(root), Vec::new()));
     for (path, data) in nodes {
         loop {
             if client.attach_until(deadline).is_none() {
@@ -84,7 +101,8 @@ pub(in crate::torture) fn prepare(world: &Arc<World>) -> bool {
     true
 }
 
-/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded.
+/// Lets all clients work until the world stops, while `meanwhile` goes on; what they recorded. Where
+/// messages are late there are more: some number their writes, some leave as soon as they have written.
 pub(in crate::torture) fn run<T>(
     world: &Arc<World>,
     dice: &Dice,
@@ -92,30 +110,48 @@ pub(in crate::torture) fn run<T>(
     meanwhile: impl FnOnce() -> T,
 ) -> (RoundHistory, T) {
     let staff: &[Post] = match faults {
-        Faults::All => &STAFF,
+        Faults::All | Faults::Late => &STAFF,
         Faults::Delays => &STAFF_OF_DELAYS,
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = staff
+        let late = faults == Faults::Late;
+        let visitors = VISITORS.iter().filter(|_| late).zip(200..);
+        let mut clients: Vec<_> = staff
             .iter()
-            .enumerate()
-            .map(|(at, (name, work, timeout))| {
-                let number = u64::try_from(at).unwrap_or(0) + 1;
+            .zip(1..)
+            .chain(visitors)
+            .map(|((name, work, timeout), number)| {
                 let dice = dice.fork(number);
                 let mut client = Client::new(world, (*name).to_owned(), dice, *timeout);
-                scope.spawn(move || {
+                let thread = scope.spawn(move || {
                     let mut history = work(&mut client);
                     client.close();
                     history.anomalies.append(&mut client.anomalies);
                     history
-                })
+                });
+                (*name, thread)
             })
             .collect();
+        let ones = ONCE.iter().zip(100..).filter(|_| late);
+        clients.extend(ones.map(|(name, number)| {
+            let dice = dice.fork(number);
+            (*name, scope.spawn(move || once::work(world, name, dice)))
+        }));
         let result = meanwhile();
         world.stop();
         let mut all = RoundHistory::default();
-        for client in clients {
-            all.merge(client.join().expect("a client's thread"));
+        let ended = attempt(ANSWER_PATIENCE, || {
+            clients.iter().all(|(_, thread)| thread.is_finished()).then_some(())
+        });
+        if ended.is_none() {
+            for (name, _) in clients.iter().filter(|(_, thread)| !thread.is_finished()) {
+                let detail = format!("{name} has no answer {ANSWER_PATIENCE:?} after the round");
+                all.anomalies.push(Anomaly::new(Promise::Answered, detail));
+            }
+            world.abandon();
+        }
+        for (_, thread) in clients {
+            all.merge(thread.join().expect("a client's thread"));
         }
         (all, result)
     })
