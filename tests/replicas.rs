@@ -450,8 +450,8 @@ impl Server {
     /// Loses what is in memory, loads the rows, and applies the log behind them again.
     fn restart(&mut self, log: &[Entry]) {
         self.replica = restore(&self.rows).expect("its own rows");
-        for at in self.next..log.len() {
-            self.outcomes(at, &log[at]);
+        for (at, entry) in log.iter().enumerate().skip(self.next) {
+            self.outcomes(at, entry);
         }
     }
 }
