@@ -64,7 +64,8 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
     // write of theirs count as one that waits.
     let (rows, installed) = checkpoint();
     let shared = server();
-    let last = (0..CLIENTS).map(|_| connect(&shared)).last().unwrap();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(&shared)).collect();
+    let last = Arc::clone(clients.last().unwrap());
     shared.stats.writes_proposed.add(3);
     assert!(shared.replica.read_blocking().last_zxid() < installed);
     let watched = Arc::clone(&shared);

@@ -43,7 +43,7 @@ enum Step {
     Delete(String),
     Set(String, usize),
     /// All of these, or none.
-    Multi(Vec<Step>),
+    Multi(Vec<Self>),
 }
 
 /// Paths of few names, so that most steps find what they need.

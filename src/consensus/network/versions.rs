@@ -123,7 +123,7 @@ mod tests {
         // Neither the oldest version that this software talks nor a restart brings it back.
         let known = KnownVersions::as_if(1, 3);
         assert_eq!(known.own(), Versions { min: 1, max: 3 });
-        known.clone().raise(2);
+        known.raise(2);
         known.raise(1);
         assert_eq!(known.own().common(Versions { min: 1, max: 1 }), None);
         assert_eq!(known.own().common(Versions { min: 1, max: 2 }), Some(2));

@@ -259,6 +259,6 @@ mod tests {
         let mut batch = Batch { others: vec![other(5, b"order")], ..Batch::default() };
         assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
         batch.renew(None);
-        assert!(batch.is_empty() && batch.len() == 0);
+        assert!(batch.is_empty());
     }
 }
