@@ -407,7 +407,9 @@ async fn a_server_of_another_ensemble_is_not_heard() {
         wait_for_list(member, &["a"]).await;
     }
     assert!(stranger.list.borrow().is_empty());
-    assert_eq!(stranger.consensus.status().leader, None);
+    let (here, there) = (members[leader].consensus.status(), stranger.consensus.status());
+    assert!(there.last_log_index < here.last_log_index && !there.is_leader(), "{there:?}");
+    assert_eq!(here.term, members[1 - leader].consensus.status().term, "nobody voted for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
