@@ -144,7 +144,7 @@ pub(crate) fn shortage(error: &io::Error) -> Option<&'static str> {
 }
 
 /// Whether an error says that this process, or the whole system, has too many files open.
-fn is_out_of_files(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }

@@ -137,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_an_identity_stay_as_they_are() {
+        // What this build writes must be readable for ever.
+        let text = "grovekeeper data directory\nformat 2\ncluster 00000000000000000000000000006f1c\n\
+                    server 300\nlife 5f2ac01d\ncheck 56518992\n";
+        assert_eq!(identity(0x5f2a_c01d).encode(), text);
+    }
+
+    #[test]
     fn builds_without_lives_refuse_a_directory_that_has_one() {
         // They would take its vote for that of another member.
         assert!(identity(7).encode().contains("format 2\n"));

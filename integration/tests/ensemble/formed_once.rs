@@ -111,6 +111,14 @@ impl Writers {
         Self { stop, done, threads }
     }
 
+    /// Waits until something is acknowledged.
+    fn wait_for_one(&self) {
+        within(PATIENCE, "a write is acknowledged", || {
+            let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+            (!done.is_empty()).then_some(())
+        });
+    }
+
     fn stop(self) -> BTreeSet<String> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -243,6 +251,9 @@ fn play(folder: &Path, case: Case) {
     }
     for server in others() {
         assert!(has_settled(&mut ensemble, server), "{case:?}: {server} says nothing");
+    }
+    if !serving.is_empty() {
+        writers.wait_for_one();
     }
     let done = writers.stop();
     assert_eq!(done.is_empty(), serving.is_empty(), "{case:?}: {done:?} acknowledged");

@@ -263,6 +263,22 @@ fn move_data(from: &Path, to: &Path) {
     assert!(moved.success(), "copied");
 }
 
+/// Starts a server, and waits until it has the vote of its other life. Before that the others are a majority only
+/// together.
+fn start_as_another_life(ensemble: &mut Ensemble, server: usize) {
+    let marks = log_lens(ensemble);
+    ensemble.start(server);
+    within(PATIENCE, "the other life takes part no more", || {
+        let mut logs = ensemble.servers().map(|server| since(ensemble, server, marks[server]));
+        logs.any(|log| log.contains(Dropped.line())).then_some(())
+    });
+    wait_until_all_vote(ensemble);
+}
+
+fn log_lens(ensemble: &Ensemble) -> Vec<usize> {
+    ensemble.servers().map(|server| ensemble.log(server).len()).collect()
+}
+
 #[test]
 fn a_directory_that_was_replaced_comes_back_as_another_life() {
     // A disk is lost and replaced, and later the old one is put back: neither it nor the one that replaced it does
@@ -275,14 +291,12 @@ fn a_directory_that_was_replaced_comes_back_as_another_life() {
     let (data, aside) = (ensemble.folder(lost).join("data"), ensemble.folder(lost).join("aside"));
     move_data(&data, &aside);
     ensemble.wipe(lost);
-    ensemble.start(lost);
-    wait_until_all_vote(&ensemble);
+    start_as_another_life(&mut ensemble, lost);
     create(ensemble.addr(lost), "/between");
     ensemble.kill(lost);
     std::fs::remove_dir_all(&data).expect("removed");
     move_data(&aside, &data);
-    ensemble.start(lost);
-    wait_until_all_vote(&ensemble);
+    start_as_another_life(&mut ensemble, lost);
     let leader = ensemble.wait_for_leader();
     let other = ensemble.servers().find(|server| *server != leader && *server != lost);
     ensemble.kill(other.expect("a third server"));

@@ -329,6 +329,18 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_greeting_stay_as_they_are() {
+        // Builds of all versions read it. A server's number is in the low half of its id, its life in the high one.
+        let member = MemberId { number: 300, life: 0x5f2a_c01d };
+        let from = Membership { cluster: ClusterId(0x6f1c), server: member.raft_id() };
+        let hello = Hello::new(Versions { min: 1, max: 2 }, Purpose::Forward, from, 2);
+        let hex: String = hello.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        let expected = "474b5052000100020100000000000000000000000000006f1c5f2ac01d0000012c\
+                        0000000000000002";
+        assert_eq!(hex, expected);
+    }
+
+    #[test]
     fn strangers_are_refused() {
         // Another ensemble, the wrong server, a double and an unknown purpose are told apart.
         let welcomed = Welcomed { from: 1, purpose: Purpose::Raft, version: 5, newest: 5 };

@@ -278,7 +278,8 @@ impl Scan {
             capacity: last.capacity,
         };
         self.files.rename(&segment::file_name(last.number), spare::FIRST_NAME)?;
-        writer::activate(&*self.files, file, spare::FIRST_NAME, &header)
+        writer::activate(&*self.files, file, spare::FIRST_NAME, &header)?;
+        self.files.sync_directory()
     }
 
     /// Begins a log in an empty directory.

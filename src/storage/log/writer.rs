@@ -13,7 +13,7 @@ use super::in_place::{self, ThreadTask};
 use super::raft_log::{Completion, LogOptions, Operation, Shared, Slot};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::spare::{Spare, SparePool};
-use crate::storage::error::shortage;
+use crate::storage::error::{is_out_of_files, shortage};
 use crate::storage::{LogPosition, Vote};
 
 /// A segment that still holds needed entries.
@@ -315,6 +315,10 @@ impl Writer {
         let header = Header { number, first_sequence: self.tail.sequence, capacity };
         activate(&*self.shared.files, &*file, &name, &header)?;
         while let Err(error) = self.shared.files.sync_directory() {
+            // A flush that was not begun can be; one that failed is not made good by the next one.
+            if !is_out_of_files(&error) {
+                return Err(error);
+            }
             self.wait_for_space(error)?;
         }
         self.shared.cache.lock().files.insert(number, Arc::clone(&file));
