@@ -231,7 +231,7 @@ impl<'a> Task<'a> {
         };
         if long {
             let turn = self.shared.long_work.turn().await;
-            let replica = self.shared.replica.read().await;
+            let replica = self.shared.replica.read_at_length().await;
             turn.run(|| resume(&replica, true));
         } else {
             resume(&*self.shared.replica.read().await, false);
@@ -318,7 +318,7 @@ impl<'a> Task<'a> {
             return self.hand_frames_over(&replica, held, false);
         }
         let turn = shared.long_work.turn().await;
-        let replica = shared.replica.read().await;
+        let replica = shared.replica.read_at_length().await;
         turn.run(|| self.hand_frames_over(&replica, held, true))
     }
 

@@ -5,6 +5,7 @@
 //!   of each sender was applied.
 //! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
 //!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
+//! * `session_end`: how a session ends, in parts where it has many ephemeral nodes.
 //! * [`Members`]: who belongs to the ensemble, and how that changes.
 //! * `answer`: the records of replies to writes, as clients read them.
 //! * [`checkpoint`]: the rows that a checkpoint keeps of it, and back.
@@ -23,6 +24,7 @@ mod reconfig;
 mod replica;
 pub mod section;
 mod servers;
+mod session_end;
 
 pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};

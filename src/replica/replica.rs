@@ -333,32 +333,6 @@ impl Replica {
         }
     }
 
-    fn close_session(
-        &mut self,
-        stamp: &Stamp,
-        session: SessionId,
-        events: &mut impl EventSink,
-    ) -> Applied {
-        let owner = self.sessions.remove(session).map(|record| record.owner);
-        let zxid = self.advance(stamp);
-        let closed = self.write(stamp, zxid, session, &[], &WriteOp::CloseSession, events);
-        debug_assert!(closed.is_ok(), "ephemeral nodes of a session can always go");
-        Applied { displaced: owner, ..Outcome::SessionClosed.into() }
-    }
-
-    fn expire_session(
-        &mut self,
-        stamp: &Stamp,
-        session: SessionId,
-        owner: ConnId,
-        events: &mut impl EventSink,
-    ) -> Applied {
-        match self.sessions.get(session).map(|record| record.owner) {
-            Some(found) if found == owner => self.close_session(stamp, session, events),
-            Some(_) | None => Outcome::Repeated.into(),
-        }
-    }
-
     /// Removes a container or TTL node, unless it is another one than the leader saw.
     fn delete_container(
         &mut self,
@@ -470,12 +444,21 @@ impl Replica {
         let context = OpContext { zxid, time_ms, session, identities, policy };
         let mut changes = std::mem::take(&mut self.changes);
         let result = self.tree.apply(&context, op, &mut changes);
+        self.tell(zxid, &mut changes, events);
+        self.changes = changes;
+        result
+    }
+
+    pub(super) fn tell(
+        &mut self,
+        zxid: Zxid,
+        changes: &mut Vec<Change>,
+        events: &mut impl EventSink,
+    ) {
         for change in changes.drain(..) {
             self.note_age(&change);
             self.trigger(zxid, &change, events);
         }
-        self.changes = changes;
-        result
     }
 
     /// Keeps the ages of nodes that may expire.
@@ -509,13 +492,17 @@ impl Replica {
         }
     }
 
-    /// The zxid of the next operation: counts up within an epoch and starts anew in the next.
     pub(super) fn advance(&mut self, stamp: &Stamp) -> Zxid {
+        self.last_zxid = self.next_zxid(stamp);
+        self.last_zxid
+    }
+
+    /// The zxid of the next operation: counts up within an epoch and starts anew in the next.
+    pub(super) fn next_zxid(&self, stamp: &Stamp) -> Zxid {
         // ZooKeeper's epoch has 32 bits; terms grow by elections and never get near.
         let epoch = u32::try_from(stamp.term).unwrap_or(u32::MAX);
         let first_of_epoch = Zxid::new(epoch, 1);
-        self.last_zxid = Zxid(self.last_zxid.0 + 1).max(first_of_epoch);
-        self.last_zxid
+        Zxid(self.last_zxid.0 + 1).max(first_of_epoch)
     }
 
     fn identities(&mut self, encoded: &[u8]) -> Result<Arc<[Id]>, EntryError> {

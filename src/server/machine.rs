@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use jute_proto::{EventType, OpCode};
 
-use super::clients::Touched;
+use super::clients::{Client, Touched};
+use super::entry::{Entry, Part};
 use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::service::Service;
 use super::shared::Shared;
@@ -31,6 +32,8 @@ const COMMAND_LEN_MIN: usize = 1 << 10;
 const ENTRY_LEN_LONG: usize = 256 << 10;
 /// So does the end of a session with more ephemeral nodes than this.
 const EPHEMERALS_LONG: usize = 1000;
+/// So many ephemeral nodes of a session that ends go at once, before readers get their turn.
+const EPHEMERALS_PER_LOCK: usize = 5000;
 /// Changed nodes that a checkpoint takes at once: what a request may have to wait for.
 const NODES_PER_LOCK: usize = 256;
 
@@ -41,6 +44,23 @@ pub(super) struct Machine {
     touched: Touched,
     /// The last entry applied.
     index: u64,
+}
+
+/// Whether a section is to be applied: it is not, where it was before, or is not the next one of its sender.
+fn claim(shared: &Shared, replica: &mut Replica, section: Section<'_>) -> bool {
+    let not_applied = match replica.claim_section(section.sender) {
+        SectionClaim::Granted => None,
+        SectionClaim::Repeated => Some(&shared.stats.sections_repeated),
+        SectionClaim::Gap => Some(&shared.stats.sections_early),
+        SectionClaim::Ended => Some(&shared.stats.sections_ended),
+    };
+    if let Some(counter) = not_applied {
+        counter.increment();
+        return false;
+    }
+    shared.stats.batch_commands.record(u64::from(section.count));
+    shared.stats.commands_applied.add(u64::from(section.count));
+    true
 }
 
 impl Machine {
@@ -55,87 +75,91 @@ impl Machine {
         let (header, commands) = open_entry(payload)?;
         let EntryHeader { time_ms, policy, count } = header;
         let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
-        let shared = Arc::clone(&self.shared);
-        if shared.replica.read_blocking().version() >= VERSION_ONCE {
+        if self.shared.replica.read_blocking().version() >= VERSION_ONCE {
             // It was on its way when the version was raised. Its clients were let go.
-            shared.stats.sections_ended.increment();
+            self.shared.stats.sections_ended.increment();
             return Ok(());
         }
-        self.begin_entry(&stamp);
-        self.apply_section(&stamp, Section { sender: Sender::default(), count, commands }, false)
+        let section = Section { sender: Sender::default(), count, commands };
+        self.apply_in_turns(Entry::of_section(stamp, section))
     }
 
     fn apply_sections(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
-        let (header, mut rest) = section::open(payload)?;
+        let (header, sections) = section::open(payload)?;
         let section::Header { time_ms, elapsed_ms, policy } = header;
         let stamp = Stamp { term, index, time_ms, elapsed_ms, policy };
-        self.begin_entry(&stamp);
-        while let Some(section) = next_section(&mut rest)? {
-            self.apply_section(&stamp, section, section.sender.incarnation == 0)?;
-        }
-        Ok(())
+        self.apply_in_turns(Entry::of_sections(stamp, sections))
     }
 
-    fn begin_entry(&mut self, stamp: &Stamp) {
-        let elapsed_ms = self.shared.replica.write(|replica| {
-            replica.begin_entry(stamp);
-            replica.elapsed_ms()
-        });
-        self.shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
-        self.shared.elapsed.applied(elapsed_ms, self.shared.clock.now_us());
-    }
-
-    /// Applies the commands of one sender, unless they were applied before, or are not their turn. Those that have no
-    /// number must be such that applying them twice does no harm.
-    fn apply_section(
-        &mut self,
-        stamp: &Stamp,
-        section: Section<'_>,
-        unnumbered: bool,
-    ) -> Result<(), EntryError> {
+    /// Applies an entry, and gives readers their turn now and then.
+    fn apply_in_turns(&mut self, mut entry: Entry<'_>) -> Result<(), EntryError> {
         let shared = Arc::clone(&self.shared);
-        let Section { sender, count, commands: mut rest } = section;
-        let claim = shared.replica.write(|replica| replica.claim_section(sender));
-        let not_applied = match claim {
-            SectionClaim::Granted => None,
-            SectionClaim::Repeated => Some(&shared.stats.sections_repeated),
-            SectionClaim::Gap => Some(&shared.stats.sections_early),
-            SectionClaim::Ended => Some(&shared.stats.sections_ended),
-        };
-        if let Some(counter) = not_applied {
-            counter.increment();
-            return Ok(());
-        }
-        shared.stats.batch_commands.record(u64::from(count));
-        shared.stats.commands_applied.add(u64::from(count));
-        let mut number = 0;
-        while number < count {
-            shared.replica.write(|replica| {
-                let (around, mut room) = (shared.around(), LEN_PER_LOCK);
-                while number < count && room > 0 {
-                    let before = rest.len();
-                    let command = next_command(&mut rest, number)?;
-                    if unnumbered && !is_repeatable(&command.op) {
-                        return Err(EntryError::Unnumbered);
-                    }
-                    let len = before - rest.len();
-                    let long = takes_long(replica, &command, len);
-                    let apply = || self.apply_command(&shared, around, replica, stamp, &command);
-                    if long {
-                        shared.replica.takes_long();
-                    }
-                    in_place_if(long, apply)?;
-                    number += 1;
-                    room = room.saturating_sub(len.max(COMMAND_LEN_MIN));
-                }
-                if number == count && (sender.incarnation == 0 || sender.server == shared.server())
-                {
-                    self.learn_process(&shared, replica);
-                }
-                Ok(())
-            })?;
-        }
+        while !shared.replica.write(|replica| self.apply_some(&shared, replica, &mut entry))? {}
         Ok(())
+    }
+
+    /// Applies as much of an entry as others may have to wait for; returns whether that was the rest.
+    fn apply_some(
+        &mut self,
+        shared: &Shared,
+        replica: &mut Replica,
+        entry: &mut Entry<'_>,
+    ) -> Result<bool, EntryError> {
+        if !std::mem::replace(&mut entry.begun, true) {
+            let stamp = &entry.stamp;
+            replica.begin_entry(stamp);
+            shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
+            shared.elapsed.applied(replica.elapsed_ms(), shared.clock.now_us());
+        }
+        let mut room = LEN_PER_LOCK;
+        while room > 0 {
+            let Some(mut part) = entry.part.take() else {
+                let Some(section) = next_section(&mut entry.sections)? else { return Ok(true) };
+                entry.part = claim(shared, replica, section).then(|| Part::of_section(section));
+                continue;
+            };
+            let more = self.apply_part(shared, replica, &entry.stamp, &mut part, &mut room)?;
+            entry.part = more.then_some(part);
+        }
+        Ok(false)
+    }
+
+    /// Applies commands of one sender while there is room; returns whether some are left. Those that have no number
+    /// must be such that applying them twice does no harm.
+    fn apply_part(
+        &mut self,
+        shared: &Shared,
+        replica: &mut Replica,
+        stamp: &Stamp,
+        part: &mut Part<'_>,
+        room: &mut usize,
+    ) -> Result<bool, EntryError> {
+        let around = shared.around();
+        while part.number < part.count && *room > 0 {
+            let mut behind = part.commands;
+            let command = next_command(&mut behind, part.number)?;
+            if part.must_be_repeatable && !is_repeatable(&command.op) {
+                return Err(EntryError::Unnumbered);
+            }
+            if self.end_session_partly(shared, around, replica, stamp, &command) {
+                *room = 0;
+                return Ok(true);
+            }
+            let len = part.commands.len() - behind.len();
+            let long = takes_long(replica, &command, len);
+            if long {
+                shared.replica.takes_long();
+            }
+            in_place_if(long, || self.apply_command(shared, around, replica, stamp, &command))?;
+            (part.number, part.commands) = (part.number + 1, behind);
+            *room = room.saturating_sub(len.max(COMMAND_LEN_MIN));
+        }
+        let more = part.number < part.count;
+        let may_be_ours = part.sender.incarnation == 0 || part.sender.server == shared.server();
+        if !more && may_be_ours {
+            self.learn_process(shared, replica);
+        }
+        Ok(more)
     }
 
     /// Takes what the state shows of this process. Where it is another version now, or this process is not
@@ -163,6 +187,33 @@ impl Machine {
         shared.settle();
     }
 
+    /// Begins with the end of a session that has many ephemeral nodes; returns false where nothing is left to do
+    /// before the command itself.
+    fn end_session_partly(
+        &mut self,
+        shared: &Shared,
+        around: Surroundings<'_>,
+        replica: &mut Replica,
+        stamp: &Stamp,
+        command: &Command<'_>,
+    ) -> bool {
+        let Origin { session, conn, .. } = command.origin;
+        if replica.tree().ephemerals_of(session) <= EPHEMERALS_PER_LOCK {
+            return false;
+        }
+        if let Some(client) = shared.clients.get(conn.number).filter(|_| shared.is_local(conn)) {
+            answer_what_came_before(&client, around, replica);
+        }
+        let touched = &mut self.touched;
+        let mut delivery = Delivery { shared, around, touched, told: Told::default() };
+        shared.replica.takes_long();
+        let begun = in_place(|| {
+            replica.end_session_partly(stamp, command, EPHEMERALS_PER_LOCK, &mut delivery)
+        });
+        delivery.told.count(shared);
+        begun
+    }
+
     fn apply_command(
         &mut self,
         shared: &Shared,
@@ -174,10 +225,8 @@ impl Machine {
         let origin = command.origin;
         let is_local = shared.is_local(origin.conn) && !shared.is_settled(origin.conn.number);
         let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
-        if let Some(client) = client.as_ref().filter(|client| client.is_paused()) {
-            // What the client asked for before this must not see it.
-            let view = View { replica, around, at_length: false };
-            in_place(|| client.conn.lock().resume_all(view));
+        if let Some(client) = &client {
+            answer_what_came_before(client, around, replica);
         }
         let touched = &mut self.touched;
         let mut delivery = Delivery { shared, around, touched, told: Told::default() };
@@ -266,6 +315,14 @@ impl Machine {
 
 fn is_expiry(op: &Op<'_>) -> bool {
     matches!(op, Op::ExpireSession { .. } | Op::ExpireSessionIn { .. })
+}
+
+/// What a client asked for before a command must not see it.
+fn answer_what_came_before(client: &Client, around: Surroundings<'_>, replica: &Replica) {
+    if client.is_paused() {
+        let view = View { replica, around, at_length: false };
+        in_place(|| client.conn.lock().resume_all(view));
+    }
 }
 
 /// Gives others the thread meanwhile, where something takes long. To do so costs a wake-up.

@@ -5,7 +5,7 @@
 //!   `leading` that about a leader's duties, `proposing` the way of commands into the log.
 //! * `clients`: the open connections, by number.
 //! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
-//! * `machine`: applies committed entries and hands outcomes and events to the connections.
+//! * `machine`: applies committed entries and hands outcomes and events to the connections; `entry` is how far it is.
 //! * `long_work`: requests that take long have turns, and other work has threads left.
 //! * `descriptors`: how many connections there may be beside the files of the server.
 //! * `history`: what the server remembers for operators.
@@ -26,6 +26,7 @@ mod commands;
 mod container_task;
 mod descriptors;
 mod elapsed;
+mod entry;
 mod error;
 mod expiry_task;
 mod history;

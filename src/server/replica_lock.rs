@@ -7,9 +7,12 @@
 //! * Whoever applies gives the lock back after each long command, and after some short ones
 //!   ([`ReplicaLock::write`]). Tasks that wait have their turn then: the lock is not taken again before all
 //!   that waited have it.
+//! * While somebody reads for long ([`ReplicaLock::read_at_length`]), others read beside it, whoever waits to
+//!   write: it has to wait all the same.
 //! * What others need to know of the replica without its lock is published whenever it is given back
 //!   ([`Figures`]).
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -22,8 +25,9 @@ use crate::replica::Replica;
 /// Short commands are waited for in place: to switch to another task and back takes as long.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// How long those that waited are waited for. They only have to be run; who does not come was dropped.
-const TURN_MAX: Duration = Duration::from_millis(5);
+/// How long those that waited are waited for. They only have to be run, which takes a while where processors are
+/// scarce; who does not come has to wait for one more command.
+const TURN_MAX: Duration = Duration::from_millis(50);
 
 /// The replica of a server.
 #[derive(Debug)]
@@ -32,7 +36,16 @@ pub struct ReplicaLock {
     line: Line,
     /// Whether whoever has the lock alone will have it for long.
     is_long: AtomicBool,
+    /// How many read for long.
+    long_reads: AtomicUsize,
     figures: Figures,
+}
+
+/// The replica, for one who reads for long.
+#[derive(Debug)]
+pub struct LongRead<'a> {
+    lock: &'a ReplicaLock,
+    replica: RwLockReadGuard<'a, Replica>,
 }
 
 /// The tasks that wait for the lock.
@@ -119,8 +132,13 @@ impl ReplicaLock {
     pub(super) fn new(replica: Replica) -> Self {
         let figures = Figures::default();
         figures.publish(&replica);
-        let (line, is_long) = (Line::default(), AtomicBool::new(false));
-        Self { lock: RwLock::new(replica), line, is_long, figures }
+        Self {
+            lock: RwLock::new(replica),
+            line: Line::default(),
+            is_long: AtomicBool::new(false),
+            long_reads: AtomicUsize::new(0),
+            figures,
+        }
     }
 
     /// What is known of the replica without its lock.
@@ -130,6 +148,24 @@ impl ReplicaLock {
 
     /// The replica, shared with other readers.
     pub async fn read(&self) -> RwLockReadGuard<'_, Replica> {
+        // Whoever waits to write waits for the long read. So this keeps nobody waiting.
+        if self.long_reads.load(Ordering::Relaxed) > 0
+            && let Some(guard) = self.lock.try_read_recursive()
+        {
+            return guard;
+        }
+        self.read_in_turn().await
+    }
+
+    /// The replica, shared with other readers, for one who has it for longer than a few milliseconds.
+    pub async fn read_at_length(&self) -> LongRead<'_> {
+        // Not beside another one: one after the other, they would never let anybody write.
+        let replica = self.read_in_turn().await;
+        self.long_reads.fetch_add(1, Ordering::Relaxed);
+        LongRead { lock: self, replica }
+    }
+
+    async fn read_in_turn(&self) -> RwLockReadGuard<'_, Replica> {
         loop {
             if let Some(guard) = self.try_read() {
                 return guard;
@@ -183,6 +219,20 @@ impl ReplicaLock {
     /// Whoever has the replica alone will have it for long: nobody is to wait for it in place.
     pub(super) fn takes_long(&self) {
         self.is_long.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for LongRead<'_> {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+impl Drop for LongRead<'_> {
+    fn drop(&mut self) {
+        self.lock.long_reads.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -299,6 +349,29 @@ mod tests {
         applier.join().unwrap();
         let queue = lock.line.queue.lock();
         assert_eq!((queue.waiting, queue.expected), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn others_read_beside_a_long_read() {
+        // Who wants the lock alone waits for the long read; a short read does not wait for either. Another long
+        // read does.
+        let lock = Arc::new(ReplicaLock::new(Replica::default()));
+        let long = lock.read_at_length().await;
+        let writes = Arc::clone(&lock);
+        let writer = thread::spawn(move || writes.write(|_| ()));
+        let waits = || lock.lock.try_read().is_none();
+        tokio::time::timeout(DEADLINE, async {
+            while !waits() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("it waits");
+        assert!(futures_util::FutureExt::now_or_never(lock.read()).is_some());
+        assert!(futures_util::FutureExt::now_or_never(lock.read_at_length()).is_none());
+        drop(long);
+        writer.join().unwrap();
+        assert_eq!(lock.long_reads.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

@@ -72,6 +72,17 @@ impl SessionRecord {
         (self.hash(id).wrapping_add(hash), weight)
     }
 
+    fn judge(&self, conn: ConnId, seq: u64) -> Claim {
+        if self.owner != conn {
+            return Claim::Moved;
+        }
+        match seq.cmp(&self.next_seq) {
+            std::cmp::Ordering::Less => Claim::Repeated,
+            std::cmp::Ordering::Greater => Claim::Gap,
+            std::cmp::Ordering::Equal => Claim::Granted,
+        }
+    }
+
     /// Takes note of a connection; false where a newer one of the same server process was there
     /// before. Numbers of another process say nothing: what an ended one sent was sent before.
     fn note(&mut self, conn: ConnId) -> bool {
@@ -164,22 +175,21 @@ impl SessionTable {
         Attach::Given(before)
     }
 
+    /// Judges the command number `seq` of `conn`.
+    pub fn judge(&self, id: SessionId, conn: ConnId, seq: u64) -> Claim {
+        self.sessions.get(&id).map_or(Claim::Unknown, |record| record.judge(conn, seq))
+    }
+
     /// Judges the command number `seq` of `conn` and, where it is granted, counts it.
     pub fn claim(&mut self, id: SessionId, conn: ConnId, seq: u64) -> Claim {
         let Some(record) = self.sessions.get_mut(&id) else { return Claim::Unknown };
-        if record.owner != conn {
-            return Claim::Moved;
+        let claim = record.judge(conn, seq);
+        if claim == Claim::Granted {
+            record.next_seq += 1;
+            self.digest = self.digest.wrapping_add(seq_hash(id));
+            self.dirty.insert(id);
         }
-        match seq.cmp(&record.next_seq) {
-            std::cmp::Ordering::Less => Claim::Repeated,
-            std::cmp::Ordering::Greater => Claim::Gap,
-            std::cmp::Ordering::Equal => {
-                record.next_seq += 1;
-                self.digest = self.digest.wrapping_add(seq_hash(id));
-                self.dirty.insert(id);
-                Claim::Granted
-            }
-        }
+        claim
     }
 
     /// Judges a numbered write that was [granted](Claim::Granted) by its number in the session, see
