@@ -20,6 +20,7 @@ use jute_proto::Zxid;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
+use crate::consensus::in_place;
 use crate::replica::Replica;
 
 /// Short commands are waited for in place: to switch to another task and back takes as long.
@@ -253,7 +254,10 @@ impl Line {
         queue.turns += 1;
         queue.expected = std::mem::take(&mut queue.waiting);
         self.turn.notify_waiters();
-        self.all_came.wait_while_for(&mut queue, |queue| queue.expected > 0, TURN_MAX);
+        // They may be tasks of this very thread, which others are to run then.
+        in_place(|| {
+            self.all_came.wait_while_for(&mut queue, |queue| queue.expected > 0, TURN_MAX);
+        });
     }
 }
 
