@@ -117,16 +117,18 @@ impl consensus::Liaison for Liaison {
     fn report(&self, since_us: u64) -> (u64, Bytes) {
         let now_us = self.shared.clock.now_us();
         let since_us = since_us.saturating_sub(OVERLAP_US);
-        let mut heard = Vec::new();
-        for client in self.shared.clients.all() {
+        let connected = self.shared.clients.all().into_iter().map(|client| {
             let heard_us = client.heard_us.load(Ordering::Relaxed);
-            if heard_us < since_us {
-                continue;
-            }
-            let session = client.session();
-            let age_ms = u32::try_from(now_us.saturating_sub(heard_us) / 1000).unwrap_or(u32::MAX);
-            heard.push((session.0, age_ms));
-        }
+            (client.session(), heard_us)
+        });
+        // After those that are connected: who leaves meanwhile is among the one or the other.
+        let heard: Vec<_> = connected.filter(|(_, heard_us)| *heard_us >= since_us).collect();
+        let departed = self.shared.departed.since(since_us);
+        let aged = |(session, heard_us): (SessionId, u64)| {
+            let age_ms = now_us.saturating_sub(heard_us) / 1000;
+            (session.0, u32::try_from(age_ms).unwrap_or(u32::MAX))
+        };
+        let heard = heard.into_iter().chain(departed).map(aged).collect();
         (now_us, encode(FORMAT, &Report { heard }))
     }
 

@@ -4,6 +4,7 @@
 //! * `shared`: what all tasks of a server look at; `service` is the part about whether clients are served,
 //!   `leading` that about a leader's duties, `proposing` the way of commands into the log.
 //! * `clients`: the open connections, by number.
+//! * `departed`: when clients that left were last heard of.
 //! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
 //! * `machine`: applies committed entries and hands outcomes and events to the connections; `entry` is how far it is.
 //! * `long_work`: requests that take long have turns, and other work has threads left.
@@ -24,6 +25,7 @@ mod clients;
 mod clock;
 mod commands;
 mod container_task;
+mod departed;
 mod descriptors;
 mod elapsed;
 mod entry;

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::barriers::Barriers;
 use super::clients::{Client, Clients};
 use super::clock::Clock;
+use super::departed::Departed;
 use super::descriptors::Descriptors;
 use super::elapsed::Elapsed;
 use super::history::{CheckpointNotes, DigestLog};
@@ -65,6 +66,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The deadlines of the sessions, kept by the leader.
     pub expiry: Mutex<Expiry>,
+    /// What the next reports to the leader say of clients that are gone.
+    pub(super) departed: Departed,
     /// When each follower last reported, in milliseconds of the server's clock.
     pub(super) reports: Mutex<BTreeMap<u64, u64>>,
     /// The name of the ensemble.
@@ -174,6 +177,7 @@ impl Shared {
             digests: Mutex::default(),
             checkpoints: Mutex::default(),
             trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
+            departed: Departed::default(),
             reports: Mutex::default(),
             ensemble: EnsembleName::default(),
             barriers: Barriers::default(),
@@ -347,8 +351,10 @@ impl Shared {
             conn.close(reason);
             (conn.id(), conn.session())
         };
+        let heard_us = client.heard_us.load(Ordering::Relaxed);
+        self.departed.note(session, heard_us);
         self.clients.remove(id.number);
-        self.expiry.lock().touch(client.heard_us.load(Ordering::Relaxed) / 1000, session);
+        self.expiry.lock().touch(heard_us / 1000, session);
         while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
             tokio::task::yield_now().await;
         }

@@ -17,6 +17,9 @@ use crate::{Ensemble, RawClient};
 /// Those that are prepared say that they are there, while others are being prepared.
 const SILENT_MAX: Duration = Duration::from_secs(5);
 
+/// The number that changes with each election.
+const TERM: &str = "zk_raft_term\t";
+
 /// What was noticed while requests were sent.
 #[derive(Debug, Clone, Default)]
 pub struct Noticed {
@@ -42,7 +45,7 @@ pub struct Run<'e> {
     ensemble: &'e mut Ensemble,
     addr: SocketAddr,
     size: Size,
-    term: Option<String>,
+    term: String,
     next_number: usize,
 }
 
@@ -50,7 +53,8 @@ impl<'e> Run<'e> {
     /// Begins; all servers serve.
     pub fn new(ensemble: &'e mut Ensemble, size: Size) -> Self {
         let leader = ensemble.wait_for_leader();
-        let (addr, term) = (ensemble.addr(leader), ensemble.metric(leader, "raft_term"));
+        let addr = ensemble.addr(leader);
+        let term = ensemble.metric(leader, TERM).expect("a leader says its term");
         Self { ensemble, addr, size, term, next_number: 0 }
     }
 
@@ -170,9 +174,9 @@ impl<'e> Run<'e> {
         let mut complaints: Vec<String> =
             ended.iter().map(|(server, how)| format!("server {server} ended: {how}")).collect();
         for server in self.ensemble.servers() {
-            let term = self.ensemble.metric(server, "raft_term");
-            if term != self.term {
-                complaints.push(format!("term {term:?} at server {server}, not {:?}", self.term));
+            let term = self.ensemble.metric(server, TERM);
+            if term.as_ref() != Some(&self.term) {
+                complaints.push(format!("term {term:?} at server {server}, not {}", self.term));
             }
         }
         complaints
