@@ -12,6 +12,7 @@ mod storage_suite {
     mod log_failed_flush;
     mod log_in_place;
     mod log_model;
+    mod log_removal;
     mod single_server;
     mod state_crash;
     mod state_failed_flush;

@@ -1,9 +1,13 @@
-//! Prepares the next segment before it is needed, and watches the free space.
+//! Prepares the next segment before it is needed, removes segments that are of no more use, and watches the free space.
+//!
+//! To remove a segment takes as long as many flushes, and a checkpoint frees dozens at once, on all servers at the same
+//! entry. So nobody who writes the log waits for it.
 //!
 //! A segment is prepared by writing zeros over its whole length, so that its space is taken from
 //! the disk for good. While no segment is prepared the disk counts as full: the segment in use
 //! still has room for what was accepted, but nothing new is accepted.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,6 +51,13 @@ pub(super) struct Spare {
     pub(super) capacity: u64,
 }
 
+/// A segment that is to be removed. Its space is free when nobody has the file open any more.
+#[derive(Debug)]
+struct Unused {
+    name: String,
+    file: Arc<dyn LogFile>,
+}
+
 /// The prepared segment and the thread that prepares it.
 #[derive(Clone, Debug)]
 pub(super) struct SparePool {
@@ -77,6 +88,9 @@ struct State {
     /// The writer waits for a spare.
     wanted: bool,
     stopping: bool,
+    /// Segments that are of no more use, oldest first. They go in this order: those that are left follow each other
+    /// without gaps.
+    unused: VecDeque<Unused>,
     /// How many spares were begun: each has a name of its own, since the previous one may not have
     /// been renamed yet.
     begun: u64,
@@ -130,6 +144,13 @@ impl SparePool {
         Ok(spare)
     }
 
+    /// Removes a segment, all of whose entries are purged on disk, and after those that were given before. What is left
+    /// when the log is closed is found, and removed, by the next process.
+    pub(super) fn remove(&self, name: String, file: Arc<dyn LogFile>) {
+        self.shared.state.lock().unused.push_back(Unused { name, file });
+        self.shared.changed.notify_all();
+    }
+
     pub(super) fn stop(&self) {
         self.shared.state.lock().stopping = true;
         self.shared.changed.notify_all();
@@ -167,11 +188,42 @@ impl Shared {
             if self.full.swap(state.full, Ordering::Relaxed) != state.full {
                 tell(state.full, state.short_of.take());
             }
-            // Who stops it may have come while a spare was being prepared.
-            if !state.stopping {
-                self.changed.wait_for(&mut state, self.options.tick);
+            let unused = state.unused.pop_front();
+            let Some(unused) = unused else {
+                // Who stops it may have come while a spare was being prepared.
+                if !state.stopping {
+                    self.changed.wait_for(&mut state, self.options.tick);
+                }
+                continue;
+            };
+            drop(state);
+            let kept = self.remove(unused);
+            state = self.state.lock();
+            if let Some(unused) = kept {
+                state.unused.push_front(unused);
+                if !state.stopping {
+                    self.changed.wait_for(&mut state, self.options.tick);
+                }
             }
         }
+    }
+
+    /// Removes a segment, then rests as long as that took; returns one that could not be removed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the rest follows the removal, nothing else does"
+    )]
+    fn remove(&self, unused: Unused) -> Option<Unused> {
+        let start = Instant::now();
+        if let Err(error) = self.files.remove(&unused.name) {
+            // Only the space is lost until it goes.
+            tracing::warn!(%error, file = unused.name, "cannot remove a segment of the log");
+            return Some(unused);
+        }
+        // The last one who has it open gives the space back.
+        drop(unused.file);
+        self.rest(start.elapsed());
+        None
     }
 
     /// Lets `period` pass, or less where somebody waits for the spare.

@@ -374,7 +374,7 @@ impl Writer {
         oldest.is_some_and(|s| s.last_index <= purged.map(|p| p.index))
     }
 
-    /// Deletes the segments in front that hold purged entries only. That they are purged is on
+    /// Has the segments in front removed that hold purged entries only. That they are purged is on
     /// disk already.
     fn remove_purged_segments(&mut self) {
         let purged = self.tail.kept.purged.map(|position| position.index);
@@ -383,13 +383,7 @@ impl Writer {
         {
             let Some(segment) = self.tail.segments.pop_front() else { return };
             self.shared.cache.lock().files.remove(&segment.number);
-            let name = segment::file_name(segment.number);
-            if let Err(error) = self.shared.files.remove(&name) {
-                // Only the space is lost, and the segments must stay without gaps.
-                tracing::warn!(%error, file = name, "cannot remove a segment of the log");
-                self.tail.segments.push_front(segment);
-                return;
-            }
+            self.spares.remove(segment::file_name(segment.number), segment.file);
         }
     }
 
