@@ -58,9 +58,13 @@ fn claim(shared: &Shared, replica: &mut Replica, section: Section<'_>) -> bool {
         counter.increment();
         return false;
     }
+    count_section(shared, section);
+    true
+}
+
+fn count_section(shared: &Shared, section: Section<'_>) {
     shared.stats.batch_commands.record(u64::from(section.count));
     shared.stats.commands_applied.add(u64::from(section.count));
-    true
 }
 
 impl Machine {
@@ -81,6 +85,7 @@ impl Machine {
             return Ok(());
         }
         let section = Section { sender: Sender::default(), count, commands };
+        count_section(&self.shared, section);
         self.apply_in_turns(Entry::of_section(stamp, section))
     }
 
