@@ -203,7 +203,8 @@ impl Machine {
         command: &Command<'_>,
     ) -> bool {
         let Origin { session, conn, .. } = command.origin;
-        if replica.tree().ephemerals_of(session) <= EPHEMERALS_PER_LOCK {
+        let has_many = || replica.tree().ephemerals_of(session) > EPHEMERALS_PER_LOCK;
+        if !is_end(&command.op) || !has_many() {
             return false;
         }
         if let Some(client) = shared.clients.get(conn.number).filter(|_| shared.is_local(conn)) {
@@ -330,6 +331,11 @@ fn answer_what_came_before(client: &Client, around: Surroundings<'_>, replica: &
     }
 }
 
+/// Whether a command asks for the end of its session.
+fn is_end(op: &Op<'_>) -> bool {
+    matches!(op, Op::CloseSession) || is_expiry(op)
+}
+
 /// Gives others the thread meanwhile, where something takes long. To do so costs a wake-up.
 fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
     if takes_long { in_place(work) } else { work() }
@@ -337,9 +343,8 @@ fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
 
 /// Whether applying a command may take more than a few milliseconds.
 fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
-    let ends_session = matches!(command.op, Op::CloseSession) || is_expiry(&command.op);
     let ephemerals = || replica.tree().ephemerals_of(command.origin.session);
-    len > REQUEST_LEN_LONG || ends_session && ephemerals() > EPHEMERALS_LONG
+    len > REQUEST_LEN_LONG || is_end(&command.op) && ephemerals() > EPHEMERALS_LONG
 }
 
 /// Whether a command may have changed who belongs to the ensemble, or who is to.
