@@ -400,7 +400,11 @@ impl<'a> Injector<'a> {
             Fault::SlowDisk(target, millis) => self.put(target, SLOW_DISK, millis.into()),
             Fault::Clock(target, minutes) => self.put(target, CLOCK, i64::from(minutes) * 60_000),
             Fault::FullDisk => {
-                let disk = self.disk.as_mut().filter(|disk| !disk.is_full)?;
+                let coming = &self.coming;
+                // A server whose disk was lost finds it empty, and takes no other for its own.
+                let is_its_own = |of| coming.get(&of) != Some(&Coming::Serves);
+                let is_free = |disk: &&mut &mut Disk| !disk.is_full && is_its_own(disk.of);
+                let disk = self.disk.as_mut().filter(is_free)?;
                 disk.disk.fill();
                 disk.is_full = true;
                 Some(Undo::Relieve)
