@@ -4,6 +4,7 @@
 //! runs are left full, where a tree of small nodes compares its way down each time and is left half empty.
 //! Elsewhere a run is found by bisection, and to add or to remove moves pointers of one run only.
 
+use std::cmp::Ordering;
 use std::slice;
 use std::sync::Arc;
 
@@ -16,11 +17,13 @@ pub(super) struct Children {
     /// None is empty or longer than [`RUN_MAX`]; all paths of a run are before those of the next.
     runs: Vec<Vec<Arc<str>>>,
     len: usize,
+    /// Run and place of the last change: the next one is mostly beside it.
+    last_change: (usize, usize),
 }
 
 impl Children {
     pub(super) const fn new() -> Self {
-        Self { runs: Vec::new(), len: 0 }
+        Self { runs: Vec::new(), len: 0, last_change: (0, 0) }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -42,6 +45,7 @@ impl Children {
             },
         };
         self.len += 1;
+        self.last_change = (at, place);
         match self.runs.get_mut(at) {
             Some(run) if run.len() < RUN_MAX => run.insert(place, path),
             // In front of all.
@@ -69,6 +73,7 @@ impl Children {
         let run = &mut self.runs[at];
         run.remove(place);
         self.len -= 1;
+        self.last_change = (at, place);
         if run.is_empty() {
             self.runs.remove(at);
         } else {
@@ -112,11 +117,33 @@ impl Children {
 
     /// Run and place of a path, or where it would have to be.
     fn search(&self, path: &str) -> Result<(usize, usize), (usize, usize)> {
+        if let Some(found) = self.search_near(path) {
+            return found;
+        }
         let behind = self.runs.partition_point(|run| run.first().is_some_and(|at| **at <= *path));
         let at = behind.saturating_sub(1);
         let Some(run) = self.runs.get(at) else { return Err((0, 0)) };
         let place = run.binary_search_by(|other| (**other).cmp(path));
         place.map(|place| (at, place)).map_err(|place| (at, place))
+    }
+
+    /// As [`search`](Self::search), where two paths side by side tell: the one at the last change, and its neighbour.
+    fn search_near(&self, path: &str) -> Option<Result<(usize, usize), (usize, usize)>> {
+        let (at, place) = self.last_change;
+        let run = self.runs.get(at)?;
+        match path.cmp(run.get(place)?) {
+            Ordering::Equal => Some(Ok((at, place))),
+            Ordering::Greater => match path.cmp(run.get(place + 1)?) {
+                Ordering::Equal => Some(Ok((at, place + 1))),
+                Ordering::Less => Some(Err((at, place + 1))),
+                Ordering::Greater => None,
+            },
+            Ordering::Less => match path.cmp(run.get(place.checked_sub(1)?)?) {
+                Ordering::Equal => Some(Ok((at, place - 1))),
+                Ordering::Greater => Some(Err((at, place))),
+                Ordering::Less => None,
+            },
+        }
     }
 
     /// The paths from a place on.

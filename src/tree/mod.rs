@@ -38,6 +38,7 @@ mod store;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod tree;
 mod txn;
+mod undo;
 
 pub use acl::{AclList, AclRef};
 pub use checkpoint::{ChangedNodes, LoadError, NodeRow, RemovedNodes, TreeLoader};

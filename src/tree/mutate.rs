@@ -8,31 +8,9 @@ use std::sync::Arc;
 use super::changes::Listed;
 use super::directory::Growth;
 use super::node::{Content, Node, NodeKind};
-use super::quota_text::Stats;
 use super::store::NodeId;
 use super::tree::Tree;
-
-/// How to take back one change.
-#[derive(Debug)]
-pub(super) enum Undo {
-    Detach {
-        parent: NodeId,
-        id: NodeId,
-    },
-    Attach {
-        parent: NodeId,
-        node: Box<Node>,
-    },
-    Content {
-        id: NodeId,
-        content: Box<Content>,
-    },
-    /// What a quota counted, and its stats node.
-    Usage {
-        node: Arc<str>,
-        stats: Box<Stats>,
-    },
-}
+use super::undo::{Undo, UndoLog};
 
 /// Where a `multi` began.
 #[derive(Debug)]
@@ -47,7 +25,7 @@ impl Tree {
         let id = self.link(parent, node);
         self.note_change(id);
         if let (Some(undo), Some(parent)) = (&mut self.undo, parent) {
-            undo.push(Undo::Detach { parent, id });
+            undo.note_created(parent, id);
         }
         id
     }
@@ -61,7 +39,7 @@ impl Tree {
         }
         let detached = Detached { path: Arc::clone(&node.path), content: node.content.clone() };
         if let Some(undo) = &mut self.undo {
-            undo.push(Undo::Attach { parent, node: Box::new(node) });
+            undo.note_removed(parent, node);
         }
         detached
     }
@@ -71,7 +49,7 @@ impl Tree {
         self.keep(id);
         let node = self.store.get_mut(id);
         if let Some(undo) = &mut self.undo {
-            undo.push(Undo::Content { id, content: Box::new(node.content.clone()) });
+            undo.note_content(id, &node.content);
         }
         let (digest, size) = (node.content.digest(), node.content.data_len() as u64);
         change(&node.path, &mut node.content);
@@ -92,7 +70,7 @@ impl Tree {
 
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self) -> Savepoint {
-        self.undo = Some(Vec::new());
+        self.undo = Some(UndoLog::default());
         Savepoint { slots: self.changed.slots.len(), removed: self.changed.removed.len() }
     }
 
@@ -103,7 +81,7 @@ impl Tree {
 
     /// Takes back all that changed since [`begin`](Self::begin).
     pub(super) fn roll_back(&mut self, savepoint: &Savepoint) {
-        for undo in self.undo.take().unwrap_or_default().into_iter().rev() {
+        for undo in self.undo.take().unwrap_or_default().into_undos() {
             match undo {
                 Undo::Detach { parent, id } => drop(self.unlink(parent, id)),
                 Undo::Attach { parent, node } => {

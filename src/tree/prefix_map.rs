@@ -10,7 +10,7 @@ use hashbrown::DefaultHashBuilder;
 use hashbrown::hash_table::{Entry, HashTable};
 
 use super::digest::mix;
-use super::path::ROOT;
+use super::path::{ROOT, names};
 
 /// A map from paths to values.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl<T> PrefixMap<T> {
 
     /// The values at a path of a node and above it, the root's first.
     pub(crate) fn above<'a>(&'a self, path: &'a str) -> impl Iterator<Item = (&'a str, &'a T)> {
-        let hashes = path.split('/').scan((0, 0), |(hash, end), name| {
+        let hashes = names(path).scan((0, 0), |(hash, end), name| {
             *hash = self.step(*hash, name);
             *end += name.len() + 1;
             Some((*hash, *end - 1))
@@ -88,11 +88,10 @@ impl<T> PrefixMap<T> {
 
     /// Names are hashed one by one; that of the root is empty.
     fn hash(&self, path: &str) -> u64 {
-        let names = if path == ROOT { "" } else { path };
-        names.split('/').fold(0, |hash, name| self.step(hash, name))
+        names(if path == ROOT { "" } else { path }).fold(0, |hash, name| self.step(hash, name))
     }
 
-    fn step(&self, hash: u64, name: &str) -> u64 {
+    fn step(&self, hash: u64, name: &[u8]) -> u64 {
         mix(hash, self.hasher.hash_one(name))
     }
 }

@@ -14,7 +14,6 @@
 use std::sync::Arc;
 
 use super::error::OpError;
-use super::mutate::Undo;
 use super::path;
 use super::policy::Policy;
 use super::prefix_map::PrefixMap;
@@ -218,7 +217,7 @@ impl Tree {
         let (node, stats) = (Arc::clone(node), stats.plus(added));
         let before = self.quotas.put(&node, stats);
         if let (Some(undo), Some(stats)) = (&mut self.undo, before) {
-            undo.push(Undo::Usage { node, stats: Box::new(stats) });
+            undo.note_usage(node, stats);
         }
     }
 

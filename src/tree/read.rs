@@ -46,7 +46,7 @@ impl Tree {
     /// [`OpError::BadArguments`] for a path with NUL, [`OpError::NoNode`], and where the node exists
     /// [`OpError::NoAuth`] without `READ`.
     pub fn exists(&self, path: &str, identities: &[Id], policy: Policy) -> Result<&Node, OpError> {
-        if path.contains('\0') {
+        if path::has_nul(path) {
             return Err(OpError::BadArguments);
         }
         self.read(path, identities, policy)

@@ -9,12 +9,12 @@ use jute_proto::{Acl, Perms, SessionId, Zxid};
 use super::acl::{self, AclRef, AclTable};
 use super::changes::{Awaited, ChangeList};
 use super::error::OpError;
-use super::mutate::Undo;
 use super::node::{Content, Node, NodeKind};
 use super::path;
 use super::quota::{QuotaEvents, Quotas};
 use super::store::{NodeId, Store};
 use super::txn::OpContext;
+use super::undo::UndoLog;
 use crate::limits::APPLIED_ACLS_LEN_MAX;
 
 /// A tree of znodes.
@@ -45,7 +45,7 @@ pub struct Tree {
     /// have another node by now, or none.
     pub(super) family: Option<NodeId>,
     /// While a `multi` is applied: how to take back what it did so far.
-    pub(super) undo: Option<Vec<Undo>>,
+    pub(super) undo: Option<UndoLog>,
     /// Bytes of access control lists that the write at hand made of shorter ones.
     pub(super) expanded_len: usize,
 }

@@ -21,7 +21,7 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
         let (mode, kind) = judge_mode(ctx, create)?;
-        if create.path.contains('\0') || !create.path.contains('/') {
+        if path::has_nul(create.path) || !create.path.as_bytes().contains(&b'/') {
             return Err(OpError::BadArguments);
         }
         let entries = self.fix_up_acl(ctx, create.acl)?;
