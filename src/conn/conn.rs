@@ -478,6 +478,21 @@ impl Conn {
         !self.order.is_empty()
     }
 
+    /// The number of the last command that was proposed.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.next_seq.checked_sub(1)
+    }
+
+    /// Whether a command waits for its outcome.
+    pub fn is_outstanding(&self, seq: u64) -> bool {
+        let of_command = |slot: &Slot| match slot {
+            Slot::Write { seq, .. } => Some(*seq),
+            Slot::Waiting { .. } | Slot::Rearming(_) | Slot::Failed { .. } => None,
+        };
+        // Outcomes come in order, so the first one decides.
+        self.order.iter().find_map(of_command).is_some_and(|first| first <= seq)
+    }
+
     /// The operation and path that a frame asks for, for messages about frames that are refused for
     /// their size; only the beginning of the frame is needed.
     pub fn describe(frame_start: &[u8]) -> (Option<OpCode>, Option<String>) {

@@ -9,24 +9,28 @@ use std::sync::atomic::Ordering;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use jute_proto::{FrameError, next_frame};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_util::io::{poll_read_buf, poll_write_buf};
+use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
+use super::write_turn::{WriteTurn, is_multi};
 use crate::conn::{CloseReason, Conn, View};
 use crate::limits::REQUEST_LEN_LONG;
 use crate::replica::Replica;
-use crate::server::{Client, Shared, TooMuch};
+use crate::server::{Client, LongTurn, Shared, TooMuch};
 use crate::telemetry::CloseKind;
 use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
 const READ_LEN_MIN: usize = 2 << 10;
 const READ_LEN_MAX: usize = 64 << 10;
+
+/// How much is written at once: the system copies it while the tasks of other clients wait.
+const WRITE_LEN_MAX: usize = 128 << 10;
 
 /// A larger input buffer goes once it is empty, so that a quiet connection keeps little memory.
 const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
@@ -109,8 +113,11 @@ struct Task<'a> {
     held: Option<Held>,
     /// Whether whole frames were left behind because others had to have their turn.
     more: bool,
+    /// The length of a long write that was left behind, as its turn has not come.
+    left_behind: Option<usize>,
     /// Bytes of large requests that this connection has to give back.
     large_bytes: u64,
+    write_turn: WriteTurn,
 }
 
 #[derive(Clone, Copy)]
@@ -140,7 +147,9 @@ impl<'a> Task<'a> {
             open: false,
             held: None,
             more: false,
+            left_behind: None,
             large_bytes: 0,
+            write_turn: WriteTurn::new(&shared.long_work),
         }
     }
 
@@ -191,13 +200,17 @@ impl<'a> Task<'a> {
                 let room = self.output.len() < settings.output_len_high;
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
-                let wants_input = conn.wants_input(settings) && room && !crowded && !held;
+                // Who waits for a turn is listened to all the same: its pings keep its session.
+                let is_full = |len| self.input.len() > len + READ_LEN_MAX;
+                let waits = held || self.left_behind.is_some_and(is_full);
+                let wants_input = conn.wants_input(settings) && room && !crowded && !waits;
                 let paused = conn.has_paused() && room;
                 let at_rest = wants_input
                     && !paused
                     && self.open
                     && self.output.is_empty()
-                    && self.large_bytes == 0;
+                    && self.large_bytes == 0
+                    && self.write_turn.is_none();
                 self.client.set_at_rest(at_rest);
                 (wants_input, conn.idle_limit_us(settings), paused, conn.takes_long())
             };
@@ -214,6 +227,8 @@ impl<'a> Task<'a> {
                     if self.output.is_empty() {
                         // Lets the connection have the whole buffer again.
                         self.output = BytesMut::new();
+                    } else {
+                        tokio::task::yield_now().await;
                     }
                 }
                 Input::Woken => {}
@@ -258,6 +273,7 @@ impl<'a> Task<'a> {
                 moved.unwrap_or(Input::Failed)
             }
             () = self.client.wake.notified() => Input::Woken,
+            () = self.write_turn.granted() => Input::Woken,
             () = tokio::task::yield_now(), if self.more => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
             () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
@@ -296,6 +312,8 @@ impl<'a> Task<'a> {
         // Goes on only where a whole frame is left behind.
         let held = self.held.take();
         self.more = false;
+        self.left_behind = None;
+        self.write_turn.end(|seq| self.client.conn.lock().is_outstanding(seq));
         if self.input.is_empty() {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
@@ -317,9 +335,36 @@ impl<'a> Task<'a> {
             let replica = shared.replica.read().await;
             return self.hand_frames_over(&replica, held, false);
         }
-        let turn = shared.long_work.turn().await;
+        self.take_long_frame(len, held).await
+    }
+
+    /// Hands a frame over that takes long, if its turn has come, and behind it what there is time for.
+    async fn take_long_frame(&mut self, len: usize, held: Option<Held>) -> Option<FrameError> {
+        let shared = self.shared;
+        let before = {
+            let conn = self.client.conn.lock();
+            if !conn.wants_input(&shared.settings) {
+                // Others have the room meanwhile.
+                self.write_turn.used(None);
+                self.held = held.map(|held| Held { stall: None, ..held });
+                return None;
+            }
+            conn.last_seq()
+        };
+        if is_multi(&self.input) && !self.write_turn.ask(shared.long_work.room_of(len)) {
+            self.left_behind = Some(len);
+            self.held = held.map(|held| Held { stall: None, ..held });
+            return None;
+        }
+        let turn = match self.write_turn.is_granted() {
+            true => LongTurn::of_write(),
+            false => shared.long_work.turn().await,
+        };
         let replica = shared.replica.read_at_length().await;
-        turn.run(|| self.hand_frames_over(&replica, held, true))
+        let refused = turn.run(|| self.hand_frames_over(&replica, held, true));
+        let last = self.client.conn.lock().last_seq();
+        self.write_turn.used(last.filter(|_| last != before));
+        refused
     }
 
     /// The part of it that has the replica. A frame that takes long is left behind where there is no time
@@ -362,8 +407,13 @@ impl<'a> Task<'a> {
                 Ok(Some(frame)) => {
                     let is_short = frame.len() < REQUEST_LEN_SHORT;
                     short += if is_short { 1 } else { REQUESTS_PER_LOOK };
+                    let is_long = frame.len() > REQUEST_LEN_LONG;
                     self.hand_over(&mut conn, view, frame, held);
                     client.note_paused(&conn);
+                    if is_long {
+                        self.more = true;
+                        break;
+                    }
                 }
                 Ok(None) => return None,
                 Err(error) => return Some(error),
@@ -444,8 +494,12 @@ async fn exchange(
     poll_fn(|cx| {
         let mut stream = Pin::new(&mut *stream);
         if !output.is_empty() {
-            if let Poll::Ready(sent) = poll_write_buf(stream.as_mut(), cx, output) {
-                return Poll::Ready(sent.map(Input::Sent));
+            let some = &output[..output.len().min(WRITE_LEN_MAX)];
+            if let Poll::Ready(sent) = stream.as_mut().poll_write(cx, some) {
+                return Poll::Ready(sent.map(|len| {
+                    output.advance(len);
+                    Input::Sent(len)
+                }));
             }
         } else if unflushed && let Poll::Ready(flushed) = stream.as_mut().poll_flush(cx) {
             return Poll::Ready(flushed.map(|()| Input::Sent(0)));

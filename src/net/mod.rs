@@ -4,5 +4,6 @@ mod client_task;
 mod four_letter;
 mod listener;
 mod secure;
+mod write_turn;
 
 pub use listener::Listener;

@@ -57,7 +57,7 @@ pub use clock::Clock;
 pub use error::ServeError;
 pub use history::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
 pub use large_requests::{LargeRequests, TooMuch};
-pub use long_work::LongWork;
+pub use long_work::{LongTurn, LongWork};
 pub use replica_lock::{Figures, ReplicaLock};
 pub use server::Server;
 pub use service::Service;
