@@ -15,6 +15,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -238,16 +239,13 @@ impl<M: StateMachine> Connection<M> {
     /// Begins an append; it has its place behind those before it when this returns.
     async fn append(&self, rpc: AppendEntriesRequest<TypeConfig>) -> Pending {
         let raft = self.raft.clone();
-        let mut append: Pending = Box::pin(async move {
+        begin(async move {
             match raft.append_entries(rpc).await {
                 Ok(response) => Response::Append(response),
                 Err(error) => Response::Failed(error.to_string()),
             }
-        });
-        match poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx))).await {
-            Poll::Ready(response) => Box::pin(ready(response)),
-            Poll::Pending => append,
-        }
+        })
+        .await
     }
 
     /// Answers a request; says meanwhile that it is still there.
@@ -291,6 +289,18 @@ impl<M: StateMachine> Connection<M> {
     }
 }
 
+/// Begins something: what it sends to a channel with room has its place there when this returns. openraft's has room
+/// for far more than all peers may send at once.
+async fn begin(work: impl Future<Output = Response> + Send + 'static) -> Pending {
+    // A task that has used up its turn is sent away by the next channel, and gets no place. What it begins later would
+    // come first then, and an append in front of the one that it follows is a conflict.
+    let mut work: Pending = Box::pin(unconstrained(work));
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(response) => Box::pin(ready(response)),
+        Poll::Pending => work,
+    }
+}
+
 /// The answer of the first append; never, where there is none.
 async fn first(appends: &mut VecDeque<Pending>) -> Response {
     match appends.front_mut() {
@@ -301,3 +311,45 @@ async fn first(appends: &mut VecDeque<Pending>) -> Response {
 
 /// Why rows are not taken that no [`Request::BeginSnapshot`] came before.
 const NO_SNAPSHOT: &str = "these are rows of no checkpoint";
+
+#[cfg(test)]
+mod tests {
+    use openraft::raft::AppendEntriesResponse;
+    use tokio::sync::oneshot;
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_begun_first_comes_first() {
+        // Also in a task that has used up its turn each one has its place behind the one before, though only the answer to
+        // the first is waited for.
+        let (sender, mut received) = mpsc::channel(8);
+        let mut begun = VecDeque::new();
+        for number in 0..5 {
+            poll_fn(|cx| {
+                while has_budget_remaining() {
+                    let _ = pin!(consume_budget()).poll(cx);
+                }
+                Poll::Ready(())
+            })
+            .await;
+            let sender = sender.clone();
+            let (answer, answered) = oneshot::channel();
+            begun.push_back(
+                begin(async move {
+                    sender.send((number, answer)).await.unwrap();
+                    answered.await.unwrap()
+                })
+                .await,
+            );
+        }
+        for number in 0..5 {
+            let (first, answer) = received.try_recv().unwrap();
+            assert_eq!(first, number);
+            answer.send(Response::Append(AppendEntriesResponse::Success)).unwrap();
+            let answered = begun.pop_front().unwrap().await;
+            assert!(matches!(answered, Response::Append(AppendEntriesResponse::Success)));
+        }
+    }
+}
