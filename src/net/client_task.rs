@@ -30,7 +30,7 @@ const READ_LEN_MIN: usize = 2 << 10;
 const READ_LEN_MAX: usize = 64 << 10;
 
 /// How much is written at once: the system copies it while the tasks of other clients wait.
-const WRITE_LEN_MAX: usize = 128 << 10;
+const WRITE_LEN_MAX: usize = 512 << 10;
 
 /// A larger input buffer goes once it is empty, so that a quiet connection keeps little memory.
 const INPUT_KEPT_MAX: usize = 4 * READ_LEN_MAX;
