@@ -39,7 +39,7 @@ impl Children {
         let is_last = self.last().is_none_or(|last| **last < *path);
         let (at, place) = match is_last {
             true => (self.runs.len().saturating_sub(1), self.runs.last().map_or(0, Vec::len)),
-            false => match self.search(&path) {
+            false => match self.search_for_change(&path) {
                 Ok(_) => return,
                 Err(place) => place,
             },
@@ -69,7 +69,7 @@ impl Children {
 
     /// Takes a path out.
     pub(super) fn remove(&mut self, path: &str) {
-        let Ok((at, place)) = self.search(path) else { return };
+        let Ok((at, place)) = self.search_for_change(path) else { return };
         let run = &mut self.runs[at];
         run.remove(place);
         self.len -= 1;
@@ -117,14 +117,16 @@ impl Children {
 
     /// Run and place of a path, or where it would have to be.
     fn search(&self, path: &str) -> Result<(usize, usize), (usize, usize)> {
-        if let Some(found) = self.search_near(path) {
-            return found;
-        }
         let behind = self.runs.partition_point(|run| run.first().is_some_and(|at| **at <= *path));
         let at = behind.saturating_sub(1);
         let Some(run) = self.runs.get(at) else { return Err((0, 0)) };
         let place = run.binary_search_by(|other| (**other).cmp(path));
         place.map(|place| (at, place)).map_err(|place| (at, place))
+    }
+
+    /// As [`search`](Self::search), for who adds or takes out: where the last one did is looked at first.
+    fn search_for_change(&self, path: &str) -> Result<(usize, usize), (usize, usize)> {
+        self.search_near(path).unwrap_or_else(|| self.search(path))
     }
 
     /// As [`search`](Self::search), where two paths side by side tell: the one at the last change, and its neighbour.
