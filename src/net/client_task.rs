@@ -177,18 +177,16 @@ impl<'a> Task<'a> {
                 let mut conn = self.client.conn.lock();
                 let settings = &self.shared.settings;
                 let reason = conn.close_reason().cloned();
-                // What the socket does not take stays with the connection, which has a limit for it.
-                if reason.is_some() || self.output.len() < settings.output_len_high {
-                    let output = conn.take_output();
-                    if self.output.is_empty() {
-                        self.output = output;
-                    } else {
-                        self.output.unsplit(output);
-                    }
-                }
                 if let Some(reason) = reason {
+                    self.output.unsplit(conn.take_output());
                     self.client.set_at_rest(false);
                     return reason;
+                }
+                // What the socket does not take yet stays with the connection, which has a limit for it:
+                // joined to what is left here, it would be copied.
+                let takes = self.output.is_empty();
+                if takes {
+                    self.output = conn.take_output();
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;
@@ -197,14 +195,14 @@ impl<'a> Task<'a> {
                 if self.large_bytes > 0 && !conn.has_outstanding() {
                     self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
                 }
-                let room = self.output.len() < settings.output_len_high;
                 let crowded = conn.has_outstanding() && self.shared.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
                 // Who waits for a turn is listened to all the same: its pings keep its session.
                 let is_full = |len| self.input.len() > len + READ_LEN_MAX;
                 let waits = held || self.left_behind.is_some_and(is_full);
-                let wants_input = conn.wants_input(settings) && room && !crowded && !waits;
-                let paused = conn.has_paused() && room;
+                let wants_input = conn.wants_input(settings) && !crowded && !waits;
+                // What is resumed into an output that is still full would pause again at once.
+                let paused = conn.has_paused() && takes;
                 let at_rest = wants_input
                     && !paused
                     && self.open

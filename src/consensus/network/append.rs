@@ -98,7 +98,8 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
 
     async fn next(&mut self) -> Option<Answer> {
         loop {
-            if let Some(part) = self.parts.pop_front() {
+            let has_room = self.sent.len() < REQUESTS_MAX;
+            if let Some(part) = has_room.then(|| self.parts.pop_front()).flatten() {
                 if let Err(error) = self.send(part).await {
                     return Some(Err(error));
                 }
@@ -164,6 +165,10 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
     async fn send(&mut self, part: Append) -> Result<(), RpcError> {
         if self.peer.witness.hearing.is_silent() {
             return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
+        }
+        // On another connection the answers would be taken for those to earlier requests.
+        if !self.sent.is_empty() && !self.peer.has_usable_link() {
+            return Err(self.peer.unreachable(&"it owes too many answers"));
         }
         let sent = Sent::of(self.peer, &part);
         let sending = async { self.peer.link().await?.send(&Request::Append(part)).await };
@@ -246,6 +251,7 @@ fn split(mut request: Append) -> VecDeque<Append> {
 mod tests {
     use openraft::network::{NetStreamAppend as _, RPCOption, RaftNetworkFactory as _};
     use tokio::net::TcpListener;
+    use tokio::sync::Notify;
 
     use super::super::address_book::AddressBook;
     use super::super::dialer::Dialer;
@@ -395,6 +401,44 @@ mod tests {
         };
         let ((), answers) = tokio::join!(answering, sending);
         assert!(matches!(&answers[..], [Ok(Ok(last))] if *last == Some(id(4))), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_owes_too_much_takes_its_requests_with_it() {
+        // Answers that come over the next connection are not taken for those to requests of this one.
+        let (other, mut peer) = Other::new().await;
+        let taken = Notify::new();
+        let sending = async {
+            // Most of what it owes nobody waits for any more.
+            for _ in 0..4 {
+                let mut answers = peer.stream_append(appends(1..51), option()).await.unwrap();
+                tokio::select! {
+                    answer = answers.next() => panic!("{answer:?}"),
+                    () = taken.notified() => {}
+                }
+            }
+            let mut answers = peer.stream_append(appends(1..65), option()).await.unwrap();
+            answers.next().await.unwrap()
+        };
+        let answering = async {
+            let mut first = other.accept().await;
+            for number in 1..=4 * 50 + 56 {
+                last_of_next(&mut first).await;
+                if number <= 4 * 50 && number % 50 == 0 {
+                    taken.notify_one();
+                }
+            }
+            let mut second = other.accept().await;
+            loop {
+                last_of_next(&mut second).await;
+                answer(&mut second, AppendEntriesResponse::Success).await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = sending => answer,
+            () = answering => unreachable!(),
+        };
+        assert!(matches!(answer, Err(RpcError::Unreachable(_))), "{answer:?}");
     }
 
     #[tokio::test]
