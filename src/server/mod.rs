@@ -31,6 +31,7 @@ mod elapsed;
 mod entry;
 mod error;
 mod expiry_task;
+mod hand_over;
 mod history;
 mod large_requests;
 mod leading;

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::hand_over::HandOver;
 use super::reconfig_task;
 use super::service::Service;
 use super::shared::Shared;
@@ -22,9 +24,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Reads without a majority are offered after a tick, but not before this (`QuorumPeer.run`).
 const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 
-/// After how many looks a leader with a full disk asks again that another takes over.
-const HAND_OVER_EVERY: u32 = 50;
-
 /// How long a read barrier may take before it is tried anew; longer where servers are far apart.
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -37,8 +36,7 @@ pub(super) struct Presence {
     contact_max: Duration,
     /// Reads are offered after this time without contact (`readonlymode.enabled`).
     read_only_after: Duration,
-    /// For how many looks this server has led with a full disk.
-    full_for: u32,
+    hand_over: HandOver,
     /// What was last said of the leader.
     said: Option<(u64, Option<MemberId>)>,
 }
@@ -48,7 +46,8 @@ impl Presence {
         let contact_max = shared.contact_max();
         let tick = Duration::from_millis(u64::from(shared.config.sessions.tick_time_ms));
         let read_only_after = tick.max(READ_ONLY_AFTER_MIN);
-        Self { shared, consensus, proposer, contact_max, read_only_after, full_for: 0, said: None }
+        let hand_over = HandOver::default();
+        Self { shared, consensus, proposer, contact_max, read_only_after, hand_over, said: None }
     }
 
     /// Keeps the server's part up to date until it stops.
@@ -173,15 +172,14 @@ impl Presence {
 
     /// A leader with a full disk would keep the others from writing, too.
     async fn hand_over_with_full_disk(&mut self, status: &Status) {
-        if self.shared.settings.is_alone || !status.is_leader() || !self.consensus.disk_full() {
-            self.full_for = 0;
-            return;
+        if !self.consensus.disk_full() {
+            return self.hand_over.end();
         }
-        if self.full_for.is_multiple_of(HAND_OVER_EVERY) {
+        let leads = status.is_leader() && !self.shared.settings.is_alone;
+        if leads && self.hand_over.is_due(Instant::now()) {
             tracing::warn!("the disk is full: another server is to take the lead");
             self.consensus.begin_next_term().await;
         }
-        self.full_for += 1;
     }
 
     /// Lets clients go when contact was lost or nothing can be written down, and goes on with reads

@@ -49,6 +49,39 @@ fn a_leader_with_a_full_disk_hands_over() {
 }
 
 #[test]
+fn where_all_disks_are_full_the_lead_is_not_handed_round() {
+    // Nobody can write anything down. The servers do not use up terms meanwhile, and go on when there is space.
+    let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).prepare();
+    let mut disks = Vec::new();
+    for server in ensemble.servers() {
+        let data = ensemble.folder(server).join("data");
+        let Some(disk) = SmallDisk::mount(&data, "96m") else { return };
+        std::fs::write(data.join("myid"), format!("{}\n", server + 1)).expect("the id's file");
+        disks.push(disk);
+        ensemble.start(server);
+    }
+    ensemble.wait_until_all_serve();
+    let before = create(ensemble.addr(0), "/before").epoch();
+    disks.iter().for_each(SmallDisk::fill);
+    let large = vec![b'x'; 200_000];
+    within(PATIENCE, "all disks are full", || {
+        if let Ok(mut writer) = RawClient::connect_for(ensemble.addr(1), Duration::from_secs(5)) {
+            let _ = writer.create("/large", &large, 2);
+        }
+        ensemble
+            .servers()
+            .all(|server| ensemble.log(server).contains("the disk is full"))
+            .then_some(())
+    });
+    throughout(Duration::from_secs(3), "no server ends", || ensemble.ended().is_empty());
+    disks.iter().for_each(SmallDisk::relieve);
+    within(PATIENCE, "all serve again", || ensemble.all_serve().then_some(()));
+    let after = create(ensemble.addr(0), "/after").epoch();
+    assert!(after - before <= 12, "{} terms", after - before);
+    drop(ensemble);
+}
+
+#[test]
 fn a_server_that_has_no_room_for_what_it_is_sent_waits_for_it() {
     // A server lost its disk, and the new one is too small for the state of the others: they go on
     // without it, it does not end, and it is brought up to date when there is room.
