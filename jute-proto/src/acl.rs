@@ -1,7 +1,10 @@
 //! Access control lists: who may do what to a znode.
 
-use std::fmt;
-use std::ops::{BitAnd, BitOr};
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::{BitAnd, BitOr};
 
 use bytes::{BufMut, BytesMut};
 

@@ -1,7 +1,8 @@
 //! Primitives of the Jute encoding: big-endian integers, and strings, buffers and vectors behind an `i32` length,
 //! where -1 means null.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 

@@ -3,7 +3,7 @@
 use crate::codec::record;
 use crate::error::UnknownValue;
 use crate::numbered::numbered;
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 record! {
     /// The body of a notification, see [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).

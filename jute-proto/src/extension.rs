@@ -5,7 +5,7 @@
 //! answers with those that it grants; every other server answers 0, and both sides talk plain ZooKeeper. Where
 //! [`Extensions::TELL_LEADER`] is granted a [`LeaderHint`] stands behind the connect response.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 

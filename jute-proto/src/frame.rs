@@ -71,6 +71,8 @@ pub fn end_frame(out: &mut BytesMut, mark: FrameMark) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]

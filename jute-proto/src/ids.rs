@@ -1,6 +1,6 @@
 //! Numbers that name transactions, sessions and requests.
 
-use std::fmt;
+use core::fmt;
 
 use bytes::BytesMut;
 
@@ -94,6 +94,8 @@ encode_as_number!(Zxid, SessionId, Xid);
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]

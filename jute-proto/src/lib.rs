@@ -2,9 +2,9 @@
 //!
 //! Three rings, each ignorant of the next: [`codec`] turns primitives and records into bytes, [`frame`] cuts a byte
 //! stream into length-prefixed packets, and [`request`] and [`response`] say which record an operation carries.
-//! The crate does no IO, keeps no state and never panics on bytes from outside.
+//! The crate does no IO, keeps no state and never panics on bytes from outside. It is `no_std`: it has no files, clocks or threads.
 //!
-//! Decoding borrows: strings are [`Cow`](std::borrow::Cow) and buffers are slices of the frame they came from.
+//! Decoding borrows: strings are [`Cow`](alloc::borrow::Cow) and buffers are slices of the frame they came from.
 //! Encoding appends to a [`BytesMut`](bytes::BytesMut), which may be the output buffer of a connection.
 //!
 //! ```
@@ -29,6 +29,12 @@
 //! assert_eq!((header.xid, delete.path.as_ref(), delete.version), (Xid(1), "/a", -1));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod codec;
 pub mod error;

@@ -207,6 +207,8 @@ impl Encode for Request<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
     use crate::error::UnknownValue;
     use crate::ops::{CreateRequest, MultiHeader, MultiOp};

@@ -1,3 +1,5 @@
+use alloc::vec;
+
 use super::*;
 
 fn bytes(write: impl FnOnce(&mut BytesMut)) -> BytesMut {

@@ -1,11 +1,12 @@
 //! Strings as Java peers write them.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
 
 /// Reads UTF-8, borrowing it. Where the bytes are not UTF-8, pairs of surrogates (CESU-8) are joined and anything
 /// else becomes U+FFFD.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
+    match core::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(decode_lossy(bytes)),
     }

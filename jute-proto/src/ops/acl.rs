@@ -1,6 +1,7 @@
 //! Reading and replacing access control lists.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::acl::Acl;
 use crate::codec::record;

@@ -1,6 +1,7 @@
 //! Identities of a connection.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::codec::record;
 

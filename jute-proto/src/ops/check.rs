@@ -1,6 +1,6 @@
 //! Comparing a version, as a condition inside a multi.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 

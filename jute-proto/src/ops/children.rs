@@ -1,6 +1,7 @@
 //! Listing and counting children.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::codec::record;
 use crate::stat::Stat;

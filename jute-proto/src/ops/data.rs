@@ -1,6 +1,6 @@
 //! Reading and replacing data.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 use crate::stat::Stat;

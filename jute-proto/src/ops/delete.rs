@@ -1,6 +1,6 @@
 //! Deleting znodes.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 

@@ -1,6 +1,7 @@
 //! Listing a session's ephemeral znodes.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::codec::record;
 

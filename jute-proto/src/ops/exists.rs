@@ -1,6 +1,6 @@
 //! Looking whether a znode exists.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 use crate::stat::Stat;

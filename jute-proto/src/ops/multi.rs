@@ -1,5 +1,7 @@
 //! Several writes that succeed or fail together.
 
+use alloc::vec::Vec;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::codec::{Decode, Encode, Reader, record};

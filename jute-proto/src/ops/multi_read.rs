@@ -1,5 +1,7 @@
 //! Several reads in one request, each failing for itself.
 
+use alloc::vec::Vec;
+
 use bytes::BytesMut;
 
 use crate::codec::{Decode, Encode, Reader};

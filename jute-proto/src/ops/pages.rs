@@ -1,7 +1,8 @@
 //! Long lists and whole subtrees in chunks of bounded size: an extension of Grovekeeper, see
 //! [`Extensions::PAGES`](crate::Extensions::PAGES).
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::codec::record;
 use crate::stat::Stat;

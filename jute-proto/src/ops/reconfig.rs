@@ -1,6 +1,6 @@
 //! Changing the members of the ensemble.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 use crate::ids::Zxid;

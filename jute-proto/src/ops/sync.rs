@@ -1,6 +1,6 @@
 //! Catching up with the leader.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::codec::record;
 

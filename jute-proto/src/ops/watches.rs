@@ -1,6 +1,7 @@
 //! Adding, removing and re-arming watches.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::codec::record;
 use crate::ids::Zxid;
