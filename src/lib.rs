@@ -5,18 +5,10 @@
 //!          records       sans-io     batches     openraft     pure, sync                events
 //! ```
 //!
-//! Modules in the order in which a write travels, the pure ones first; ARCHITECTURE.md walks through
-//! them.
+//! This crate is what touches the world: sockets, disk, clocks, configuration. What requests mean stands in the crate
+//! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
-pub mod limits;
-
-pub mod conn;
-pub mod ensemble;
-pub mod replica;
-pub mod session;
-pub mod tree;
-pub mod watch;
 
 pub mod consensus;
 pub mod net;

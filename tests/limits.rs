@@ -195,7 +195,7 @@ async fn a_reply_over_the_limit_is_named_and_sent() {
     for part in [&client.session.to_string(), &address, "getData of /r", "238 bytes"] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    assert_eq!(server.shared().stats.replies_too_large.get(), 1);
+    assert_eq!(server.shared().stats.conns.replies_too_large.get(), 1);
     server.stop().await;
 }
 
@@ -206,7 +206,7 @@ async fn connections_in_all_are_limited() {
     let first = Client::open(&server, 10_000).await.expect("a session");
     let second = Client::open(&server, 10_000).await.expect("a session");
     assert!(Client::connect(&server).await.is_closed().await);
-    assert_eq!(server.shared().stats.connections_rejected.get(), 1);
+    assert_eq!(server.shared().stats.conns.connections_rejected.get(), 1);
     drop(first);
     let again = async { while Client::open(&server, 10_000).await.is_none() {} };
     tokio::time::timeout(DEADLINE, again).await.expect("a free place");
@@ -305,7 +305,7 @@ async fn requests_that_waited_too_long_are_refused_in_order() {
     client.send(&[(3, get("/a")), (4, get("/b"))]).await;
     assert_eq!(client.reply().await, Some((3, ErrorCode::Ok)));
     assert_eq!(client.reply().await, Some((4, ErrorCode::NoNode)));
-    assert_eq!(server.shared().stats.throttled_ops.get(), 1);
+    assert_eq!(server.shared().stats.conns.throttled_ops.get(), 1);
     server.stop().await;
 }
 

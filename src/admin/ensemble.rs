@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use kernel::ensemble::{Configuration, MemberId, ServerSpec};
+
 use crate::consensus::{Consensus, Members, Role};
-use crate::ensemble::{Configuration, MemberId, ServerSpec};
 use crate::server::Shared;
 use crate::telemetry::{EnsembleGauges, LeaderGauges};
 

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jute_proto::{SessionId, Zxid};
+use kernel::conn::ConnReport;
+use kernel::stats::Extremes;
 
 use super::{ensemble, process};
 use crate::config::DataSizes;
-use crate::conn::ConnReport;
 use crate::consensus::{Consensus, Role};
 use crate::server::{CheckpointNote, DigestRecord, Service, Shared};
 use crate::storage::LogPosition;
-use crate::telemetry::{Extremes, Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
+use crate::telemetry::{Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
 
 /// The figures of `srvr`.
 #[derive(Clone, PartialEq, Debug)]
@@ -43,11 +44,11 @@ pub fn server(shared: &Shared) -> ServerReading {
     let stats = &shared.stats;
     let figures = shared.replica.figures();
     ServerReading {
-        latency_us: stats.latency_us.read(),
-        received: stats.packets_received.get(),
-        sent: stats.packets_sent.get(),
+        latency_us: stats.conns.latency_us.read(),
+        received: stats.conns.packets_received.get(),
+        sent: stats.conns.packets_sent.get(),
         connections: shared.clients.len(),
-        outstanding: stats.outstanding(),
+        outstanding: stats.conns.outstanding(),
         zxid: figures.last_zxid(),
         mode: mode(shared),
         node_count: figures.nodes(),

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use kernel::ensemble::ServerSpec;
+
 use super::peer_tls::PeerTlsDraft;
 use super::tls::TlsDraft;
 use super::types::{Config, Overrides};
-use crate::ensemble::ServerSpec;
 
 /// A value and the line that it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

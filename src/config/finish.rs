@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+use kernel::ensemble::{HostPort, NUMBER_MAX, ServerRole, ServerSpec};
+
 use super::draft::{Draft, Located};
 use super::error::{ConfigError, Problem};
 use super::peer_tls::peer_tls;
 use super::related_limits::related_limits;
 use super::secure::secure;
 use super::types::{Config, ticks_ms};
-use crate::ensemble::{HostPort, NUMBER_MAX, ServerRole, ServerSpec};
 
 /// Schemes that a connection can authenticate with.
 const AUTH_SCHEMES: [&str; 3] = ["digest", "ip", "x509"];

@@ -31,7 +31,7 @@ pub use describe::DataSizes;
 pub use error::{ConfigError, Place};
 pub use types::{
     AdminConfig, AuthConfig, ClientsConfig, Config, ConnectionThrottle, ContainersConfig,
-    DataConfig, DigestAlgorithm, EnsembleConfig, FeaturesConfig, JUTE_MAX_BUFFER_DEFAULT,
-    LimitsConfig, MetricsConfig, Notice, Overrides, SecureConfig, SessionsConfig, ThrottleConfig,
+    DataConfig, EnsembleConfig, FeaturesConfig, JUTE_MAX_BUFFER_DEFAULT, LimitsConfig,
+    MetricsConfig, Notice, Overrides, SecureConfig, SessionsConfig, ThrottleConfig,
 };
 pub use words::{FOUR_LETTER_WORDS, Whitelist};

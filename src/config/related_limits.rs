@@ -3,9 +3,10 @@
 //! A file that was written for ZooKeeper may ask for more. The server starts all the same, and says which
 //! limit holds.
 
+use kernel::limits::REQUEST_LEN_MAX;
+
 use super::draft::Draft;
 use super::types::Notice;
-use crate::limits::REQUEST_LEN_MAX;
 
 const PACKETS: &str = "jute.maxbuffer";
 const LARGE: &str = "largeRequestMaxBytes";
@@ -37,8 +38,9 @@ pub(super) fn related_limits(draft: &mut Draft) {
 
 #[cfg(test)]
 mod tests {
+    use kernel::limits::REQUEST_LEN_MAX;
+
     use crate::config::Config;
-    use crate::limits::REQUEST_LEN_MAX;
 
     fn load(lines: &str) -> Config {
         let dir = tempfile::tempdir().unwrap();

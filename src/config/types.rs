@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use kernel::ensemble::ServerSpec;
+use kernel::session::auth::DigestAlgorithm;
+
 use super::words::Whitelist;
-use crate::ensemble::ServerSpec;
 use crate::tls::{ClientTlsOptions, PeerTlsOptions};
 
 /// The largest packet body that a server reads unless `jute.maxbuffer` says otherwise, in bytes.
@@ -234,22 +236,6 @@ pub struct AuthConfig {
     /// Schemes of which a connection must hold one before it may do anything
     /// (`enforce.auth.enabled` and `enforce.auth.schemes`). `None`: not enforced.
     pub enforced_schemes: Option<Vec<String>>,
-}
-
-/// Hash of the scheme `digest`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DigestAlgorithm {
-    /// SHA-1, ZooKeeper's default.
-    #[default]
-    Sha1,
-    /// SHA-256.
-    Sha256,
-    /// SHA-512.
-    Sha512,
-    /// SHA3-256.
-    Sha3_256,
-    /// SHA3-512.
-    Sha3_512,
 }
 
 /// The HTTP administration server (`admin.*`).

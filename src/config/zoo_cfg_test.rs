@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use kernel::session::auth::DigestAlgorithm;
 use tempfile::TempDir;
 
-use super::{Config, ConfigError, DataSizes, DigestAlgorithm, Overrides};
+use super::{Config, ConfigError, DataSizes, Overrides};
 
 /// Writes a file with the lines that every file needs, then `lines` from line 3 on.
 fn write(dir: &Path, lines: &str) -> PathBuf {

@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use jute_proto::SessionId;
+use kernel::replica::entry::push_command;
+use kernel::replica::section::RESERVED_LEN;
+use kernel::replica::{Command, Op, Origin, Section, Sender};
+use kernel::session::ConnId;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,10 +22,6 @@ use super::{
     AddressBook, Commands, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
     KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
-use crate::replica::entry::push_command;
-use crate::replica::section::RESERVED_LEN;
-use crate::replica::{Command, Op, Origin, Section, Sender};
-use crate::session::ConnId;
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 use crate::tls::PeerTlsOptions;
 use crate::tls::test_keys::Authority;

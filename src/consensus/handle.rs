@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kernel::ensemble::MemberId;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::impls::ProgressResponder;
@@ -26,7 +27,6 @@ use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
 use super::status::{Role, Status, role};
 use super::typ::{Batch, ChangeMembers, RaftVote, TypeConfig, log_id};
-use crate::ensemble::MemberId;
 use crate::storage::{DataDir, LogPosition};
 
 /// How soon a read that could not be had is tried again.

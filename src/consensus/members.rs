@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use openraft::BasicNode;
 use thiserror::Error;
 
 use super::handle::Consensus;
 use super::typ::ChangeMembers;
-use crate::ensemble::MemberId;
 
 /// A change of the members that was not, or not known to be, carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use kernel::ensemble::MemberId;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesResponse;
 use openraft::{BasicNode, Config, Raft, RaftMetrics, SnapshotPolicy};
@@ -22,7 +23,6 @@ use super::super::state_machine::{CheckpointLimits, Machine};
 use super::super::status::{Role, lease_age, role};
 use super::super::typ::{Batch, ChangeMembers, Entry, LogId, log_id};
 use super::*;
-use crate::ensemble::MemberId;
 use crate::storage::{DataDir, OpenOptions};
 
 /// No condition is waited for longer than this.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use openraft::{RaftMetrics, ServerState};
 
 use super::typ::{TypeConfig, position};
-use crate::ensemble::MemberId;
 use crate::storage::LogPosition;
 
 /// The part a server plays.

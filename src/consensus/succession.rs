@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::{Raft, RaftMetrics};
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +20,6 @@ use super::hearing::Heard;
 use super::start::Timings;
 use super::state_machine::{Machine, StateMachine};
 use super::typ::TypeConfig;
-use crate::ensemble::MemberId;
 
 /// How long after the lease the first one asks: the others may have heard the leader a little later.
 const GRACE: Duration = Duration::from_millis(5);

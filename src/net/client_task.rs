@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use jute_proto::{FrameError, next_frame};
+use kernel::conn::CloseKind;
+use kernel::conn::{CloseReason, Conn, View};
+use kernel::limits::REQUEST_LEN_LONG;
+use kernel::replica::Replica;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
 use super::write_turn::{WriteTurn, is_multi};
-use crate::conn::{CloseReason, Conn, View};
-use crate::limits::REQUEST_LEN_LONG;
-use crate::replica::Replica;
 use crate::server::{Client, LongTurn, Shared, TooMuch};
-use crate::telemetry::CloseKind;
 use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
@@ -187,6 +187,9 @@ impl<'a> Task<'a> {
                 let takes = self.output.is_empty();
                 if takes {
                     self.output = conn.take_output();
+                }
+                for reply in conn.take_oversized() {
+                    tracing::warn!("{reply}");
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;

@@ -134,7 +134,7 @@ fn admit(
 ) {
     let config = &shared.config.clients;
     if !shared.descriptors.leave_enough(&stream) {
-        shared.stats.connections_rejected.increment();
+        shared.stats.conns.connections_rejected.increment();
         let listener = stream.local_addr().map_or(peer.ip(), |addr| addr.ip());
         return door.complain(
             listener,
@@ -142,7 +142,7 @@ fn admit(
         );
     }
     if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
-        shared.stats.connections_rejected.increment();
+        shared.stats.conns.connections_rejected.increment();
         door.complain(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
         return;
     }
@@ -183,7 +183,7 @@ async fn greet(
             None
         }
         Err(error) => {
-            shared.stats.connections_rejected.increment();
+            shared.stats.conns.connections_rejected.increment();
             let ip = peer.ip();
             door.complain(ip, &format!("refused a connection from {ip}: {error}"));
             None

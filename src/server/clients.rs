@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use jute_proto::SessionId;
+use kernel::conn::{Conn, Propose, View};
+use kernel::replica::Outcome;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-use crate::conn::{Conn, Propose, View};
-use crate::replica::Outcome;
 use crate::telemetry::ServerStats;
 
 /// One open connection, as the rest of the server sees it.
@@ -54,6 +54,7 @@ impl Client {
         let may = self.at_rest.load(Ordering::Relaxed)
             && conn.close_reason().is_none()
             && !conn.has_paused()
+            && !conn.has_oversized()
             && conn.output().len() <= SENT_AT_ONCE_MAX;
         if !may {
             return false;
@@ -239,16 +240,16 @@ mod tests {
 
     use futures_util::FutureExt;
     use jute_proto::{EventType, Zxid};
+    use kernel::conn::{CloseReason, Settings, Surroundings};
+    use kernel::replica::Event;
+    use kernel::session::ConnId;
+    use kernel::tree::AclList;
     use socket2::SockRef;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::conn::{CloseReason, Settings, Surroundings};
-    use crate::replica::Event;
-    use crate::session::ConnId;
     use crate::tls::Transport;
-    use crate::tree::AclList;
 
     /// A connection that nobody serves: what arrives was sent where it was made.
     struct Fixture {
@@ -295,7 +296,7 @@ mod tests {
                 path: &path,
                 acl: &AclList::new(&jute_proto::Acl::open()),
             };
-            let (settings, stats) = (&self.settings, &self.stats);
+            let (settings, stats) = (&self.settings, &self.stats.conns);
             let mut conn = self.client.conn.lock();
             let before = conn.output().len();
             conn.notify(Surroundings { settings, stats, now_us: 0, read_only: false }, &event);

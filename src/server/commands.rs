@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use kernel::replica::entry::{self, EntryHeader, seal_batch};
+use kernel::replica::section::{self, RESERVED_LEN};
+use kernel::replica::{Section, Sender};
+use kernel::tree::Policy;
 
 use super::settings::policy;
 use super::shared::Shared;
 use crate::consensus::Commands;
-use crate::replica::entry::{self, EntryHeader, seal_batch};
-use crate::replica::section::{self, RESERVED_LEN};
-use crate::replica::{Section, Sender};
-use crate::tree::Policy;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
+use kernel::replica::{Command, Expired, Now, Op, Origin, VERSION_ONCE};
+use kernel::session::ConnId;
+use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::replica::{Command, Expired, Now, Op, Origin, VERSION_ONCE};
-use crate::session::ConnId;
-use crate::tree::{ExpirySearch, ExpirySettings};
 
 /// Candidates that are looked at before writes have their turn.
 const CANDIDATES_AT_ONCE: usize = 1000;

@@ -1,6 +1,6 @@
 //! How far an entry is applied: readers have their turn between two parts of it.
 
-use crate::replica::{Section, Sender, Stamp};
+use kernel::replica::{Section, Sender, Stamp};
 
 /// An entry that is being applied.
 pub(super) struct Entry<'a> {

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use kernel::replica::checkpoint::RestoreError;
+
 use crate::consensus::{Fatal, StartError};
-use crate::replica::checkpoint::RestoreError;
 use crate::storage::StorageError;
 use crate::tls::TlsError;
 

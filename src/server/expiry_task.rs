@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
+use kernel::session::{ConnId, Overdue};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use crate::replica::{Command, Op, Origin, VERSION_ONCE};
-use crate::session::{ConnId, Overdue};
 
 /// A tick that comes this late finds a server that was stopped or starved: what its clients sent
 /// meanwhile may not have been read.

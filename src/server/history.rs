@@ -15,10 +15,10 @@ pub struct DigestRecord {
     /// The write.
     pub zxid: Zxid,
     /// The digest of the nodes, comparable between servers of the same
-    /// [`digest::VERSION`](crate::tree::digest::VERSION).
+    /// [`digest::VERSION`](kernel::tree::digest::VERSION).
     pub digest: u64,
     /// The digest of all that replicas have in common, comparable between servers of the same
-    /// [`version`](crate::replica::Replica::version).
+    /// [`version`](kernel::replica::Replica::version).
     pub whole: u64,
 }
 

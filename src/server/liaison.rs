@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
+use kernel::replica::entry::push_command;
+use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
+use kernel::session::ConnId;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::shared::Shared;
 use crate::consensus;
-use crate::replica::entry::push_command;
-use crate::replica::{Command, Op, Origin, VERSION_ONCE};
-use crate::session::ConnId;
 
 /// The version of reports, and of notices before version 2 is in force; those of another version are not
 /// read.

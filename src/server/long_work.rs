@@ -12,11 +12,11 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use kernel::limits::REQUEST_LEN_LONG;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::PollSemaphore;
 
 use crate::consensus::in_place;
-use crate::limits::REQUEST_LEN_LONG;
 
 /// For each turn there is room for one write of the length that ZooKeeper takes by default.
 const ROOM_PER_TURN: usize = 1 << 20;

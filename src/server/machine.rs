@@ -4,25 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jute_proto::{EventType, OpCode};
+use kernel::conn::{CloseReason, Surroundings, View};
+use kernel::limits::REQUEST_LEN_LONG;
+use kernel::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
+use kernel::replica::entry::{is_repeatable, next_command, open_entry};
+use kernel::replica::section::{self, next_section};
+use kernel::replica::{
+    Applied, Command, EntryError, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica,
+    Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
+};
+use kernel::session::ConnId;
+use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
 use super::clients::{Client, Touched};
 use super::entry::{Entry, Part};
 use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::service::Service;
 use super::shared::Shared;
-use crate::conn::{CloseReason, Surroundings, View};
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
-use crate::limits::REQUEST_LEN_LONG;
-use crate::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
-use crate::replica::entry::{is_repeatable, next_command, open_entry};
-use crate::replica::section::{self, next_section};
-use crate::replica::{
-    Applied, Command, EntryError, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica,
-    Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
-};
-use crate::session::ConnId;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
-use crate::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
 /// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
 /// least as [`COMMAND_LEN_MIN`].
@@ -253,7 +253,7 @@ impl Machine {
             client.complete(view, origin.seq, outcome);
             self.touched.add(&client);
         } else if is_local {
-            shared.stats.writes_finished.increment();
+            shared.stats.conns.writes_finished.increment();
         }
         if let Some((origin, outcome)) = finished {
             self.finish(shared, view, &origin, outcome);
@@ -279,7 +279,7 @@ impl Machine {
                 client.complete(view, origin.seq, outcome);
                 self.touched.add(&client);
             }
-            None => shared.stats.writes_finished.increment(),
+            None => shared.stats.conns.writes_finished.increment(),
         }
     }
 

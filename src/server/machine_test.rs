@@ -5,19 +5,19 @@ use std::thread;
 
 use bytes::BytesMut;
 use jute_proto::{SessionId, Zxid};
+use kernel::conn::Conn;
+use kernel::replica::entry::{begin_batch, push_command, seal_batch};
+use kernel::replica::{Command, EntryHeader, Op, Origin, Replica};
+use kernel::session::ConnId;
+use kernel::tree::Policy;
 
 use super::clients::Client;
 use super::machine::Machine;
 use super::settings::settings;
 use super::shared::Shared;
 use crate::config::Config;
-use crate::conn::Conn;
 use crate::consensus::{AddressBook, Committed, StateMachine as _};
-use crate::replica::entry::{begin_batch, push_command, seal_batch};
-use crate::replica::{Command, EntryHeader, Op, Origin, Replica};
-use crate::session::ConnId;
 use crate::storage::{Row, RowRef};
-use crate::tree::Policy;
 
 /// Enough that letting them go takes a while.
 const CLIENTS: u64 = 20_000;
@@ -66,7 +66,7 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
     let shared = server();
     let clients: Vec<_> = (0..CLIENTS).map(|_| connect(&shared)).collect();
     let last = Arc::clone(clients.last().unwrap());
-    shared.stats.writes_proposed.add(3);
+    shared.stats.conns.writes_proposed.add(3);
     assert!(shared.replica.read_blocking().last_zxid() < installed);
     let watched = Arc::clone(&shared);
     let served = thread::spawn(move || {
@@ -82,5 +82,5 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
     let mut machine = Machine::new(Arc::clone(&shared));
     machine.install(&mut rows.into_iter().map(Ok)).unwrap();
     assert!(!served.join().unwrap(), "a client is served that missed what happened in between");
-    assert_eq!(shared.stats.outstanding(), 0);
+    assert_eq!(shared.stats.conns.outstanding(), 0);
 }

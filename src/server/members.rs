@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use kernel::ensemble::{HostPort, ServerSpec};
+
 use super::error::ServeError;
 use crate::config::Config;
 use crate::consensus::{AddressBook, ConsensusConfig, Forms, INITIALIZE, Timings};
-use crate::ensemble::{HostPort, ServerSpec};
 
 /// What the consensus is started with; `addresses` gains what the file says.
 ///

@@ -5,6 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
+use kernel::conn::CloseReason;
+use kernel::ensemble::MemberId;
+use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
+use kernel::session::ConnId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,11 +16,7 @@ use super::hand_over::HandOver;
 use super::reconfig_task;
 use super::service::Service;
 use super::shared::Shared;
-use crate::conn::CloseReason;
 use crate::consensus::{Consensus, Proposer, Role, Status};
-use crate::ensemble::MemberId;
-use crate::replica::{Command, Op, Origin, VERSION_ONCE};
-use crate::session::ConnId;
 
 /// How often to look for what no change of status tells: that contact was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jute_proto::{LeaderHint, SessionId};
+use kernel::conn::{Propose, Refusal};
+use kernel::replica::Command;
+use kernel::replica::entry::push_command;
+use kernel::session::ConnId;
 
 use super::shared::Shared;
-use crate::conn::{Propose, Refusal};
 use crate::consensus::ProposeError;
-use crate::replica::Command;
-use crate::replica::entry::push_command;
-use crate::session::ConnId;
 
 /// How many bytes of commands may wait for the log before requests wait in front of the server;
 /// well below what the proposer refuses.
@@ -36,7 +36,7 @@ impl Shared {
     /// not read from (`globalOutstandingLimit`).
     pub fn is_crowded(&self) -> bool {
         let limit = self.config.limits.global_outstanding;
-        limit.is_some_and(|limit| self.stats.outstanding() > u64::from(limit))
+        limit.is_some_and(|limit| self.stats.conns.outstanding() > u64::from(limit))
     }
 
     /// Whether requests have to wait in front of the server, and when to look again: while as many
@@ -44,7 +44,7 @@ impl Shared {
     /// many.
     pub fn stall(&self) -> Option<Duration> {
         let throttle = &self.config.throttle;
-        let full = |limit: u32| self.stats.outstanding() >= u64::from(limit);
+        let full = |limit: u32| self.stats.conns.outstanding() >= u64::from(limit);
         if throttle.max_requests.is_some_and(full) {
             return Some(Duration::from_millis(throttle.stall_ms));
         }

@@ -11,15 +11,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jute_proto::SessionId;
+use kernel::ensemble::{Configuration, MemberId};
+use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
+use kernel::session::ConnId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::seats::Seats;
 use super::shared::Shared;
 use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
-use crate::ensemble::{Configuration, MemberId};
-use crate::replica::{Command, Op, Origin, VERSION_ONCE};
-use crate::session::ConnId;
 
 /// How often to look for what nobody tells: that a server caught up, or is silent.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

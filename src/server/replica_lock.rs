@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use jute_proto::Zxid;
+use kernel::replica::Replica;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
 use crate::consensus::in_place;
-use crate::replica::Replica;
 
 /// Short commands are waited for in place: to switch to another task and back takes as long.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -103,7 +103,7 @@ impl Figures {
         Zxid(self.last_zxid.load(Ordering::Acquire))
     }
 
-    /// How many nodes there are, as [`Tree::node_count`](crate::tree::Tree::node_count) says.
+    /// How many nodes there are, as [`Tree::node_count`](kernel::tree::Tree::node_count) says.
     pub fn nodes(&self) -> usize {
         self.nodes.load(Ordering::Relaxed)
     }
@@ -281,15 +281,22 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
+    use jute_proto::SessionId;
+    use kernel::replica::{Command, Event, EventSink, Op, Origin, Stamp};
+    use kernel::session::ConnId;
+    use kernel::tree::Policy;
     use tokio::runtime::{Builder, Runtime};
 
     use super::*;
-    use crate::replica::checkpoint::Rest;
-    use crate::session::SessionTable;
-    use crate::tree::Tree;
 
     /// How long anything may take that has to happen.
     const DEADLINE: Duration = Duration::from_secs(60);
+
+    struct Nobody;
+
+    impl EventSink for Nobody {
+        fn event(&mut self, _event: Event<'_>) {}
+    }
 
     fn runtime(threads: usize) -> Runtime {
         Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap()
@@ -398,10 +405,14 @@ mod tests {
         let lock = ReplicaLock::new(Replica::default());
         assert_eq!((lock.figures().last_zxid(), lock.figures().nodes()), (Zxid(0), 5));
         lock.write(|replica| {
-            let mut rest = Rest::default();
-            rest.last_zxid = Zxid(7);
-            *replica = Replica::restored(Tree::new(), SessionTable::default(), rest);
+            let (time_ms, elapsed_ms, policy) = (0, 0, Policy::default());
+            let stamp = Stamp { term: 7, index: 1, time_ms, elapsed_ms, policy };
+            let origin = Origin { session: SessionId(1), conn: ConnId::NONE, seq: 0 };
+            let op = Op::CreateSession { timeout_ms: 1000 };
+            replica.begin_entry(&stamp);
+            let command = Command { origin, identities: &[], op };
+            replica.apply(&stamp, &command, &mut Nobody).unwrap();
         });
-        assert_eq!(lock.figures().last_zxid(), Zxid(7));
+        assert_eq!(lock.figures().last_zxid(), Zxid((7 << 32) + 1));
     }
 }

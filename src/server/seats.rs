@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use kernel::ensemble::MemberId;
+
 use crate::consensus::{Joiner, Members};
-use crate::ensemble::MemberId;
 
 /// A server's place in the consensus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,11 +1,12 @@
 //! From the configuration to what connections live by.
 
+use kernel::conn::{ConnectWeights, Settings};
+use kernel::limits::{MULTI_READ_LEN_MIN, REPLY_LEN_MAX};
+use kernel::session::ThrottleSettings;
+use kernel::session::auth::AuthSettings;
+use kernel::tree::Policy;
+
 use crate::config::Config;
-use crate::conn::{ConnectWeights, Settings};
-use crate::limits::{MULTI_READ_LEN_MIN, REPLY_LEN_MAX};
-use crate::session::ThrottleSettings;
-use crate::session::auth::AuthSettings;
-use crate::tree::Policy;
 
 /// The settings of the connections.
 pub(super) fn settings(config: &Config) -> Settings {

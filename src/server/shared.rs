@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use kernel::conn::{CloseReason, Settings, Surroundings, View};
+use kernel::replica::{Members, Registration, Replica, VERSION_ONCE};
+use kernel::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
+use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -23,15 +27,11 @@ use super::service::{self, Service};
 use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
-use crate::conn::{CloseReason, Settings, Surroundings, View};
 use crate::consensus::{
     AddressBook, Consensus, EnsembleName, KnownVersions, Place, ProcessState, Progress, Proposer,
 };
-use crate::replica::{Members, Registration, Replica, VERSION_ONCE};
-use crate::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
-use crate::watch::WatchTable;
 
 /// A new term begins when the counter of its zxids has come this far: the rest, a hundred million, is
 /// for what is applied until then.
@@ -309,7 +309,7 @@ impl Shared {
     pub fn around(&self) -> Surroundings<'_> {
         let now_us = self.clock.now_us();
         let read_only = self.service() == Service::ReadOnly;
-        Surroundings { settings: &self.settings, stats: &self.stats, now_us, read_only }
+        Surroundings { settings: &self.settings, stats: &self.stats.conns, now_us, read_only }
     }
 
     /// What a connection looks at under the lock of the replica.
@@ -335,7 +335,7 @@ impl Shared {
     /// All connections of now were closed: outcomes of what they sent count for nothing any more.
     pub(super) fn settle(&self) {
         self.settled.store(self.clients.last_number(), Ordering::Relaxed);
-        self.stats.settle_writes();
+        self.stats.conns.settle_writes();
     }
 
     /// Whether the outcome of what a connection of this server sent counts for nothing any more.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs4::fs_std::FileExt as _;
+use kernel::ensemble::MemberId;
 
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
 use super::state::VerifiedState;
 use super::{Met, Spool, StateDb, StorageError, starts};
-use crate::ensemble::MemberId;
 use crate::storage::log;
 
 const LOCK: &str = "lock";

@@ -17,8 +17,9 @@
 use std::fmt;
 use std::path::Path;
 
+use kernel::ensemble::MemberId;
+
 use super::StorageError;
-use crate::ensemble::MemberId;
 
 /// The format of the data directory that this version writes, and the newest that it reads.
 pub(super) const FORMAT: u32 = 2;

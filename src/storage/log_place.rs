@@ -9,10 +9,11 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use kernel::ensemble::MemberId;
+
 use super::StorageError;
 use super::data_dir::{OpenOptions, initialize, lock, look, random_life, write_identity};
 use super::identity::Identity;
-use crate::ensemble::MemberId;
 
 /// The note in the data directory; it names the directory of the log as it was called then.
 pub(super) const ELSEWHERE: &str = "log-elsewhere";

@@ -19,8 +19,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kernel::ensemble::MemberId;
+
 use super::{StorageError, small_file};
-use crate::ensemble::MemberId;
 
 const STARTS: &str = "starts";
 const MET: &str = "met";

@@ -4,8 +4,8 @@
 //! units are ZooKeeper's where it has the number; a number that has no meaning here has no entry.
 
 use jute_proto::OpCode;
+use kernel::stats::Spread;
 
-use super::spread::Spread;
 use super::stats::ServerStats;
 
 /// The shares that a [`Summary`] tells.
@@ -206,17 +206,17 @@ impl List {
     }
 
     fn latencies(&mut self, stats: &ServerStats) {
-        let latency = stats.latency_us.read();
+        let latency = stats.conns.latency_us.read();
         self.decimal("avg_latency", "mean time from request to reply, ms", latency.mean() / 1e3);
         self.gauge("min_latency", "shortest time from request to reply, ms", to_ms(latency.min));
         self.gauge("max_latency", "longest time from request to reply, ms", to_ms(latency.max));
-        self.gauge("packets_received", "packets received", stats.packets_received.get());
-        self.gauge("packets_sent", "packets sent", stats.packets_sent.get());
+        self.gauge("packets_received", "packets received", stats.conns.packets_received.get());
+        self.gauge("packets_sent", "packets sent", stats.conns.packets_sent.get());
     }
 
     fn state(&mut self, stats: &ServerStats, gauges: &Gauges) {
         self.gauge("num_alive_connections", "open connections", gauges.connections);
-        self.gauge("outstanding_requests", "writes waiting for the log", stats.outstanding());
+        self.gauge("outstanding_requests", "writes waiting for the log", stats.conns.outstanding());
         self.gauge("uptime", "time since the start, ms", gauges.uptime_ms);
         self.gauge("znode_count", "znodes", gauges.nodes);
         self.gauge("watch_count", "watches of this server's connections", gauges.watches);
@@ -225,7 +225,7 @@ impl List {
         self.gauge("global_sessions", "live sessions", gauges.sessions);
         self.gauge("local_sessions", "live local sessions", 0);
         self.gauge("last_processed_zxid", "the zxid of the last write", gauges.last_zxid);
-        let response = stats.response_bytes.read();
+        let response = stats.conns.response_bytes.read();
         // ZooKeeper says -1 as long as nothing was sent.
         let size = |bytes: u64| if response.count == 0 { -1 } else { bytes.cast_signed() };
         let sizes = [
@@ -236,7 +236,7 @@ impl List {
         for (name, help, bytes) in sizes {
             self.gauge(name, help, size(bytes));
         }
-        self.gauge("auth_failed_count", "credentials refused", stats.auth_failures.get());
+        self.gauge("auth_failed_count", "credentials refused", stats.conns.auth_failures.get());
         let chance = gauges.connection_drop_chance;
         self.decimal("connection_drop_probability", "share of new connections dropped", chance);
     }
@@ -299,8 +299,8 @@ impl List {
     fn traffic(&mut self, stats: &ServerStats) {
         self.counter("bytes_received_count", "bytes received", stats.bytes_received.get());
         self.counter("bytes_sent_count", "bytes sent", stats.bytes_sent.get());
-        self.counter("response_bytes", "bytes of replies", stats.response_bytes.read().sum);
-        self.counter("watch_bytes", "bytes of watch events", stats.watch_bytes.get());
+        self.counter("response_bytes", "bytes of replies", stats.conns.response_bytes.read().sum);
+        self.counter("watch_bytes", "bytes of watch events", stats.conns.watch_bytes.get());
         self.counter("commit_count", "writes applied", stats.commands_applied.get());
         let repeated = stats.sections_repeated.get();
         self.counter("sections_repeated", "batches of servers that came again", repeated);
@@ -308,9 +308,9 @@ impl List {
         self.counter("sections_early", "batches of servers that came too early", early);
         let ended = stats.sections_ended.get();
         self.counter("sections_ended", "batches of processes that had ended", ended);
-        let requests = stats.connection_requests.get();
+        let requests = stats.conns.connection_requests.get();
         self.counter("connection_request_count", "handshakes received", requests);
-        let resumed = stats.sessions_resumed.get();
+        let resumed = stats.conns.sessions_resumed.get();
         self.counter("connection_revalidate_count", "sessions resumed", resumed);
         let expired = stats.sessions_expired.get();
         self.counter("stale_sessions_expired", "sessions ended for silence", expired);
@@ -318,21 +318,21 @@ impl List {
 
     fn limits(&mut self, stats: &ServerStats) {
         let counters = [
-            ("connection_rejected", "connections over a limit", &stats.connections_rejected),
+            ("connection_rejected", "connections over a limit", &stats.conns.connections_rejected),
             (
                 "sessionless_connections_expired",
                 "connections closed because no handshake came",
                 &stats.sessionless_expired,
             ),
             ("stale_requests", "requests that became stale while waiting", &stats.stale_requests),
-            ("throttled_ops", "requests answered THROTTLEDOP", &stats.throttled_ops),
+            ("throttled_ops", "requests answered THROTTLEDOP", &stats.conns.throttled_ops),
             (
                 "large_requests_rejected",
                 "large requests turned away",
                 &stats.large_requests_rejected,
             ),
             ("requests_too_large", "packets over jute.maxbuffer", &stats.requests_too_large),
-            ("responses_too_large", "replies over jute.maxbuffer", &stats.replies_too_large),
+            ("responses_too_large", "replies over jute.maxbuffer", &stats.conns.replies_too_large),
             ("quota_exceeded_count", "operations over a quota", &stats.quotas_exceeded),
             ("disk_full_refusals", "writes refused for want of space", &stats.refused_disk_full),
         ];
@@ -345,7 +345,7 @@ impl List {
 
     fn operations(&mut self, stats: &ServerStats) {
         let mut families: Vec<(&'static str, u64)> = Vec::new();
-        for (op, count) in stats.ops() {
+        for (op, count) in stats.conns.ops() {
             let Some(family) = family(op) else { continue };
             match families.iter_mut().find(|(known, _)| *known == family) {
                 Some((_, total)) => *total += count,
@@ -360,8 +360,13 @@ impl List {
     }
 
     fn summaries(&mut self, stats: &ServerStats, storage: Option<StorageSpreads<'_>>) {
-        self.time("readlatency", "time from a read to its reply, ms", &stats.read_latency_us, true);
-        let writes = &stats.write_latency_us;
+        self.time(
+            "readlatency",
+            "time from a read to its reply, ms",
+            &stats.conns.read_latency_us,
+            true,
+        );
+        let writes = &stats.conns.write_latency_us;
         self.time("updatelatency", "time from a write to its reply, ms", writes, true);
         if let Some(storage) = storage {
             self.time("fsynctime", "time to flush the log, ms", storage.flush_us, false);
@@ -463,8 +468,8 @@ mod tests {
     fn times_are_shown_in_milliseconds() {
         // What is measured in microseconds is shown in ZooKeeper's unit.
         let stats = ServerStats::default();
-        [500, 1500, 4000].iter().for_each(|us| stats.latency_us.record(*us));
-        stats.read_latency_us.record(2500);
+        [500, 1500, 4000].iter().for_each(|us| stats.conns.latency_us.record(*us));
+        stats.conns.read_latency_us.record(2500);
         let list = catalogue(&stats, None, &Gauges::default());
         assert_eq!(find(&list, "avg_latency"), Value::DecimalGauge(2.0));
         assert_eq!(find(&list, "min_latency"), Value::Gauge(1));
@@ -477,7 +482,9 @@ mod tests {
     fn related_operations_are_counted_together() {
         // create and create2 are one kind of operation to whoever reads the numbers.
         let stats = ServerStats::default();
-        [OpCode::Create, OpCode::Create2, OpCode::Ping].iter().for_each(|op| stats.count_op(*op));
+        [OpCode::Create, OpCode::Create2, OpCode::Ping]
+            .iter()
+            .for_each(|op| stats.conns.count_op(*op));
         let list = catalogue(&stats, None, &Gauges::default());
         assert_eq!(find(&list, "op_count_create"), Value::Counter(2));
         assert_eq!(find(&list, "op_count_total"), Value::Counter(3));

@@ -1,26 +1,20 @@
 //! What the server counts of itself, for the four-letter words, the admin pages and Prometheus.
 //!
-//! * [`ServerStats`]: what is counted while the server works, by [`Counter`]s and [`Spread`]s.
+//! * [`ServerStats`]: what is counted while the server works, by [`Counter`](kernel::stats::Counter)s and [`Spread`](kernel::stats::Spread)s.
 //! * [`catalogue()`]: every number with its name and meaning; the one source of the surfaces.
 //! * [`Complaints`]: what has been said lately and need not be said again.
 //! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.
 
 mod catalogue;
-mod close_kind;
 mod complaints;
-mod counter;
 mod flat;
 pub mod prometheus;
-mod spread;
 mod stats;
 
 pub use catalogue::{
     EnsembleGauges, Gauges, LeaderGauges, Metric, ProcessGauges, QUANTILES, RaftGauges,
     StorageSpreads, Summary, Value, catalogue, to_ms,
 };
-pub use close_kind::CloseKind;
 pub use complaints::Complaints;
-pub use counter::Counter;
 pub use flat::{Number, flatten, rounded};
-pub use spread::{Extremes, Spread};
 pub use stats::ServerStats;

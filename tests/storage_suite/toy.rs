@@ -9,8 +9,8 @@ use grovekeeper::consensus::{
     Commands, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
     StateMachine,
 };
-use grovekeeper::replica::section::{RESERVED_LEN, Section, Sender};
 use grovekeeper::storage::{DataDir, OpenOptions, Row, RowRef, RowSource, StorageError, Table};
+use kernel::replica::section::{RESERVED_LEN, Section, Sender};
 use parking_lot::{Condvar, Mutex};
 
 /// Numbers, in the order in which they were applied. The rows of a checkpoint are `place -> number`.

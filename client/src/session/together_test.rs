@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use grovekeeper::conn::CloseReason;
-use grovekeeper::replica::{Op, Origin, Outcome as Applied};
-use grovekeeper::session::ConnId;
 use jute_proto::{
     Acl, Create2Response, CreateMode, CreateRequest, DeleteRequest, Encode, GetDataRequest,
     GetDataResponse, MultiOp, MultiRequest, MultiResponse, OpCode, OpResult, Reader, SessionId,
     SetDataRequest, Stat, Zxid, next_frame, once,
 };
+use kernel::conn::CloseReason;
+use kernel::replica::{Op, Origin, Outcome as Applied};
+use kernel::session::ConnId;
 
 use crate::error::{Error, Fate};
 
@@ -23,7 +23,7 @@ use super::settings::Settings;
 use super::watches::{Notice, Table, WatcherId};
 
 #[expect(dead_code, reason = "shared with the server's own tests, which use all of it")]
-#[path = "../../../tests/scripts/world.rs"]
+#[path = "../../../kernel/tests/scripts/world.rs"]
 mod world;
 
 use world::World;

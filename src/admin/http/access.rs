@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use jute_proto::{Id, Perms};
+use kernel::conn::Settings;
+use kernel::session::auth::authenticate;
+use kernel::tree::Tree;
 
 use super::answer::Answer;
-use crate::conn::Settings;
 use crate::server::Shared;
-use crate::session::auth::authenticate;
-use crate::tree::Tree;
 
 /// Why a command is not run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,9 +69,9 @@ fn authorize(tree: &Tree, settings: &Settings, identities: &[Id]) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use jute_proto::{Acl, SessionId, Zxid};
+    use kernel::tree::{OpContext, Policy, WriteOp};
 
     use super::*;
-    use crate::tree::{OpContext, Policy, WriteOp};
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
+use kernel::ensemble::{HostPort, PeerAddr};
+use kernel::tree::digest;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -11,10 +13,8 @@ use super::command::Command;
 use super::connections;
 use crate::admin::{VERSION, ensemble, environment, reading};
 use crate::consensus::Role;
-use crate::ensemble::{HostPort, PeerAddr};
 use crate::server::Shared;
 use crate::telemetry::{flatten, rounded, to_ms};
-use crate::tree::digest;
 
 /// Arguments of a request.
 pub(super) type Arguments = BTreeMap<String, String>;
@@ -116,7 +116,7 @@ fn monitor(answer: Answer, shared: &Shared) -> Answer {
 fn server_stats(answer: Answer, shared: &Shared) -> Answer {
     let server = reading::server(shared);
     let sizes = reading::sizes(shared);
-    let response = shared.stats.response_bytes.read();
+    let response = shared.stats.conns.response_bytes.read();
     let size = |bytes: u64| if response.count == 0 { -1 } else { bytes.cast_signed() };
     let response = json!({
         "last_buffer_size": size(response.last),
@@ -137,7 +137,7 @@ fn server_stats(answer: Answer, shared: &Shared) -> Answer {
         "min_latency": to_ms(server.latency_us.min),
         "num_alive_client_connections": server.connections,
         "uptime": shared.clock.now_us() / 1000,
-        "auth_failed_count": shared.stats.auth_failures.get(),
+        "auth_failed_count": shared.stats.conns.auth_failures.get(),
     });
     answer
         .with("version", VERSION)

@@ -2,11 +2,11 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
+use kernel::conn::CloseReason;
 use serde::Deserialize;
 
 use super::answer::Answer;
 use super::command::Command;
-use crate::conn::CloseReason;
 use crate::server::Shared;
 
 /// Longest body that is read.

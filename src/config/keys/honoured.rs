@@ -1,12 +1,13 @@
 //! Keys whose values are used.
 
+use kernel::ensemble::{NUMBER_MAX, ServerSpec};
+
 use super::{Key, Setting, set};
 use crate::config::draft::{Draft, Located};
 use crate::config::error::Problem;
-use crate::config::types::DigestAlgorithm;
 use crate::config::value::{COUNT, INT, POSITIVE};
 use crate::config::words::Whitelist;
-use crate::ensemble::{NUMBER_MAX, ServerSpec};
+use kernel::session::auth::DigestAlgorithm;
 
 /// Assigns a field of the draft if the value is good.
 fn put<T>(slot: &mut T, value: Result<T, Problem>) -> Result<(), Problem> {

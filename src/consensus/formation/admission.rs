@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use crate::ensemble::MemberId;
 
 /// A wish that was not repeated for this long is none any more.
 const FRESH: Duration = Duration::from_secs(3);

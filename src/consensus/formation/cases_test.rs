@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
@@ -18,7 +19,6 @@ use super::ask::Others;
 use super::decide::{Forms, Heard};
 use super::message::Question;
 use super::task::{Formation, FormationConfig, RaftControl, View};
-use crate::ensemble::MemberId;
 use crate::storage::ClusterId;
 
 const NUMBERS: [u64; 3] = [1, 2, 3];

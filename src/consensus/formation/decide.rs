@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::message::Forms;
+use kernel::ensemble::MemberId;
+
 use super::message::{Answer, Promise, Proposal, Question, Stage};
-use crate::ensemble::MemberId;
 use crate::storage::ClusterId;
 
 /// What a server knows of itself.

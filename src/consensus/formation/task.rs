@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -20,7 +21,6 @@ use super::ask::{ANSWER_TIMEOUT, Dialled, Others};
 use super::decide::{Decision, Facts, Forms, Heard, agree, decide};
 use super::message::{Answer, AnswerV1, Promise, Proposal, Question, QuestionV1, Stage, StateV1};
 use super::promise::PromiseFile;
-use crate::ensemble::MemberId;
 
 /// How long to wait before a server is asked again: at first, ...
 const ASK_FIRST: Duration = Duration::from_millis(50);

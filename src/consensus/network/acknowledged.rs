@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 
 use super::super::typ::LogId;
-use crate::ensemble::MemberId;
 
 /// The last entry that each of the others acknowledged, and the term of the leader that it told so. Clones are one.
 #[derive(Clone, Debug, Default)]

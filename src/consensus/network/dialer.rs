@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -15,7 +16,6 @@ use super::introduction;
 use super::secret::Meeting;
 use super::security::Security;
 use super::stream::{PeerStream, prepare};
-use crate::ensemble::MemberId;
 use crate::telemetry::Complaints;
 
 /// How long connecting and greeting may take; longer where servers are far apart.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use kernel::limits::PEER_FRAME_LEN_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
-
-use crate::limits::PEER_FRAME_LEN_MAX;
 
 /// A frame is longer than this only if something is wrong: requests are cut to less.
 pub(in crate::consensus) const FRAME_LEN_MAX: usize = PEER_FRAME_LEN_MAX;

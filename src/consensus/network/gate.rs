@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -17,7 +18,6 @@ use super::introduction;
 use super::secret::Meeting;
 use super::security::{Accepted, Security};
 use super::stream::{PeerStream, prepare};
-use crate::ensemble::MemberId;
 use crate::telemetry::Complaints;
 
 /// A connection on which a follower forwards requests of its clients to its leader.

@@ -4,13 +4,13 @@ use std::io;
 
 use std::sync::Arc;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::introduction::Starts;
 use super::stream::Wire;
 use super::versions::{KnownVersions, Versions};
-use crate::ensemble::MemberId;
 use crate::storage::ClusterId;
 
 /// What every connection begins with.

@@ -12,13 +12,13 @@
 use std::io;
 use std::sync::Arc;
 
+use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::hello::{REASON_LEN_MAX, put_reason};
 use super::secret::{Meeting, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
 use super::stream::Wire;
-use crate::ensemble::MemberId;
 use crate::storage::{Met, Start};
 
 /// Why a server is refused that does not show that it knows the secret.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;
@@ -34,7 +35,6 @@ use super::message::{Request, Response};
 use super::security::Security;
 use super::stream::PeerStream;
 use super::terms::check_request;
-use crate::ensemble::MemberId;
 use crate::storage::Spool;
 
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.

@@ -4,12 +4,12 @@
 //! single message with a term far ahead would end elections for good. Terms grow by one with each election, so
 //! such a message is refused before openraft sees it.
 
+use kernel::ensemble::MemberId;
 use openraft::raft::AppendEntriesResponse;
 use openraft::vote::RaftLeaderId as _;
 
 use super::super::typ::{LogId, RaftVote};
 use super::message::{Request, Response};
-use crate::ensemble::MemberId;
 
 /// So far may a term be ahead: twelve days of an election each second.
 const AHEAD_MAX: u64 = 1 << 20;

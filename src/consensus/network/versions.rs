@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use kernel::ensemble::MemberId;
 use parking_lot::RwLock;
 
 use super::introduction;
-use crate::ensemble::MemberId;
 
 /// The newest version of all that travels between servers.
 ///

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kernel::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
+use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
 
 use super::liaison::Commands;
 use super::progress::Place;
-use crate::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
-use crate::replica::{Section, Sender};
 
 /// Commands that become one entry: those of this server, and sections of others.
 #[derive(Debug, Default)]

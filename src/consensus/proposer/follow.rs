@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::error::ReadError;
@@ -17,7 +18,6 @@ use super::progress::Place;
 use super::proposer::AskBarrier;
 use super::task::{Task, Way};
 use super::wire::{Later, ToFollower, ToLeader};
-use crate::ensemble::MemberId;
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::ensemble::MemberId;
+use kernel::replica::section::check_commands;
+use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
@@ -20,9 +23,6 @@ use super::liaison::Liaison;
 use super::link::Link;
 use super::proposer::Proposer;
 use super::wire::{Later, ToFollower, ToLeader};
-use crate::ensemble::MemberId;
-use crate::replica::section::check_commands;
-use crate::replica::{Sender, VERSION_ONCE};
 
 /// How long a follower that heard of a new leader waits for this server to hear of it too.
 const LEAD_WITHIN: Duration = Duration::from_millis(500);

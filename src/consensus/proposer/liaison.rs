@@ -1,13 +1,12 @@
 //! What the rest of the server adds to batches, and to the talk between a leader and its followers.
 
 use bytes::{Bytes, BytesMut};
-
-use crate::replica::{Section, Sender};
+use kernel::replica::{Section, Sender};
 
 /// Knows what entries look like, which is opaque to the consensus.
 pub trait Commands: Send + 'static {
     /// Makes an entry of commands of this server, which stand in the buffer behind
-    /// [`RESERVED_LEN`](crate::replica::section::RESERVED_LEN) bytes, and of sections of others. Returns also where
+    /// [`RESERVED_LEN`](kernel::replica::section::RESERVED_LEN) bytes, and of sections of others. Returns also where
     /// in the entry the commands of this server begin. Builds that know no sections read only entries without.
     fn seal<'a>(
         &mut self,

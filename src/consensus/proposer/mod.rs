@@ -13,7 +13,7 @@
 //! A batch stays with its server until its own state shows that it is applied ([`progress`]). Whenever the
 //! way to the log was lost — another leader, a broken connection, an entry that was refused — all
 //! that is unanswered is sent again, in order, from the first. Each process of a server registers in the log and
-//! numbers its batches ([`crate::replica::section`]), so each is applied once, in order, and clients notice
+//! numbers its batches ([`kernel::replica::section`]), so each is applied once, in order, and clients notice
 //! nothing but the pause. Before version 2 is in force the session records tell what came before.
 //!
 //! What a leader gives orders for, and what others forwarded to it, ends with its term: who it came from

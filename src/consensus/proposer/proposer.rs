@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kernel::replica::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -18,7 +19,6 @@ use super::liaison::{Commands, Liaison};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::task::{Contact, Task};
-use crate::replica::Sender;
 
 /// Barriers that may wait to be asked for.
 const BARRIERS_WAITING_MAX: usize = 64;

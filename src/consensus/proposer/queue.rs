@@ -92,9 +92,9 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use kernel::replica::Sender;
 
     use super::*;
-    use crate::replica::Sender;
 
     fn other(len: usize) -> Other {
         let commands = Bytes::from(vec![7; len]);

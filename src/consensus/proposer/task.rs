@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kernel::ensemble::MemberId;
+use kernel::replica::VERSION_ONCE;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -17,8 +19,6 @@ use super::liaison::{Commands, Liaison};
 use super::progress::{Place, ProcessState};
 use super::proposer::{AskBarrier, Shared};
 use super::reports::Reports;
-use crate::ensemble::MemberId;
-use crate::replica::VERSION_ONCE;
 
 /// When this server last knew that a majority stands behind its leader, or behind itself.
 #[derive(Debug)]

@@ -67,8 +67,9 @@ pub(super) fn by_end(
 
 #[cfg(test)]
 mod tests {
+    use kernel::conn::ConnReport;
+
     use super::*;
-    use crate::conn::ConnReport;
 
     fn conn(session: i64, expires_ms: u64) -> ConnReading {
         let report = ConnReport { session: SessionId(session), ..ConnReport::default() };

@@ -25,7 +25,7 @@ pub(in crate::net) async fn serve(
     peer: SocketAddr,
     input: &mut BytesMut,
 ) {
-    shared.stats.packets_received.increment();
+    shared.stats.conns.packets_received.increment();
     input.advance(4);
     let exchange = async {
         let mask = if word == Word::Stmk { read_mask(stream, input).await? } else { 0 };

@@ -160,10 +160,11 @@ mod tests {
     use std::sync::Arc;
 
     use jute_proto::{Xid, Zxid};
+    use kernel::conn::ConnReport;
+    use kernel::stats::Extremes;
 
     use super::*;
-    use crate::conn::ConnReport;
-    use crate::telemetry::{Extremes, Value};
+    use crate::telemetry::Value;
 
     type ByPath = BTreeMap<Arc<str>, BTreeSet<SessionId>>;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use kernel::stats::Spread;
 use parking_lot::{Condvar, Mutex};
 
 use super::ahead::EntriesAhead;
@@ -19,7 +20,6 @@ use super::spare::SparePool;
 use super::writer::Writer;
 use super::{frame, recovery, segment, writer};
 use crate::storage::{LogPosition, StorageError, Vote};
-use crate::telemetry::Spread;
 
 /// Called once, on the writer's thread, when an operation is on disk or has failed for good.
 pub type Completion = Box<dyn FnOnce(io::Result<()>) + Send>;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use kernel::stats::Spread;
 use parking_lot::Mutex;
 use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
@@ -14,7 +15,6 @@ use super::backend::{Direct, Locks, OsFile, Overlay, Patience, StateFile};
 use super::reader::StateReader;
 use crate::storage::log::LogFlush;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
-use crate::telemetry::Spread;
 
 /// The format of the tables that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;

@@ -1,0 +1,44 @@
+//! One client connection, without a socket.
+//!
+//! A [`Conn`] is given frames, outcomes and events, and appends replies to its output; it never
+//! waits, reads no clock and does no IO. Its methods are of four kinds:
+//!
+//! * *input*: [`Conn::receive`] (a frame), [`Conn::complete`] (the outcome of one of its commands),
+//!   [`Conn::notify`] (a watch event), [`Conn::close`];
+//! * *output*: [`Conn::take_output`], bytes for the socket, to be asked after each input, or
+//!   [`Conn::output`] and [`Conn::output_sent`] for who sends them right there;
+//! * *state*: [`Conn::close_reason`], [`Conn::wants_input`], [`Conn::idle_limit_us`];
+//! * *reports*: [`Conn::report`] for `cons` and its relatives.
+//!
+//! The order of replies is the order of requests. A write is sent off at once and its place is kept;
+//! whatever comes behind it waits for its outcome and is answered right then, before the next
+//! command is applied. So a read between two writes of its session sees the first and not the second
+//! (ZooKeeper's FIFO guarantee), and a watch event is always before the reply that shows its change.
+
+mod bounds;
+mod close;
+mod close_kind;
+#[expect(clippy::module_inception, reason = "the folder is named after its central type")]
+mod conn;
+mod credentials;
+mod eager;
+mod handshake;
+mod hold;
+mod order;
+mod output;
+mod pages;
+mod read;
+mod rearm;
+mod reply;
+mod report;
+mod route;
+mod settings;
+mod stats;
+
+pub use close::CloseReason;
+pub use close_kind::CloseKind;
+pub use conn::{Conn, Propose, Refusal, Surroundings, View};
+pub use reply::OversizedReply;
+pub use report::ConnReport;
+pub use settings::{ConnectWeights, Settings};
+pub use stats::ConnStats;

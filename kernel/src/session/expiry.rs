@@ -1,0 +1,182 @@
+//! When sessions end: deadlines in buckets of one tick, as ZooKeeper's `ExpiryQueue` keeps them.
+//!
+//! A deadline is rounded up to the next tick, so a silent session ends after its timeout and at most
+//! one tick later, never before. Times are milliseconds of a clock that never goes back.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+use jute_proto::SessionId;
+
+/// The deadlines of all sessions.
+#[derive(Debug)]
+pub struct Expiry {
+    tick_ms: u64,
+    deadlines: HashMap<SessionId, Deadline>,
+    buckets: BTreeMap<u64, BTreeSet<SessionId>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    /// The tick at which it is looked at.
+    at_ms: u64,
+    /// When the session has been silent for its timeout.
+    due_ms: u64,
+    timeout_ms: u32,
+}
+
+/// A session whose deadline has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overdue {
+    /// The session.
+    pub session: SessionId,
+    /// When it had been silent for its timeout.
+    pub due_ms: u64,
+}
+
+impl Expiry {
+    /// No sessions yet; `tick_ms` is the width of a bucket and must not be 0.
+    pub fn new(tick_ms: u64) -> Self {
+        assert!(tick_ms > 0, "a tick has a length");
+        Self { tick_ms, deadlines: HashMap::new(), buckets: BTreeMap::new() }
+    }
+
+    /// Starts, or restarts, the clock of a session with this timeout.
+    pub fn track(&mut self, now_ms: u64, session: SessionId, timeout_ms: u32) {
+        let due_ms = now_ms + u64::from(timeout_ms);
+        self.move_to(session, Deadline { at_ms: self.round_up(due_ms), due_ms, timeout_ms });
+    }
+
+    /// The session was heard of at `heard_ms`. A deadline never moves back; an unknown session stays
+    /// unknown.
+    pub fn touch(&mut self, heard_ms: u64, session: SessionId) {
+        let Some(old) = self.deadlines.get(&session).copied() else { return };
+        let due_ms = heard_ms + u64::from(old.timeout_ms);
+        if due_ms > old.due_ms {
+            let at_ms = self.round_up(due_ms).max(old.at_ms);
+            self.move_to(session, Deadline { at_ms, due_ms, ..old });
+        }
+    }
+
+    /// The session gets one more tick: whether it is silent is not known yet.
+    pub fn postpone(&mut self, now_ms: u64, overdue: Overdue, timeout_ms: u32) {
+        let (at_ms, due_ms) = (self.round_up(now_ms), overdue.due_ms);
+        self.move_to(overdue.session, Deadline { at_ms, due_ms, timeout_ms });
+    }
+
+    /// The session ended in another way.
+    pub fn forget(&mut self, session: SessionId) {
+        if let Some(old) = self.deadlines.remove(&session) {
+            self.leave(old.at_ms, session);
+        }
+    }
+
+    /// Whether the session has a deadline.
+    pub fn contains(&self, session: SessionId) -> bool {
+        self.deadlines.contains_key(&session)
+    }
+
+    /// Takes out the sessions whose deadline has passed, in the order of deadline and id.
+    pub fn expired(&mut self, now_ms: u64) -> Vec<Overdue> {
+        let later = self.buckets.split_off(&(now_ms + 1));
+        let due = core::mem::replace(&mut self.buckets, later);
+        let sessions = due.into_values().flatten();
+        let overdue = sessions.filter_map(|session| {
+            let due_ms = self.deadlines.remove(&session)?.due_ms;
+            Some(Overdue { session, due_ms })
+        });
+        overdue.collect()
+    }
+
+    /// The buckets in the order of time, for the `dump` command.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, &BTreeSet<SessionId>)> {
+        self.buckets.iter().map(|(at_ms, sessions)| (*at_ms, sessions))
+    }
+
+    /// Forgets every session: this server does not decide about them any more.
+    pub fn clear(&mut self) {
+        self.deadlines.clear();
+        self.buckets.clear();
+    }
+
+    fn round_up(&self, at_ms: u64) -> u64 {
+        (at_ms / self.tick_ms + 1) * self.tick_ms
+    }
+
+    fn move_to(&mut self, session: SessionId, deadline: Deadline) {
+        if let Some(old) = self.deadlines.insert(session, deadline) {
+            if old.at_ms == deadline.at_ms {
+                return;
+            }
+            self.leave(old.at_ms, session);
+        }
+        self.buckets.entry(deadline.at_ms).or_default().insert(session);
+    }
+
+    fn leave(&mut self, at_ms: u64, session: SessionId) {
+        if let Some(bucket) = self.buckets.get_mut(&at_ms) {
+            bucket.remove(&session);
+            if bucket.is_empty() {
+                self.buckets.remove(&at_ms);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn a_silent_session_ends_within_a_tick_after_its_timeout() {
+        // Expiry falls in (timeout, timeout + tick].
+        for start_ms in [0, 1, 999, 1000, 1001, 12_345] {
+            let mut expiry = Expiry::new(1000);
+            expiry.track(start_ms, SessionId(1), 4000);
+            assert!(expiry.expired(start_ms + 4000).is_empty(), "early at {start_ms}");
+            let overdue = Overdue { session: SessionId(1), due_ms: start_ms + 4000 };
+            assert_eq!(expiry.expired(start_ms + 5000), vec![overdue]);
+            assert!(expiry.expired(start_ms + 50_000).is_empty(), "twice");
+        }
+    }
+
+    #[test]
+    fn a_touch_prolongs_and_never_shortens() {
+        // Reports of touches that arrive late or out of order do no harm.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        expiry.touch(3000, SessionId(1));
+        expiry.touch(100, SessionId(1));
+        assert!(expiry.expired(7000).is_empty());
+        assert_eq!(expiry.expired(8000), vec![Overdue { session: SessionId(1), due_ms: 7000 }]);
+    }
+
+    #[test]
+    fn a_postponed_session_is_looked_at_again_and_can_still_be_heard() {
+        // Who was silent as far as is known gets another tick, in which a late report may save it.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        let overdue = expiry.expired(5000)[0];
+        expiry.postpone(5000, overdue, 4000);
+        assert!(expiry.expired(5999).is_empty());
+        assert_eq!(expiry.expired(6000), vec![overdue]);
+        expiry.postpone(6000, overdue, 4000);
+        expiry.touch(3900, SessionId(1));
+        assert!(expiry.expired(7800).is_empty());
+        assert_eq!(expiry.expired(8000).len(), 1);
+    }
+
+    #[test]
+    fn a_forgotten_session_never_expires() {
+        // A closed session is not closed a second time, and a touch does not revive it.
+        let mut expiry = Expiry::new(1000);
+        expiry.track(0, SessionId(1), 4000);
+        expiry.forget(SessionId(1));
+        expiry.touch(10, SessionId(1));
+        assert!(expiry.expired(100_000).is_empty());
+        assert_eq!(expiry.buckets().count(), 0);
+    }
+}

@@ -1,0 +1,120 @@
+//! What a node with children knows of the nodes below it.
+//!
+//! Both numbers are kept as nodes come, change and go: whoever asks for them has them at once, however many
+//! nodes there are. Each directory knows its parent, so that the way up needs no path to be looked up.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::children::Children;
+use super::path;
+use super::store::NodeId;
+use super::tree::Tree;
+
+/// The part of a node that only one with children has.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    pub(super) children: Children,
+    /// The node above. The root has none; while a tree is loaded, neither has a node that came before its
+    /// parent.
+    parent: Option<NodeId>,
+    below: Below,
+    /// Bytes of the names of the children.
+    names_len: u64,
+}
+
+impl Directory {
+    pub(super) fn names_len(&self) -> u64 {
+        self.names_len
+    }
+
+    /// Adds a child, which is new.
+    pub(super) fn insert(&mut self, child: Arc<str>) {
+        self.names_len += path::name(&child).len() as u64;
+        self.children.insert(child);
+    }
+
+    /// Takes a child out.
+    pub(super) fn remove(&mut self, child: &str) {
+        self.names_len -= path::name(child).len() as u64;
+        self.children.remove(child);
+    }
+}
+
+/// How much is below a node, however deep; the node itself does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Below {
+    /// How many nodes.
+    pub(super) nodes: u64,
+    /// Bytes of their data.
+    pub(super) bytes: u64,
+}
+
+/// What a change adds to what is below the nodes above it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    pub(super) nodes: i64,
+    pub(super) bytes: i64,
+}
+
+impl Below {
+    fn grow(&mut self, growth: Growth) {
+        self.nodes = self.nodes.wrapping_add_signed(growth.nodes);
+        self.bytes = self.bytes.wrapping_add_signed(growth.bytes);
+    }
+}
+
+impl Tree {
+    /// How much is below a node.
+    pub(super) fn below(&self, id: NodeId) -> Below {
+        let directory = self.store.get(id).directory.as_ref();
+        directory.map_or_else(Below::default, |directory| directory.below)
+    }
+
+    /// The directory of a node that is about to have a child.
+    pub(super) fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
+        if self.store.get(id).directory.is_none() {
+            let parent = self.parent_of(self.store.get(id).path());
+            let directory = Directory { parent, ..Directory::default() };
+            self.store.get_mut(id).directory = Some(Box::new(directory));
+        }
+        self.store.get_mut(id).directory.get_or_insert_default()
+    }
+
+    /// A node that came before its parent has found it; it counts, and what is below it.
+    pub(super) fn adopt(&mut self, parent: NodeId, id: NodeId) {
+        let node = self.store.get_mut(id);
+        if let Some(directory) = &mut node.directory {
+            directory.parent = Some(parent);
+        }
+        let bytes = node.content.data_len() as u64;
+        let below = self.below(id);
+        let (nodes, bytes) = ((1 + below.nodes).cast_signed(), (bytes + below.bytes).cast_signed());
+        self.grow(parent, Growth { nodes, bytes });
+    }
+
+    /// Counts a change below a directory, in it and in all above it.
+    pub(super) fn grow(&mut self, id: NodeId, growth: Growth) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Some(directory) = &mut self.store.get_mut(id).directory else { return };
+            directory.below.grow(growth);
+            next = directory.parent;
+        }
+    }
+
+    /// Counts that the data of a node became longer, or shorter.
+    pub(super) fn data_grew(&mut self, id: NodeId, bytes: i64) {
+        if let Some(parent) = self.parent_of(self.store.get(id).path()) {
+            self.grow(parent, Growth { nodes: 0, bytes });
+        }
+    }
+
+    fn parent_of(&self, path: &str) -> Option<NodeId> {
+        path::parent(path).filter(|_| path != path::ROOT).and_then(|parent| self.find(parent))
+    }
+}
+
+#[cfg(test)]
+#[path = "directory_test.rs"]
+mod tests;
