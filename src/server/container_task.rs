@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jute_proto::SessionId;
-use kernel::replica::{Command, Expired, Now, Op, Origin, VERSION_ONCE};
-use kernel::session::ConnId;
+use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +68,5 @@ fn propose(shared: &Shared, expired: &Expired) -> bool {
         ..VERSION_ONCE => Op::DeleteContainer { path },
         VERSION_ONCE.. => Op::DeleteContainerIn { path, czxid: czxid.0, mzxid: mzxid.0, term },
     };
-    let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
-    shared.propose_as_leader(&Command { origin, identities: &[], op }).is_ok()
+    shared.propose_as_leader(&Command::of_server(op)).is_ok()
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
-use kernel::session::{ConnId, Overdue};
+use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::session::Overdue;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
@@ -67,8 +67,7 @@ async fn expire(shared: &Shared, overdue: Overdue) {
         ..VERSION_ONCE => Op::ExpireSession { owner },
         VERSION_ONCE.. => Op::ExpireSessionIn { owner, term },
     };
-    let origin = Origin { session, conn: ConnId::NONE, seq: 0 };
-    let command = Command { origin, identities: &[], op };
+    let command = Command::of_server_for(session, op);
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
     if shared.propose_as_leader(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.

@@ -7,8 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
 use kernel::replica::entry::push_command;
-use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
-use kernel::session::ConnId;
+use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -155,10 +154,8 @@ impl consensus::Liaison for Liaison {
     }
 
     fn registration(&self, server: u64, process: u64) -> Bytes {
-        let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
-        let op = Op::RegisterServer { server, process };
         let mut commands = BytesMut::new();
-        push_command(&mut commands, &Command { origin, identities: &[], op });
+        push_command(&mut commands, &Command::of_server(Op::RegisterServer { server, process }));
         commands.freeze()
     }
 

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jute_proto::SessionId;
 use kernel::conn::CloseReason;
 use kernel::ensemble::MemberId;
-use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
-use kernel::session::ConnId;
+use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -149,8 +147,7 @@ impl Presence {
         if version <= self.shared.version.load(Ordering::Acquire) {
             return;
         }
-        let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
-        let command = Command { origin, identities: &[], op: Op::RaiseVersion { version } };
+        let command = Command::of_server(Op::RaiseVersion { version });
         if let Err(refusal) = self.shared.propose_as_leader(&command) {
             tracing::debug!(?refusal, "version {version} is not in force yet");
         }
@@ -217,11 +214,8 @@ impl Presence {
         self.raise_version(&self.consensus.status());
         reconfig_task::propose_first(&self.shared);
         if !self.shared.ensemble.is_known() {
-            let command = Command {
-                origin: Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 },
-                identities: &[],
-                op: Op::NameEnsemble { name: self.consensus.first_name() },
-            };
+            let name = self.consensus.first_name();
+            let command = Command::of_server(Op::NameEnsemble { name });
             if let Err(refusal) = self.shared.propose_as_leader(&command) {
                 tracing::debug!(?refusal, "the ensemble is not named yet");
             }

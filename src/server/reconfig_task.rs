@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jute_proto::SessionId;
 use kernel::ensemble::{Configuration, MemberId};
-use kernel::replica::{Command, Op, Origin, VERSION_ONCE};
-use kernel::session::ConnId;
+use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +71,7 @@ pub(super) fn propose_first(shared: &Shared) {
 }
 
 fn propose(shared: &Shared, op: Op<'_>) {
-    let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
-    if let Err(refusal) = shared.propose_as_leader(&Command { origin, identities: &[], op }) {
+    if let Err(refusal) = shared.propose_as_leader(&Command::of_server(op)) {
         tracing::debug!(?refusal, "the members of the ensemble cannot be written now");
     }
 }

@@ -282,8 +282,8 @@ mod tests {
     use std::thread;
 
     use jute_proto::SessionId;
-    use kernel::replica::{Command, Event, EventSink, Op, Origin, Stamp};
-    use kernel::session::ConnId;
+    use kernel::replica::{Command, Event, EventSink, Op, Stamp};
+
     use kernel::tree::Policy;
     use tokio::runtime::{Builder, Runtime};
 
@@ -407,10 +407,9 @@ mod tests {
         lock.write(|replica| {
             let (time_ms, elapsed_ms, policy) = (0, 0, Policy::default());
             let stamp = Stamp { term: 7, index: 1, time_ms, elapsed_ms, policy };
-            let origin = Origin { session: SessionId(1), conn: ConnId::NONE, seq: 0 };
-            let op = Op::CreateSession { timeout_ms: 1000 };
             replica.begin_entry(&stamp);
-            let command = Command { origin, identities: &[], op };
+            let create = Op::CreateSession { timeout_ms: 1000 };
+            let command = Command::of_server_for(SessionId(1), create);
             replica.apply(&stamp, &command, &mut Nobody).unwrap();
         });
         assert_eq!(lock.figures().last_zxid(), Zxid((7 << 32) + 1));

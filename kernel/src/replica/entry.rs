@@ -62,6 +62,18 @@ pub struct Command<'a> {
     pub op: Op<'a>,
 }
 
+impl<'a> Command<'a> {
+    /// What a server wants on its own: it speaks for no session, and no connection waits for the outcome.
+    pub fn of_server(op: Op<'a>) -> Self {
+        Self::of_server_for(SessionId(0), op)
+    }
+
+    /// What a server wants for a session that is not asked.
+    pub fn of_server_for(session: SessionId, op: Op<'a>) -> Self {
+        Self { origin: Origin { session, conn: ConnId::NONE, seq: 0 }, identities: &[], op }
+    }
+}
+
 /// What a command does.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Op<'a> {
