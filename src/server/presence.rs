@@ -173,7 +173,7 @@ impl Presence {
             return self.hand_over.end();
         }
         let leads = status.is_leader() && !self.shared.settings.is_alone;
-        if leads && self.hand_over.is_due(Instant::now()) {
+        if leads && self.hand_over.is_due(status.term, Instant::now()) {
             tracing::warn!("the disk is full: another server is to take the lead");
             self.consensus.begin_next_term().await;
         }

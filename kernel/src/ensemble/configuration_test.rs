@@ -25,6 +25,19 @@ fn a_configuration_comes_back_as_it_was_written() {
 }
 
 #[test]
+fn a_host_that_begins_with_a_bracket_can_still_be_read() {
+    // Earlier versions took it, wrote it without the brackets around it, and did not start on that.
+    for host in ["[[h]", "[ [h]", "[[]", "[[::1]", "h]", "h[", "[\nh]"] {
+        let joining = format!("server.4={host}:24999:24998:observer;{host}:24997");
+        let change = Change { joining: Some(&joining), ..Change::default() };
+        let servers = change.apply(&current(), false).unwrap();
+        let configuration = Configuration { servers, version: 7 };
+        let read = Configuration::parse(&configuration.to_string());
+        assert_eq!(read, Ok(configuration), "{host:?}");
+    }
+}
+
+#[test]
 fn a_host_with_a_line_break_can_still_be_read() {
     // Earlier versions took it, wrote it into the checkpoint, and did not start on that. A new request with
     // such a host is refused.

@@ -207,12 +207,15 @@ impl fmt::Display for ServerRole {
     }
 }
 
-/// A host with brackets around a literal IPv6 address.
+/// A host with brackets around a literal IPv6 address, and around what would be read as something else without them:
+/// servers of earlier versions took such hosts. One with a `]` never had brackets.
 struct Host<'a>(&'a str);
 
 impl fmt::Display for Host<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
+        let as_it_is = self.0.chars().all(is_plain) || self.0.contains(']');
+        let in_brackets = self.0.contains(':') || !as_it_is;
+        if in_brackets { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
 
