@@ -26,42 +26,34 @@
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! Servers of an ensemble talk through `network`; commands find the leader through `proposer`.
+//! * `raft`: openraft, its log store and its state machine.
+//! * `leadership`: how a leader keeps its lead, and how it loses it.
+//! * `bootstrap`: how servers become an ensemble.
+//! * `proposer` and `forward`: how commands find the leader.
+//! * `transport`: connections between servers.
 
-mod checkpoints;
+mod bootstrap;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
-mod formation;
-mod handle;
-mod hearing;
-mod log_store;
-mod log_task;
-mod members;
-mod membership;
-mod network;
-mod proof;
+mod forward;
+mod leadership;
 mod proposer;
-mod read_index;
-mod start;
-mod state_machine;
+mod raft;
 mod status;
-mod succession;
-mod typ;
+mod transport;
 
-#[cfg(test)]
-mod log_suite_test;
-
-pub use error::{Fatal, ProposeError, ReadError, StartError};
-pub use formation::{
+pub use bootstrap::{
     Forms, INITIALIZE,
     admission::{Admissions, Joiner},
 };
-pub use handle::Consensus;
-pub use members::{ChangeFailed, MemberProgress, Members};
-pub use network::{AddressBook, EnsembleName, KnownVersions};
-pub use proposer::{Commands, Liaison, Place, ProcessState, Progress, Proposer, ProposerOptions};
-pub use start::{ConsensusConfig, Timings};
-pub(crate) use state_machine::in_place;
-pub use state_machine::{Committed, StateMachine};
+pub use error::{Fatal, ProposeError, ReadError, StartError};
+pub use forward::{Commands, Liaison};
+pub use proposer::{Place, ProcessState, Progress, Proposer, ProposerOptions};
+pub(crate) use raft::in_place;
+pub use raft::{
+    ChangeFailed, Committed, Consensus, ConsensusConfig, MemberProgress, Members, StateMachine,
+    Timings,
+};
 pub use status::{Role, Status};
+pub use transport::{AddressBook, EnsembleName, KnownVersions};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use kernel::ensemble::MemberId;
 use openraft::{RaftMetrics, ServerState};
 
-use super::typ::{TypeConfig, position};
+use super::raft::types::TypeConfig;
+use super::raft::types::position;
 use crate::storage::LogPosition;
 
 /// The part a server plays.

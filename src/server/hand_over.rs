@@ -16,7 +16,7 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_secs(600);
 /// One spell in which the disk of this server is full.
 ///
 /// Where the others' disks are full too, the lead comes back at once. Each change of leader takes a term. A server that
-/// was away refuses a term that is 2^20 ahead of its own (`consensus/network/terms`). So the time between two requests
+/// was away refuses a term that is 2^20 ahead of its own (`consensus/transport/terms`). So the time between two requests
 /// grows with each time that the lead came back soon.
 #[derive(Debug)]
 pub(super) struct HandOver {

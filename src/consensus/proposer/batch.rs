@@ -8,40 +8,40 @@ use kernel::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
 use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
 
-use super::liaison::Commands;
 use super::progress::Place;
+use crate::consensus::forward::peer_status::Commands;
 
 /// Commands that become one entry: those of this server, and sections of others.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The commands of this server.
-    pub(super) own: Own,
+    pub(crate) own: Own,
     /// Where they stand among all that this process wants written; `None` while they are not numbered.
-    pub(super) place: Option<Place>,
+    pub(crate) place: Option<Place>,
     /// What others want written: what is theirs stays apart from what is this server's.
-    pub(super) others: Vec<Other>,
+    pub(crate) others: Vec<Other>,
 }
 
 /// Commands of connections of this server.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(crate) struct Own {
     /// Where commands are added, behind room for headers, until they travel.
     buffer: BytesMut,
     /// The commands, once they have travelled.
     travelled: Option<Bytes>,
-    pub(super) commands: u32,
+    pub(crate) commands: u32,
 }
 
 impl Own {
     /// Room for about as many bytes as there were the last time.
-    pub(super) fn new(expected: usize) -> Self {
+    pub(crate) fn new(expected: usize) -> Self {
         let mut buffer = BytesMut::with_capacity(expected.max(512) + RESERVED_LEN);
         buffer.put_bytes(0, RESERVED_LEN);
         Self { buffer, ..Self::default() }
     }
 
     /// Adds commands; returns how many bytes they take.
-    pub(super) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
+    pub(crate) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
         let before = self.buffer.len();
         encode(&mut self.buffer);
         self.commands += commands;
@@ -49,7 +49,7 @@ impl Own {
     }
 
     /// Bytes of the commands.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.travelled {
             Some(commands) => commands.len(),
             None => self.buffer.len().saturating_sub(RESERVED_LEN),
@@ -85,24 +85,24 @@ impl Own {
 /// What somebody else wants written: another server, or this one as the leader. It is the business of one
 /// term; whoever sent it sends it again in the next one.
 #[derive(Clone, Debug)]
-pub(super) struct Other {
+pub(crate) struct Other {
     /// Whose it is; `None` for a server that does not number its commands.
-    pub(super) sender: Option<Sender>,
-    pub(super) count: u32,
-    pub(super) commands: Bytes,
+    pub(crate) sender: Option<Sender>,
+    pub(crate) count: u32,
+    pub(crate) commands: Bytes,
     /// The term of the leader that took it.
-    pub(super) term: u64,
+    pub(crate) term: u64,
     /// Who is told when it is applied.
-    pub(super) ack: Option<Ack>,
+    pub(crate) ack: Option<Ack>,
 }
 
 impl Other {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.commands.len() + SECTION_HEADER_LEN
     }
 
     /// Whether it does no harm when it is applied twice: what a leader gives on its own.
-    pub(super) fn may_repeat(&self) -> bool {
+    pub(crate) fn may_repeat(&self) -> bool {
         self.sender.is_some_and(|sender| sender.incarnation == 0)
     }
 
@@ -114,21 +114,21 @@ impl Other {
 
 impl Batch {
     /// Bytes of all commands.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.own.len() + self.others.iter().map(Other::len).sum::<usize>()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.own.commands == 0 && self.others.is_empty()
     }
 
     /// Whether somebody is told when the batch is applied.
-    pub(super) fn has_acks(&self) -> bool {
+    pub(crate) fn has_acks(&self) -> bool {
         self.others.iter().any(|other| other.ack.is_some())
     }
 
     /// The entry that the batch becomes at this server.
-    pub(super) fn entry(
+    pub(crate) fn entry(
         &mut self,
         server: u64,
         in_sections: bool,
@@ -146,24 +146,24 @@ impl Batch {
     }
 
     /// The commands of this server alone.
-    pub(super) fn payload(&mut self) -> Bytes {
+    pub(crate) fn payload(&mut self) -> Bytes {
         self.own.commands()
     }
 
     /// Drops what belonged to another term than `leading`, the one that this server leads in, if it
     /// does.
-    pub(super) fn renew(&mut self, leading: Option<u64>) {
+    pub(crate) fn renew(&mut self, leading: Option<u64>) {
         self.others.retain(|other| Some(other.term) == leading);
     }
 
     /// Drops what must not be applied twice.
-    pub(super) fn keep_repeatable(&mut self) {
+    pub(crate) fn keep_repeatable(&mut self) {
         (self.own, self.place) = (Own::default(), None);
         self.others.retain(Other::may_repeat);
     }
 
     /// Tells that the batch is applied.
-    pub(super) fn applied(self) {
+    pub(crate) fn applied(self) {
         for ack in self.others.into_iter().filter_map(|other| other.ack) {
             ack.give();
         }
@@ -172,9 +172,9 @@ impl Batch {
 
 /// Tells a connection up to which number its batches are applied.
 #[derive(Clone, Debug)]
-pub(super) struct Ack {
-    pub(super) to: Arc<Acked>,
-    pub(super) number: u64,
+pub(crate) struct Ack {
+    pub(crate) to: Arc<Acked>,
+    pub(crate) number: u64,
 }
 
 impl Ack {
@@ -186,13 +186,13 @@ impl Ack {
 
 /// Up to which number the batches of a connection are applied; 0 for none.
 #[derive(Debug, Default)]
-pub(super) struct Acked {
+pub(crate) struct Acked {
     number: AtomicU64,
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
 }
 
 impl Acked {
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.number.load(Ordering::Relaxed)
     }
 }

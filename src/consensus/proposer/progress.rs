@@ -61,13 +61,13 @@ impl Progress {
     }
 
     /// What is known, and how far each incarnation came that has ended since the last call.
-    pub(super) fn look(&self) -> (ProcessState, Vec<Place>) {
+    pub(crate) fn look(&self) -> (ProcessState, Vec<Place>) {
         let mut state = self.0.state.lock();
         (state.now, std::mem::take(&mut state.ended))
     }
 
     /// Waits until something has changed since the last wait.
-    pub(super) async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 }

@@ -11,14 +11,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::error::{ProposeError, ReadError};
-use super::super::handle::Consensus;
+use super::super::raft::handle::Consensus;
 use super::batch::Other;
-use super::calls::Calls;
-use super::host;
-use super::liaison::{Commands, Liaison};
 use super::progress::Progress;
 use super::queue::Queue;
 use super::task::{Contact, Task};
+use crate::consensus::forward::peer_status::{Commands, Liaison};
+use crate::consensus::forward::reverse_dial::Calls;
+use crate::consensus::forward::server;
 
 /// Barriers that may wait to be asked for.
 const BARRIERS_WAITING_MAX: usize = 64;
@@ -78,7 +78,7 @@ impl Proposer {
         });
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
-            tokio::spawn(host::run(proposer.clone(), forwards, Arc::clone(&liaison)));
+            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&liaison)));
         }
         tokio::spawn(Task::new(shared, commands, liaison, barriers).run());
         proposer
@@ -114,7 +114,7 @@ impl Proposer {
     }
 
     /// Adds what another one wants written, which the leader of its term has taken.
-    pub(super) fn push_other(&self, other: Other) -> Result<(), ProposeError> {
+    pub(crate) fn push_other(&self, other: Other) -> Result<(), ProposeError> {
         self.queue(|queue, _| queue.add_other(other))
     }
 
@@ -172,52 +172,52 @@ impl Proposer {
         self.shared.without_contact()
     }
 
-    pub(super) fn consensus(&self) -> &Consensus {
+    pub(crate) fn consensus(&self) -> &Consensus {
         &self.shared.consensus
     }
 
     /// The version in force, as far as it is applied here.
-    pub(super) fn version(&self) -> u16 {
+    pub(crate) fn version(&self) -> u16 {
         self.shared.progress.get().version
     }
 
     /// A section of commands that may be applied twice, in this term.
-    pub(super) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
+    pub(crate) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
         self.push_other(self.shared.unnumbered(term, commands))
     }
 
-    pub(super) fn calls(&self) -> &Calls {
+    pub(crate) fn calls(&self) -> &Calls {
         &self.shared.calls
     }
 }
 
 /// Asks for a read barrier.
-pub(super) type AskBarrier = oneshot::Sender<Result<(), ReadError>>;
+pub(crate) type AskBarrier = oneshot::Sender<Result<(), ReadError>>;
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) queue: Mutex<Queue>,
+pub(crate) struct Shared {
+    pub(crate) queue: Mutex<Queue>,
     /// As in the queue, to be read without its lock.
-    pub(super) unfinished_bytes: AtomicUsize,
+    pub(crate) unfinished_bytes: AtomicUsize,
     /// Signalled when the queue is no longer empty.
-    pub(super) filled: Notify,
-    pub(super) consensus: Consensus,
-    pub(super) options: ProposerOptions,
-    pub(super) contact: Contact,
+    pub(crate) filled: Notify,
+    pub(crate) consensus: Consensus,
+    pub(crate) options: ProposerOptions,
+    pub(crate) contact: Contact,
     /// Where the leader opened the way to itself.
-    pub(super) calls: Calls,
+    pub(crate) calls: Calls,
     /// What became of what this process wants written.
-    pub(super) progress: Progress,
+    pub(crate) progress: Progress,
     ask: mpsc::Sender<AskBarrier>,
 }
 
 impl Shared {
-    pub(super) fn unnumbered(&self, term: u64, commands: Bytes) -> Other {
+    pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> Other {
         let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
         Other { sender: Some(sender), count: 1, commands, term, ack: None }
     }
 
-    pub(super) fn without_contact(&self) -> Duration {
+    pub(crate) fn without_contact(&self) -> Duration {
         // Kept beyond the end of the leadership: a deposed leader had contact until then.
         if let Some(age) = self.consensus.since_quorum() {
             self.contact.made_before(age);

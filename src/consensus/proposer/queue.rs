@@ -9,7 +9,7 @@ use super::proposer::ProposerOptions;
 
 /// Commands that wait for the task, and how many bytes are not known to be applied.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     /// Commands of this server in groups that are long enough; oldest first.
     closed: VecDeque<Own>,
     /// Where commands are added.
@@ -17,17 +17,17 @@ pub(super) struct Queue {
     /// What others want written, oldest first.
     others: VecDeque<Other>,
     /// Bytes of commands that are not known to be applied: here, or taken by the task.
-    pub(super) unfinished_bytes: usize,
+    pub(crate) unfinished_bytes: usize,
     /// The task has ended: nothing is proposed any more.
-    pub(super) stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { open: Own::new(0), ..Self::default() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.has_own() && self.others.is_empty()
     }
 
@@ -36,7 +36,7 @@ impl Queue {
     }
 
     /// Adds commands of this server, and closes their group where it is long enough.
-    pub(super) fn add_own(
+    pub(crate) fn add_own(
         &mut self,
         commands: u32,
         options: &ProposerOptions,
@@ -51,14 +51,14 @@ impl Queue {
         }
     }
 
-    pub(super) fn add_other(&mut self, other: Other) {
+    pub(crate) fn add_other(&mut self, other: Other) {
         self.unfinished_bytes += other.len();
         self.others.push_back(other);
     }
 
     /// The next batch, of about [`ProposerOptions::batch_bytes_soft_max`]: commands of this server where they may
     /// go now, and what others want written.
-    pub(super) fn take(&mut self, with_own: bool, options: &ProposerOptions) -> Option<Batch> {
+    pub(crate) fn take(&mut self, with_own: bool, options: &ProposerOptions) -> Option<Batch> {
         let own = if with_own && self.has_own() { self.take_own(options) } else { Own::default() };
         let mut batch = Batch { own, ..Batch::default() };
         let mut len = batch.len();
@@ -81,7 +81,7 @@ impl Queue {
     }
 
     /// Drops what must not be applied twice; returns how many bytes are left.
-    pub(super) fn keep_repeatable(&mut self) -> usize {
+    pub(crate) fn keep_repeatable(&mut self) -> usize {
         self.closed.clear();
         self.open = Own::new(0);
         self.others.retain(Other::may_repeat);

@@ -15,14 +15,14 @@ use tokio::time::Instant;
 use super::super::error::ReadError;
 use super::super::status::{Role, Status};
 use super::batch::Batch;
-use super::liaison::{Commands, Liaison};
 use super::progress::{Place, ProcessState};
 use super::proposer::{AskBarrier, Shared};
-use super::reports::Reports;
+use crate::consensus::forward::peer_status::{Commands, Liaison};
+use crate::consensus::forward::reports::Reports;
 
 /// When this server last knew that a majority stands behind its leader, or behind itself.
 #[derive(Debug)]
-pub(super) struct Contact(Mutex<Instant>);
+pub(crate) struct Contact(Mutex<Instant>);
 
 impl Default for Contact {
     fn default() -> Self {
@@ -32,26 +32,26 @@ impl Default for Contact {
 
 impl Contact {
     /// It is known of this moment; of a later one it may be known already.
-    pub(super) fn made_at(&self, at: Instant) {
+    pub(crate) fn made_at(&self, at: Instant) {
         let mut last = self.0.lock();
         *last = at.max(*last);
     }
 
     /// As [`Contact::made_at`], so long ago.
-    pub(super) fn made_before(&self, age: Duration) {
+    pub(crate) fn made_before(&self, age: Duration) {
         if let Some(at) = Instant::now().checked_sub(age) {
             self.made_at(at);
         }
     }
 
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.0.lock().elapsed()
     }
 }
 
 /// Where batches go for now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Into the own log, as the leader of this term.
     Lead { term: u64 },
     /// To the leader of this term.
@@ -63,7 +63,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn of(status: &Status, own: MemberId) -> Self {
+    pub(crate) fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
             (Role::Stopped, _) => Self::End,
@@ -75,21 +75,21 @@ impl Way {
 }
 
 /// How long to wait before a registration that was not seen to be applied is proposed again.
-pub(super) const REGISTER_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes batches and brings them to the log.
-pub(super) struct Task<C> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) commands: C,
-    pub(super) liaison: Arc<dyn Liaison>,
-    pub(super) barriers: mpsc::Receiver<AskBarrier>,
+pub(crate) struct Task<C> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: C,
+    pub(crate) liaison: Arc<dyn Liaison>,
+    pub(crate) barriers: mpsc::Receiver<AskBarrier>,
     /// What the leader was told.
-    pub(super) reports: Reports,
+    pub(crate) reports: Reports,
     /// Batches that are not known to be applied, oldest first.
-    pub(super) unfinished: VecDeque<Batch>,
-    pub(super) status: watch::Receiver<Status>,
+    pub(crate) unfinished: VecDeque<Batch>,
+    pub(crate) status: watch::Receiver<Status>,
     /// What is known of this process, as of the last look.
-    pub(super) process: ProcessState,
+    pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
     /// When this process last asked to be registered.
@@ -97,7 +97,7 @@ pub(super) struct Task<C> {
 }
 
 impl<C: Commands> Task<C> {
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         commands: C,
         liaison: Arc<dyn Liaison>,
@@ -119,7 +119,7 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             self.look();
             let way = self.way();
@@ -140,7 +140,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// Where batches go at the moment.
-    pub(super) fn way(&mut self) -> Way {
+    pub(crate) fn way(&mut self) -> Way {
         Way::of(&self.status.borrow_and_update(), self.shared.consensus.member())
     }
 
@@ -159,14 +159,14 @@ impl<C: Commands> Task<C> {
     }
 
     /// Whether sections are numbered.
-    pub(super) fn numbers(&self) -> bool {
+    pub(crate) fn numbers(&self) -> bool {
         self.process.version >= VERSION_ONCE
     }
 
     /// Looks what became of what this process wants written: drops what was applied under an incarnation that
     /// has ended, and numbers the rest anew. Returns whether something but the number of the last
     /// applied section has changed: then what is on its way does not count any more.
-    pub(super) fn look(&mut self) -> bool {
+    pub(crate) fn look(&mut self) -> bool {
         let (process, ended) = self.shared.progress.look();
         let before = std::mem::replace(&mut self.process, process);
         let incarnation = |state: &ProcessState| state.registered.map(|place| place.incarnation);
@@ -202,7 +202,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// Whether the oldest batch has been applied, as far as this server's commands go.
-    pub(super) fn oldest_is_applied(&self) -> bool {
+    pub(crate) fn oldest_is_applied(&self) -> bool {
         let Some(batch) = self.unfinished.front() else { return false };
         match (batch.place, self.process.registered) {
             (Some(_), Some(applied)) => is_within(batch, applied),
@@ -212,7 +212,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// The commands that register this process, where it is time to propose them.
-    pub(super) fn registration(&mut self) -> Option<Bytes> {
+    pub(crate) fn registration(&mut self) -> Option<Bytes> {
         let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
         if !self.numbers()
             || self.process.registered.is_some()
@@ -250,7 +250,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// The next batch of the queue, now among the unfinished.
-    pub(super) fn take(&mut self, leading: Option<u64>) -> Option<&mut Batch> {
+    pub(crate) fn take(&mut self, leading: Option<u64>) -> Option<&mut Batch> {
         let with_own = !self.numbers() || self.process.registered.is_some();
         loop {
             let mut batch = self.shared.queue.lock().take(with_own, &self.shared.options)?;
@@ -273,7 +273,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// The oldest batch is applied.
-    pub(super) fn finish_oldest(&mut self) {
+    pub(crate) fn finish_oldest(&mut self) {
         let Some(batch) = self.unfinished.pop_front() else { return };
         self.count_finished(batch.len());
         batch.applied();

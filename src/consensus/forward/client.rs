@@ -1,0 +1,273 @@
+//! Batches travel to the leader, where this server follows one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::ensemble::MemberId;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::super::error::ReadError;
+use super::super::raft::handle::Consensus;
+use super::super::raft::types::Batch as Payload;
+use super::super::transport::Purpose;
+use super::super::transport::frame::Room;
+use super::link::Link;
+use super::peer_status::Commands;
+use super::protocol::{Later, ToFollower, ToLeader};
+use crate::consensus::proposer::progress::Place;
+use crate::consensus::proposer::proposer::AskBarrier;
+use crate::consensus::proposer::task::{Task, Way};
+use crate::storage::LogPosition;
+
+/// How often the leader is told what it is to know, and asked whether it is still one.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// A leader or follower that says nothing for this long is taken for gone; longer where servers are far apart.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// How long to wait after the way to the leader broke.
+const PAUSE: Duration = Duration::from_millis(20);
+
+type LeaderLink = Link<ToLeader, ToFollower>;
+
+/// What was sent and is not applied after so long goes again: the leader may have lost it.
+const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// What is known on one connection to a leader.
+struct Following {
+    link: LeaderLink,
+    /// How many of the unfinished batches were sent.
+    sent: usize,
+    /// The number of the first of them on this connection, where this process numbers nothing.
+    first: u64,
+    /// When one of them was last applied, or none was on its way.
+    progressed: Instant,
+    barriers: BTreeMap<u64, AskBarrier>,
+    last_barrier: u64,
+    heard: Instant,
+}
+
+impl Following {
+    fn new(link: LeaderLink) -> Self {
+        let now = Instant::now();
+        Self {
+            link,
+            sent: 0,
+            first: 1,
+            progressed: now,
+            barriers: BTreeMap::new(),
+            last_barrier: 0,
+            heard: now,
+        }
+    }
+
+    /// Keeps who asks for a read, and asks the leader.
+    fn ask_for_read(
+        &mut self,
+        asked: AskBarrier,
+        consensus: Consensus,
+        leader: MemberId,
+        term: u64,
+    ) {
+        self.last_barrier += 1;
+        let id = self.last_barrier;
+        self.barriers.insert(id, asked);
+        let to_send = self.link.to_send.clone();
+        tokio::spawn(async move {
+            // Looked at after the read had begun, or it would say nothing of that time.
+            let vouches = Later(consensus.follows(leader.raft_id(), term).await);
+            // Where the connection breaks, so does the wait for the answer.
+            let _ = to_send.send(ToLeader::ReadIndex { id, vouches }).await;
+        });
+    }
+}
+
+/// What the loop waited for.
+enum Next {
+    Told(Option<ToFollower>),
+    Barrier(Option<AskBarrier>),
+    Report,
+    /// There may be more to send, or another way.
+    Look,
+}
+
+impl<C: Commands> Task<C> {
+    /// Sends batches to the leader for as long as it leads in this term and can be reached.
+    pub(crate) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
+        if let Some(link) = self.connect(way, leader, term).await {
+            self.reports.connection_ended();
+            let _ = self.talk(way, (leader, term), &mut Following::new(link)).await;
+            tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = self.status.changed() => {}
+        }
+    }
+
+    async fn connect(&mut self, way: Way, leader: MemberId, term: u64) -> Option<LeaderLink> {
+        let shared = Arc::clone(&self.shared);
+        // To connect, to greet, to open.
+        let patience = shared.consensus.for_round_trips(5, SILENCE_MAX);
+        let dialled = async {
+            let stream = tokio::select! {
+                biased;
+                called = shared.calls.of(leader.raft_id()) => called,
+                dialled = shared.consensus.dial(leader.raft_id(), Purpose::Forward) => dialled?,
+            };
+            let mut link = LeaderLink::new(stream, Room::default());
+            link.send(ToLeader::Open { term }).await?;
+            matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
+        };
+        tokio::pin!(dialled);
+        while self.way() == way {
+            tokio::select! {
+                link = &mut dialled => return link,
+                _ = self.status.changed() => {}
+                asked = self.barriers.recv() => {
+                    if let Some(asked) = asked {
+                        let _ = asked.send(Err(ReadError::NoQuorum));
+                    }
+                }
+                () = tokio::time::sleep(patience) => return None,
+            }
+        }
+        None
+    }
+
+    /// `None` where the connection broke.
+    async fn talk(
+        &mut self,
+        way: Way,
+        (leader, term): (MemberId, u64),
+        following: &mut Following,
+    ) -> Option<()> {
+        let shared = Arc::clone(&self.shared);
+        let silence_max = shared.consensus.for_round_trips(2, SILENCE_MAX);
+        let mut reports = interval(REPORT_EVERY);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.way() == way && following.heard.elapsed() < silence_max {
+            if self.look() {
+                // Under other numbers, or in another version, everything goes again.
+                return None;
+            }
+            self.finish_applied(following);
+            if following.progressed.elapsed() > SEND_AGAIN_AFTER {
+                return None;
+            }
+            if self.registration().is_some() {
+                let process = shared.consensus.process();
+                self.send(way, following, ToLeader::Register { process }).await?;
+            }
+            self.send_batches(way, following).await?;
+            let room = following.sent < self.shared.options.batches_in_flight_max;
+            let next = tokio::select! {
+                told = following.link.receive() => Next::Told(told),
+                asked = self.barriers.recv() => Next::Barrier(asked),
+                _ = reports.tick() => Next::Report,
+                // The leader called before it saw this connection: one is enough.
+                _ = shared.calls.of(leader.raft_id()) => Next::Look,
+                () = self.shared.filled.notified(), if room => Next::Look,
+                () = shared.progress.changed() => Next::Look,
+                _ = self.status.changed() => Next::Look,
+            };
+            match next {
+                Next::Told(told) => self.told(following, told?),
+                Next::Barrier(Some(asked)) => {
+                    following.ask_for_read(asked, shared.consensus.clone(), leader, term);
+                }
+                Next::Report => {
+                    let (until, report) = self.liaison.report(self.reports.since());
+                    self.reports.sent(until);
+                    let report = Payload(report);
+                    self.send(way, following, ToLeader::Report { report }).await?;
+                }
+                Next::Barrier(None) | Next::Look => {}
+            }
+        }
+        Some(())
+    }
+
+    /// Finishes what this server's own state shows to be applied.
+    fn finish_applied(&mut self, following: &mut Following) {
+        while self.numbers() && following.sent > 0 && self.oldest_is_applied() {
+            self.finish_oldest();
+            following.sent -= 1;
+            following.progressed = Instant::now();
+        }
+        if following.sent == 0 {
+            following.progressed = Instant::now();
+        }
+    }
+
+    async fn send_batches(&mut self, way: Way, following: &mut Following) -> Option<()> {
+        while following.sent < self.shared.options.batches_in_flight_max {
+            if following.sent == self.unfinished.len() && self.take(None).is_none() {
+                break;
+            }
+            let batch = self.unfinished.get_mut(following.sent)?;
+            let (payload, commands) = (Payload(batch.payload()), batch.own.commands);
+            let message = match batch.place {
+                Some(Place { incarnation, number }) => {
+                    ToLeader::Numbered { incarnation, number, commands, payload }
+                }
+                None => {
+                    let number = following.first + following.sent as u64;
+                    ToLeader::Batch { number, commands, payload }
+                }
+            };
+            self.send(way, following, message).await?;
+            following.sent += 1;
+        }
+        Some(())
+    }
+
+    /// Queues a message for a leader that may have stopped reading; `None` where there is no sense
+    /// in waiting for it.
+    async fn send(&mut self, way: Way, following: &Following, message: ToLeader) -> Option<()> {
+        let sent = following.link.send(message);
+        tokio::pin!(sent);
+        loop {
+            tokio::select! {
+                sent = &mut sent => return sent,
+                _ = self.status.changed() => if self.way() != way { return None },
+                () = tokio::time::sleep(SILENCE_MAX) => return None,
+            }
+        }
+    }
+
+    fn told(&mut self, following: &mut Following, message: ToFollower) {
+        following.heard = Instant::now();
+        match message {
+            ToFollower::Applied { number } => {
+                while !self.numbers() && following.sent > 0 && following.first <= number {
+                    self.finish_oldest();
+                    following.first += 1;
+                    following.sent -= 1;
+                }
+            }
+            ToFollower::ReadIndex { id, at } => {
+                let Some(asked) = following.barriers.remove(&id) else { return };
+                let consensus = self.shared.consensus.clone();
+                tokio::spawn(async move {
+                    let _ = asked.send(match at {
+                        Some((term, index)) => {
+                            consensus.wait_applied(LogPosition { term, index }).await
+                        }
+                        None => Err(ReadError::NoQuorum),
+                    });
+                });
+            }
+            ToFollower::Notice { has_quorum, notice } => {
+                // It may have been on its way for long: it says nothing of any time after the report was sent.
+                let reported = self.reports.answered();
+                if let Some(at) = reported.filter(|_| has_quorum) {
+                    self.shared.contact.made_at(at);
+                }
+                self.liaison.noticed(&notice.0);
+            }
+            ToFollower::Accepted => {}
+        }
+    }
+}

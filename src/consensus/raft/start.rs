@@ -1,0 +1,328 @@
+//! Starting the consensus over a data directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, Raft, SnapshotPolicy};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoints::Checkpoints;
+use super::handle::{Consensus, PeerSide};
+use super::log_store::LogStore;
+use super::log_task;
+use super::state_machine::CheckpointLimits;
+use super::state_machine::Machine;
+use super::state_machine::StateMachine;
+use super::state_machine::in_place;
+use super::types::TypeConfig;
+use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
+use crate::consensus::error::{Fatal, StartError};
+use crate::consensus::leadership::check_quorum;
+use crate::consensus::leadership::check_quorum::Hearing;
+use crate::consensus::leadership::fast_failover::Succession;
+use crate::consensus::leadership::lease_keepalive::Proofs;
+use crate::consensus::leadership::read_index::ReadIndex;
+use crate::consensus::transport::{
+    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
+    Starts, Witness,
+};
+use crate::storage::DataDir;
+use crate::storage::Start;
+use crate::storage::reconcile;
+use crate::tls::PeerTlsOptions;
+
+/// Connections of followers that may wait to be served.
+const FORWARDS_WAITING_MAX: usize = 32;
+
+/// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timings {
+    /// How often a leader tells that it is there.
+    pub heartbeat: Duration,
+    /// A follower that hears nothing grants its vote to another after `election_max`, and asks for
+    /// votes itself when a time has passed on top that is drawn anew each time, from this one...
+    pub election_min: Duration,
+    /// ... up to this one, so that two rarely ask at once.
+    pub election_max: Duration,
+}
+
+impl Timings {
+    /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
+    /// one took longer than `election_max`, so these timings are raised where servers are far apart.
+    pub(crate) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+        usual.max(self.election_max * count)
+    }
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(40),
+            election_min: Duration::from_millis(100),
+            election_max: Duration::from_millis(200),
+        }
+    }
+}
+
+/// Who takes part, and how.
+#[derive(Clone, Debug)]
+pub struct ConsensusConfig {
+    /// The number of this server (`myid`).
+    pub server: u64,
+    /// All servers of the file with their addresses for the consensus (host and port).
+    pub servers: BTreeMap<u64, String>,
+    /// The numbers of those that vote, in an ensemble that is new.
+    pub voters: BTreeSet<u64>,
+    /// Whether this server may form an ensemble while it has no data.
+    pub forms: Forms,
+    /// A random number of this process.
+    pub process: u64,
+    /// The name of the ensemble, set by the state machine when it learns it.
+    pub ensemble: EnsembleName,
+    /// Where this server finds the others, before it looks at what the ensemble agreed on.
+    pub addresses: AddressBook,
+    /// Where peers connect to this server; not needed by an ensemble of one.
+    pub listen: Option<SocketAddr>,
+    /// The clocks.
+    pub timings: Timings,
+    /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
+    /// log that a restart replays.
+    pub checkpoint_bytes: u64,
+    /// Likewise when this many entries were applied (`snapCount`).
+    pub checkpoint_entries: u64,
+    /// Entries kept in the log behind a checkpoint, so that a server that is a little behind can
+    /// be brought up with entries instead of the whole state.
+    pub entries_kept: u64,
+    /// The versions that this software talks, and those of the others as they become known.
+    pub versions: KnownVersions,
+    /// TLS between the members; without it, whoever reaches the address can take part.
+    pub tls: Option<PeerTlsOptions>,
+    /// The file with what the members know and others do not; without it, whoever reaches the address can
+    /// take part, unless there is TLS.
+    pub secret_file: Option<PathBuf>,
+}
+
+impl ConsensusConfig {
+    /// Whether the file has other voters than this server.
+    fn names_others(&self) -> bool {
+        self.voters.iter().any(|voter| *voter != self.server)
+    }
+
+    /// An ensemble of one.
+    pub fn standalone(server: u64) -> Self {
+        Self {
+            server,
+            servers: BTreeMap::from([(server, String::new())]),
+            voters: BTreeSet::from([server]),
+            forms: Forms::WithAll,
+            process: 0,
+            ensemble: EnsembleName::default(),
+            addresses: AddressBook::default(),
+            listen: None,
+            timings: Timings::default(),
+            checkpoint_bytes: 64 << 20,
+            checkpoint_entries: 100_000,
+            // Nobody else could need them.
+            entries_kept: 0,
+            versions: KnownVersions::default(),
+            tls: None,
+            secret_file: None,
+        }
+    }
+}
+
+impl Consensus {
+    /// Starts the consensus. The state machine must hold the rows of the directory's checkpoint;
+    /// entries behind it that are known to be committed are applied before this returns, the
+    /// others when a leader is found (an ensemble of one leads at once).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Config`]: this server is not one of the members, or peers have nowhere to
+    /// connect. [`StartError::Listen`]: the address for them is taken.
+    /// [`StartError::Tls`]: keys or certificates cannot be used. [`StartError::Storage`],
+    /// [`StartError::Restore`]: the stored state and log do not fit together or cannot be applied.
+    pub async fn start<M: StateMachine>(
+        config: ConsensusConfig,
+        dir: &DataDir,
+        machine: M,
+    ) -> Result<Self, StartError> {
+        check(&config)?;
+        check_joined(dir)?;
+        in_place(|| reconcile(dir.log(), dir.state()))?;
+        let member = dir.member();
+        let own = introduce(&config, dir)?;
+        let spool = dir.spool()?;
+        // A server of its own needs no keys.
+        let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;
+        let book = config.addresses.clone();
+        let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
+        let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
+        let dialer = dialer.with_timings(config.timings);
+        let listener = match config.listen {
+            Some(addr) => Some(
+                PeerListener::bind(addr, own, (security, book), Some(forward_to), spool)
+                    .await
+                    .map_err(|source| StartError::Listen { addr, source })?,
+            ),
+            None => None,
+        };
+        let (written, checkpoint_written) = mpsc::unbounded_channel();
+        let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
+        let log_store = LogStore::new(dir.log().clone());
+        let mut machine = Machine::new(
+            machine,
+            dir,
+            Arc::clone(&checkpoints),
+            CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
+            dir.log().state().last.map_or(0, |last| last.index),
+        )
+        .map_err(|Fatal(what)| StartError::Restore(what))?;
+        in_place(|| machine.apply_again(&log_store))
+            .map_err(|Fatal(what)| StartError::Restore(what))?;
+        let reads = ReadIndex::new(member.raft_id(), config.timings);
+        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
+        let hearing = witness.hearing.clone();
+        let raft = Raft::<TypeConfig, Machine<M>>::new(
+            member.raft_id(),
+            Arc::new(raft_config(&config)?),
+            Peers::new(dialer.clone(), witness),
+            log_store,
+            machine,
+        )
+        .await
+        .map_err(|error| StartError::Restore(error.to_string()))?;
+        log_task::start(dir.log(), &raft, config.listen.is_some());
+        let stop = CancellationToken::new();
+        let (own, timings) = (member.raft_id(), config.timings);
+        tokio::spawn(check_quorum::run(raft.clone(), own, hearing, timings, stop.clone()));
+        let succession = Succession::new(own, timings);
+        let book = config.addresses.clone();
+        let control = Control::new(raft.clone(), own, succession.clone(), book, timings);
+        let control: Arc<dyn RaftControl> = Arc::new(control);
+        let formation = begin(&raft, &config, dir, &*control).await?;
+        if let Some(listener) = listener {
+            let looking = formation.clone();
+            tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
+            let answering = (formation.clone(), control);
+            tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
+        }
+        let forwards = Mutex::new(Some(forwards));
+        let proofs = Proofs::new(timings, dir.clone());
+        let process = config.process;
+        let peers =
+            PeerSide { member, process, dialer, forwards, proofs, formation, reads, timings };
+        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
+    }
+}
+
+/// This server as it introduces itself.
+fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
+    let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
+    let start = Start { number: dir.starts(), process: config.process };
+    let secret = config.secret_file.as_deref().map_or(Ok(Secret::default()), |file| {
+        let of =
+            |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
+        Secret::read(file).map_err(of)
+    })?;
+    let starts = Starts::new(start, dir.met()?, secret);
+    Ok(Own { member: dir.member(), starts, ensemble, versions })
+}
+
+/// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
+/// another one looks for it as soon as it listens.
+async fn begin<M: StateMachine>(
+    raft: &Raft<TypeConfig, Machine<M>>,
+    config: &ConsensusConfig,
+    dir: &DataDir,
+    control: &dyn RaftControl,
+) -> Result<Formation, StartError> {
+    let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
+    // From here on openraft has told what it found.
+    raft.with_raft_state(|_| ()).await.map_err(|error| restore(&error))?;
+    let (own, view) = (dir.member().raft_id(), control.view());
+    let is_empty = view.last_index.is_none();
+    if is_empty {
+        config.ensemble.begin_empty();
+    }
+    let formation = Formation::new(FormationConfig {
+        id: dir.member(),
+        servers: config.servers.clone(),
+        voters: config.voters.clone(),
+        forms: config.forms,
+        name: dir.identity().cluster.0,
+        ensemble: config.ensemble.clone(),
+        book: config.addresses.clone(),
+        dir: dir.path().to_path_buf(),
+    });
+    let formation = formation.map_err(|error| restore(&error))?;
+    if config.names_others() {
+        // One that was formed on its own has to look for the others first.
+        if !view.voters.iter().eq([&own]) || view.agreed {
+            control.allow_elections();
+        }
+    } else if is_empty && config.voters.contains(&config.server) && config.forms != Forms::Never {
+        let address = config.servers.get(&config.server).cloned().unwrap_or_default();
+        config.ensemble.decide(dir.identity().cluster.0);
+        let formed = control.initialize(BTreeMap::from([(own, address)])).await;
+        formed.map_err(StartError::Restore)?;
+    } else if view.voters.iter().eq([&own]) {
+        // Nobody else could win: there is nothing to wait for.
+        raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
+    }
+    Ok(formation)
+}
+
+fn check(config: &ConsensusConfig) -> Result<(), StartError> {
+    let refuse = |what: &str| Err(StartError::Config(what.to_owned()));
+    if !config.servers.contains_key(&config.server) && config.listen.is_none() {
+        return refuse(&format!(
+            "server {} is not one of the members of the ensemble: check `myid` and `server.N`",
+            config.server
+        ));
+    }
+    if config.servers.len() > 1 && config.listen.is_none() {
+        return refuse("a server of an ensemble needs an address where its peers connect");
+    }
+    Ok(())
+}
+
+/// The file with which earlier builds marked a directory whose data were not complete.
+const JOINING: &str = "joining";
+
+fn check_joined(dir: &DataDir) -> Result<(), StartError> {
+    if dir.path().join(JOINING).exists() {
+        return Err(StartError::Config(format!(
+            "the data directory {} was lost before, and an earlier version had not finished to copy the data \
+             of the ensemble into it (it has a file `{JOINING}`). Empty it, so that this server joins anew",
+            dir.path().display()
+        )));
+    }
+    Ok(())
+}
+
+fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let raft = Config {
+        cluster_name: "grovekeeper".to_owned(),
+        heartbeat_interval: millis(config.timings.heartbeat),
+        election_timeout_min: millis(config.timings.election_min),
+        election_timeout_max: millis(config.timings.election_max),
+        // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.entries_kept,
+        // A server that was cut off must not depose a leader when it returns.
+        enable_pre_vote: Some(true),
+        // A restarted leader might have missed a newer one: it must be elected again.
+        enable_leader_restore: Some(false),
+        // One that was formed on its own would elect itself before it has looked for the others.
+        enable_elect: !config.names_others(),
+        ..Config::default()
+    };
+    raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))
+}
