@@ -16,7 +16,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::{Raft, RaftMetrics};
 use tokio::time::{Instant, sleep_until};
 
-use super::check_quorum::Heard;
+use super::check_quorum::PeerActivity;
 use crate::consensus::raft::start::Timings;
 use crate::consensus::raft::state_machine::{Machine, StateMachine};
 use crate::consensus::raft::types::TypeConfig;
@@ -36,7 +36,7 @@ pub(crate) struct Succession {
     own: u64,
     lease: Duration,
     /// When each server was last heard, over whichever connection.
-    heard: Arc<Heard>,
+    heard: Arc<PeerActivity>,
     /// Whether somebody takes a turn.
     begun: Arc<AtomicBool>,
 }
@@ -49,7 +49,7 @@ impl Succession {
 
     /// Something came from `peer`.
     pub(crate) fn hear(&self, peer: u64) {
-        self.heard.hear(peer);
+        self.heard.note(peer);
     }
 
     /// When something last did.

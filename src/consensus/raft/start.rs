@@ -23,7 +23,7 @@ use super::types::TypeConfig;
 use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::check_quorum;
-use crate::consensus::leadership::check_quorum::Hearing;
+use crate::consensus::leadership::check_quorum::QuorumCheck;
 use crate::consensus::leadership::fast_failover::Succession;
 use crate::consensus::leadership::lease_keepalive::Proofs;
 use crate::consensus::leadership::read_index::ReadIndex;
@@ -186,8 +186,8 @@ impl Consensus {
         in_place(|| machine.apply_again(&log_store))
             .map_err(|Fatal(what)| StartError::Restore(what))?;
         let reads = ReadIndex::new(member.raft_id(), config.timings);
-        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
-        let hearing = witness.hearing.clone();
+        let witness = Witness { quorum_check: QuorumCheck::default(), reads: reads.clone() };
+        let quorum_check = witness.quorum_check.clone();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             member.raft_id(),
             Arc::new(raft_config(&config)?),
@@ -200,7 +200,7 @@ impl Consensus {
         log_task::start(dir.log(), &raft, config.listen.is_some());
         let stop = CancellationToken::new();
         let (own, timings) = (member.raft_id(), config.timings);
-        tokio::spawn(check_quorum::run(raft.clone(), own, hearing, timings, stop.clone()));
+        tokio::spawn(check_quorum::run(raft.clone(), own, quorum_check, timings, stop.clone()));
         let succession = Succession::new(own, timings);
         let book = config.addresses.clone();
         let control = Control::new(raft.clone(), own, succession.clone(), book, timings);

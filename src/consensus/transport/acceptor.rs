@@ -42,7 +42,7 @@ use crate::storage::Spool;
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
 ///
 /// Also what a leader hears of a follower whose disk is slow: much less than what makes it doubt
-/// that it hears anybody (`hearing.rs`).
+/// that it hears anybody (`leadership/check_quorum.rs`).
 pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Appends of one connection that may wait to be flushed.
