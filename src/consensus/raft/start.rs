@@ -25,7 +25,7 @@ use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::check_quorum;
 use crate::consensus::leadership::check_quorum::QuorumCheck;
 use crate::consensus::leadership::fast_failover::Succession;
-use crate::consensus::leadership::lease_keepalive::Proofs;
+use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::transport::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
@@ -213,10 +213,10 @@ impl Consensus {
             tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let proofs = Proofs::new(timings, dir.clone());
+        let lease_keeper = LeaseKeeper::new(timings, dir.clone());
         let process = config.process;
         let peers =
-            PeerSide { member, process, dialer, forwards, proofs, formation, reads, timings };
+            PeerSide { member, process, dialer, forwards, lease_keeper, formation, reads, timings };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
