@@ -24,7 +24,7 @@ use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, Ra
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::check_quorum;
 use crate::consensus::leadership::check_quorum::QuorumCheck;
-use crate::consensus::leadership::fast_failover::Succession;
+use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::transport::{
@@ -201,16 +201,16 @@ impl Consensus {
         let stop = CancellationToken::new();
         let (own, timings) = (member.raft_id(), config.timings);
         tokio::spawn(check_quorum::run(raft.clone(), own, quorum_check, timings, stop.clone()));
-        let succession = Succession::new(own, timings);
+        let failover = FastFailover::new(own, timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), own, succession.clone(), book, timings);
+        let control = Control::new(raft.clone(), own, failover.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
         let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
+            tokio::spawn(listener.run(raft.clone(), answering, failover, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());
