@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::check_quorum::Hearing;
+use super::super::check_quorum::QuorumCheck;
 use super::*;
 use crate::consensus::error::{Fatal, ProposeError};
 use crate::consensus::raft::checkpoints::Checkpoints;
@@ -76,7 +76,7 @@ impl Fixture {
             ..Config::default()
         };
         let reads = ReadIndex::new(1, Timings::default());
-        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
+        let witness = Witness { quorum_check: QuorumCheck::default(), reads: reads.clone() };
         let raft = Raft::<TypeConfig, Machine<Nothing>>::new(
             1,
             Arc::new(config.validate().unwrap()),

@@ -28,7 +28,7 @@ use super::types::log_id;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
-use crate::consensus::leadership::lease_keepalive::Proofs;
+use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::read_index::{Lead, ReadIndex, Vouch};
 use crate::consensus::status::Role;
 use crate::consensus::status::Status;
@@ -62,7 +62,7 @@ pub(crate) struct PeerSide {
     /// Connections of followers that forward requests, for whoever serves them.
     pub(crate) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
     /// What keeps the lease where they answer late.
-    pub(crate) proofs: Proofs,
+    pub(crate) lease_keeper: LeaseKeeper,
     pub(crate) formation: Formation,
     /// What confirms reads.
     pub(crate) reads: ReadIndex,
@@ -87,7 +87,7 @@ impl Consensus {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        tokio::spawn(peers.proofs.clone().keep_up(raft.clone(), stop.clone()));
+        tokio::spawn(peers.lease_keeper.clone().run(raft.clone(), stop.clone()));
         Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 

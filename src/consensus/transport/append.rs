@@ -163,7 +163,7 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
     }
 
     async fn send(&mut self, part: Append) -> Result<(), RpcError> {
-        if self.peer.witness.hearing.is_silent() {
+        if self.peer.witness.quorum_check.suppresses_heartbeats() {
             return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
         }
         // On another connection the answers would be taken for those to earlier requests.

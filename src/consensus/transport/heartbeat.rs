@@ -181,8 +181,8 @@ impl Task {
 
     /// The heartbeat that reads wait for, if it was not written on this connection.
     fn read_due(&self) -> Option<Asked> {
-        let is_silent = self.peer.witness.hearing.is_silent();
-        if is_silent || self.reads_unanswered >= READS_UNANSWERED_MAX {
+        let is_suppressed = self.peer.witness.quorum_check.suppresses_heartbeats();
+        if is_suppressed || self.reads_unanswered >= READS_UNANSWERED_MAX {
             return None;
         }
         let asked = self.reads.borrow();
@@ -194,7 +194,7 @@ impl Task {
 
     /// Writes all that is due, where there is a connection.
     async fn write(&mut self) {
-        if self.peer.witness.hearing.is_silent() {
+        if self.peer.witness.quorum_check.suppresses_heartbeats() {
             return self.refuse(&"this leader hears nobody and is silent");
         }
         if !self.peer.has_usable_link() {
@@ -459,10 +459,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_leader_sends_no_heartbeats() {
+    async fn a_leader_that_suppresses_heartbeats_sends_none() {
         // openraft is told at once.
         let mut fixture = Fixture::new(PATIENCE).await;
-        fixture.witness.hearing.be_silent();
+        fixture.witness.quorum_check.suppress_heartbeats();
         let answer = fixture.at_once(4).await;
         assert!(matches!(answer, Some(Err(RpcError::Unreachable(_)))), "{answer:?}");
     }

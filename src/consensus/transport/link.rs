@@ -8,7 +8,7 @@ use openraft::raft::AppendEntriesResponse;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
-use super::super::leadership::check_quorum::Hearing;
+use super::super::leadership::check_quorum::QuorumCheck;
 use super::super::leadership::read_index::{ReadIndex, Stamp};
 #[cfg(test)]
 use super::super::raft::start::Timings;
@@ -27,7 +27,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug)]
 pub(crate) struct Witness {
     /// Of anything at all.
-    pub(crate) hearing: Hearing,
+    pub(crate) quorum_check: QuorumCheck,
     /// Of answers to appends and heartbeats.
     pub(crate) reads: ReadIndex,
 }
@@ -36,7 +36,10 @@ pub(crate) struct Witness {
 impl Witness {
     /// Of the peers of server `own`.
     pub(crate) fn of(own: u64) -> Self {
-        Self { hearing: Hearing::default(), reads: ReadIndex::new(own, Timings::default()) }
+        Self {
+            quorum_check: QuorumCheck::default(),
+            reads: ReadIndex::new(own, Timings::default()),
+        }
     }
 }
 
@@ -64,7 +67,7 @@ impl Link {
     /// A connection to the server of that number.
     pub(super) fn new(stream: PeerStream, target: u64, witness: Witness) -> Self {
         let (frames, owed) = (Frames::new(Room::default()), VecDeque::new());
-        witness.hearing.hear(target);
+        witness.quorum_check.note_activity(target);
         let heard = Instant::now();
         Self { stream, frames, witness, target, term: 0, owed, heard, is_torn: false }
     }
@@ -128,7 +131,7 @@ impl Link {
             check_response(&response, self.term)
                 .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
             self.heard = Instant::now();
-            self.witness.hearing.hear(self.target);
+            self.witness.quorum_check.note_activity(self.target);
             if matches!(response, Response::Working) {
                 return Ok(None);
             }
