@@ -76,9 +76,9 @@ impl Following {
         let to_send = self.link.to_send.clone();
         tokio::spawn(async move {
             // Looked at after the read had begun, or it would say nothing of that time.
-            let vouches = Later(consensus.follows(leader.raft_id(), term).await);
+            let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
             // Where the connection breaks, so does the wait for the answer.
-            let _ = to_send.send(ToLeader::ReadIndex { id, vouches }).await;
+            let _ = to_send.send(ToLeader::ReadIndex { id, acks_leader }).await;
         });
     }
 }

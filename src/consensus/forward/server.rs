@@ -10,7 +10,7 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::super::leadership::read_index::Vouch;
+use super::super::leadership::read_index::LeadershipAck;
 use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
@@ -209,12 +209,12 @@ impl Host {
                 let commands = self.liaison.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
-            ToLeader::ReadIndex { id, vouches: Later(vouches) } => {
+            ToLeader::ReadIndex { id, acks_leader: Later(acks_leader) } => {
                 let consensus = self.proposer.consensus().clone();
                 let answer = self.link.to_send.clone();
-                let vouched = vouches.then_some(Vouch { server: self.from, term });
+                let asker = acks_leader.then_some(LeadershipAck { server: self.from, term });
                 tokio::spawn(async move {
-                    let at = consensus.read_index(vouched).await.ok();
+                    let at = consensus.read_index(asker).await.ok();
                     let at = at.map(|at| (at.term, at.index));
                     let _ = answer.send(ToFollower::ReadIndex { id, at }).await;
                 });

@@ -28,8 +28,8 @@ use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
-    Starts, Witness,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
+    Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -185,13 +185,14 @@ impl Consensus {
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         in_place(|| machine.apply_again(&log_store))
             .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let reads = ReadIndex::new(member.raft_id(), config.timings);
-        let witness = Witness { quorum_check: QuorumCheck::default(), reads: reads.clone() };
-        let quorum_check = witness.quorum_check.clone();
+        let read_index = ReadIndex::new(member.raft_id(), config.timings);
+        let leadership =
+            Leadership { quorum_check: QuorumCheck::default(), read_index: read_index.clone() };
+        let quorum_check = leadership.quorum_check.clone();
         let raft = Raft::<TypeConfig, Machine<M>>::new(
             member.raft_id(),
             Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone(), witness),
+            Peers::new(dialer.clone(), leadership),
             log_store,
             machine,
         )
@@ -215,8 +216,16 @@ impl Consensus {
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());
         let process = config.process;
-        let peers =
-            PeerSide { member, process, dialer, forwards, lease_keeper, formation, reads, timings };
+        let peers = PeerSide {
+            member,
+            process,
+            dialer,
+            forwards,
+            lease_keeper,
+            formation,
+            read_index,
+            timings,
+        };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
