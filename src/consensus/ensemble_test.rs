@@ -172,8 +172,8 @@ async fn propose(server: &Server, entry: &str) {
     let entry = Bytes::copy_from_slice(entry.as_bytes());
     let applied = async {
         loop {
-            let outcome = server.consensus.submit(entry.clone()).await.unwrap();
-            if outcome.await.unwrap().is_ok() {
+            let mut outcome = server.consensus.submit(entry.clone()).await.unwrap();
+            if outcome.applied().await {
                 return;
             }
             let _ = server.consensus.read_barrier().await;

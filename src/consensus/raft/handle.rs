@@ -1,50 +1,37 @@
 //! The running consensus.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{LinearizableReadError, RaftError};
-use openraft::impls::ProgressResponder;
-use openraft::raft::linearizable_read::LinearizerOption;
-use openraft::{Raft, RaftMetrics};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoints::Checkpoints;
-use super::members::ChangeFailed;
+use super::members::{ChangeFailed, Members};
+use super::node::{ProposalOutcome, RaftNode};
 use super::start::Timings;
-use super::state_machine::Machine;
-use super::types::Batch;
-use super::types::ChangeMembers;
-use super::types::RaftVote;
-use super::types::TypeConfig;
-use super::types::log_id;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
-use crate::consensus::leadership::read_index::{LeaderView, LeadershipAck, ReadIndex};
-use crate::consensus::status::Role;
-use crate::consensus::status::Status;
-use crate::consensus::status::role;
+use crate::consensus::leadership::raft_leader::RaftLeader as _;
+use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
+use crate::consensus::status::{Role, Status};
 use crate::consensus::transport::{Dialer, ForwardConn, PeerStream, Purpose};
 use crate::storage::{DataDir, LogPosition};
 
 /// How soon a read that could not be had is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-pub(crate) type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// A started consensus. Cheap to clone.
 #[derive(Clone)]
 pub struct Consensus {
-    pub(crate) raft: Arc<dyn Handle>,
+    pub(crate) raft: RaftNode,
     dir: DataDir,
     checkpoints: Arc<Checkpoints>,
     status: watch::Receiver<Status>,
@@ -69,26 +56,17 @@ pub(crate) struct PeerSide {
     pub(crate) timings: Timings,
 }
 
-type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
-pub(crate) type Responder = ProgressResponder<TypeConfig, WriteResult>;
-
-/// Resolves when an accepted proposal was applied here, or was given up.
-pub(crate) type Outcome = oneshot::Receiver<WriteResult>;
-
 impl Consensus {
     pub(crate) fn new(
-        raft: Raft<TypeConfig, Machine>,
+        raft: RaftNode,
         dir: DataDir,
         checkpoints: Arc<Checkpoints>,
-        checkpoint_written: mpsc::UnboundedReceiver<()>,
         stop: CancellationToken,
         peers: PeerSide,
     ) -> Self {
-        let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
-        tokio::spawn(follow_status(raft.clone(), sender));
-        tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        tokio::spawn(peers.lease_keeper.clone().run(raft.clone(), stop.clone()));
-        Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
+        let status = raft.watch_status();
+        tokio::spawn(peers.lease_keeper.clone().run(Arc::new(raft.clone()), stop.clone()));
+        Self { raft, dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 
     /// Proposes an entry. Entries proposed one after the other are applied in that order, unless
@@ -104,20 +82,18 @@ impl Consensus {
         let refused = refusal(&self.status.borrow());
         match refused {
             Some(error) => Err(error),
-            None => self.raft.propose(Batch(entry), None).await,
+            None => self.raft.propose(entry).await,
         }
     }
 
     /// As [`Consensus::propose`], also on a full disk, where it waits; the outcome can be waited
     /// for.
-    pub(crate) async fn submit(&self, entry: Bytes) -> Result<Outcome, ProposeError> {
+    pub(crate) async fn submit(&self, entry: Bytes) -> Result<ProposalOutcome, ProposeError> {
         let refused = refusal(&self.status.borrow());
         if let Some(error) = refused {
             return Err(error);
         }
-        let (responder, outcome) = ProgressResponder::complete_only();
-        self.raft.propose(Batch(entry), Some(responder)).await?;
-        Ok(outcome)
+        self.raft.submit(entry).await
     }
 
     /// Waits until every write that was acknowledged anywhere before the call is applied here.
@@ -136,7 +112,7 @@ impl Consensus {
         &self,
         asker: Option<LeadershipAck>,
     ) -> Result<LogPosition, ReadError> {
-        self.peers.read_index.confirm(&*self.raft, self.status.clone(), asker).await
+        self.peers.read_index.confirm(&self.raft, self.status.clone(), asker).await
     }
 
     /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
@@ -157,10 +133,9 @@ impl Consensus {
     /// How long ago a majority is known to have stood behind this server as the leader: so long ago was written
     /// what it has answered. `None` where this server does not lead, or no majority has answered yet.
     pub(crate) fn since_quorum(&self) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        let leads = role(metrics.state) == Role::Leader;
-        let voters = metrics.membership_config.membership().get_joint_config();
-        leads.then(|| self.peers.read_index.since_quorum(metrics.current_term, voters))?
+        let view = self.raft.view();
+        let term = view.term_led()?;
+        self.peers.read_index.since_quorum(term, &view.voters)
     }
 
     /// Whether this server leads, as of the last change that was told.
@@ -197,31 +172,63 @@ impl Consensus {
 
     /// Connects to a member, by its id, where the configuration, or this server's own, says that it is.
     pub(crate) async fn dial(&self, server: u64, purpose: Purpose) -> Option<PeerStream> {
-        let metrics = self.raft.metrics();
-        let node = metrics.membership_config.membership().get_node(&server)?;
-        self.peers.dialer.dial(server, &node.addr, purpose).await.ok()
+        let address = self.raft.address_of(server)?;
+        self.peers.dialer.dial(server, &address, purpose).await.ok()
     }
 
     /// The ids of all other members, with and without a vote.
     pub(crate) fn others(&self) -> BTreeSet<u64> {
-        let metrics = self.raft.metrics();
-        let members = metrics.membership_config.nodes().map(|(server, _)| *server);
-        members.filter(|server| *server != self.peers.member.raft_id()).collect()
+        let mut members = self.raft.member_ids();
+        members.remove(&self.peers.member.raft_id());
+        members
     }
 
     /// Has the next term begin: another server takes over the lead, the one that is nearest; a server
     /// on its own begins it itself. Nothing happens where this server does not lead.
     pub async fn begin_next_term(&self) {
-        let metrics = self.raft.metrics();
-        let own = self.peers.member.raft_id();
-        let voters: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
-        let followers = metrics.replication.iter().flatten();
-        let nearest = followers
-            .filter(|(id, _)| **id != own && voters.contains(id))
-            .max_by_key(|(_, matching)| matching.as_ref().map(|log_id| log_id.index));
-        if metrics.state == openraft::ServerState::Leader {
-            self.raft.begin_next_term(nearest.map(|(id, _)| *id)).await;
+        if self.raft.view().role == Role::Leader {
+            self.raft.begin_next_term(self.raft.nearest_voter()).await;
         }
+    }
+
+    /// Who takes part.
+    pub fn members(&self) -> Members {
+        self.raft.members()
+    }
+
+    /// Lets servers take part without a vote; who takes part already gets this address. Returns
+    /// when that is committed.
+    ///
+    /// # Errors
+    /// [`ChangeFailed`]: this server does not lead, or another change is under way.
+    pub async fn set_servers(
+        &self,
+        servers: BTreeMap<MemberId, String>,
+    ) -> Result<(), ChangeFailed> {
+        self.raft.set_servers(servers).await
+    }
+
+    /// Drops servers that have no vote. Returns when that is committed.
+    ///
+    /// # Errors
+    /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them votes.
+    pub async fn drop_servers(&self, servers: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
+        self.raft.drop_servers(servers).await
+    }
+
+    /// Makes these the voters: first old and new together, then the new alone. Who loses its vote
+    /// goes on without one. Each of them must take part already. Returns when all is committed; if
+    /// it is given up half-way, [`Members::joint`] says so and another call finishes it.
+    ///
+    /// # Errors
+    /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them does not take part.
+    pub async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
+        self.raft.set_voters(voters).await
+    }
+
+    /// Asks another voter to lead. This server accepts no proposals from here on.
+    pub async fn hand_over_to(&self, server: MemberId) {
+        self.raft.begin_next_term(Some(server.raft_id())).await;
     }
 
     /// The connections that followers make; once.
@@ -231,7 +238,7 @@ impl Consensus {
 
     /// What this server knows at the moment.
     pub fn status(&self) -> Status {
-        Status::new(&self.raft.metrics())
+        self.raft.status()
     }
 
     /// Tells of every change of role, term, leader and failure. The positions in it are as of
@@ -318,158 +325,6 @@ fn refusal(status: &Status) -> Option<ProposeError> {
         Role::Stopped => Some(ProposeError::Stopped),
         Role::Learner | Role::Follower | Role::Candidate => {
             Some(ProposeError::NotLeader { hint: status.leader.map(|leader| leader.number) })
-        }
-    }
-}
-
-/// openraft's handle without the type of the state machine.
-pub(crate) trait Handle: Send + Sync {
-    fn propose(
-        &self,
-        batch: Batch,
-        responder: Option<Responder>,
-    ) -> BoxFuture<'_, Result<(), ProposeError>>;
-    /// What this server knows as the leader, if it takes reads now.
-    fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>>;
-    /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
-    fn follows(&self, leader: u64, term: u64) -> BoxFuture<'_, bool>;
-    fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
-    fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()>;
-    fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>>;
-    /// Changes voters and other servers; removed voters go on as servers without a vote. Returns
-    /// when the change is committed.
-    fn change_members(&self, change: ChangeMembers) -> BoxFuture<'_, Result<(), ChangeFailed>>;
-    fn shutdown(&self) -> BoxFuture<'_, ()>;
-    fn metrics(&self) -> RaftMetrics<TypeConfig>;
-}
-
-impl Handle for Raft<TypeConfig, Machine> {
-    fn propose(
-        &self,
-        batch: Batch,
-        responder: Option<Responder>,
-    ) -> BoxFuture<'_, Result<(), ProposeError>> {
-        Box::pin(async move {
-            let queued = self.client_write_ff(batch, responder).await;
-            queued.map_err(|_| ProposeError::Stopped)
-        })
-    }
-
-    fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>> {
-        Box::pin(async move {
-            let own = *self.node_id();
-            // Sends nothing and waits for nothing. Reads wait while the lead is handed over: a heartbeat would keep
-            // the others from electing the heir.
-            let option = LinearizerOption::new(Some(Duration::ZERO), false);
-            let taken = self.get_read_linearizer(option.with_wait_timeout(Duration::ZERO));
-            let lead = self.with_raft_state(move |state| LeaderView::of(state, own));
-            let (taken, lead) = tokio::join!(taken, lead);
-            match taken {
-                Ok(_) | Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {}
-                Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
-                    let hint = forward.leader_id.map(MemberId::number_of);
-                    return Err(ReadError::NotLeader { hint });
-                }
-                Err(RaftError::Fatal(_)) => return Err(ReadError::Stopped),
-            }
-            let lead = lead.map_err(|_| ReadError::Stopped)?;
-            lead.ok_or(ReadError::NotLeader { hint: None })
-        })
-    }
-
-    fn follows(&self, leader: u64, term: u64) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            let vote = self.with_raft_state(|state| *state.vote_ref()).await;
-            let follows = |vote: RaftVote| {
-                vote.committed && vote.leader_id.term == term && vote.leader_id.voted_for == leader
-            };
-            vote.is_ok_and(follows)
-        })
-    }
-
-    fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>> {
-        Box::pin(async move {
-            let mut applied = self.watch_apply_progress();
-            let reached = applied.wait_until_ge(&Some(log_id(at))).await;
-            reached.map(drop).map_err(|_| ReadError::Stopped)
-        })
-    }
-
-    fn begin_next_term(&self, heir: Option<u64>) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let begun = match heir {
-                Some(heir) => self.trigger().transfer_leader(heir).await,
-                None => self.trigger().elect(false).await,
-            };
-            if let Err(error) = begun {
-                tracing::debug!(%error, "no new term begins");
-            }
-        })
-    }
-
-    fn begin_checkpoint(&self) -> BoxFuture<'_, Result<bool, Fatal>> {
-        Box::pin(async move {
-            self.with_state_machine(|machine| {
-                let begun = machine.begin_checkpoint();
-                Box::pin(async move { begun })
-            })
-            .await
-            .map_err(|error| Fatal(error.to_string()))
-        })
-    }
-
-    fn change_members(&self, change: ChangeMembers) -> BoxFuture<'_, Result<(), ChangeFailed>> {
-        Box::pin(async move {
-            let changed = self.change_membership(change, true).await;
-            changed.map(drop).map_err(|error| ChangeFailed(error.to_string()))
-        })
-    }
-
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Err(error) = Self::shutdown(self).await {
-                tracing::warn!(%error, "the consensus did not end in order");
-            }
-        })
-    }
-
-    fn metrics(&self) -> RaftMetrics<TypeConfig> {
-        Self::metrics(self).borrow_watched().clone()
-    }
-}
-
-/// Publishes changes of role, term and leader until the consensus ends, and why it ended.
-async fn follow_status(raft: Raft<TypeConfig, Machine>, sender: watch::Sender<Status>) {
-    let mut server = raft.server_metrics();
-    let metrics = raft.metrics();
-    loop {
-        let ended = server.changed().await.is_err();
-        let mut status = Status::new(&metrics.borrow_watched());
-        {
-            // The one that woke us may be ahead of the other.
-            let server = server.borrow_watched();
-            status.leader = server.current_leader.map(MemberId::from_raft_id);
-            status.term = server.vote.leader_id.term;
-            status.role = role(server.state);
-        }
-        if ended || status.failure.is_some() {
-            status.role = Role::Stopped;
-        }
-        sender.send_replace(status);
-        if ended {
-            return;
-        }
-    }
-}
-
-/// Tells openraft of each checkpoint that is on disk, so that it purges the log.
-async fn follow_checkpoints(
-    raft: Raft<TypeConfig, Machine>,
-    mut written: mpsc::UnboundedReceiver<()>,
-) {
-    while written.recv().await.is_some() {
-        if raft.trigger().snapshot().await.is_err() {
-            return;
         }
     }
 }

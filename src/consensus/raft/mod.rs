@@ -8,6 +8,10 @@ mod log_suite_test;
 pub(crate) mod log_task;
 pub(crate) mod members;
 pub(crate) mod membership;
+pub(crate) mod node;
+mod node_start;
+#[cfg(test)]
+mod read_index_test;
 pub(crate) mod start;
 pub(crate) mod state_machine;
 pub(crate) mod types;
