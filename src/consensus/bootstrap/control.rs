@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::raft::node::{MembershipView, RaftNode};
-use super::super::raft::start::Timings;
+use super::super::start::Timings;
 use super::super::status::Role;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::super::consensus::Consensus;
 use super::super::error::ReadError;
-use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
 use super::super::transport::frame::Room;

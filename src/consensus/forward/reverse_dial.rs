@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::raft::handle::Consensus;
+use super::super::consensus::Consensus;
 use super::super::transport::{PeerStream, Purpose};
 
 /// How often a leader looks who is missing. Who is missing twice is called.

@@ -10,8 +10,8 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::super::consensus::Consensus;
 use super::super::leadership::read_index::LeadershipAck;
-use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
 use super::super::transport::frame::Room;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::raft_leader::RaftLeader;
 use super::read_index::is_majority;
-use crate::consensus::raft::start::Timings;
+use crate::consensus::start::Timings;
 
 /// When something last came from each of the others.
 #[derive(Debug, Default)]

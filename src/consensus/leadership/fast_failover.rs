@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::check_quorum::PeerActivity;
 use super::raft_leader::{RaftLeader, RaftView};
-use crate::consensus::raft::start::Timings;
+use crate::consensus::start::Timings;
 
 /// How long after the lease the first follower asks: the others may have heard from the leader a little later.
 const GRACE: Duration = Duration::from_millis(5);

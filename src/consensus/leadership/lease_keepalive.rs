@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::raft_leader::RaftLeader;
-use crate::consensus::raft::start::Timings;
+use crate::consensus::start::Timings;
 use crate::storage::DataDir;
 
 /// The no-ops of this time are counted...

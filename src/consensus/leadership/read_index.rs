@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep};
 
 use super::raft_leader::RaftLeader;
 use crate::consensus::error::ReadError;
-use crate::consensus::raft::start::Timings;
+use crate::consensus::start::Timings;
 use crate::consensus::status::Status;
 use crate::storage::{LogPosition, Vote};
 

@@ -27,14 +27,14 @@ use crate::consensus::status::{Role, Status};
 use crate::storage::LogPosition;
 
 /// openraft with our types filled in.
-pub(super) type Raft = openraft::Raft<TypeConfig, Machine>;
+pub(in crate::consensus) type Raft = openraft::Raft<TypeConfig, Machine>;
 
 type WriteResult = ClientWriteResult<TypeConfig>;
 
 /// The running Raft of this server. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub(crate) struct RaftNode {
-    pub(super) raft: Raft,
+    pub(in crate::consensus) raft: Raft,
 }
 
 /// What becomes of a proposal that Raft accepted: it is applied here, or given up.

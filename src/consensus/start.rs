@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::{Consensus, PeerSide};
-use super::node::RaftNode;
-use super::state_machine::{StateMachine, in_place};
+use super::consensus::{Consensus, PeerSide};
+use super::raft::node::RaftNode;
+use super::raft::state_machine::{StateMachine, in_place};
 use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};

@@ -10,9 +10,9 @@ use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
 use super::log_task;
 use super::node::{Raft, RaftNode};
-use super::start::ConsensusConfig;
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use crate::consensus::error::{Fatal, StartError};
+use crate::consensus::start::ConsensusConfig;
 use crate::consensus::transport::Peers;
 use crate::storage::DataDir;
 

@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoints::Checkpoints;
-use super::members::{ChangeFailed, Members};
-use super::node::{ProposalOutcome, RaftNode};
+use super::raft::checkpoints::Checkpoints;
+use super::raft::members::{ChangeFailed, Members};
+use super::raft::node::{ProposalOutcome, RaftNode};
 use super::start::Timings;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
