@@ -17,7 +17,7 @@ use super::peer_status::Commands;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::Place;
 use crate::consensus::proposer::proposer::AskBarrier;
-use crate::consensus::proposer::task::{Task, Way};
+use crate::consensus::proposer::task::{ProposalTarget, Task};
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
@@ -88,16 +88,16 @@ enum Next {
     Told(Option<ToFollower>),
     Barrier(Option<AskBarrier>),
     Report,
-    /// There may be more to send, or another way.
+    /// There may be more to send, or another target.
     Look,
 }
 
 impl<C: Commands> Task<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
-    pub(crate) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
-        if let Some(link) = self.connect(way, leader, term).await {
+    pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
+        if let Some(link) = self.connect(target, leader, term).await {
             self.reports.connection_ended();
-            let _ = self.talk(way, (leader, term), &mut Following::new(link)).await;
+            let _ = self.talk(target, (leader, term), &mut Following::new(link)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
         tokio::select! {
@@ -106,7 +106,12 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    async fn connect(&mut self, way: Way, leader: MemberId, term: u64) -> Option<LeaderLink> {
+    async fn connect(
+        &mut self,
+        target: ProposalTarget,
+        leader: MemberId,
+        term: u64,
+    ) -> Option<LeaderLink> {
         let shared = Arc::clone(&self.shared);
         // To connect, to greet, to open.
         let patience = shared.consensus.for_round_trips(5, SILENCE_MAX);
@@ -121,7 +126,7 @@ impl<C: Commands> Task<C> {
             matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
         };
         tokio::pin!(dialled);
-        while self.way() == way {
+        while self.target() == target {
             tokio::select! {
                 link = &mut dialled => return link,
                 _ = self.status.changed() => {}
@@ -139,7 +144,7 @@ impl<C: Commands> Task<C> {
     /// `None` where the connection broke.
     async fn talk(
         &mut self,
-        way: Way,
+        target: ProposalTarget,
         (leader, term): (MemberId, u64),
         following: &mut Following,
     ) -> Option<()> {
@@ -147,7 +152,7 @@ impl<C: Commands> Task<C> {
         let silence_max = shared.consensus.for_round_trips(2, SILENCE_MAX);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.way() == way && following.heard.elapsed() < silence_max {
+        while self.target() == target && following.heard.elapsed() < silence_max {
             if self.look() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
@@ -158,9 +163,9 @@ impl<C: Commands> Task<C> {
             }
             if self.registration().is_some() {
                 let process = shared.consensus.process();
-                self.send(way, following, ToLeader::Register { process }).await?;
+                self.send(target, following, ToLeader::Register { process }).await?;
             }
-            self.send_batches(way, following).await?;
+            self.send_batches(target, following).await?;
             let room = following.sent < self.shared.options.batches_in_flight_max;
             let next = tokio::select! {
                 told = following.link.receive() => Next::Told(told),
@@ -181,7 +186,7 @@ impl<C: Commands> Task<C> {
                     let (until, report) = self.liaison.report(self.reports.since());
                     self.reports.sent(until);
                     let report = Payload(report);
-                    self.send(way, following, ToLeader::Report { report }).await?;
+                    self.send(target, following, ToLeader::Report { report }).await?;
                 }
                 Next::Barrier(None) | Next::Look => {}
             }
@@ -201,7 +206,11 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    async fn send_batches(&mut self, way: Way, following: &mut Following) -> Option<()> {
+    async fn send_batches(
+        &mut self,
+        target: ProposalTarget,
+        following: &mut Following,
+    ) -> Option<()> {
         while following.sent < self.shared.options.batches_in_flight_max {
             if following.sent == self.unfinished.len() && self.take(None).is_none() {
                 break;
@@ -217,7 +226,7 @@ impl<C: Commands> Task<C> {
                     ToLeader::Batch { number, commands, payload }
                 }
             };
-            self.send(way, following, message).await?;
+            self.send(target, following, message).await?;
             following.sent += 1;
         }
         Some(())
@@ -225,13 +234,18 @@ impl<C: Commands> Task<C> {
 
     /// Queues a message for a leader that may have stopped reading; `None` where there is no sense
     /// in waiting for it.
-    async fn send(&mut self, way: Way, following: &Following, message: ToLeader) -> Option<()> {
+    async fn send(
+        &mut self,
+        target: ProposalTarget,
+        following: &Following,
+        message: ToLeader,
+    ) -> Option<()> {
         let sent = following.link.send(message);
         tokio::pin!(sent);
         loop {
             tokio::select! {
                 sent = &mut sent => return sent,
-                _ = self.status.changed() => if self.way() != way { return None },
+                _ = self.status.changed() => if self.target() != target { return None },
                 () = tokio::time::sleep(SILENCE_MAX) => return None,
             }
         }

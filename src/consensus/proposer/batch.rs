@@ -152,7 +152,7 @@ impl Batch {
 
     /// Drops what belonged to another term than `leading`, the one that this server leads in, if it
     /// does.
-    pub(crate) fn renew(&mut self, leading: Option<u64>) {
+    pub(crate) fn drop_stale(&mut self, leading: Option<u64>) {
         self.others.retain(|other| Some(other.term) == leading);
     }
 
@@ -231,9 +231,9 @@ mod tests {
         batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
         batch.others = vec![other(5, b"order"), other(7, b"forwarded")];
         assert_eq!(batch.entry(1, true, &mut Plain), &b"ownorderforwarded"[..]);
-        batch.renew(Some(7));
+        batch.drop_stale(Some(7));
         assert_eq!(batch.entry(1, true, &mut Plain), &b"ownforwarded"[..]);
-        batch.renew(None);
+        batch.drop_stale(None);
         assert_eq!((batch.payload(), batch.is_empty()), (Bytes::from_static(b"own"), false));
         assert_eq!(batch.entry(1, true, &mut Plain), &b"own"[..]);
     }
@@ -258,7 +258,7 @@ mod tests {
         // Nothing of it goes to another leader.
         let mut batch = Batch { others: vec![other(5, b"order")], ..Batch::default() };
         assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
-        batch.renew(None);
+        batch.drop_stale(None);
         assert!(batch.is_empty());
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use super::super::raft::handle::Outcome;
 use super::batch::Batch;
 use super::proposer::AskBarrier;
-use super::task::{REGISTER_EVERY, Task, Way};
+use super::task::{ProposalTarget, REGISTER_EVERY, Task};
 use crate::consensus::forward::peer_status::Commands;
 
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
@@ -32,18 +32,18 @@ enum Next {
     /// The fate of the oldest entry: whether it was applied.
     Oldest(bool),
     Barrier(Option<AskBarrier>),
-    /// There may be more to propose, or another way.
+    /// There may be more to propose, or another target.
     Look,
 }
 
 impl<C: Commands> Task<C> {
     /// Proposes entries for as long as this server leads in this term.
-    pub(crate) async fn lead(&mut self, way: Way, term: u64) {
+    pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
         let mut proposed: VecDeque<Outcome> = VecDeque::new();
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.way() == way {
+        while self.target() == target {
             if self.look() {
                 // Under other numbers everything goes again.
                 proposed.clear();

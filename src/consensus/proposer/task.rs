@@ -49,26 +49,26 @@ impl Contact {
     }
 }
 
-/// Where batches go for now.
+/// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Way {
+pub(crate) enum ProposalTarget {
     /// Into the own log, as the leader of this term.
-    Lead { term: u64 },
+    OwnLog { term: u64 },
     /// To the leader of this term.
-    Follow { leader: MemberId, term: u64 },
+    Leader { leader: MemberId, term: u64 },
     /// Nowhere until there is a leader.
     Wait,
-    /// Nowhere any more.
-    End,
+    /// Nowhere any more: the consensus has stopped.
+    Stopped,
 }
 
-impl Way {
+impl ProposalTarget {
     pub(crate) fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
-            (Role::Stopped, _) => Self::End,
-            (Role::Leader, _) => Self::Lead { term },
-            (_, Some(leader)) if leader != own => Self::Follow { leader, term },
+            (Role::Stopped, _) => Self::Stopped,
+            (Role::Leader, _) => Self::OwnLog { term },
+            (_, Some(leader)) if leader != own => Self::Leader { leader, term },
             (Role::Learner | Role::Follower | Role::Candidate, _) => Self::Wait,
         }
     }
@@ -122,31 +122,31 @@ impl<C: Commands> Task<C> {
     pub(crate) async fn run(mut self) {
         loop {
             self.look();
-            let way = self.way();
-            match way {
-                Way::Lead { term } => {
-                    self.renew(Some(term));
-                    self.lead(way, term).await;
+            let target = self.target();
+            match target {
+                ProposalTarget::OwnLog { term } => {
+                    self.drop_stale(Some(term));
+                    self.propose_as_leader(target, term).await;
                 }
-                Way::Follow { leader, term } => {
-                    self.renew(None);
-                    self.follow(way, leader, term).await;
+                ProposalTarget::Leader { leader, term } => {
+                    self.drop_stale(None);
+                    self.forward_to(target, leader, term).await;
                 }
-                Way::Wait => self.wait(way).await,
-                Way::End => break,
+                ProposalTarget::Wait => self.wait(target).await,
+                ProposalTarget::Stopped => break,
             }
         }
         self.shared.queue.lock().stopped = true;
     }
 
     /// Where batches go at the moment.
-    pub(crate) fn way(&mut self) -> Way {
-        Way::of(&self.status.borrow_and_update(), self.shared.consensus.member())
+    pub(crate) fn target(&mut self) -> ProposalTarget {
+        ProposalTarget::of(&self.status.borrow_and_update(), self.shared.consensus.member())
     }
 
     /// Waits for a leader; barriers cannot be had meanwhile.
-    async fn wait(&mut self, way: Way) {
-        while self.way() == way {
+    async fn wait(&mut self, target: ProposalTarget) {
+        while self.target() == target {
             tokio::select! {
                 changed = self.status.changed() => if changed.is_err() { return },
                 asked = self.barriers.recv() => {
@@ -227,8 +227,8 @@ impl<C: Commands> Task<C> {
     }
 
     /// Drops commands of former terms from what was on its way.
-    fn renew(&mut self, leading: Option<u64>) {
-        self.keep(|batch| batch.renew(leading));
+    fn drop_stale(&mut self, leading: Option<u64>) {
+        self.keep(|batch| batch.drop_stale(leading));
     }
 
     /// Drops what must not be applied twice.
@@ -255,7 +255,7 @@ impl<C: Commands> Task<C> {
         loop {
             let mut batch = self.shared.queue.lock().take(with_own, &self.shared.options)?;
             let before = batch.len();
-            batch.renew(leading);
+            batch.drop_stale(leading);
             self.count_finished(before.saturating_sub(batch.len()));
             if batch.is_empty() {
                 continue;
