@@ -15,9 +15,9 @@ use super::super::transport::frame::Room;
 use super::link::Link;
 use super::peer_status::Commands;
 use super::protocol::{Later, ToFollower, ToLeader};
-use crate::consensus::proposer::progress::Place;
-use crate::consensus::proposer::proposer::AskBarrier;
-use crate::consensus::proposer::task::{ProposalTarget, Task};
+use crate::consensus::proposer::progress::SectionNumber;
+use crate::consensus::proposer::proposer::BarrierRequest;
+use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
@@ -43,7 +43,7 @@ struct Following {
     first: u64,
     /// When one of them was last applied, or none was on its way.
     progressed: Instant,
-    barriers: BTreeMap<u64, AskBarrier>,
+    barriers: BTreeMap<u64, BarrierRequest>,
     last_barrier: u64,
     heard: Instant,
 }
@@ -65,7 +65,7 @@ impl Following {
     /// Keeps who asks for a read, and asks the leader.
     fn ask_for_read(
         &mut self,
-        asked: AskBarrier,
+        asked: BarrierRequest,
         consensus: Consensus,
         leader: MemberId,
         term: u64,
@@ -86,13 +86,13 @@ impl Following {
 /// What the loop waited for.
 enum Next {
     Told(Option<ToFollower>),
-    Barrier(Option<AskBarrier>),
+    Barrier(Option<BarrierRequest>),
     Report,
     /// There may be more to send, or another target.
-    Look,
+    Recheck,
 }
 
-impl<C: Commands> Task<C> {
+impl<C: Commands> ProposerTask<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
         if let Some(link) = self.connect(target, leader, term).await {
@@ -153,7 +153,7 @@ impl<C: Commands> Task<C> {
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.target() == target && following.heard.elapsed() < silence_max {
-            if self.look() {
+            if self.take_progress() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
             }
@@ -172,10 +172,10 @@ impl<C: Commands> Task<C> {
                 asked = self.barriers.recv() => Next::Barrier(asked),
                 _ = reports.tick() => Next::Report,
                 // The leader called before it saw this connection: one is enough.
-                _ = shared.calls.of(leader.raft_id()) => Next::Look,
-                () = self.shared.filled.notified(), if room => Next::Look,
-                () = shared.progress.changed() => Next::Look,
-                _ = self.status.changed() => Next::Look,
+                _ = shared.calls.of(leader.raft_id()) => Next::Recheck,
+                () = self.shared.filled.notified(), if room => Next::Recheck,
+                () = shared.progress.changed() => Next::Recheck,
+                _ = self.status.changed() => Next::Recheck,
             };
             match next {
                 Next::Told(told) => self.told(following, told?),
@@ -188,7 +188,7 @@ impl<C: Commands> Task<C> {
                     let report = Payload(report);
                     self.send(target, following, ToLeader::Report { report }).await?;
                 }
-                Next::Barrier(None) | Next::Look => {}
+                Next::Barrier(None) | Next::Recheck => {}
             }
         }
         Some(())
@@ -217,8 +217,8 @@ impl<C: Commands> Task<C> {
             }
             let batch = self.unfinished.get_mut(following.sent)?;
             let (payload, commands) = (Payload(batch.payload()), batch.own.commands);
-            let message = match batch.place {
-                Some(Place { incarnation, number }) => {
+            let message = match batch.number {
+                Some(SectionNumber { incarnation, number }) => {
                     ToLeader::Numbered { incarnation, number, commands, payload }
                 }
                 None => {
