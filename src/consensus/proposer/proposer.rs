@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::queue::Queue;
 use super::task::{Contact, ProposerTask};
 use crate::consensus::forward::peer_status::{Commands, Liaison};
-use crate::consensus::forward::reverse_dial::Calls;
+use crate::consensus::forward::reverse_dial::ReverseDials;
 use crate::consensus::forward::server;
 
 /// Barriers that may wait to be asked for.
@@ -72,7 +72,7 @@ impl Proposer {
             consensus: consensus.clone(),
             options,
             contact: Contact::default(),
-            calls: Calls::default(),
+            reverse_dials: ReverseDials::default(),
             progress,
             ask,
         });
@@ -186,8 +186,8 @@ impl Proposer {
         self.push_term_section(self.shared.unnumbered(term, commands))
     }
 
-    pub(crate) fn calls(&self) -> &Calls {
-        &self.shared.calls
+    pub(crate) fn reverse_dials(&self) -> &ReverseDials {
+        &self.shared.reverse_dials
     }
 }
 
@@ -204,8 +204,8 @@ pub(crate) struct ProposerState {
     pub(crate) consensus: Consensus,
     pub(crate) options: ProposerOptions,
     pub(crate) contact: Contact,
-    /// Where the leader opened the way to itself.
-    pub(crate) calls: Calls,
+    /// Connections that the leader opened to this follower.
+    pub(crate) reverse_dials: ReverseDials,
     /// What became of what this process wants written.
     pub(crate) progress: Progress,
     ask: mpsc::Sender<BarrierRequest>,
