@@ -13,10 +13,10 @@ use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
 use super::super::transport::frame::Room;
 use super::channel::ForwardChannel;
-use super::peer_status::Commands;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
+use crate::consensus::proposer::sealer::BatchSealer;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
@@ -92,7 +92,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: Commands> ProposerTask<C> {
+impl<C: BatchSealer> ProposerTask<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
         if let Some(channel) = self.connect(target, leader, term).await {
@@ -184,7 +184,7 @@ impl<C: Commands> ProposerTask<C> {
                     conn.ask_for_read(asked, shared.consensus.clone(), leader, term);
                 }
                 Next::Report => {
-                    let (until, report) = self.liaison.report(self.reports.since());
+                    let (until, report) = self.peer_status.follower_report(self.reports.since());
                     self.reports.sent(until);
                     let report = Payload(report);
                     self.send(target, conn, ToLeader::Report { report }).await?;
@@ -276,7 +276,7 @@ impl<C: Commands> ProposerTask<C> {
                 if let Some(at) = reported.filter(|_| has_quorum) {
                     self.shared.contact.made_at(at);
                 }
-                self.liaison.noticed(&notice.0);
+                self.peer_status.take_leader_notice(&notice.0);
             }
             ToFollower::Accepted => {}
         }

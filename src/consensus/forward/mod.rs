@@ -12,4 +12,4 @@ pub(crate) mod reports;
 pub(crate) mod reverse_dial;
 pub(crate) mod server;
 
-pub use peer_status::{Commands, Liaison};
+pub use peer_status::PeerStatus;

@@ -18,7 +18,7 @@ use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
 use super::channel::ForwardChannel;
 use super::client::IDLE_MAX;
-use super::peer_status::Liaison;
+use super::peer_status::PeerStatus;
 use super::protocol::{Later, ToFollower, ToLeader};
 use super::reverse_dial::{
     AbsentFollowers, CHECK_EVERY, ConnectedFollowers, ConnectionGuard, dial_follower,
@@ -42,11 +42,11 @@ const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(
     proposer: Proposer,
     mut forwards: mpsc::Receiver<ForwardConn>,
-    liaison: Arc<dyn Liaison>,
+    peer_status: Arc<dyn PeerStatus>,
 ) {
     let mut status = proposer.consensus().watch_status();
     let (server, mut absent) = (
-        ForwardServer { proposer, liaison, connected: ConnectedFollowers::default() },
+        ForwardServer { proposer, peer_status, connected: ConnectedFollowers::default() },
         AbsentFollowers::default(),
     );
     let mut checks = interval(CHECK_EVERY);
@@ -80,7 +80,7 @@ pub(crate) async fn run(
 #[derive(Clone)]
 struct ForwardServer {
     proposer: Proposer,
-    liaison: Arc<dyn Liaison>,
+    peer_status: Arc<dyn PeerStatus>,
     connected: ConnectedFollowers,
 }
 
@@ -97,7 +97,7 @@ impl ForwardServer {
             channel: ForwardChannel::new(stream, room),
             status: self.proposer.consensus().watch_status(),
             proposer: self.proposer.clone(),
-            liaison: Arc::clone(&self.liaison),
+            peer_status: Arc::clone(&self.peer_status),
             acked: Arc::default(),
             taken: VecDeque::new(),
             _guard: guard,
@@ -124,7 +124,7 @@ struct FollowerConn {
     channel: ForwardChannel<ToFollower, ToLeader>,
     status: watch::Receiver<Status>,
     proposer: Proposer,
-    liaison: Arc<dyn Liaison>,
+    peer_status: Arc<dyn PeerStatus>,
     acked: Arc<AckedUpTo>,
     /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
     /// hears nothing takes this server for gone, and sends everything again.
@@ -212,7 +212,7 @@ impl FollowerConn {
             }
             ToLeader::Register { process } => {
                 let server = MemberId::number_of(self.from);
-                let commands = self.liaison.registration(server, process);
+                let commands = self.peer_status.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
             ToLeader::ReadIndex { id, acks_leader: Later(acks_leader) } => {
@@ -227,9 +227,9 @@ impl FollowerConn {
                 Some(())
             }
             ToLeader::Report { report } => {
-                self.liaison.reported(MemberId::number_of(self.from), &report.0);
+                self.peer_status.take_follower_report(MemberId::number_of(self.from), &report.0);
                 let has_quorum = has_quorum(self.proposer.consensus());
-                let notice = Payload(self.liaison.notice());
+                let notice = Payload(self.peer_status.leader_notice());
                 self.channel.send(ToFollower::Notice { has_quorum, notice }).await
             }
             ToLeader::Open { .. } => None,

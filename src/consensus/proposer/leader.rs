@@ -9,8 +9,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use super::super::raft::handle::Outcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
+use super::sealer::BatchSealer;
 use super::task::{ProposalTarget, ProposerTask, REGISTER_EVERY};
-use crate::consensus::forward::peer_status::Commands;
 
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
 /// until a majority has answered it.
@@ -36,7 +36,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: Commands> ProposerTask<C> {
+impl<C: BatchSealer> ProposerTask<C> {
     /// Proposes entries for as long as this server leads in this term.
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
@@ -86,7 +86,7 @@ impl<C: Commands> ProposerTask<C> {
             let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
             let server = self.shared.consensus.member().number;
-            let entry = batch.entry(server, in_sections, &mut self.commands);
+            let entry = batch.entry(server, in_sections, &mut self.sealer);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {

@@ -15,8 +15,9 @@ use super::super::raft::handle::Consensus;
 use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
+use super::sealer::BatchSealer;
 use super::task::{Contact, ProposerTask};
-use crate::consensus::forward::peer_status::{Commands, Liaison};
+use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reverse_dial::ReverseDials;
 use crate::consensus::forward::server;
 
@@ -60,8 +61,8 @@ impl Proposer {
     pub fn start(
         consensus: &Consensus,
         options: ProposerOptions,
-        commands: impl Commands,
-        liaison: Arc<dyn Liaison>,
+        sealer: impl BatchSealer,
+        peer_status: Arc<dyn PeerStatus>,
         progress: Progress,
     ) -> Self {
         let (ask, barriers) = mpsc::channel(BARRIERS_WAITING_MAX);
@@ -78,9 +79,9 @@ impl Proposer {
         });
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
-            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&liaison)));
+            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(ProposerTask::new(shared, commands, liaison, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, sealer, peer_status, barriers).run());
         proposer
     }
 
