@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    AddressBook, Commands, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
+    AddressBook, BatchSealer, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
     KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
@@ -194,7 +194,7 @@ async fn wait_for_list(server: &Server, expected: &[&str]) {
 /// Entries are the commands alone.
 struct Plain;
 
-impl Commands for Plain {
+impl BatchSealer for Plain {
     fn seal<'a>(
         &mut self,
         _in_sections: bool,

@@ -20,7 +20,7 @@
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
 //! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
-//! let proposer = Proposer::start(&consensus, options, commands, liaison);
+//! let proposer = Proposer::start(&consensus, options, sealer, peer_status, progress);
 //! ```
 //!
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
@@ -51,8 +51,8 @@ pub use bootstrap::{
 };
 pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
-pub use forward::{Commands, Liaison};
-pub use proposer::{Place, ProcessState, Progress, Proposer, ProposerOptions};
+pub use forward::PeerStatus;
+pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
 pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};
 pub use start::{ConsensusConfig, Timings};
