@@ -16,7 +16,6 @@ pub mod server;
 pub mod storage;
 
 pub mod admin;
-pub mod bench;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;

@@ -14,7 +14,7 @@ use super::args::address;
 use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
-use crate::bench::{self, BenchError, BenchOptions, NullServer, Report, Workload};
+use load::{BenchError, BenchOptions, NullServer, Report, Workload};
 
 /// The options of `bench`.
 #[derive(Args, Debug)]
@@ -167,7 +167,7 @@ async fn run(args: &BenchArgs) -> Result<(), CliError> {
         signals.next().await;
         std::process::exit(1);
     });
-    let (report, outcome) = bench::run(&args.options(), &stop, |line| say(line)).await;
+    let (report, outcome) = load::run(&args.options(), &stop, |line| say(line)).await;
     stopping.abort();
     if let Some(file) = &args.json {
         write_json(file, &report)?;

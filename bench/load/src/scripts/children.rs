@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use jute_proto::{Encode, GetChildrenRequest, OpCode, Reader, ReplyHeader, Xid};
 
 use super::material::frame;
-use crate::bench::script::{Script, WrongReply, expect, expect_ok};
+use crate::script::{Script, WrongReply, expect, expect_ok};
 
 /// `getChildren` of one node, again and again.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use jute_proto::{
 
 use super::churn::{CreateTail, delete};
 use super::material::{PathText, frame};
-use crate::bench::script::{Script, WrongReply, expect_ok};
+use crate::script::{Script, WrongReply, expect_ok};
 
 /// One `sync`, so that a server has seen the nodes that another one made.
 #[derive(Debug, Default)]

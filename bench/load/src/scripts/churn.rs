@@ -9,7 +9,7 @@ use jute_proto::{
 };
 
 use super::material::{PathText, Value, frame};
-use crate::bench::script::{Script, WrongReply, expect, expect_ok};
+use crate::script::{Script, WrongReply, expect, expect_ok};
 
 /// What stands behind path and data in a create: the open ACL and the mode, encoded once.
 #[derive(Clone, Debug)]

@@ -164,9 +164,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::bench::processor::Processor;
-    use crate::bench::script::WrongReply;
-    use crate::bench::tally::Tally;
+    use crate::processor::Processor;
+    use crate::script::WrongReply;
+    use crate::tally::Tally;
 
     fn report() -> WorkloadReport {
         let mut tally = Tally::default();

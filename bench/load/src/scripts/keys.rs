@@ -9,7 +9,7 @@ use jute_proto::{
 };
 
 use super::material::{PathText, Random, Value, frame};
-use crate::bench::script::{Script, WrongReply, expect, expect_ok};
+use crate::script::{Script, WrongReply, expect, expect_ok};
 
 /// Which operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

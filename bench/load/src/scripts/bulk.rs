@@ -7,7 +7,7 @@ use jute_proto::{CreateMode, Encode, MultiHeader, OpCode, Reader, ReplyHeader, X
 
 use super::churn::{CreateTail, delete};
 use super::material::{PathText, Value, frame};
-use crate::bench::script::{Script, WrongReply, expect_ok};
+use crate::script::{Script, WrongReply, expect_ok};
 
 /// Most operations of one transaction.
 const OPS_MAX: u64 = 100;

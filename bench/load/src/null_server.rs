@@ -158,7 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::bench::{BenchOptions, Workload, run};
+    use crate::{BenchOptions, Workload, run};
 
     #[tokio::test]
     async fn its_replies_pass_the_checks_of_the_load_generator() {

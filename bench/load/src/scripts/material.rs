@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::BytesMut;
 use jute_proto::{Encode, OpCode, RequestHeader, Xid, begin_frame, end_frame};
 
-use crate::bench::workload::Workload;
+use crate::workload::Workload;
 
 /// The nodes of one run.
 #[derive(Clone, Debug)]
