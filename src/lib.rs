@@ -11,6 +11,7 @@
 pub mod config;
 
 pub mod consensus;
+pub mod env;
 pub mod net;
 pub mod server;
 pub mod storage;

@@ -1,12 +1,10 @@
 //! The data directory: who may use it, and what is in it.
 
-use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs4::fs_std::FileExt as _;
 use kernel::ensemble::MemberId;
 
 use super::identity::{ClusterId, Identity};
@@ -14,6 +12,8 @@ use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
 use super::log_place::{ELSEWHERE, LogPlace};
 use super::state::VerifiedState;
 use super::{Met, Spool, StateDb, StorageError, starts};
+use crate::env::fs::{self, File, TryLockError};
+use crate::env::thread;
 use crate::storage::log;
 
 const LOCK: &str = "lock";
@@ -185,8 +185,8 @@ fn judge(
     log: impl FnOnce() -> Result<ReadLog, StorageError>,
     state: impl FnOnce() -> Result<VerifiedState, StorageError> + Send,
 ) -> Result<(ReadLog, VerifiedState), StorageError> {
-    std::thread::scope(|scope| {
-        let state = std::thread::Builder::new()
+    thread::scope(|scope| {
+        let state = thread::Builder::new()
             .name("state-verify".into())
             .spawn_scoped(scope, state)
             .map_err(StorageError::io("start a thread to read", path))?;
@@ -261,17 +261,18 @@ pub(super) fn lock(path: &Path) -> Result<File, StorageError> {
     options.read(true).write(true).create(true).truncate(false);
     let lock = options.open(&file).map_err(StorageError::io("open", &file))?;
     for _ in 0..LOCK_TRIES {
-        if lock.try_lock_exclusive().map_err(StorageError::io("lock", &file))? {
-            return Ok(lock);
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => wait(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => return Err(StorageError::io("lock", &file)(error)),
         }
-        wait(LOCK_WAIT);
     }
     Err(StorageError::InUse { path: path.to_path_buf() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the holder of the lock cannot be asked")]
 fn wait(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
 }
 
 /// Writes the identity of a new directory. It comes first: whatever else is in the directory, it

@@ -5,7 +5,6 @@
 //! the directory of the log has the identity of the data directory, so that no other is taken for
 //! it.
 
-use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use kernel::ensemble::MemberId;
 use super::StorageError;
 use super::data_dir::{OpenOptions, initialize, lock, look, random_life, write_identity};
 use super::identity::Identity;
+use crate::env::fs::{self, File};
 
 /// The note in the data directory; it names the directory of the log as it was called then.
 pub(super) const ELSEWHERE: &str = "log-elsewhere";

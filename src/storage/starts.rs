@@ -15,13 +15,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use kernel::ensemble::MemberId;
 
 use super::{StorageError, small_file};
+use crate::env::fs;
 
 const STARTS: &str = "starts";
 const MET: &str = "met";

@@ -3,10 +3,11 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 
 use super::entry::LogEntry;
 use super::raft_log::Shared;
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
 use crate::storage::StorageError;
 
 /// Payload bytes that are handed over at once; a larger entry comes alone.
@@ -28,7 +29,7 @@ pub struct EntriesAhead {
 impl EntriesAhead {
     pub(super) fn start(log: Arc<Shared>, range: Range<u64>) -> io::Result<Self> {
         let (sender, batches) = mpsc::sync_channel(BATCHES);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("log-reader".into())
             .spawn(move || read(&log, range, &sender))?;
         Ok(Self { batches: Some(batches), thread: Some(thread) })

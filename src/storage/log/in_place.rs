@@ -10,10 +10,11 @@
 //! writes; where the caller does not come back, it says so, since others may depend on it.
 
 use std::sync::Arc;
-use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::raft_log::{Operation, Shared, Slot};
+use crate::env::thread;
+use crate::env::thread::ThreadId;
 
 /// Bytes that may be written in place: a handful of requests. With more on their way the thread is busy
 /// anyway, and goes from one write to the next without being woken.
@@ -90,7 +91,7 @@ fn take(shared: &Shared, has_room: impl Fn(usize) -> bool) -> Option<Vec<Operati
         shared.wake.notify_one();
         return None;
     }
-    queue.turns.in_place = Some(std::thread::current().id());
+    queue.turns.in_place = Some(thread::current().id());
     Some(std::mem::take(&mut queue.operations))
 }
 
@@ -135,7 +136,7 @@ impl Turns {
 
     /// Whether the calling thread is the one that writes in place.
     pub(super) fn is_own_work(&self) -> bool {
-        self.in_place == Some(std::thread::current().id())
+        self.in_place == Some(thread::current().id())
     }
 
     /// A flush took this long.

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kernel::stats::Spread;
@@ -19,6 +18,8 @@ use super::in_place::{Call, InPlace, ToDo, Turns};
 use super::spare::SparePool;
 use super::writer::Writer;
 use super::{frame, recovery, segment, writer};
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
 use crate::storage::{LogPosition, StorageError, Vote};
 
 /// Called once, on the writer's thread, when an operation is on disk or has failed for good.
@@ -179,7 +180,7 @@ impl RaftLog {
             Writer::new(Arc::clone(&shared), spares.clone(), options.clone(), recovered.tail);
         let slot = Arc::new(Mutex::new(Some(writer)));
         let (tick, at_work, its) = (options.tick, Arc::clone(&shared), Arc::clone(&slot));
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || writer::run(&at_work, &its, tick))
             .map_err(StorageError::io("start a thread for", &shared.files.path("")))?;
@@ -444,7 +445,7 @@ impl Drop for Threads {
         self.shared.wake.notify_all();
         if let Some(writer) = self.writer.take() {
             // A completion may hold the last handle and drop it where the log is being written.
-            if !own && writer.thread().id() != std::thread::current().id() {
+            if !own && writer.thread().id() != thread::current().id() {
                 let _ = writer.join();
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cache::Place;
 use super::file_system::LogFile;
@@ -13,6 +13,7 @@ use super::in_place::{self, ThreadTask};
 use super::raft_log::{Completion, LogOptions, Operation, Shared, Slot};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::spare::{Spare, SparePool};
+use crate::env::time::Instant;
 use crate::storage::error::{is_out_of_files, shortage};
 use crate::storage::{LogPosition, Vote};
 

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use kernel::stats::Spread;
@@ -13,6 +12,8 @@ use redb::{
 
 use super::backend::{Direct, Locks, OsFile, Overlay, Patience, StateFile};
 use super::reader::StateReader;
+use crate::env::fs;
+use crate::env::time::Instant;
 use crate::storage::log::LogFlush;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 
@@ -330,7 +331,7 @@ fn builder() -> redb::Builder {
 /// Makes an empty database under another name first, so that there never is half a one.
 fn create(path: &Path) -> Result<(), StorageError> {
     let unfinished = path.with_extension("redb.tmp");
-    let clean = match std::fs::remove_file(&unfinished) {
+    let clean = match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     };
@@ -340,9 +341,9 @@ fn create(path: &Path) -> Result<(), StorageError> {
     let database =
         builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
     drop(database);
-    let flushed = std::fs::File::open(&unfinished).and_then(|file| file.sync_all());
+    let flushed = fs::File::open(&unfinished).and_then(|file| file.sync_all());
     flushed.map_err(StorageError::io("flush", &unfinished))?;
-    std::fs::rename(&unfinished, path).map_err(StorageError::io("make", path))
+    fs::rename(&unfinished, path).map_err(StorageError::io("make", path))
 }
 
 /// Lets redb check, and where a crash calls for it repair, the whole file in memory: the file
