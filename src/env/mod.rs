@@ -1,0 +1,5 @@
+//! The door through which the world enters the server.
+//!
+//! * [`random`]: numbers that nobody can foretell.
+
+pub mod random;
