@@ -9,9 +9,9 @@
 //! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
+pub mod env;
 
 pub mod consensus;
-pub mod env;
 pub mod net;
 pub mod server;
 pub mod storage;
