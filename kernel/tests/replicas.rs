@@ -21,7 +21,7 @@ use kernel::replica::{
     Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Section, SectionClaim,
     Sender, Stamp, VERSION_ONCE,
 };
-use kernel::session::{ConnId, KeptReply};
+use kernel::session::{CachedReply, ConnId};
 use kernel::tree::Policy;
 use proptest::prelude::*;
 use rows::{Rows, restore};
@@ -474,7 +474,7 @@ fn assert_same(one: &Replica, other: &Replica) {
 /// What is known of numbered writes without a window: every answer ever given.
 #[derive(Default)]
 struct Model {
-    answers: BTreeMap<(SessionId, u64), KeptReply>,
+    answers: BTreeMap<(SessionId, u64), CachedReply>,
     /// The newest transaction of a numbered write, by session.
     newest: BTreeMap<SessionId, (u64, Zxid)>,
 }

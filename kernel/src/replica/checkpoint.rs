@@ -12,8 +12,8 @@ use super::reconfig::{Members, StoredMembers};
 use super::replica::{Replica, VERSION_ONCE};
 use super::servers::{ServerTable, StoredServers};
 use crate::ensemble::UnreadableConfiguration;
-use crate::session::replies::StoredReplies;
-use crate::session::{Replies, SessionRecord, SessionTable};
+use crate::session::dedup::StoredReplyCache;
+use crate::session::{ReplyCache, SessionRecord, SessionTable};
 use crate::tree::{ChangedNodes, LoadError, RemovedNodes, TreeLoader};
 
 /// The version of the session and meta rows. Node rows carry their own.
@@ -225,8 +225,9 @@ impl Restore {
             newer => return Err(RestoreError::Format(newer)),
         };
         if *format == FORMAT_REPLIES {
-            let stored: StoredReplies<'_> = postcard::from_bytes(rest).map_err(|_| unusable())?;
-            let replies = Replies::restore(&stored).ok_or_else(unusable)?;
+            let stored: StoredReplyCache<'_> =
+                postcard::from_bytes(rest).map_err(|_| unusable())?;
+            let replies = ReplyCache::restore(&stored).ok_or_else(unusable)?;
             record.replies = Some(Box::new(replies));
         }
         self.sessions.load(SessionId(id), record);

@@ -3,7 +3,7 @@
 use jute_proto::EventType;
 use jute_proto::Zxid;
 
-use crate::session::KeptReply;
+use crate::session::CachedReply;
 use crate::tree::{AclList, OpError, TxnResult};
 use crate::watch::WatcherId;
 
@@ -13,7 +13,7 @@ pub enum Outcome {
     /// A request was judged: done, or refused with an error.
     Request(Result<TxnResult, OpError>),
     /// A numbered write has this reply, made now or kept since it was applied.
-    Numbered(KeptReply),
+    Numbered(CachedReply),
     /// A numbered write breaks the rules for numbers: its connection must be closed without an answer.
     Misnumbered,
     /// The session is the connection's, with this timeout in milliseconds.

@@ -16,7 +16,7 @@ use super::outcome::{Event, EventSink, Outcome};
 use super::reconfig::Members;
 use super::section::Sender;
 use super::servers::{SectionClaim, ServerTable};
-use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
+use crate::session::{Attach, CachedReply, Claim, ConnId, Dedup, SessionTable};
 use crate::tree::digest::mix;
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, Node, NodeKind, OpContext,
@@ -412,26 +412,26 @@ impl Replica {
         }
         let weight = once::weight(code, body.len());
         let is_bounded = self.version() >= VERSION_ONCE;
-        if is_bounded && !self.sessions.may_keep(origin.session, write, weight) {
+        if is_bounded && !self.sessions.has_room_for_reply(origin.session, write, weight) {
             return Ok(Outcome::Numbered(self.never_applied()));
         }
-        match self.sessions.place(origin.session, write, weight) {
-            Place::Next => {}
-            Place::Again(reply) => return Ok(Outcome::Numbered(reply)),
-            Place::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
-            Place::Refused => return Ok(Outcome::Misnumbered),
+        match self.sessions.check_duplicate(origin.session, write, weight) {
+            Dedup::New => {}
+            Dedup::Duplicate(reply) => return Ok(Outcome::Numbered(reply)),
+            Dedup::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
+            Dedup::BadNumber => return Ok(Outcome::Misnumbered),
         }
         let zxid = self.advance(stamp);
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
         let reply = answer::reply(&mut self.scratch, zxid, &result);
-        self.sessions.keep(origin.session, write.number, weight, reply.clone());
+        self.sessions.keep_reply(origin.session, write.number, weight, reply.clone());
         Ok(Outcome::Numbered(reply))
     }
 
     /// The reply to a write that was refused before and must not come behind those that followed it.
-    fn never_applied(&self) -> KeptReply {
+    fn never_applied(&self) -> CachedReply {
         let code = ErrorCode::ThrottledOp;
-        KeptReply { zxid: self.last_zxid, code, body: Arc::default() }
+        CachedReply { zxid: self.last_zxid, code, body: Arc::default() }
     }
 
     pub(super) fn write(
