@@ -70,7 +70,7 @@ enum Fate {
     /// With a number that was applied before.
     Again,
     /// With one missing in front of it.
-    Early,
+    OutOfOrder,
     /// Behind the registration of another process, as the first section of that.
     NewProcess,
     /// From the process before.
@@ -121,7 +121,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         12 => Just(Fate::InTurn),
         1 => Just(Fate::Again),
-        1 => Just(Fate::Early),
+        1 => Just(Fate::OutOfOrder),
         1 => Just(Fate::NewProcess),
         1 => Just(Fate::Ended),
     ]
@@ -181,7 +181,7 @@ impl Processes {
         match fate {
             Fate::InTurn => self.applied += 1,
             Fate::Again => return (None, sender(self.now, self.applied)),
-            Fate::Early => return (None, sender(self.now, self.applied + 2)),
+            Fate::OutOfOrder => return (None, sender(self.now, self.applied + 2)),
             Fate::Ended => return (None, sender(self.before, self.applied + 1)),
             Fate::NewProcess => {
                 *self = Self { now: index, before: self.now, applied: 1 };
@@ -502,8 +502,8 @@ impl Model {
                 }
             },
             // Acknowledged before, so nobody needs an answer.
-            Outcome::Misnumbered => assert!(number > answered),
-            Outcome::Disowned | Outcome::Early | Outcome::Repeated => {}
+            Outcome::BadWriteNumber => assert!(number > answered),
+            Outcome::NotOwner | Outcome::OutOfOrder | Outcome::Repeated => {}
             Outcome::Request(_)
             | Outcome::SessionOpened { .. }
             | Outcome::SessionRefused

@@ -15,7 +15,7 @@ pub enum Outcome {
     /// A numbered write has this reply, made now or kept since it was applied.
     Numbered(CachedReply),
     /// A numbered write breaks the rules for numbers: its connection must be closed without an answer.
-    Misnumbered,
+    BadWriteNumber,
     /// The session is the connection's, with this timeout in milliseconds.
     SessionOpened {
         /// The negotiated timeout in milliseconds.
@@ -27,10 +27,10 @@ pub enum Outcome {
     SessionClosed,
     /// The connection does not own the session: it must be closed without an answer
     /// (`SESSIONMOVED`).
-    Disowned,
+    NotOwner,
     /// Commands in front of it are missing, because the log refused them while it took this one. All
     /// of them are sent again, this one included; nothing has come of it yet.
-    Early,
+    OutOfOrder,
     /// The command had been applied, and answered, before.
     Repeated,
     /// It takes more than this command: another one will bring the outcome.

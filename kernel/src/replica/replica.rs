@@ -331,7 +331,7 @@ impl Replica {
                 let outcome = Outcome::SessionOpened { timeout_ms };
                 Applied { displaced: Some(before), ..outcome.into() }
             }
-            Attach::Late => Outcome::Disowned.into(),
+            Attach::Late => Outcome::NotOwner.into(),
             Attach::Unknown => Outcome::SessionRefused.into(),
         }
     }
@@ -419,7 +419,7 @@ impl Replica {
             Dedup::New => {}
             Dedup::Duplicate(reply) => return Ok(Outcome::Numbered(reply)),
             Dedup::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
-            Dedup::BadNumber => return Ok(Outcome::Misnumbered),
+            Dedup::BadNumber => return Ok(Outcome::BadWriteNumber),
         }
         let zxid = self.advance(stamp);
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
@@ -525,8 +525,8 @@ fn refusal(claim: Claim) -> Option<Outcome> {
     match claim {
         Claim::Granted => None,
         Claim::Repeated => Some(Outcome::Repeated),
-        Claim::Gap => Some(Outcome::Early),
-        Claim::Moved | Claim::Unknown => Some(Outcome::Disowned),
+        Claim::Gap => Some(Outcome::OutOfOrder),
+        Claim::Moved | Claim::Unknown => Some(Outcome::NotOwner),
     }
 }
 
