@@ -172,7 +172,7 @@ impl Replica {
 
     /// What servers that left have sent, and is still on its way, does nothing from here on.
     fn put_in_force(&mut self, configuration: Configuration) {
-        self.servers.retain(|server| configuration.servers.contains_key(&server));
+        self.processes.retain(|server| configuration.servers.contains_key(&server));
         self.members.current = Some(configuration);
     }
 

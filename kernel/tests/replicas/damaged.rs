@@ -32,7 +32,7 @@ fn server_on_disk() -> Server {
     for (at, entry) in log.iter().enumerate() {
         server.outcomes(at, entry);
     }
-    assert!(server.replica.servers().get(SERVER).is_some());
+    assert!(server.replica.processes().get(SERVER).is_some());
     server.checkpoint(log.len());
     assert_same(&restore(&server.rows).expect("its own rows"), &server.replica);
     server
