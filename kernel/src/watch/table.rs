@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn types_remove_only_what_they_name() {
-        // removeWatches by type leaves the other kinds (behaviour 21).
+        // removeWatches by type leaves the other kinds.
         let table = WatchTable::default();
         table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
         table.add_persistent("/a", 1, AddWatchMode::Persistent);

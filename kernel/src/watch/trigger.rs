@@ -1,4 +1,4 @@
-//! A change of the tree becomes events: the whole matrix of protocol section 4.2 in one place.
+//! A change of the tree becomes events: the whole matrix of ZooKeeper's `DataTree` and `WatchManager` in one place.
 //!
 //! | change          | table and path      | event               | goes to                                |
 //! |-----------------|---------------------|---------------------|----------------------------------------|
