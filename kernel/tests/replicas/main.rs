@@ -1,8 +1,7 @@
 //! The same log on several replicas, each with checkpoints and restarts of its own.
 
-#[path = "replicas/damaged.rs"]
 mod damaged;
-#[path = "scripts/rows.rs"]
+#[path = "../scripts/rows.rs"]
 mod rows;
 
 use std::collections::BTreeMap;
