@@ -7,8 +7,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::children::Children;
+use super::node_store::NodeId;
 use super::path;
-use super::store::NodeId;
 use super::tree::Tree;
 
 /// The part of a node that only one with children has.
@@ -18,7 +18,7 @@ pub(super) struct Directory {
     /// The node above. The root has none; while a tree is loaded, neither has a node that came before its
     /// parent.
     parent: Option<NodeId>,
-    below: Below,
+    descendants: Descendants,
     /// Bytes of the names of the children.
     names_len: u64,
 }
@@ -43,7 +43,7 @@ impl Directory {
 
 /// How much is below a node, however deep; the node itself does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Below {
+pub(super) struct Descendants {
     /// How many nodes.
     pub(super) nodes: u64,
     /// Bytes of their data.
@@ -57,7 +57,7 @@ pub(super) struct Growth {
     pub(super) bytes: i64,
 }
 
-impl Below {
+impl Descendants {
     fn grow(&mut self, growth: Growth) {
         self.nodes = self.nodes.wrapping_add_signed(growth.nodes);
         self.bytes = self.bytes.wrapping_add_signed(growth.bytes);
@@ -66,30 +66,31 @@ impl Below {
 
 impl Tree {
     /// How much is below a node.
-    pub(super) fn below(&self, id: NodeId) -> Below {
-        let directory = self.store.get(id).directory.as_ref();
-        directory.map_or_else(Below::default, |directory| directory.below)
+    pub(super) fn descendants(&self, id: NodeId) -> Descendants {
+        let directory = self.nodes.get(id).directory.as_ref();
+        directory.map_or_else(Descendants::default, |directory| directory.descendants)
     }
 
     /// The directory of a node that is about to have a child.
     pub(super) fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
-        if self.store.get(id).directory.is_none() {
-            let parent = self.parent_of(self.store.get(id).path());
+        if self.nodes.get(id).directory.is_none() {
+            let parent = self.parent_of(self.nodes.get(id).path());
             let directory = Directory { parent, ..Directory::default() };
-            self.store.get_mut(id).directory = Some(Box::new(directory));
+            self.nodes.get_mut(id).directory = Some(Box::new(directory));
         }
-        self.store.get_mut(id).directory.get_or_insert_default()
+        self.nodes.get_mut(id).directory.get_or_insert_default()
     }
 
     /// A node that came before its parent has found it; it counts, and what is below it.
     pub(super) fn adopt(&mut self, parent: NodeId, id: NodeId) {
-        let node = self.store.get_mut(id);
+        let node = self.nodes.get_mut(id);
         if let Some(directory) = &mut node.directory {
             directory.parent = Some(parent);
         }
         let bytes = node.content.data_len() as u64;
-        let below = self.below(id);
-        let (nodes, bytes) = ((1 + below.nodes).cast_signed(), (bytes + below.bytes).cast_signed());
+        let descendants = self.descendants(id);
+        let (nodes, bytes) =
+            ((1 + descendants.nodes).cast_signed(), (bytes + descendants.bytes).cast_signed());
         self.grow(parent, Growth { nodes, bytes });
     }
 
@@ -97,15 +98,15 @@ impl Tree {
     pub(super) fn grow(&mut self, id: NodeId, growth: Growth) {
         let mut next = Some(id);
         while let Some(id) = next {
-            let Some(directory) = &mut self.store.get_mut(id).directory else { return };
-            directory.below.grow(growth);
+            let Some(directory) = &mut self.nodes.get_mut(id).directory else { return };
+            directory.descendants.grow(growth);
             next = directory.parent;
         }
     }
 
     /// Counts that the data of a node became longer, or shorter.
     pub(super) fn data_grew(&mut self, id: NodeId, bytes: i64) {
-        if let Some(parent) = self.parent_of(self.store.get(id).path()) {
+        if let Some(parent) = self.parent_of(self.nodes.get(id).path()) {
             self.grow(parent, Growth { nodes: 0, bytes });
         }
     }

@@ -17,14 +17,15 @@
 pub mod acl;
 mod acl_index;
 mod apply;
-mod changes;
 mod checkpoint;
+mod checkpoint_tracker;
 mod children;
 pub mod digest;
 mod directory;
 mod error;
 mod mutate;
 mod node;
+mod node_store;
 mod pages;
 pub mod path;
 mod policy;
@@ -34,7 +35,6 @@ mod quota_text;
 mod read;
 mod row;
 mod scheme;
-mod store;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod tree;
 mod txn;

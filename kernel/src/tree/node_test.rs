@@ -102,7 +102,7 @@ fn children_are_names_in_order() {
 fn a_node_is_small() {
     // A million of them fit in little memory: 120 bytes besides path, data and children.
     assert!(size_of::<Node>() <= 120, "{}", size_of::<Node>());
-    assert_eq!(super::super::store::SLOT_SIZE, size_of::<Node>());
+    assert_eq!(super::super::node_store::SLOT_SIZE, size_of::<Node>());
 }
 
 #[test]

@@ -16,11 +16,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::error::OpError;
+use super::node_store::NodeId;
 use super::path;
 use super::policy::Policy;
 use super::prefix_map::PrefixMap;
 use super::quota_text::{Limits, Stats};
-use super::store::NodeId;
 use super::tree::Tree;
 
 const LIMITS: &str = "zookeeper_limits";
@@ -227,8 +227,12 @@ impl Tree {
     pub(super) fn count_if_stats_node(&mut self, path: &str) {
         let Some(target) = target(path, STATS) else { return };
         let stats = self.find(target).map_or(Stats::new(0, 0), |id| {
-            let (below, own) = (self.below(id), self.store.get(id).content.data_len() as u64);
-            Stats::new((below.nodes + 1).cast_signed(), (below.bytes + own).cast_signed())
+            let (descendants, own) =
+                (self.descendants(id), self.nodes.get(id).content.data_len() as u64);
+            Stats::new(
+                (descendants.nodes + 1).cast_signed(),
+                (descendants.bytes + own).cast_signed(),
+            )
         });
         // To be taken back with the node.
         self.quotas.put(path, stats);
@@ -236,7 +240,7 @@ impl Tree {
 
     /// Takes what a node says of a quota, if it is one of a quota, after its data was set.
     pub(super) fn read_if_quota_node(&mut self, id: NodeId) {
-        let node = self.store.get(id);
+        let node = self.nodes.get(id);
         self.quotas.node_set(node.shared_path(), node.data());
     }
 
@@ -250,7 +254,7 @@ impl Tree {
             usage.written = true;
             let text = usage.stats.to_string();
             let Some(id) = self.find(&node) else { continue };
-            if self.store.get(id).data() != Some(text.as_bytes()) {
+            if self.nodes.get(id).data() != Some(text.as_bytes()) {
                 self.change(id, |path, content| content.put_data(path, Some(text.as_bytes())));
             }
         }
@@ -258,7 +262,7 @@ impl Tree {
 
     /// As [`write_usage`](Self::write_usage), where the node that is about to be looked at may be one of them.
     pub(super) fn write_usage_of(&mut self, id: NodeId) {
-        let may_be_one = || self.store.get(id).path().starts_with(path::QUOTA);
+        let may_be_one = || self.nodes.get(id).path().starts_with(path::QUOTA);
         if !self.quotas.unwritten.is_empty() && may_be_one() {
             self.write_usage();
         }

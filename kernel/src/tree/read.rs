@@ -28,7 +28,7 @@ impl Tree {
     /// The node of a path, whoever asks. Any string may be asked for; the empty one is the root.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Node> {
-        self.find(path).map(|id| self.store.get(id))
+        self.find(path).map(|id| self.nodes.get(id))
     }
 
     /// The node, for `getData`, `getChildren`, `getChildren2` and `check`.
@@ -84,8 +84,8 @@ impl Tree {
         policy: Policy,
     ) -> Result<u64, OpError> {
         let id = self.find(path).ok_or(OpError::NoNode)?;
-        self.check_acl(self.store.get(id), identities, Perms::READ, policy)?;
-        Ok(self.below(id).nodes)
+        self.check_acl(self.nodes.get(id), identities, Perms::READ, policy)?;
+        Ok(self.descendants(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.
@@ -139,7 +139,7 @@ impl Tree {
     /// How many nodes there are, as ZooKeeper counts: the root twice, so 5 in a fresh tree.
     #[must_use]
     pub fn node_count(&self) -> usize {
-        self.store.len() + 1
+        self.nodes.len() + 1
     }
 
     /// Bytes of all paths and data, 44 in a fresh tree.
@@ -158,7 +158,7 @@ impl Tree {
     /// The digest as it follows from the nodes alone, at the cost of reading them all.
     #[must_use]
     pub fn recomputed_digest(&self) -> u64 {
-        let digests = self.store.iter().map(|(_, node)| node.content.digest());
+        let digests = self.nodes.iter().map(|(_, node)| node.content.digest());
         digests.fold(0, u64::wrapping_add)
     }
 

@@ -53,7 +53,7 @@ impl Tree {
         let parent = path::parent(path).and_then(|parent| self.find_parent(parent));
         if let (Some(parent), Some(id)) = (parent, self.find(path)) {
             // The next one is mostly beside it.
-            self.family = Some(parent);
+            self.last_parent = Some(parent);
             self.remove(parent, id, ctx.zxid, changes);
         }
     }

@@ -48,10 +48,10 @@ impl Tree {
         let stamp = (ctx.zxid, ctx.time_ms);
         let content = Content::new(&path, create.data, Arc::clone(&acl), kind, stamp);
         self.change(parent_id, |_, parent| parent.child_created(ctx.zxid));
-        self.family = Some(parent_id);
+        self.last_parent = Some(parent_id);
         let id = self.attach(Some(parent_id), Node::new(Arc::clone(&path), content));
         // As in ZooKeeper the reply shows the node before a quota counts itself.
-        let stat = self.store.get(id).stat();
+        let stat = self.nodes.get(id).stat();
         self.count_if_stats_node(&path);
         self.add_usage(&path, added);
         let change = Change { kind: ChangeKind::Created, path: Arc::clone(&path), acl, parent_acl };
