@@ -176,16 +176,15 @@ impl TreeLoader {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let Some(parent) = self.tree.find_parent(parent) else {
+        let Some(parent) = self.tree.nodes.find_parent(parent) else {
             self.early.push((path, id));
             return Ok(());
         };
         if matches!(self.tree.nodes.get(parent).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        self.tree.directory_mut(parent).insert(path);
-        self.tree.adopt(parent, id);
-        self.tree.last_parent = Some(parent);
+        self.tree.nodes.adopt_child(parent, id);
+        self.tree.nodes.expect_parent(parent);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use jute_proto::{Acl, SessionId, Zxid};
 use proptest::prelude::*;
 
 use super::super::row;
+use super::super::tree::Tree;
 use super::*;
 use crate::tree::{Create, CreateOp, OpContext, Policy, TreeLoader, WriteOp};
 
@@ -23,7 +24,7 @@ fn counted(tree: &Tree, above: &str) -> Descendants {
 
 fn assert_counts(tree: &Tree) {
     for (id, node) in tree.nodes.iter() {
-        assert_eq!(tree.descendants(id), counted(tree, node.path()), "{}", node.path());
+        assert_eq!(tree.nodes.descendants(id), counted(tree, node.path()), "{}", node.path());
     }
 }
 

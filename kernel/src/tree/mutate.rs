@@ -6,7 +6,6 @@
 use alloc::sync::Arc;
 
 use super::checkpoint_tracker::ListMark;
-use super::directory::Growth;
 use super::node::{Content, Node, NodeKind};
 use super::node_store::NodeId;
 use super::tree::Tree;
@@ -64,7 +63,7 @@ impl Tree {
     fn resize(&mut self, id: NodeId, before: u64, now: u64) {
         if before != now {
             self.data_size = self.data_size - before + now;
-            self.data_grew(id, now.cast_signed() - before.cast_signed());
+            self.nodes.data_grew(id, now.cast_signed() - before.cast_signed());
         }
     }
 
@@ -112,8 +111,7 @@ impl Tree {
         let (path, bytes) = (Arc::clone(&node.path), node.content.data_len() as i64);
         let id = self.insert(node);
         if let Some(parent) = parent {
-            self.directory_mut(parent).insert(path);
-            self.grow(parent, Growth { nodes: 1, bytes });
+            self.nodes.add_child(parent, path, bytes);
         }
         id
     }
@@ -143,14 +141,7 @@ impl Tree {
         self.digest = self.digest.wrapping_sub(node.content.digest());
         self.data_size -= size(&node);
         self.unindex(&node);
-        self.grow(parent, Growth { nodes: -1, bytes: -(node.content.data_len() as i64) });
-        let siblings = &mut self.nodes.get_mut(parent).directory;
-        if let Some(directory) = siblings {
-            directory.remove(&node.path);
-            if directory.children.is_empty() {
-                *siblings = None;
-            }
-        }
+        self.nodes.remove_child(parent, &node.path, node.content.data_len() as i64);
         node
     }
 

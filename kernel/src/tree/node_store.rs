@@ -41,6 +41,9 @@ pub(super) struct NodeStore {
     /// ever listed in the order of this table.
     hasher: DefaultHashBuilder,
     len: usize,
+    /// The parent of the node that was made or removed last, where the next one's is mostly found. The
+    /// slot may have another node by now, or none.
+    last_parent: Option<NodeId>,
 }
 
 impl NodeStore {
@@ -51,6 +54,7 @@ impl NodeStore {
             shards: core::iter::repeat_with(HashTable::new).take(SHARDS).collect(),
             hasher: DefaultHashBuilder::default(),
             len: 0,
+            last_parent: None,
         }
     }
 
@@ -61,6 +65,18 @@ impl NodeStore {
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
         let hash = self.hasher.hash_one(path);
         self.shards[shard(hash)].find(hash, |id| *self.get(*id).path == *path).copied()
+    }
+
+    /// As [`find`](Self::find), for the parent of a node that is made or removed: mostly that of the one
+    /// before, whose path is compared in place of being hashed and looked up.
+    pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
+        let is_it = |id: &NodeId| self.live(*id).is_some_and(|node| node.path() == path);
+        self.last_parent.filter(is_it).or_else(|| self.find(path))
+    }
+
+    /// The next node that is made or removed is probably below this one too.
+    pub(super) fn expect_parent(&mut self, id: NodeId) {
+        self.last_parent = Some(id);
     }
 
     pub(super) fn get(&self, id: NodeId) -> &Node {

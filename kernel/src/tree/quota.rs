@@ -15,6 +15,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::directory::SizeDelta;
 use super::error::OpError;
 use super::node_store::NodeId;
 use super::path;
@@ -161,13 +162,6 @@ pub(super) struct QuotaEvents(Vec<QuotaEvent>);
 
 const EVENTS_MAX: usize = 64;
 
-/// What an operation adds to the usage of a quota.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Added {
-    pub(super) nodes: i64,
-    pub(super) bytes: i64,
-}
-
 impl Tree {
     /// Whether [`take_quota_events`](Self::take_quota_events) has something to tell.
     pub fn has_quota_events(&self) -> bool {
@@ -184,15 +178,15 @@ impl Tree {
     pub(super) fn check_quota(
         &mut self,
         path: &str,
-        added: Added,
+        delta: SizeDelta,
         policy: Policy,
     ) -> Result<(), OpError> {
         let Some((target, quota)) = self.quotas.deepest(path) else { return Ok(()) };
         let (Some(limits), Some(Usage { stats, .. })) = (&quota.limits, &quota.usage) else {
             return Ok(());
         };
-        let nodes = (QuotaUnit::Nodes, limits.nodes, stats.nodes, added.nodes);
-        let bytes = (QuotaUnit::Bytes, limits.bytes, stats.bytes, added.bytes);
+        let nodes = (QuotaUnit::Nodes, limits.nodes, stats.nodes, delta.nodes);
+        let bytes = (QuotaUnit::Bytes, limits.bytes, stats.bytes, delta.bytes);
         for (unit, limit, used, added) in [nodes, bytes] {
             let hard = limit.hard > UNLIMITED;
             let limit = if hard { limit.hard } else { limit.soft };
@@ -213,10 +207,10 @@ impl Tree {
     }
 
     /// Adds to the usage of the deepest quota above a path.
-    pub(super) fn add_usage(&mut self, path: &str, added: Added) {
+    pub(super) fn add_usage(&mut self, path: &str, delta: SizeDelta) {
         let Some((_, quota)) = self.quotas.deepest(path) else { return };
         let Some(Usage { node, stats, .. }) = &quota.usage else { return };
-        let (node, stats) = (Arc::clone(node), stats.plus(added));
+        let (node, stats) = (Arc::clone(node), stats.plus(delta));
         let before = self.quotas.put(&node, stats);
         if let (Some(undo), Some(stats)) = (&mut self.undo, before) {
             undo.note_usage(node, stats);
@@ -228,7 +222,7 @@ impl Tree {
         let Some(target) = target(path, STATS) else { return };
         let stats = self.find(target).map_or(Stats::new(0, 0), |id| {
             let (descendants, own) =
-                (self.descendants(id), self.nodes.get(id).content.data_len() as u64);
+                (self.nodes.descendants(id), self.nodes.get(id).content.data_len() as u64);
             Stats::new(
                 (descendants.nodes + 1).cast_signed(),
                 (descendants.bytes + own).cast_signed(),

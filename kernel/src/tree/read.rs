@@ -85,7 +85,7 @@ impl Tree {
     ) -> Result<u64, OpError> {
         let id = self.find(path).ok_or(OpError::NoNode)?;
         self.check_acl(self.nodes.get(id), identities, Perms::READ, policy)?;
-        Ok(self.descendants(id).nodes)
+        Ok(self.nodes.descendants(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.

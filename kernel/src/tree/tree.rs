@@ -41,9 +41,6 @@ pub struct Tree {
     pub(super) dirty: DirtyList,
     /// What the checkpoint under way has not taken yet.
     pub(super) in_progress: InProgress,
-    /// The parent of the node that was created last: where the next one's is mostly found. The slot may
-    /// have another node by now, or none.
-    pub(super) last_parent: Option<NodeId>,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<UndoLog>,
     /// Bytes of access control lists that the write at hand made of shorter ones.
@@ -92,7 +89,6 @@ impl Tree {
             data_size: 0,
             dirty: DirtyList::default(),
             in_progress: InProgress::default(),
-            last_parent: None,
             undo: None,
             expanded_len: 0,
         }
@@ -101,13 +97,6 @@ impl Tree {
     /// The slot of a node. The empty path is the root, as in ZooKeeper.
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
         self.nodes.find(if path.is_empty() { path::ROOT } else { path })
-    }
-
-    /// As [`find`](Self::find), for the parent of a node that is made: mostly that of the one before, whose path is
-    /// compared in place of being hashed and looked up.
-    pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
-        let is_it = |id: &NodeId| self.nodes.live(*id).is_some_and(|node| node.path() == path);
-        self.last_parent.filter(is_it).or_else(|| self.find(path))
     }
 
     /// What becomes of a list that a client sends, see [`acl::fixup`].

@@ -50,10 +50,10 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let parent = path::parent(path).and_then(|parent| self.find_parent(parent));
+        let parent = path::parent(path).and_then(|parent| self.nodes.find_parent(parent));
         if let (Some(parent), Some(id)) = (parent, self.find(path)) {
             // The next one is mostly beside it.
-            self.last_parent = Some(parent);
+            self.nodes.expect_parent(parent);
             self.remove(parent, id, ctx.zxid, changes);
         }
     }

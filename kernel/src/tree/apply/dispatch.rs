@@ -65,7 +65,7 @@ impl Tree {
     /// The parent of a path; that of a top node is the root.
     pub(super) fn existing_parent(&self, path: &str) -> Result<(NodeId, &Node), OpError> {
         let parent = path::parent(path).ok_or(OpError::BadArguments)?;
-        let id = self.find_parent(parent).ok_or(OpError::NoNode)?;
+        let id = self.nodes.find_parent(parent).ok_or(OpError::NoNode)?;
         Ok((id, self.nodes.get(id)))
     }
 }
