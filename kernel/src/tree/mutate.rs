@@ -146,18 +146,12 @@ impl Tree {
     }
 
     fn index(&mut self, node: &Node) {
+        let path = || Arc::clone(&node.path);
         match node.kind() {
             NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => {
-                let new = self.ephemerals.entry(session).or_default().insert(node.path.clone());
-                self.ephemeral_count += usize::from(new);
-            }
-            NodeKind::Container => {
-                self.containers.insert(node.path.clone());
-            }
-            NodeKind::Ttl(_) => {
-                self.ttl_nodes.insert(node.path.clone());
-            }
+            NodeKind::Ephemeral(session) => self.ephemerals.insert(session, path()),
+            NodeKind::Container => self.expirable.insert_container(path()),
+            NodeKind::Ttl(_) => self.expirable.insert_ttl_node(path()),
         }
         self.quotas.node_set(&node.path, node.data());
     }
@@ -165,20 +159,9 @@ impl Tree {
     fn unindex(&mut self, node: &Node) {
         match node.kind() {
             NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => {
-                if let Some(paths) = self.ephemerals.get_mut(&session) {
-                    self.ephemeral_count -= usize::from(paths.remove(&node.path));
-                    if paths.is_empty() {
-                        self.ephemerals.remove(&session);
-                    }
-                }
-            }
-            NodeKind::Container => {
-                self.containers.remove(&node.path);
-            }
-            NodeKind::Ttl(_) => {
-                self.ttl_nodes.remove(&node.path);
-            }
+            NodeKind::Ephemeral(session) => self.ephemerals.remove(session, &node.path),
+            NodeKind::Container => self.expirable.remove_container(&node.path),
+            NodeKind::Ttl(_) => self.expirable.remove_ttl_node(&node.path),
         }
         self.quotas.node_detached(&node.path);
     }

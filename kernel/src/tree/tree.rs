@@ -1,14 +1,14 @@
 //! The tree: its nodes and the indexes that follow from them.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
 
-use jute_proto::{Acl, Perms, SessionId, Zxid};
+use jute_proto::{Acl, Perms, Zxid};
 
 use super::acl::{self, AclRef, AclTable};
 use super::checkpoint_tracker::{DirtyList, InProgress};
+use super::ephemerals::Ephemerals;
 use super::error::OpError;
+use super::expirable::ExpirableNodes;
 use super::node::{Content, Node, NodeKind};
 use super::node_store::{NodeId, NodeStore};
 use super::path;
@@ -22,13 +22,8 @@ use crate::limits::APPLIED_ACLS_LEN_MAX;
 pub struct Tree {
     pub(super) nodes: NodeStore,
     pub(super) acls: AclTable,
-    /// The ephemeral nodes of each session that has any.
-    pub(super) ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
-    pub(super) ephemeral_count: usize,
-    /// All container nodes.
-    pub(super) containers: BTreeSet<Arc<str>>,
-    /// All nodes with a time to live.
-    pub(super) ttl_nodes: BTreeSet<Arc<str>>,
+    pub(super) ephemerals: Ephemerals,
+    pub(super) expirable: ExpirableNodes,
     /// The paths that have a quota, and what is used of it.
     pub(super) quotas: Quotas,
     /// Quotas that were exceeded and not yet reported.
@@ -79,10 +74,8 @@ impl Tree {
         Self {
             nodes: NodeStore::new(),
             acls: AclTable::new(),
-            ephemerals: BTreeMap::new(),
-            ephemeral_count: 0,
-            containers: BTreeSet::new(),
-            ttl_nodes: BTreeSet::new(),
+            ephemerals: Ephemerals::default(),
+            expirable: ExpirableNodes::default(),
             quotas: Quotas::default(),
             quota_events: QuotaEvents::default(),
             digest: 0,
