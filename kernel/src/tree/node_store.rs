@@ -10,7 +10,7 @@ use core::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::changes::Listed;
+use super::checkpoint_tracker::ListMark;
 use super::node::Node;
 
 /// The number of a slot.
@@ -24,7 +24,7 @@ enum Slot {
     Live(Node),
     /// A free slot, and which list of changes has its number.
     Free {
-        listed: Listed,
+        list_mark: ListMark,
     },
 }
 
@@ -33,7 +33,7 @@ enum Slot {
 pub(super) const SLOT_SIZE: usize = size_of::<Slot>();
 
 /// All nodes of a tree.
-pub(super) struct Store {
+pub(super) struct NodeStore {
     chunks: Vec<Vec<Slot>>,
     free: Vec<NodeId>,
     shards: Vec<HashTable<NodeId>>,
@@ -41,9 +41,12 @@ pub(super) struct Store {
     /// ever listed in the order of this table.
     hasher: DefaultHashBuilder,
     len: usize,
+    /// The parent of the node that was made or removed last, where the next one's is mostly found. The
+    /// slot may have another node by now, or none.
+    last_parent: Option<NodeId>,
 }
 
-impl Store {
+impl NodeStore {
     pub(super) fn new() -> Self {
         Self {
             chunks: Vec::new(),
@@ -51,6 +54,7 @@ impl Store {
             shards: core::iter::repeat_with(HashTable::new).take(SHARDS).collect(),
             hasher: DefaultHashBuilder::default(),
             len: 0,
+            last_parent: None,
         }
     }
 
@@ -61,6 +65,18 @@ impl Store {
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
         let hash = self.hasher.hash_one(path);
         self.shards[shard(hash)].find(hash, |id| *self.get(*id).path == *path).copied()
+    }
+
+    /// As [`find`](Self::find), for the parent of a node that is made or removed: mostly that of the one
+    /// before, whose path is compared in place of being hashed and looked up.
+    pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
+        let is_it = |id: &NodeId| self.live(*id).is_some_and(|node| node.path() == path);
+        self.last_parent.filter(is_it).or_else(|| self.find(path))
+    }
+
+    /// The next node that is made or removed is probably below this one too.
+    pub(super) fn expect_parent(&mut self, id: NodeId) {
+        self.last_parent = Some(id);
     }
 
     pub(super) fn get(&self, id: NodeId) -> &Node {
@@ -89,13 +105,13 @@ impl Store {
 
     /// Puts a node, whose path is new, into a slot. The slot's place on `list`, the list of changes that
     /// grows at present, becomes the node's; what an older one awaited there is gone.
-    pub(super) fn insert(&mut self, node: Node, list: Listed) -> NodeId {
+    pub(super) fn insert(&mut self, node: Node, list: ListMark) -> NodeId {
         let hash = self.hasher.hash_one(&*node.path);
         self.insert_hashed(hash, node, list)
     }
 
     /// As [`insert`](Self::insert), unless there is a node with this path already.
-    pub(super) fn insert_new(&mut self, node: Node, list: Listed) -> Option<NodeId> {
+    pub(super) fn insert_new(&mut self, node: Node, list: ListMark) -> Option<NodeId> {
         let hash = self.hasher.hash_one(&*node.path);
         let known = self.shards[shard(hash)].find(hash, |id| self.get(*id).path == node.path);
         if known.is_some() {
@@ -104,10 +120,10 @@ impl Store {
         Some(self.insert_hashed(hash, node, list))
     }
 
-    fn insert_hashed(&mut self, hash: u64, mut node: Node, list: Listed) -> NodeId {
+    fn insert_hashed(&mut self, hash: u64, mut node: Node, list: ListMark) -> NodeId {
         let id = self.free_slot();
-        let listed = self.listed(id);
-        node.content.listed = if listed == list { list } else { Listed::No };
+        let list_mark = self.list_mark(id);
+        node.content.list_mark = if list_mark == list { list } else { ListMark::Unlisted };
         *self.slot_mut(id) = Slot::Live(node);
         let Self { chunks, shards, hasher, .. } = self;
         shards[shard(hash)].insert_unique(hash, id, |id| rehash(chunks, hasher, *id));
@@ -121,10 +137,10 @@ impl Store {
         if let Ok(entry) = self.shards[shard(hash)].find_entry(hash, |other| *other == id) {
             entry.remove();
         }
-        let listed = self.get(id).content.listed;
+        let list_mark = self.get(id).content.list_mark;
         self.free.push(id);
         self.len -= 1;
-        match core::mem::replace(self.slot_mut(id), Slot::Free { listed }) {
+        match core::mem::replace(self.slot_mut(id), Slot::Free { list_mark }) {
             Slot::Live(node) => node,
             Slot::Free { .. } => unreachable!("ids of deleted nodes are not kept"),
         }
@@ -147,18 +163,18 @@ impl Store {
     }
 
     /// Which list of changes has a slot, live or free.
-    pub(super) fn listed(&self, id: NodeId) -> Listed {
+    pub(super) fn list_mark(&self, id: NodeId) -> ListMark {
         match self.slot(id) {
-            Slot::Live(node) => node.content.listed,
-            Slot::Free { listed } => *listed,
+            Slot::Live(node) => node.content.list_mark,
+            Slot::Free { list_mark } => *list_mark,
         }
     }
 
     /// Notes which list of changes has a slot, live or free.
-    pub(super) fn set_listed(&mut self, id: NodeId, now_listed: Listed) {
+    pub(super) fn set_list_mark(&mut self, id: NodeId, mark: ListMark) {
         match self.slot_mut(id) {
-            Slot::Live(node) => node.content.listed = now_listed,
-            Slot::Free { listed } => *listed = now_listed,
+            Slot::Live(node) => node.content.list_mark = mark,
+            Slot::Free { list_mark } => *list_mark = mark,
         }
     }
 
@@ -180,7 +196,7 @@ impl Store {
         }
         let chunk = self.chunks.len() - 1;
         let offset = self.chunks[chunk].len();
-        self.chunks[chunk].push(Slot::Free { listed: Listed::No });
+        self.chunks[chunk].push(Slot::Free { list_mark: ListMark::Unlisted });
         let id = u32::try_from(chunk * CHUNK_LEN + offset);
         NodeId(id.expect("memory ends long before four billion nodes"))
     }
@@ -217,8 +233,8 @@ fn shard(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }
 
-impl fmt::Debug for Store {
+impl fmt::Debug for NodeStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("NodeStore").field("len", &self.len).finish_non_exhaustive()
     }
 }

@@ -4,17 +4,11 @@
 //! with `#` before the first command of a block are comments. `UPDATE_GOLDEN=1 cargo test --test
 //! scripts` writes the output anew; review the difference like code.
 
-#[path = "scripts/conn_commands.rs"]
 mod conn_commands;
-#[path = "scripts/golden.rs"]
 mod golden;
-#[path = "scripts/requests.rs"]
 mod requests;
-#[path = "scripts/shown.rs"]
 mod shown;
-#[path = "scripts/tree_commands.rs"]
 mod tree_commands;
-#[path = "scripts/world.rs"]
 mod world;
 
 use conn_commands::ConnRunner;

@@ -1,4 +1,4 @@
-//! How a measured value is spread.
+//! A histogram: the distribution of a measured value.
 //!
 //! Every request of every connection records here, so a recording is a few relaxed additions and
 //! never waits. That is why the quantiles come from buckets of our own: hdrhistogram's need either a
@@ -14,10 +14,10 @@ const SPLIT_BITS: u32 = 5;
 const SPLIT: u64 = 1 << SPLIT_BITS;
 const BUCKETS: usize = ((64 - SPLIT_BITS as usize) + 1) << SPLIT_BITS;
 
-/// How a measured value is spread: how often, the sum, the least, the greatest, the last, and how
+/// The distribution of a measured value: how often, the sum, the least, the greatest, the last, and how
 /// many values were up to any given size.
 #[derive(Debug)]
-pub struct Spread {
+pub struct Histogram {
     count: AtomicU64,
     sum: AtomicU64,
     min: AtomicU64,
@@ -26,7 +26,7 @@ pub struct Spread {
     buckets: Box<[AtomicU64]>,
 }
 
-impl Default for Spread {
+impl Default for Histogram {
     fn default() -> Self {
         Self {
             count: AtomicU64::new(0),
@@ -39,7 +39,7 @@ impl Default for Spread {
     }
 }
 
-/// A reading of a [`Spread`].
+/// A reading of a [`Histogram`].
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Extremes {
     /// How many values there were.
@@ -61,7 +61,7 @@ impl Extremes {
     }
 }
 
-impl Spread {
+impl Histogram {
     /// Adds a value.
     pub fn record(&self, value: u64) {
         self.count.fetch_add(1, Relaxed);
@@ -147,19 +147,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_knows_its_extremes() {
+    fn a_histogram_knows_its_extremes() {
         // Mean, least, greatest and last of what was recorded; nothing before and after a reset.
-        let spread = Spread::default();
-        assert_eq!(spread.read(), Extremes::default());
+        let histogram = Histogram::default();
+        assert_eq!(histogram.read(), Extremes::default());
         for value in [5, 1, 3] {
-            spread.record(value);
+            histogram.record(value);
         }
-        assert_eq!(spread.read(), Extremes { count: 3, sum: 9, min: 1, max: 5, last: 3 });
-        assert!((spread.read().mean() - 3.0).abs() < f64::EPSILON);
-        assert_eq!(spread.quantiles([0.5, 1.0]), [3, 5]);
-        spread.reset();
-        assert_eq!(spread.read(), Extremes::default());
-        assert_eq!(spread.quantiles([0.5]), [0]);
+        assert_eq!(histogram.read(), Extremes { count: 3, sum: 9, min: 1, max: 5, last: 3 });
+        assert!((histogram.read().mean() - 3.0).abs() < f64::EPSILON);
+        assert_eq!(histogram.quantiles([0.5, 1.0]), [3, 5]);
+        histogram.reset();
+        assert_eq!(histogram.read(), Extremes::default());
+        assert_eq!(histogram.quantiles([0.5]), [0]);
     }
 
     #[test]
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn quantiles_follow_the_ranks() {
         // Of the values 1 to 1000 the p-quantile is about 1000 p.
-        let spread = Spread::default();
-        (1..=1000).for_each(|value| spread.record(value));
+        let histogram = Histogram::default();
+        (1..=1000).for_each(|value| histogram.record(value));
         let expected = [500_u64, 900, 990, 999];
-        for (found, expected) in spread.quantiles([0.5, 0.9, 0.99, 0.999]).iter().zip(expected) {
+        for (found, expected) in histogram.quantiles([0.5, 0.9, 0.99, 0.999]).iter().zip(expected) {
             assert!(found.abs_diff(expected) <= expected / 32, "{found} for {expected}");
         }
     }

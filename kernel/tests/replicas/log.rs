@@ -1,34 +1,22 @@
-//! The same log on several replicas, each with checkpoints and restarts of its own.
-
-#[path = "replicas/damaged.rs"]
-mod damaged;
-#[path = "scripts/rows.rs"]
-mod rows;
+//! A random log: commands of a few sessions, most of them the ones that are due.
 
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
-    Acl, CreateRequest, DeleteRequest, Encode, ErrorCode, Id, MultiOp, MultiRequest, OpCode, Perms,
-    ReconfigRequest, Request, SessionId, SetAclRequest, SetDataRequest, Zxid,
+    Acl, CreateRequest, DeleteRequest, Encode, Id, MultiOp, MultiRequest, Perms, Request,
+    SessionId, SetAclRequest, SetDataRequest,
 };
-use kernel::replica::checkpoint::{META_KEY, Restore, RestoreError};
-use kernel::replica::entry::{
-    HEADER_LEN, encode_identities, next_command, open_entry, push_command, seal_batch,
-};
-use kernel::replica::section::{self, RESERVED_LEN, next_section};
-use kernel::replica::{
-    Command, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica, Section, SectionClaim,
-    Sender, Stamp, VERSION_ONCE,
-};
-use kernel::session::{ConnId, KeptReply};
+use kernel::replica::entry::{HEADER_LEN, encode_identities, push_command, seal_batch};
+use kernel::replica::section::{self, RESERVED_LEN};
+use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_ONCE};
+use kernel::session::ConnId;
 use kernel::tree::Policy;
 use proptest::prelude::*;
-use rows::{Rows, restore};
 
 /// What a command of the test log does.
 #[derive(Clone, Debug)]
-enum Act {
+pub(crate) enum Act {
     Create { path: String, flags: i32, private: bool },
     Delete { path: String },
     SetData { path: String, len: usize },
@@ -43,34 +31,34 @@ enum Act {
 
 /// A command, from one of a few sessions and connections.
 #[derive(Clone, Debug)]
-struct Step {
-    act: Act,
-    session: i64,
-    conn: u64,
+pub(crate) struct Step {
+    pub(crate) act: Act,
+    pub(crate) session: i64,
+    pub(crate) conn: u64,
     /// Whether it is the connection above that sends it, and not the one that has the session.
-    stranger: bool,
+    pub(crate) stranger: bool,
     /// How far the number of the command is from the one that is due.
-    skew: i64,
+    pub(crate) skew: i64,
     /// Of a write that has a number in its session: how far the number is from the next one, and how
     /// many before it are not acknowledged.
-    numbered: Option<(u64, u64)>,
+    pub(crate) numbered: Option<(u64, u64)>,
     /// Whether the entry ends here, and whether a new term begins then.
-    ends: bool,
-    new_term: bool,
+    pub(crate) ends: bool,
+    pub(crate) new_term: bool,
     /// In an entry with sections: what is wrong with the section, if anything.
-    fate: Fate,
+    pub(crate) fate: Fate,
     /// What each replica does behind the entry.
-    pauses: [Pause; 3],
+    pub(crate) pauses: [Pause; 3],
 }
 
 /// How a section arrives.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Fate {
+pub(crate) enum Fate {
     InTurn,
     /// With a number that was applied before.
     Again,
     /// With one missing in front of it.
-    Early,
+    OutOfOrder,
     /// Behind the registration of another process, as the first section of that.
     NewProcess,
     /// From the process before.
@@ -78,7 +66,7 @@ enum Fate {
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Pause {
+pub(crate) enum Pause {
     None,
     Checkpoint,
     Restart,
@@ -121,13 +109,13 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         12 => Just(Fate::InTurn),
         1 => Just(Fate::Again),
-        1 => Just(Fate::Early),
+        1 => Just(Fate::OutOfOrder),
         1 => Just(Fate::NewProcess),
         1 => Just(Fate::Ended),
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let skew = prop_oneof![16 => Just(0), 1 => Just(-1), 1 => Just(1)];
     let stranger = prop::bool::weighted(0.1);
     let numbered = prop::option::of((0..4_u64, 0..6_u64));
@@ -154,15 +142,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// One entry of the log.
-struct Entry {
-    term: u64,
-    payload: Bytes,
-    fate: Fate,
-    pauses: [Pause; 3],
+pub(crate) struct Entry {
+    pub(crate) term: u64,
+    pub(crate) payload: Bytes,
+    pub(crate) fate: Fate,
+    pub(crate) pauses: [Pause; 3],
 }
 
 /// The server whose clients write.
-const SERVER: u64 = 1;
+pub(crate) const SERVER: u64 = 1;
 
 /// The processes of the server, as the log's writer follows them.
 #[derive(Default)]
@@ -181,7 +169,7 @@ impl Processes {
         match fate {
             Fate::InTurn => self.applied += 1,
             Fate::Again => return (None, sender(self.now, self.applied)),
-            Fate::Early => return (None, sender(self.now, self.applied + 2)),
+            Fate::OutOfOrder => return (None, sender(self.now, self.applied + 2)),
             Fate::Ended => return (None, sender(self.before, self.applied + 1)),
             Fate::NewProcess => {
                 *self = Self { now: index, before: self.now, applied: 1 };
@@ -202,13 +190,13 @@ fn of_nobody(op: Op<'_>) -> Bytes {
 }
 
 /// The index of an entry in the log, from its place.
-fn index(at: usize) -> u64 {
+pub(crate) fn index(at: usize) -> u64 {
     at as u64 + 1
 }
 
 /// Writes the log down, and follows the sessions so that most commands are the ones that are due. From step
 /// `raised` on, sections are numbered.
-fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
+pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut due: BTreeMap<i64, (u64, i64)> = BTreeMap::new();
     let mut numbers: BTreeMap<i64, u64> = BTreeMap::new();
@@ -382,252 +370,4 @@ fn request(act: &Act) -> Request<'_> {
             Request::Ping
         }
     }
-}
-
-/// Takes events that nobody waits for.
-struct Nobody;
-
-impl EventSink for Nobody {
-    fn event(&mut self, _: Event<'_>) {}
-}
-
-/// A replica with its disk.
-#[derive(Default)]
-struct Server {
-    replica: Replica,
-    rows: Rows,
-    /// The first entry that the rows do not hold.
-    next: usize,
-}
-
-impl Server {
-    /// Applies the entry at this place; `each` is told what became of each command.
-    fn apply(&mut self, at: usize, entry: &Entry, mut each: impl FnMut(&Command<'_>, Outcome)) {
-        let stamp = Stamp { term: entry.term, index: index(at), ..Stamp::default() };
-        if entry.payload[0] == section::FORMAT {
-            let (header, mut rest) = section::open(&entry.payload).expect("its own encoding");
-            let section::Header { time_ms, elapsed_ms, policy } = header;
-            let stamp = Stamp { time_ms, elapsed_ms, policy, ..stamp };
-            self.replica.begin_entry(&stamp);
-            while let Some(section) = next_section(&mut rest).expect("its own encoding") {
-                if self.replica.claim_section(section.sender) == SectionClaim::Granted {
-                    self.apply_commands(&stamp, section.count, section.commands, &mut each);
-                }
-            }
-        } else {
-            let (header, commands) = open_entry(&entry.payload).expect("its own encoding");
-            let EntryHeader { time_ms, policy, count } = header;
-            let stamp = Stamp { time_ms, policy, ..stamp };
-            self.replica.begin_entry(&stamp);
-            self.apply_commands(&stamp, count, commands, &mut each);
-        }
-    }
-
-    fn apply_commands(
-        &mut self,
-        stamp: &Stamp,
-        count: u32,
-        mut commands: &[u8],
-        each: &mut impl FnMut(&Command<'_>, Outcome),
-    ) {
-        for number in 0..count {
-            let command = next_command(&mut commands, number).expect("its own encoding");
-            let applied = self.replica.apply(stamp, &command, &mut Nobody).expect("it decodes");
-            each(&command, applied.outcome);
-        }
-    }
-
-    /// As [`Self::apply`]: what became of all commands.
-    fn outcomes(&mut self, at: usize, entry: &Entry) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        self.apply(at, entry, |_, outcome| outcomes.push(outcome));
-        outcomes
-    }
-
-    fn checkpoint(&mut self, next: usize) {
-        rows::store(&mut self.replica, &mut self.rows, 3);
-        self.next = next;
-    }
-
-    /// Loses what is in memory, loads the rows, and applies the log behind them again.
-    fn restart(&mut self, log: &[Entry]) {
-        self.replica = restore(&self.rows).expect("its own rows");
-        for (at, entry) in log.iter().enumerate().skip(self.next) {
-            self.outcomes(at, entry);
-        }
-    }
-}
-
-fn assert_same(one: &Replica, other: &Replica) {
-    assert_eq!(one.last_zxid(), other.last_zxid());
-    assert_eq!(one.last_time_ms(), other.last_time_ms());
-    assert_eq!(one.tree().digest(), other.tree().digest());
-    assert_eq!((one.version(), one.digest()), (other.version(), other.digest()));
-    assert_eq!(one.elapsed_ms(), other.elapsed_ms());
-    assert_eq!(one.tree().digest(), one.tree().recomputed_digest());
-    let sessions = |replica: &Replica| -> Vec<_> {
-        replica.sessions().iter().map(|(id, record)| (id, record.clone())).collect()
-    };
-    assert_eq!(sessions(one), sessions(other));
-}
-
-/// What is known of numbered writes without a window: every answer ever given.
-#[derive(Default)]
-struct Model {
-    answers: BTreeMap<(SessionId, u64), KeptReply>,
-    /// The newest transaction of a numbered write, by session.
-    newest: BTreeMap<SessionId, (u64, Zxid)>,
-}
-
-impl Model {
-    fn judge(&mut self, command: &Command<'_>, outcome: &Outcome) {
-        let session = command.origin.session;
-        if *outcome == Outcome::SessionClosed {
-            self.answers.retain(|(of, _), _| *of != session);
-            self.newest.remove(&session);
-        }
-        let Op::Numbered { number, answered, .. } = command.op else { return };
-        let last = self.newest.get(&session).copied();
-        match outcome {
-            Outcome::Numbered(reply) if reply.code == ErrorCode::ThrottledOp => {
-                assert!(!self.answers.contains_key(&(session, number)), "it was applied");
-                assert!(last.is_some_and(|(last, _)| number < last), "it may be applied");
-            }
-            Outcome::Numbered(reply) => match self.answers.get(&(session, number)) {
-                Some(first) => assert_eq!(first, reply),
-                None => {
-                    assert!(last.is_none_or(|(last, zxid)| number > last && reply.zxid > zxid));
-                    self.newest.insert(session, (number, reply.zxid));
-                    self.answers.insert((session, number), reply.clone());
-                }
-            },
-            // Acknowledged before, so nobody needs an answer.
-            Outcome::Misnumbered => assert!(number > answered),
-            Outcome::Disowned | Outcome::Early | Outcome::Repeated => {}
-            Outcome::Request(_)
-            | Outcome::SessionOpened { .. }
-            | Outcome::SessionRefused
-            | Outcome::SessionClosed
-            | Outcome::Deferred => panic!("{outcome:?}"),
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn a_numbered_write_has_one_answer(
-        steps in prop::collection::vec(step(), 1..200), raised in 0..200_usize,
-    ) {
-        // Whatever comes again, from whichever connection and behind whichever restarts: each number
-        // of a session is applied at most once, in order, and later answers are the first one.
-        let log = write_log(&steps, raised);
-        let mut server = Server::default();
-        let mut model = Model::default();
-        for (at, entry) in log.iter().enumerate() {
-            server.apply(at, entry, |command, outcome| model.judge(command, &outcome));
-            match entry.pauses[0] {
-                Pause::None => {}
-                Pause::Checkpoint => server.checkpoint(at + 1),
-                Pause::Restart => server.restart(&log[..=at]),
-            }
-        }
-    }
-
-    #[test]
-    fn one_log_makes_one_state(
-        steps in prop::collection::vec(step(), 1..150), raised in 0..150_usize,
-    ) {
-        // Whatever checkpoints and restarts the replicas have, after each entry they have the same
-        // nodes, sessions, servers, zxid, time and digest, and gave each command the same outcome.
-        let log = write_log(&steps, raised);
-        let mut servers: [Server; 3] = Default::default();
-        for (at, entry) in log.iter().enumerate() {
-            let outcomes = servers.each_mut().map(|server| server.outcomes(at, entry));
-            assert_eq!(outcomes[0], outcomes[1]);
-            assert_eq!(outcomes[0], outcomes[2]);
-            for (server, pause) in servers.iter_mut().zip(entry.pauses) {
-                match pause {
-                    Pause::None => {}
-                    Pause::Checkpoint => server.checkpoint(at + 1),
-                    Pause::Restart => server.restart(&log[..=at]),
-                }
-            }
-            assert_same(&servers[0].replica, &servers[1].replica);
-            assert_same(&servers[0].replica, &servers[2].replica);
-        }
-    }
-}
-
-/// The numbered sections of an entry, as they come once more in a later one.
-fn again(entry: &Entry) -> Option<Bytes> {
-    if entry.payload[0] != section::FORMAT {
-        return None;
-    }
-    let (header, mut rest) = section::open(&entry.payload).expect("its own encoding");
-    let sections = std::iter::from_fn(|| next_section(&mut rest).expect("its own encoding"));
-    let numbered = sections.filter(|section| section.sender.incarnation > 0);
-    Some(section::seal(BytesMut::zeroed(RESERVED_LEN), &header, None, numbered))
-}
-
-proptest! {
-    #[test]
-    fn what_comes_again_does_nothing(
-        steps in prop::collection::vec(step(), 1..150), back in prop::collection::vec(0..40_usize, 150),
-    ) {
-        // A section that was in an entry changes nothing when it comes again, however late: not where the
-        // session that it made is gone, nor behind another process of its server.
-        let log = write_log(&steps, 0);
-        let mut server = Server::default();
-        for (at, entry) in log.iter().enumerate() {
-            server.outcomes(at, entry);
-            let earlier = &log[at.saturating_sub(back[at])];
-            // One that was not the next when it came may be it now.
-            let (Some(payload), Fate::InTurn | Fate::NewProcess) = (again(earlier), earlier.fate) else {
-                continue;
-            };
-            let before = (server.replica.digest(), server.replica.last_zxid());
-            let repeated = Entry { payload, term: entry.term, ..*earlier };
-            prop_assert_eq!(server.outcomes(at, &repeated), []);
-            prop_assert_eq!((server.replica.digest(), server.replica.last_zxid()), before);
-        }
-    }
-}
-
-#[test]
-fn a_session_that_was_closed_does_not_come_back() {
-    // A client's whole life in one section: when the section comes again, neither the session nor what it wrote
-    // is made anew (a follower that did not hear that it was applied sends it again).
-    let step = |act, ends| Step {
-        act,
-        session: 1,
-        conn: 1,
-        stranger: false,
-        skew: 0,
-        numbered: None,
-        ends,
-        new_term: false,
-        fate: Fate::InTurn,
-        pauses: [Pause::None; 3],
-    };
-    let create = |flags| Act::Create { path: "/job".to_owned(), flags, private: false };
-    let log = write_log(
-        &[
-            step(Act::Expire, true),
-            step(Act::NewSession, false),
-            step(create(2), false),
-            step(Act::Close, true),
-        ],
-        0,
-    );
-    let mut server = Server::default();
-    assert_eq!(log.len(), 2);
-    for (at, entry) in log.iter().enumerate() {
-        server.outcomes(at, entry);
-    }
-    let nodes = server.replica.tree().node_count();
-    let payload = again(&log[1]).expect("numbered sections");
-    let entry = Entry { payload, ..log[1] };
-    assert_eq!(server.outcomes(2, &entry), []);
-    assert_eq!(server.replica.tree().node_count(), nodes);
-    assert!(server.replica.sessions().is_empty());
 }

@@ -12,14 +12,14 @@ use crate::tree::digest::{hash_bytes, mix};
 
 /// When each node that may expire was made or its data last changed.
 #[derive(Debug, Default)]
-pub(super) struct Ages {
+pub(super) struct NodeAges {
     since: BTreeMap<Box<str>, u64>,
     /// What a checkpoint has to write.
     dirty: BTreeSet<Box<str>>,
     digest: u64,
 }
 
-impl Ages {
+impl NodeAges {
     /// The node was made, or its data changed.
     pub(super) fn set(&mut self, path: &str, elapsed_ms: u64) {
         self.load(path, elapsed_ms);
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_digest_follows_from_what_is_known() {
         // Whatever came before: equal ages have equal digests, others have not.
-        let (mut one, mut other) = (Ages::default(), Ages::default());
+        let (mut one, mut other) = (NodeAges::default(), NodeAges::default());
         one.set("/a", 5);
         one.set("/b", 7);
         one.set("/a", 9);

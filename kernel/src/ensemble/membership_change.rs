@@ -13,7 +13,7 @@ use super::server_spec::{HostPort, ServerRole, ServerSpec};
 
 /// A change of the members, as a client asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Change<'a> {
+pub struct MembershipChange<'a> {
     /// Servers that join or change, `server.N=…` separated by commas.
     pub joining: Option<&'a str>,
     /// Numbers of servers that leave, separated by commas.
@@ -24,31 +24,31 @@ pub struct Change<'a> {
 
 /// Why a change makes no configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeError {
+pub enum MembershipChangeError {
     /// It does not make sense: `BADARGUMENTS`.
     BadArguments,
     /// It is not even what is looked for, where ZooKeeper does not expect it: `MARSHALLINGERROR`.
     Malformed,
 }
 
-impl Change<'_> {
+impl MembershipChange<'_> {
     /// The servers that there are after the change of `current`. `alone_allowed`: whether an
     /// ensemble may consist of one server (`standaloneEnabled=false`).
     ///
     /// # Errors
-    /// [`ChangeError`]: the first of ZooKeeper's checks that fails.
+    /// [`MembershipChangeError`]: the first of ZooKeeper's checks that fails.
     pub fn apply(
         &self,
         current: &Configuration,
         alone_allowed: bool,
-    ) -> Result<BTreeMap<u64, ServerSpec>, ChangeError> {
+    ) -> Result<BTreeMap<u64, ServerSpec>, MembershipChangeError> {
         let servers = match self.members {
             Some(members) => full(members, alone_allowed)?,
             None => self.incremental(current)?,
         };
         let voters = servers.values().filter(|server| server.votes()).count();
         let least = if alone_allowed { 1 } else { 2 };
-        if voters < least { Err(ChangeError::BadArguments) } else { Ok(servers) }
+        if voters < least { Err(MembershipChangeError::BadArguments) } else { Ok(servers) }
     }
 
     /// Whether every server that is asked for has [plain hosts](ServerSpec::has_plain_hosts). What is no
@@ -64,27 +64,27 @@ impl Change<'_> {
     fn incremental(
         &self,
         current: &Configuration,
-    ) -> Result<BTreeMap<u64, ServerSpec>, ChangeError> {
+    ) -> Result<BTreeMap<u64, ServerSpec>, MembershipChangeError> {
         let mut servers = current.servers.clone();
         for id in parts(self.leaving, ',') {
-            let id: i64 = id.parse().map_err(|_| ChangeError::Malformed)?;
+            let id: i64 = id.parse().map_err(|_| MembershipChangeError::Malformed)?;
             servers.remove(&u64::try_from(id).unwrap_or(u64::MAX));
         }
-        let mut taken = Places::of(servers.values());
+        let mut taken = ListenAddresses::of(servers.values());
         for joiner in parts(self.joining, ',') {
             let mut sides = parts(Some(joiner), '=');
             let (Some(name), Some(value), None) = (sides.next(), sides.next(), sides.next()) else {
-                return Err(ChangeError::BadArguments);
+                return Err(MembershipChangeError::BadArguments);
             };
             let server = server(name.rsplit('.').next().unwrap_or(name), value)?;
             if server.client.is_none() && server.secure_client.is_none() {
-                return Err(ChangeError::BadArguments);
+                return Err(MembershipChangeError::BadArguments);
             }
             if let Some(before) = servers.remove(&server.id) {
-                taken.leave(&before);
+                taken.release(&before);
             }
-            if !taken.take_if_free(&server) {
-                return Err(ChangeError::BadArguments);
+            if !taken.claim_if_free(&server) {
+                return Err(MembershipChangeError::BadArguments);
             }
             servers.insert(server.id, server);
         }
@@ -110,15 +110,18 @@ fn key_and_value(line: &str) -> (&str, &str) {
 }
 
 /// A complete list: the syntax of a properties file with commas for line ends.
-fn full(text: &str, alone_allowed: bool) -> Result<BTreeMap<u64, ServerSpec>, ChangeError> {
+fn full(
+    text: &str,
+    alone_allowed: bool,
+) -> Result<BTreeMap<u64, ServerSpec>, MembershipChangeError> {
     let mut servers = BTreeMap::new();
     for (key, value) in lines(Some(text)).map(key_and_value) {
         if key == "version" {
-            i64::from_str_radix(value, 16).map_err(|_| ChangeError::Malformed)?;
+            i64::from_str_radix(value, 16).map_err(|_| MembershipChangeError::Malformed)?;
             continue;
         }
         // Groups and weights are not known here.
-        let id = key.strip_prefix("server.").ok_or(ChangeError::BadArguments)?;
+        let id = key.strip_prefix("server.").ok_or(MembershipChangeError::BadArguments)?;
         let server = server(id, value)?;
         servers.insert(server.id, server);
     }
@@ -126,71 +129,72 @@ fn full(text: &str, alone_allowed: bool) -> Result<BTreeMap<u64, ServerSpec>, Ch
     let voters = servers.len() - observers;
     let nobody = voters == 0 && (alone_allowed || observers > 0);
     if nobody || (voters == 1 && !alone_allowed && observers > 0) {
-        return Err(ChangeError::Malformed);
+        return Err(MembershipChangeError::Malformed);
     }
     Ok(servers)
 }
 
-fn server(id: &str, value: &str) -> Result<ServerSpec, ChangeError> {
-    let id: i64 = id.trim().parse().map_err(|_| ChangeError::Malformed)?;
+fn server(id: &str, value: &str) -> Result<ServerSpec, MembershipChangeError> {
+    let id: i64 = id.trim().parse().map_err(|_| MembershipChangeError::Malformed)?;
     let id = u64::try_from(id).ok().filter(|id| *id <= NUMBER_MAX);
-    let id = id.ok_or(ChangeError::BadArguments)?;
-    let server = ServerSpec::parse(id, value).map_err(|_| ChangeError::BadArguments)?;
+    let id = id.ok_or(MembershipChangeError::BadArguments)?;
+    let server = ServerSpec::parse(id, value).map_err(|_| MembershipChangeError::BadArguments)?;
     // Several addresses need `multiAddress.enabled`, which there is not.
-    if server.peers.len() > 1 { Err(ChangeError::BadArguments) } else { Ok(server) }
+    if server.peers.len() > 1 { Err(MembershipChangeError::BadArguments) } else { Ok(server) }
 }
 
 /// Where servers listen, and how many do there. Wildcards and loopback addresses do not count, as for
 /// ZooKeeper; names are compared as they are written, so that all replicas agree.
 #[derive(Default)]
-struct Places(BTreeMap<(String, u16), usize>);
+struct ListenAddresses(BTreeMap<(String, u16), usize>);
 
-impl Places {
+impl ListenAddresses {
     fn of<'a>(servers: impl Iterator<Item = &'a ServerSpec>) -> Self {
         let mut taken = Self::default();
-        servers.for_each(|server| taken.take(places(server)));
+        servers.for_each(|server| taken.claim(addresses(server)));
         taken
     }
 
-    fn take(&mut self, places: Vec<(String, u16)>) {
-        for place in places {
-            *self.0.entry(place).or_default() += 1;
+    fn claim(&mut self, addresses: Vec<(String, u16)>) {
+        for address in addresses {
+            *self.0.entry(address).or_default() += 1;
         }
     }
 
-    fn leave(&mut self, server: &ServerSpec) {
-        for place in places(server) {
-            if let Some(count) = self.0.get_mut(&place) {
+    fn release(&mut self, server: &ServerSpec) {
+        for address in addresses(server) {
+            if let Some(count) = self.0.get_mut(&address) {
                 *count -= 1;
             }
         }
     }
 
-    /// Takes the places of a server, unless another one is there. Two of its own may be the same.
-    fn take_if_free(&mut self, server: &ServerSpec) -> bool {
-        let places = places(server);
-        let are_free = places.iter().all(|place| self.0.get(place).is_none_or(|count| *count == 0));
+    /// Takes the addresses of a server, unless another one is there. Two of its own may be the same.
+    fn claim_if_free(&mut self, server: &ServerSpec) -> bool {
+        let addresses = addresses(server);
+        let are_free =
+            addresses.iter().all(|address| self.0.get(address).is_none_or(|count| *count == 0));
         if are_free {
-            self.take(places);
+            self.claim(addresses);
         }
         are_free
     }
 }
 
-fn places(server: &ServerSpec) -> Vec<(String, u16)> {
-    let mut places = Vec::new();
+fn addresses(server: &ServerSpec) -> Vec<(String, u16)> {
+    let mut addresses = Vec::new();
     for peer in &server.peers {
-        places.extend([(&peer.host, peer.quorum_port), (&peer.host, peer.election_port)]);
+        addresses.extend([(&peer.host, peer.quorum_port), (&peer.host, peer.election_port)]);
     }
     for HostPort { host, port } in server.client.iter().chain(&server.secure_client) {
-        places.push((host, *port));
+        addresses.push((host, *port));
     }
     let counts = |(host, _): &(&String, u16)| {
         let special = ["localhost", "0.0.0.0", "::", "::1", "0:0:0:0:0:0:0:1", "0:0:0:0:0:0:0:0"];
         !special.iter().any(|other| host.eq_ignore_ascii_case(other)) && !host.starts_with("127.")
     };
-    let places = places.into_iter().filter(counts);
-    places.map(|(host, port)| (host.to_ascii_lowercase(), port)).collect()
+    let addresses = addresses.into_iter().filter(counts);
+    addresses.map(|(host, port)| (host.to_ascii_lowercase(), port)).collect()
 }
 
 #[cfg(test)]
@@ -209,19 +213,19 @@ mod tests {
         Configuration::first(&[line(1), line(2), line(3)])
     }
 
-    fn joining(text: &str) -> Result<Vec<u64>, ChangeError> {
-        ids(Change { joining: Some(text), ..Change::default() })
+    fn joining(text: &str) -> Result<Vec<u64>, MembershipChangeError> {
+        ids(MembershipChange { joining: Some(text), ..MembershipChange::default() })
     }
 
-    fn leaving(text: &str) -> Result<Vec<u64>, ChangeError> {
-        ids(Change { leaving: Some(text), ..Change::default() })
+    fn leaving(text: &str) -> Result<Vec<u64>, MembershipChangeError> {
+        ids(MembershipChange { leaving: Some(text), ..MembershipChange::default() })
     }
 
-    fn members(text: &str) -> Result<Vec<u64>, ChangeError> {
-        ids(Change { members: Some(text), ..Change::default() })
+    fn members(text: &str) -> Result<Vec<u64>, MembershipChangeError> {
+        ids(MembershipChange { members: Some(text), ..MembershipChange::default() })
     }
 
-    fn ids(change: Change<'_>) -> Result<Vec<u64>, ChangeError> {
+    fn ids(change: MembershipChange<'_>) -> Result<Vec<u64>, MembershipChangeError> {
         change.apply(&current(), false).map(|servers| servers.into_keys().collect())
     }
 
@@ -232,16 +236,19 @@ mod tests {
         assert_eq!(joining("server.3=10.0.0.3:2888:3888:observer;2181"), Ok(vec![1, 2, 3]));
         assert_eq!(leaving("3,9,"), Ok(vec![1, 2]));
         assert_eq!(members("server.7=a:1:2,server.8=b:1:2\nversion=5"), Ok(vec![7, 8]));
-        assert_eq!(ids(Change::default()), Ok(vec![1, 2, 3]));
-        let change =
-            Change { joining: Some("server.3=c:1:2;3"), leaving: Some("3"), members: None };
+        assert_eq!(ids(MembershipChange::default()), Ok(vec![1, 2, 3]));
+        let change = MembershipChange {
+            joining: Some("server.3=c:1:2;3"),
+            leaving: Some("3"),
+            members: None,
+        };
         assert_eq!(ids(change), Ok(vec![1, 2, 3]));
     }
 
     #[test]
     fn what_makes_no_ensemble_is_refused() {
         // Each check of ZooKeeper with its own code.
-        let bad = Err(ChangeError::BadArguments);
+        let bad = Err(MembershipChangeError::BadArguments);
         for text in [
             "server.4",
             "server.4=d:1:2",
@@ -256,23 +263,23 @@ mod tests {
         ] {
             assert_eq!(joining(text), bad, "{text}");
         }
-        assert_eq!(joining("server.x=d:1:2;3"), Err(ChangeError::Malformed));
-        assert_eq!(leaving("two"), Err(ChangeError::Malformed));
+        assert_eq!(joining("server.x=d:1:2;3"), Err(MembershipChangeError::Malformed));
+        assert_eq!(leaving("two"), Err(MembershipChangeError::Malformed));
         assert_eq!(leaving("2,3"), bad, "one voter is left");
         for text in ["", "server.1=a:1:2", "server.1=a:1", "group.1=1:2", "peerType=observer"] {
             assert_eq!(members(text), bad, "{text}");
         }
         for text in ["server.1=a:1:2:observer", "server.1=a:1:2,server.2=a:3:4:observer"] {
-            assert_eq!(members(text), Err(ChangeError::Malformed), "{text}");
+            assert_eq!(members(text), Err(MembershipChangeError::Malformed), "{text}");
         }
     }
 
     #[test]
     fn an_ensemble_of_one_has_to_be_allowed() {
         // With standaloneEnabled=false one voter is enough, none is not.
-        let change = Change { leaving: Some("2,3"), ..Change::default() };
+        let change = MembershipChange { leaving: Some("2,3"), ..MembershipChange::default() };
         assert_eq!(change.apply(&current(), true).map(|servers| servers.len()), Ok(1));
-        let change = Change { leaving: Some("1,2,3"), ..Change::default() };
-        assert_eq!(change.apply(&current(), true), Err(ChangeError::BadArguments));
+        let change = MembershipChange { leaving: Some("1,2,3"), ..MembershipChange::default() };
+        assert_eq!(change.apply(&current(), true), Err(MembershipChangeError::BadArguments));
     }
 }

@@ -36,36 +36,36 @@ pub enum SectionClaim {
 
 /// The registrations of all servers, by number.
 #[derive(Clone, Debug, Default)]
-pub struct ServerTable {
-    servers: BTreeMap<u64, Registration>,
+pub struct ProcessTable {
+    by_server: BTreeMap<u64, Registration>,
     /// How many registrations there were.
     registrations: u64,
 }
 
-/// [`ServerTable`] as a checkpoint keeps it.
+/// [`ProcessTable`] as a checkpoint keeps it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct StoredServers {
+pub(super) struct StoredProcesses {
     registrations: u64,
-    servers: Vec<(u64, Registration)>,
+    by_server: Vec<(u64, Registration)>,
 }
 
-impl ServerTable {
+impl ProcessTable {
     /// Registers a process at the entry of this index. A process that is registered stays as it is: its server
     /// asked twice.
     pub(super) fn register(&mut self, server: u64, process: u64, index: u64) {
-        let known = self.servers.get(&server);
+        let known = self.by_server.get(&server);
         if known.is_some_and(|known| known.process == process || known.incarnation >= index) {
             return;
         }
         self.registrations += 1;
         let ordinal = self.registrations;
         let registration = Registration { incarnation: index, process, ordinal, applied: 0 };
-        self.servers.insert(server, registration);
+        self.by_server.insert(server, registration);
     }
 
     /// Judges a numbered section, and counts it where it is granted.
     pub(super) fn claim(&mut self, sender: Sender) -> SectionClaim {
-        let known = self.servers.get_mut(&sender.server);
+        let known = self.by_server.get_mut(&sender.server);
         let Some(known) = known.filter(|known| known.incarnation == sender.incarnation) else {
             return SectionClaim::Ended;
         };
@@ -81,30 +81,30 @@ impl ServerTable {
 
     /// Forgets servers that do not belong to the ensemble any more: what they sent does nothing.
     pub(super) fn retain(&mut self, belongs: impl Fn(u64) -> bool) {
-        self.servers.retain(|server, _| belongs(*server));
+        self.by_server.retain(|server, _| belongs(*server));
     }
 
     /// What is known of a server.
     pub fn get(&self, server: u64) -> Option<Registration> {
-        self.servers.get(&server).copied()
+        self.by_server.get(&server).copied()
     }
 
     /// A hash of all of it.
     pub(super) fn digest(&self) -> u64 {
-        self.servers.iter().fold(self.registrations, |hash, (server, known)| {
+        self.by_server.iter().fold(self.registrations, |hash, (server, known)| {
             let Registration { incarnation, process, ordinal, applied } = *known;
             [*server, incarnation, process, ordinal, applied].into_iter().fold(hash, mix)
         })
     }
 
-    pub(super) fn store(&self) -> StoredServers {
-        let servers = self.servers.iter().map(|(server, known)| (*server, *known)).collect();
-        StoredServers { registrations: self.registrations, servers }
+    pub(super) fn store(&self) -> StoredProcesses {
+        let by_server = self.by_server.iter().map(|(server, known)| (*server, *known)).collect();
+        StoredProcesses { registrations: self.registrations, by_server }
     }
 
-    pub(super) fn restore(stored: StoredServers) -> Self {
-        let StoredServers { registrations, servers } = stored;
-        Self { servers: servers.into_iter().collect(), registrations }
+    pub(super) fn restore(stored: StoredProcesses) -> Self {
+        let StoredProcesses { registrations, by_server } = stored;
+        Self { by_server: by_server.into_iter().collect(), registrations }
     }
 }
 
@@ -123,33 +123,33 @@ mod tests {
     #[test]
     fn the_next_section_of_the_living_process_is_applied() {
         // A repeat, a gap, a section of an ended process and one of a server that left do nothing.
-        let mut servers = ServerTable::default();
-        assert_eq!(servers.claim(sender(5, 1)), SectionClaim::Ended);
-        servers.register(3, 77, 5);
-        assert_eq!(servers.claim(sender(5, 2)), SectionClaim::Gap);
-        assert_eq!(servers.claim(sender(5, 1)), SectionClaim::Granted);
-        assert_eq!(servers.claim(sender(5, 1)), SectionClaim::Repeated);
-        assert_eq!(servers.claim(sender(5, 2)), SectionClaim::Granted);
-        servers.register(3, 78, 9);
-        assert_eq!(servers.claim(sender(5, 3)), SectionClaim::Ended);
-        assert_eq!(servers.claim(sender(9, 1)), SectionClaim::Granted);
-        servers.retain(|server| server != 3);
-        assert_eq!(servers.claim(sender(9, 2)), SectionClaim::Ended);
+        let mut processes = ProcessTable::default();
+        assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Ended);
+        processes.register(3, 77, 5);
+        assert_eq!(processes.claim(sender(5, 2)), SectionClaim::Gap);
+        assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Granted);
+        assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Repeated);
+        assert_eq!(processes.claim(sender(5, 2)), SectionClaim::Granted);
+        processes.register(3, 78, 9);
+        assert_eq!(processes.claim(sender(5, 3)), SectionClaim::Ended);
+        assert_eq!(processes.claim(sender(9, 1)), SectionClaim::Granted);
+        processes.retain(|server| server != 3);
+        assert_eq!(processes.claim(sender(9, 2)), SectionClaim::Ended);
     }
 
     #[test]
     fn a_process_registers_once() {
         // A registration that is sent again leaves the numbers as they are; ordinals are never given twice.
-        let mut servers = ServerTable::default();
-        servers.register(3, 77, 5);
-        servers.claim(sender(5, 1));
-        servers.register(3, 77, 8);
-        let registration = servers.get(3).unwrap();
+        let mut processes = ProcessTable::default();
+        processes.register(3, 77, 5);
+        processes.claim(sender(5, 1));
+        processes.register(3, 77, 8);
+        let registration = processes.get(3).unwrap();
         assert_eq!((registration.incarnation, registration.applied), (5, 1));
-        servers.register(4, 77, 9);
-        servers.register(3, 79, 10);
-        assert_eq!(servers.get(4).unwrap().ordinal, 2);
-        assert_eq!(servers.get(3).unwrap().ordinal, 3);
+        processes.register(4, 77, 9);
+        processes.register(3, 79, 10);
+        assert_eq!(processes.get(4).unwrap().ordinal, 2);
+        assert_eq!(processes.get(3).unwrap().ordinal, 3);
     }
 
     proptest! {
@@ -159,17 +159,17 @@ mod tests {
         ) {
             // Whatever arrives, in whichever order and however often: what is applied of a process are its
             // sections from the first on, without a gap, and only while it is the newest.
-            let mut servers = ServerTable::default();
+            let mut processes = ProcessTable::default();
             let (mut applied, mut newest) = (BTreeMap::<u64, Vec<u64>>::new(), 0);
             for (at, (process, number)) in (10..).zip(arriving) {
                 if process > newest {
                     newest = process;
-                    servers.register(3, process, at);
+                    processes.register(3, process, at);
                     applied.insert(at, Vec::new());
                 }
                 for (incarnation, numbers) in &mut applied {
-                    let granted = servers.claim(sender(*incarnation, number)) == SectionClaim::Granted;
-                    let is_newest = servers.get(3).map(|known| known.incarnation) == Some(*incarnation);
+                    let granted = processes.claim(sender(*incarnation, number)) == SectionClaim::Granted;
+                    let is_newest = processes.get(3).map(|known| known.incarnation) == Some(*incarnation);
                     prop_assert_eq!(granted, is_newest && number == numbers.len() as u64 + 1);
                     if granted {
                         numbers.push(number);
@@ -180,17 +180,17 @@ mod tests {
 
         #[test]
         fn a_table_comes_back_from_a_checkpoint(
-            processes in proptest::collection::vec((0_u64..9, 1_u64..1000), 0..30),
+            started in proptest::collection::vec((0_u64..9, 1_u64..1000), 0..30),
         ) {
             // What a restarted server holds is what the others hold.
-            let mut servers = ServerTable::default();
-            for (index, (server, process)) in (1..).zip(processes) {
-                servers.register(server, process, index);
+            let mut processes = ProcessTable::default();
+            for (index, (server, process)) in (1..).zip(started) {
+                processes.register(server, process, index);
             }
-            let row = postcard::to_stdvec(&servers.store()).unwrap();
-            let back = ServerTable::restore(postcard::from_bytes(&row).unwrap());
-            prop_assert_eq!(back.digest(), servers.digest());
-            prop_assert_eq!(back.servers, servers.servers);
+            let row = postcard::to_stdvec(&processes.store()).unwrap();
+            let back = ProcessTable::restore(postcard::from_bytes(&row).unwrap());
+            prop_assert_eq!(back.digest(), processes.digest());
+            prop_assert_eq!(back.by_server, processes.by_server);
         }
     }
 }
