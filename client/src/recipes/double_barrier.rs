@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::session::WatchedEvent;
 
-use super::steady::{Tenure, child, is_present, unique_id};
+use super::session_scope::{SessionScope, child, is_node_exists, unique_id};
 use super::ticket::Ticket;
 
 /// The znode that says that enough have come, as Curator calls it.
@@ -53,13 +53,13 @@ impl DoubleBarrier {
         let ready = child(&self.path, READY);
         let ticket =
             Ticket::take(&self.client, &self.path, format!("{}-", unique_id()), b"").await?;
-        let tenure = ticket.tenure().clone();
-        let (stat, change) = tenure.again(|| self.client.exists_and_watch(&ready)).await?;
+        let scope = ticket.scope().clone();
+        let (stat, change) = scope.retry(|| self.client.exists_and_watch(&ready)).await?;
         if stat.is_none() {
-            if self.members_inside(&tenure).await?.len() >= self.members {
+            if self.members_inside(&scope).await?.len() >= self.members {
                 let create = || self.client.create(&ready, b"", CreateMode::Persistent);
-                match tenure.again(create).await {
-                    Err(error) if is_present(&error) => {}
+                match scope.retry(create).await {
+                    Err(error) if is_node_exists(&error) => {}
                     outcome => drop(outcome?),
                 }
             } else {
@@ -69,8 +69,8 @@ impl DoubleBarrier {
         Ok(Inside { barrier: self.clone(), ticket })
     }
 
-    async fn members_inside(&self, tenure: &Tenure) -> Result<Vec<String>, Error> {
-        let (mut names, _) = tenure.again(|| self.client.list(&self.path)).await?;
+    async fn members_inside(&self, scope: &SessionScope) -> Result<Vec<String>, Error> {
+        let (mut names, _) = scope.retry(|| self.client.list(&self.path)).await?;
         names.retain(|name| name != READY);
         Ok(names)
     }
@@ -92,17 +92,17 @@ impl Inside {
     /// As [`DoubleBarrier::enter`].
     pub async fn leave(self) -> Result<(), Error> {
         let Self { barrier, ticket } = self;
-        let tenure = ticket.tenure().clone();
+        let scope = ticket.scope().clone();
         ticket.give_back().await?;
         loop {
             let client = &barrier.client;
-            let (names, _, change) = tenure.again(|| client.list_and_watch(&barrier.path)).await?;
+            let (names, _, change) = scope.retry(|| client.list_and_watch(&barrier.path)).await?;
             if !names.iter().any(|name| name == READY) {
                 return Ok(());
             }
             if names.len() == 1 {
                 // The last ones out tell the others.
-                return tenure.remove(&child(&barrier.path, READY)).await;
+                return scope.ensure_deleted(&child(&barrier.path, READY)).await;
             }
             let _: WatchedEvent = change.await?;
         }

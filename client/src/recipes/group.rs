@@ -7,7 +7,7 @@ use crate::error::Error;
 
 use super::children::{ChildrenStream, Entry, entries};
 use super::persistent_node::PersistentNode;
-use super::steady::{Tenure, child};
+use super::session_scope::{SessionScope, child};
 
 /// A group of processes, each of which is a child of one znode while it lives.
 ///
@@ -53,7 +53,7 @@ impl Group {
     ///
     /// Those of reading.
     pub async fn members(&self) -> Result<Vec<Entry>, Error> {
-        entries(&Tenure::of(&self.client), &self.path).await
+        entries(&SessionScope::of(&self.client), &self.path).await
     }
 
     /// The members, present and after each coming and going.

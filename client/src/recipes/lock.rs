@@ -8,7 +8,7 @@ use crate::error::{Error, Fate};
 use crate::session::WatchedEvent;
 
 use super::lock_name::{LockStyle, Role, contenders, predecessor};
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node};
 use super::ticket::Ticket;
 
 /// A lock that one client of all holds at a time, in the order of their coming.
@@ -80,8 +80,8 @@ impl Lock {
                 return Ok(LockGuard { ticket });
             };
             let path = child(&self.dir, &in_front);
-            let tenure = ticket.tenure();
-            let (stat, gone) = tenure.again(|| self.client.exists_and_watch(&path)).await?;
+            let scope = ticket.scope();
+            let (stat, gone) = scope.retry(|| self.client.exists_and_watch(&path)).await?;
             if stat.is_some() {
                 let _: WatchedEvent = gone.await?;
             }
@@ -110,7 +110,7 @@ impl Lock {
     pub async fn contenders(&self) -> Result<Vec<Bytes>, Error> {
         let children = match self.client.list(&self.dir).await {
             Ok((children, _)) => children,
-            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            Err(error) if is_no_node(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let names = contenders(children);
@@ -120,7 +120,7 @@ impl Lock {
         for read in reads {
             match read.await {
                 Ok((data, _)) => all.push(data),
-                Err(error) if is_missing(&error) => {}
+                Err(error) if is_no_node(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -134,7 +134,7 @@ impl Lock {
 
     /// The name of the contender to wait for.
     async fn in_front(&self, ticket: &Ticket) -> Result<Option<String>, Error> {
-        let (children, _) = ticket.tenure().again(|| self.client.list(&self.dir)).await?;
+        let (children, _) = ticket.scope().retry(|| self.client.list(&self.dir)).await?;
         let line = contenders(children);
         match predecessor(&line, ticket.name(), self.role) {
             Some(in_front) => Ok(in_front.map(|contender| contender.name.clone())),
@@ -167,17 +167,17 @@ impl LockGuard {
     /// Whether the lock is certainly held at this moment: the session has a connection.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.ticket.tenure().is_sure()
+        self.ticket.scope().is_connected()
     }
 
     /// Returns when the lock must be taken for lost: the session is over, or has been without a
     /// connection for its timeout.
     pub async fn lost(&self) {
-        self.ticket.tenure().ended().await;
+        self.ticket.scope().lost().await;
     }
 
-    pub(super) fn tenure(&self) -> &Tenure {
-        self.ticket.tenure()
+    pub(super) fn scope(&self) -> &SessionScope {
+        self.ticket.scope()
     }
 
     /// Gives the lock back, and returns when it is given back.

@@ -36,7 +36,7 @@ mod queue;
 mod read_write_lock;
 mod semaphore;
 mod service;
-pub(crate) mod steady;
+pub(crate) mod session_scope;
 pub(crate) mod subtree;
 mod ticket;
 mod tree_cache;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::session::WatchedEvent;
 
 use super::lock::Lock;
-use super::steady::{child, unique_id};
+use super::session_scope::{child, unique_id};
 use super::ticket::Ticket;
 
 /// At most so many clients at a time, in the order of their coming.
@@ -52,8 +52,8 @@ impl Semaphore {
         let prefix = format!("_c_{}-lease-", unique_id());
         let ticket = Ticket::take(&self.client, &leases, prefix, b"").await?;
         loop {
-            let tenure = turn.tenure();
-            let (taken, _, change) = tenure.again(|| self.client.list_and_watch(&leases)).await?;
+            let scope = turn.scope();
+            let (taken, _, change) = scope.retry(|| self.client.list_and_watch(&leases)).await?;
             if taken.len() <= self.permits {
                 break;
             }
@@ -76,13 +76,13 @@ impl Permit {
     /// Whether the permit is certainly held at this moment: the session has a connection.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.ticket.tenure().is_sure()
+        self.ticket.scope().is_connected()
     }
 
     /// Returns when the permit must be taken for lost, as
     /// [`LockGuard::lost`](super::LockGuard::lost).
     pub async fn lost(&self) {
-        self.ticket.tenure().ended().await;
+        self.ticket.scope().lost().await;
     }
 
     /// Gives the permit back, and returns when it is given back.

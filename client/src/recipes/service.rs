@@ -7,7 +7,7 @@ use crate::error::Error;
 
 use super::children::{ChildrenStream, Entry, entries};
 use super::persistent_node::PersistentNode;
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node};
 
 /// A register of services: `base/service/instance`, where instances are ephemeral.
 ///
@@ -59,13 +59,13 @@ impl ServiceRegistry {
     ///
     /// Those of reading.
     pub async fn services(&self) -> Result<Vec<String>, Error> {
-        let tenure = Tenure::of(&self.client);
-        match tenure.again(|| self.client.list(&self.base)).await {
+        let scope = SessionScope::of(&self.client);
+        match scope.retry(|| self.client.list(&self.base)).await {
             Ok((mut names, _)) => {
                 names.sort_unstable();
                 Ok(names)
             }
-            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) if is_no_node(&error) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -76,7 +76,7 @@ impl ServiceRegistry {
     ///
     /// Those of reading.
     pub async fn instances(&self, service: &str) -> Result<Vec<Entry>, Error> {
-        entries(&Tenure::of(&self.client), &child(&self.base, service)).await
+        entries(&SessionScope::of(&self.client), &child(&self.base, service)).await
     }
 
     /// The instances of a service, present and after each coming and going.

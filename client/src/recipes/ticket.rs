@@ -4,7 +4,7 @@ use crate::client::Created;
 use crate::error::{Error, Fate};
 use crate::{Client, CreateMode, Zxid};
 
-use super::steady::{Tenure, child, in_background, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node, spawn_detached};
 
 /// A znode of the session's own, with a number.
 ///
@@ -12,7 +12,7 @@ use super::steady::{Tenure, child, in_background, is_missing};
 /// was lost. Dropping it deletes it in the background.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    tenure: Tenure,
+    scope: SessionScope,
     dir: String,
     prefix: String,
     /// Its name and the transaction that created it, once known.
@@ -29,9 +29,9 @@ impl Ticket {
         prefix: String,
         data: &[u8],
     ) -> Result<Self, Error> {
-        let tenure = Tenure::of(client);
+        let scope = SessionScope::of(client);
         // From here on dropping the future has something to clean up.
-        let mut ticket = Self { tenure, dir: dir.to_owned(), prefix, made: None, due: true };
+        let mut ticket = Self { scope, dir: dir.to_owned(), prefix, made: None, due: true };
         let path = child(dir, &ticket.prefix);
         loop {
             match client.create(&path, data, CreateMode::EphemeralSequential).await {
@@ -40,9 +40,9 @@ impl Ticket {
                     ticket.made = Some((name, stat.czxid));
                     return Ok(ticket);
                 }
-                Err(error) if is_missing(&error) => client.create_all(dir).await?,
+                Err(error) if is_no_node(&error) => client.create_all(dir).await?,
                 Err(error) if error.is_interruption() => {
-                    ticket.tenure.reconnected().await?;
+                    ticket.scope.reconnected().await?;
                     if error.fate() == Fate::Unknown && ticket.find().await? {
                         return Ok(ticket);
                     }
@@ -57,10 +57,10 @@ impl Ticket {
 
     /// Looks whether the znode was made.
     async fn find(&mut self) -> Result<bool, Error> {
-        let client = self.tenure.client().clone();
-        for name in names(&self.tenure, &self.dir, &self.prefix).await? {
+        let client = self.scope.client().clone();
+        for name in names(&self.scope, &self.dir, &self.prefix).await? {
             let path = child(&self.dir, &name);
-            if let Some(stat) = self.tenure.again(|| client.exists(&path)).await? {
+            if let Some(stat) = self.scope.retry(|| client.exists(&path)).await? {
                 self.made = Some((name, stat.czxid));
                 return Ok(true);
             }
@@ -68,8 +68,8 @@ impl Ticket {
         Ok(false)
     }
 
-    pub(super) fn tenure(&self) -> &Tenure {
-        &self.tenure
+    pub(super) fn scope(&self) -> &SessionScope {
+        &self.scope
     }
 
     /// The name of the znode, without its folder.
@@ -85,7 +85,7 @@ impl Ticket {
     /// Deletes the znode, and returns when it is gone.
     pub(super) async fn give_back(mut self) -> Result<(), Error> {
         let path = child(&self.dir, self.name());
-        let outcome = self.tenure.remove(&path).await;
+        let outcome = self.scope.ensure_deleted(&path).await;
         // With its session the znode has gone too.
         self.due = false;
         match outcome {
@@ -100,18 +100,18 @@ impl Drop for Ticket {
         if !self.due {
             return;
         }
-        let (tenure, dir, prefix) =
-            (self.tenure.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
+        let (scope, dir, prefix) =
+            (self.scope.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
         let made = self.made.take();
-        in_background(async move {
+        spawn_detached(async move {
             // An error means that the session is over, and the znode with it.
-            drop(clean_up(&tenure, &dir, &prefix, made).await);
+            drop(clean_up(&scope, &dir, &prefix, made).await);
         });
     }
 }
 
 async fn clean_up(
-    tenure: &Tenure,
+    scope: &SessionScope,
     dir: &str,
     prefix: &str,
     made: Option<(String, Zxid)>,
@@ -119,22 +119,22 @@ async fn clean_up(
     let names = match made {
         Some((name, _)) => vec![name],
         // The request to create it may be under way: this one is answered behind it.
-        None => names(tenure, dir, prefix).await?,
+        None => names(scope, dir, prefix).await?,
     };
     for name in names {
-        tenure.remove(&child(dir, &name)).await?;
+        scope.ensure_deleted(&child(dir, &name)).await?;
     }
     Ok(())
 }
 
 /// The children of `dir` whose names begin with `prefix`.
-async fn names(tenure: &Tenure, dir: &str, prefix: &str) -> Result<Vec<String>, Error> {
-    match tenure.again(|| tenure.client().list(dir)).await {
+async fn names(scope: &SessionScope, dir: &str, prefix: &str) -> Result<Vec<String>, Error> {
+    match scope.retry(|| scope.client().list(dir)).await {
         Ok((mut names, _)) => {
             names.retain(|name| name.starts_with(prefix));
             Ok(names)
         }
-        Err(error) if is_missing(&error) => Ok(Vec::new()),
+        Err(error) if is_no_node(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::client::Client;
 use crate::error::{Error, Fate};
 
-use super::steady::child;
+use super::session_scope::child;
 use super::subtree::Nodes;
 use super::tree_cache_task::{Mirror, State};
 

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::client::{Client, WatchNotice, WatchStream};
 use crate::error::{Error, Fate};
 
-use super::steady::Tenure;
+use super::session_scope::SessionScope;
 use super::subtree::{Nodes, ask, subtree};
 use super::tree_cache::CacheEvent;
 
@@ -48,15 +48,15 @@ impl Mirror {
 
     pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
         loop {
-            let tenure = Tenure::of(&self.client);
+            let scope = SessionScope::of(&self.client);
             let outcome = tokio::select! {
                 // The sender is only ever dropped.
                 _ = &mut stopped => return,
-                outcome = self.follow(&tenure) => outcome,
+                outcome = self.follow(&scope) => outcome,
             };
             let fate = Fate::NotApplied;
             let error = outcome.err().unwrap_or(Error::SessionLost { fate });
-            if !matches!(error, Error::SessionLost { .. }) || tenure.is_over() {
+            if !matches!(error, Error::SessionLost { .. }) || scope.client_has_ended() {
                 self.state.send_replace(State::Failed(error));
                 return;
             }
@@ -64,24 +64,24 @@ impl Mirror {
     }
 
     /// Mirrors for as long as one session lasts.
-    async fn follow(&self, tenure: &Tenure) -> Result<(), Error> {
+    async fn follow(&self, scope: &SessionScope) -> Result<(), Error> {
         let watch = || self.client.watch(&self.root, AddWatchMode::PersistentRecursive);
         // The watch comes first, so that nothing happens unseen.
-        let mut changes = tenure.again(watch).await?;
-        self.compare(tenure).await?;
+        let mut changes = scope.retry(watch).await?;
+        self.compare(scope).await?;
         while let Some(batch) = batch(&mut changes).await {
             match batch {
-                Batch::Gap => self.compare(tenure).await?,
-                Batch::Changes(changes) => self.catch_up(tenure, changes).await?,
+                Batch::Gap => self.compare(scope).await?,
+                Batch::Changes(changes) => self.catch_up(scope, changes).await?,
             }
         }
         // The stream ends with the session.
-        tenure.reconnected().await
+        scope.reconnected().await
     }
 
     /// Compares everything with the server.
-    async fn compare(&self, tenure: &Tenure) -> Result<(), Error> {
-        let mut fresh = subtree(tenure, &self.root).await?;
+    async fn compare(&self, scope: &SessionScope) -> Result<(), Error> {
+        let mut fresh = subtree(scope, &self.root).await?;
         let gone: Vec<String> = {
             let nodes = self.nodes.read();
             nodes.keys().rev().filter(|path| !fresh.contains_key(*path)).cloned().collect()
@@ -100,7 +100,7 @@ impl Mirror {
     /// Reads what has changed.
     async fn catch_up(
         &self,
-        tenure: &Tenure,
+        scope: &SessionScope,
         changes: BTreeMap<String, EventType>,
     ) -> Result<(), Error> {
         let (gone, changed): (Vec<_>, Vec<_>) =
@@ -109,7 +109,7 @@ impl Mirror {
             self.remove(&path);
         }
         let paths: Vec<String> = changed.into_iter().map(|(path, _)| path).collect();
-        let read = ask(tenure, &paths, |path| self.client.get(path)).await?;
+        let read = ask(scope, &paths, |path| self.client.get(path)).await?;
         for (path, found) in paths.into_iter().zip(read) {
             match found {
                 Some((data, stat)) => self.put(path, data, stat),
