@@ -81,14 +81,14 @@ impl ChildrenStream {
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
             let scope = SessionScope::of(&self.client);
-            match self.look(&scope).await {
+            match self.next_children(&scope).await {
                 Err(Error::SessionLost { .. }) if !scope.client_has_ended() => {}
                 outcome => return outcome,
             }
         }
     }
 
-    async fn look(&mut self, scope: &SessionScope) -> Result<Vec<Entry>, Error> {
+    async fn next_children(&mut self, scope: &SessionScope) -> Result<Vec<Entry>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
             self.change = None;

@@ -5,8 +5,8 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::session::WatchedEvent;
 
+use super::protected_node::ProtectedNode;
 use super::session_scope::{SessionScope, child, is_node_exists, unique_id};
-use super::ticket::Ticket;
 
 /// The znode that says that enough have come, as Curator calls it.
 const READY: &str = "ready";
@@ -51,9 +51,10 @@ impl DoubleBarrier {
     /// What the server refuses; [`Error::SessionLost`].
     pub async fn enter(&self) -> Result<Inside, Error> {
         let ready = child(&self.path, READY);
-        let ticket =
-            Ticket::take(&self.client, &self.path, format!("{}-", unique_id()), b"").await?;
-        let scope = ticket.scope().clone();
+        let node =
+            ProtectedNode::create(&self.client, &self.path, format!("{}-", unique_id()), b"")
+                .await?;
+        let scope = node.scope().clone();
         let (stat, change) = scope.retry(|| self.client.exists_and_watch(&ready)).await?;
         if stat.is_none() {
             if self.members_inside(&scope).await?.len() >= self.members {
@@ -66,7 +67,7 @@ impl DoubleBarrier {
                 let _: WatchedEvent = change.await?;
             }
         }
-        Ok(Inside { barrier: self.clone(), ticket })
+        Ok(Inside { barrier: self.clone(), node })
     }
 
     async fn members_inside(&self, scope: &SessionScope) -> Result<Vec<String>, Error> {
@@ -81,7 +82,7 @@ impl DoubleBarrier {
 #[must_use = "a member goes out when it is dropped"]
 pub struct Inside {
     barrier: DoubleBarrier,
-    ticket: Ticket,
+    node: ProtectedNode,
 }
 
 impl Inside {
@@ -91,9 +92,9 @@ impl Inside {
     ///
     /// As [`DoubleBarrier::enter`].
     pub async fn leave(self) -> Result<(), Error> {
-        let Self { barrier, ticket } = self;
-        let scope = ticket.scope().clone();
-        ticket.give_back().await?;
+        let Self { barrier, node } = self;
+        let scope = node.scope().clone();
+        node.delete().await?;
         loop {
             let client = &barrier.client;
             let (names, _, change) = scope.retry(|| client.list_and_watch(&barrier.path)).await?;

@@ -137,7 +137,7 @@ impl LeaderStream {
     pub async fn next(&mut self) -> Result<Option<Leader>, Error> {
         loop {
             let scope = SessionScope::of(&self.client);
-            match self.look(&scope).await {
+            match self.next_leader(&scope).await {
                 Ok(leader) if self.last.as_ref() != Some(&leader) => {
                     self.last = Some(leader.clone());
                     return Ok(leader);
@@ -152,7 +152,7 @@ impl LeaderStream {
     }
 
     /// The leader at the next change, or at once where none has been looked at yet.
-    async fn look(&mut self, scope: &SessionScope) -> Result<Option<Leader>, Error> {
+    async fn next_leader(&mut self, scope: &SessionScope) -> Result<Option<Leader>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
             self.change = None;

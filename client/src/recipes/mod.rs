@@ -32,13 +32,13 @@ mod group;
 mod lock;
 mod lock_name;
 mod persistent_node;
+mod protected_node;
 mod queue;
+pub(crate) mod read_subtree;
 mod read_write_lock;
 mod semaphore;
 mod service;
 pub(crate) mod session_scope;
-pub(crate) mod subtree;
-mod ticket;
 mod tree_cache;
 mod tree_cache_task;
 

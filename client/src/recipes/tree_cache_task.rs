@@ -12,12 +12,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::client::{Client, WatchNotice, WatchStream};
 use crate::error::{Error, Fate};
 
+use super::read_subtree::{Nodes, ask_all, read_subtree};
 use super::session_scope::SessionScope;
-use super::subtree::{Nodes, ask, subtree};
 use super::tree_cache::CacheEvent;
 
 /// How many changes are dealt with together.
-const BATCH: usize = 256;
+const CHANGES_MAX: usize = 256;
 
 /// How far a mirror is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum State {
     Failed(Error),
 }
 
-pub(super) struct Mirror {
+pub(super) struct TreeCacheTask {
     client: Client,
     root: String,
     nodes: Arc<RwLock<Nodes>>,
@@ -35,7 +35,7 @@ pub(super) struct Mirror {
     events: broadcast::Sender<CacheEvent>,
 }
 
-impl Mirror {
+impl TreeCacheTask {
     pub(super) fn new(
         client: Client,
         root: String,
@@ -67,12 +67,12 @@ impl Mirror {
     async fn follow(&self, scope: &SessionScope) -> Result<(), Error> {
         let watch = || self.client.watch(&self.root, AddWatchMode::PersistentRecursive);
         // The watch comes first, so that nothing happens unseen.
-        let mut changes = scope.retry(watch).await?;
-        self.compare(scope).await?;
-        while let Some(batch) = batch(&mut changes).await {
-            match batch {
-                Batch::Gap => self.compare(scope).await?,
-                Batch::Changes(changes) => self.catch_up(scope, changes).await?,
+        let mut stream = scope.retry(watch).await?;
+        self.synchronise(scope).await?;
+        while let Some(changes) = next_changes(&mut stream).await {
+            match changes {
+                ChangeSet::Gap => self.synchronise(scope).await?,
+                ChangeSet::Changes(changes) => self.apply(scope, changes).await?,
             }
         }
         // The stream ends with the session.
@@ -80,8 +80,8 @@ impl Mirror {
     }
 
     /// Compares everything with the server.
-    async fn compare(&self, scope: &SessionScope) -> Result<(), Error> {
-        let mut fresh = subtree(scope, &self.root).await?;
+    async fn synchronise(&self, scope: &SessionScope) -> Result<(), Error> {
+        let mut fresh = read_subtree(scope, &self.root).await?;
         let gone: Vec<String> = {
             let nodes = self.nodes.read();
             nodes.keys().rev().filter(|path| !fresh.contains_key(*path)).cloned().collect()
@@ -92,13 +92,13 @@ impl Mirror {
         while let Some((path, (data, stat))) = fresh.pop_first() {
             self.put(path, data, stat);
         }
-        self.tell(CacheEvent::Synchronised);
+        self.emit(CacheEvent::Synchronised);
         self.state.send_replace(State::Ready);
         Ok(())
     }
 
     /// Reads what has changed.
-    async fn catch_up(
+    async fn apply(
         &self,
         scope: &SessionScope,
         changes: BTreeMap<String, EventType>,
@@ -109,7 +109,7 @@ impl Mirror {
             self.remove(&path);
         }
         let paths: Vec<String> = changed.into_iter().map(|(path, _)| path).collect();
-        let read = ask(scope, &paths, |path| self.client.get(path)).await?;
+        let read = ask_all(scope, &paths, |path| self.client.get(path)).await?;
         for (path, found) in paths.into_iter().zip(read) {
             match found {
                 Some((data, stat)) => self.put(path, data, stat),
@@ -122,9 +122,9 @@ impl Mirror {
     fn put(&self, path: String, data: Bytes, stat: Stat) {
         let before = self.nodes.write().insert(path.clone(), (data.clone(), stat));
         match before {
-            None => self.tell(CacheEvent::Added { path, data, stat }),
+            None => self.emit(CacheEvent::Added { path, data, stat }),
             Some((_, old)) if old.czxid != stat.czxid || old.mzxid != stat.mzxid => {
-                self.tell(CacheEvent::Changed { path, data, stat });
+                self.emit(CacheEvent::Changed { path, data, stat });
             }
             Some(_) => {}
         }
@@ -133,35 +133,35 @@ impl Mirror {
     fn remove(&self, path: &str) {
         let before = self.nodes.write().remove(path);
         if let Some((data, stat)) = before {
-            self.tell(CacheEvent::Removed { path: path.to_owned(), data, stat });
+            self.emit(CacheEvent::Removed { path: path.to_owned(), data, stat });
         }
     }
 
-    fn tell(&self, event: CacheEvent) {
+    fn emit(&self, event: CacheEvent) {
         // Without listeners there is nobody to tell.
         drop(self.events.send(event));
     }
 }
 
 /// What happened since the last look.
-enum Batch {
+enum ChangeSet {
     Gap,
     /// The last change of each path.
     Changes(BTreeMap<String, EventType>),
 }
 
 /// The next notice of a stream and all that are there already; `None` at its end.
-async fn batch(stream: &mut WatchStream) -> Option<Batch> {
+async fn next_changes(stream: &mut WatchStream) -> Option<ChangeSet> {
     let mut next = Some(stream.next().await?);
     let mut changes = BTreeMap::new();
     while let Some(notice) = next {
         match notice {
             // Everything is compared then, these changes too.
-            WatchNotice::Gap => return Some(Batch::Gap),
+            WatchNotice::Gap => return Some(ChangeSet::Gap),
             WatchNotice::Event(event) => changes.insert(event.path, event.kind),
         };
-        let more = changes.len() < BATCH;
+        let more = changes.len() < CHANGES_MAX;
         next = if more { stream.next().now_or_never().flatten() } else { None };
     }
-    Some(Batch::Changes(changes))
+    Some(ChangeSet::Changes(changes))
 }

@@ -9,8 +9,8 @@ use crate::client::{Client, Created};
 use crate::error::Error;
 use crate::path::parent;
 use crate::recipes::PersistentNode;
+use crate::recipes::read_subtree::read_subtree;
 use crate::recipes::session_scope::{SessionScope, is_no_node, is_node_exists};
-use crate::recipes::subtree::subtree;
 use crate::{CreateMode, ErrorCode};
 
 use super::keys::{check_value, is_key, path_of};
@@ -96,7 +96,7 @@ impl Store {
     /// Those of reading.
     pub async fn entries(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, Error> {
         let scope = self.caught_up().await?;
-        let nodes = subtree(&scope, &path_of(prefix)).await?;
+        let nodes = read_subtree(&scope, &path_of(prefix)).await?;
         let own = |path: &str| path != "/zookeeper" && !path.starts_with("/zookeeper/");
         Ok(nodes
             .into_iter()

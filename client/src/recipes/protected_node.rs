@@ -11,19 +11,19 @@ use super::session_scope::{SessionScope, child, is_no_node, spawn_detached};
 /// Its name begins with something unique, so that it is found again when the answer to its creation
 /// was lost. Dropping it deletes it in the background.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct ProtectedNode {
     scope: SessionScope,
     dir: String,
     prefix: String,
     /// Its name and the transaction that created it, once known.
-    made: Option<(String, Zxid)>,
+    created: Option<(String, Zxid)>,
     /// Whether it still has to be deleted.
-    due: bool,
+    must_delete: bool,
 }
 
-impl Ticket {
+impl ProtectedNode {
     /// Takes a number in `dir`, which is made where it is missing. `prefix` is unique.
-    pub(super) async fn take(
+    pub(super) async fn create(
         client: &Client,
         dir: &str,
         prefix: String,
@@ -31,24 +31,25 @@ impl Ticket {
     ) -> Result<Self, Error> {
         let scope = SessionScope::of(client);
         // From here on dropping the future has something to clean up.
-        let mut ticket = Self { scope, dir: dir.to_owned(), prefix, made: None, due: true };
-        let path = child(dir, &ticket.prefix);
+        let mut node =
+            Self { scope, dir: dir.to_owned(), prefix, created: None, must_delete: true };
+        let path = child(dir, &node.prefix);
         loop {
             match client.create(&path, data, CreateMode::EphemeralSequential).await {
                 Ok(Created { path, stat, .. }) => {
                     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-                    ticket.made = Some((name, stat.czxid));
-                    return Ok(ticket);
+                    node.created = Some((name, stat.czxid));
+                    return Ok(node);
                 }
                 Err(error) if is_no_node(&error) => client.create_all(dir).await?,
                 Err(error) if error.is_interruption() => {
-                    ticket.scope.reconnected().await?;
-                    if error.fate() == Fate::Unknown && ticket.find().await? {
-                        return Ok(ticket);
+                    node.scope.reconnected().await?;
+                    if error.fate() == Fate::Unknown && node.find().await? {
+                        return Ok(node);
                     }
                 }
                 Err(error) => {
-                    ticket.due = error.fate() != Fate::NotApplied;
+                    node.must_delete = error.fate() != Fate::NotApplied;
                     return Err(error);
                 }
             }
@@ -61,7 +62,7 @@ impl Ticket {
         for name in names(&self.scope, &self.dir, &self.prefix).await? {
             let path = child(&self.dir, &name);
             if let Some(stat) = self.scope.retry(|| client.exists(&path)).await? {
-                self.made = Some((name, stat.czxid));
+                self.created = Some((name, stat.czxid));
                 return Ok(true);
             }
         }
@@ -74,20 +75,20 @@ impl Ticket {
 
     /// The name of the znode, without its folder.
     pub(super) fn name(&self) -> &str {
-        self.made.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default()
+        self.created.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default()
     }
 
     /// The transaction that created the znode.
     pub(super) fn czxid(&self) -> Zxid {
-        self.made.as_ref().map_or(Zxid(0), |(_, czxid)| *czxid)
+        self.created.as_ref().map_or(Zxid(0), |(_, czxid)| *czxid)
     }
 
     /// Deletes the znode, and returns when it is gone.
-    pub(super) async fn give_back(mut self) -> Result<(), Error> {
+    pub(super) async fn delete(mut self) -> Result<(), Error> {
         let path = child(&self.dir, self.name());
         let outcome = self.scope.ensure_deleted(&path).await;
         // With its session the znode has gone too.
-        self.due = false;
+        self.must_delete = false;
         match outcome {
             Err(Error::SessionLost { .. }) => Ok(()),
             outcome => outcome,
@@ -95,17 +96,17 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ProtectedNode {
     fn drop(&mut self) {
-        if !self.due {
+        if !self.must_delete {
             return;
         }
         let (scope, dir, prefix) =
             (self.scope.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
-        let made = self.made.take();
+        let created = self.created.take();
         spawn_detached(async move {
             // An error means that the session is over, and the znode with it.
-            drop(clean_up(&scope, &dir, &prefix, made).await);
+            drop(clean_up(&scope, &dir, &prefix, created).await);
         });
     }
 }
@@ -114,9 +115,9 @@ async fn clean_up(
     scope: &SessionScope,
     dir: &str,
     prefix: &str,
-    made: Option<(String, Zxid)>,
+    created: Option<(String, Zxid)>,
 ) -> Result<(), Error> {
-    let names = match made {
+    let names = match created {
         Some((name, _)) => vec![name],
         // The request to create it may be under way: this one is answered behind it.
         None => names(scope, dir, prefix).await?,
