@@ -49,7 +49,7 @@ impl DoubleBarrier {
     /// # Errors
     ///
     /// What the server refuses; [`Error::SessionLost`].
-    pub async fn enter(&self) -> Result<Inside, Error> {
+    pub async fn enter(&self) -> Result<DoubleBarrierGuard, Error> {
         let ready = child(&self.path, READY);
         let node =
             ProtectedNode::create(&self.client, &self.path, format!("{}-", unique_id()), b"")
@@ -67,7 +67,7 @@ impl DoubleBarrier {
                 let _: WatchedEvent = change.await?;
             }
         }
-        Ok(Inside { barrier: self.clone(), node })
+        Ok(DoubleBarrierGuard { barrier: self.clone(), node })
     }
 
     async fn members_inside(&self, scope: &SessionScope) -> Result<Vec<String>, Error> {
@@ -80,12 +80,12 @@ impl DoubleBarrier {
 /// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the others.
 #[derive(Debug)]
 #[must_use = "a member goes out when it is dropped"]
-pub struct Inside {
+pub struct DoubleBarrierGuard {
     barrier: DoubleBarrier,
     node: ProtectedNode,
 }
 
-impl Inside {
+impl DoubleBarrierGuard {
     /// Is done, and returns when all are.
     ///
     /// # Errors

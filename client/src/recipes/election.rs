@@ -79,7 +79,7 @@ impl Election {
     }
 
     /// Waits until this candidate is the leader and does `work`, which is given the number of the
-    /// leadership ([`LockGuard::fencing`]); then it steps down. The work is dropped, at its next
+    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its next
     /// await, when the leadership is lost.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Election {
     {
         let guard = self.campaign().await?;
         let done = tokio::select! {
-            done = work(guard.fencing()) => done,
+            done = work(guard.fencing_token()) => done,
             () = guard.lost() => return Err(Error::SessionLost { fate: Fate::Unknown }),
         };
         guard.release().await?;
@@ -115,7 +115,7 @@ pub struct Leader {
     /// What the leader calls itself, see [`Election::id`].
     pub id: Bytes,
     /// The number of its leadership, greater than those before.
-    pub fencing: Zxid,
+    pub fencing_token: Zxid,
 }
 
 /// The leaders of an [`Election`], one after the other.
@@ -174,7 +174,7 @@ impl LeaderStream {
         for contender in contenders(children) {
             let znode = child(path, &contender.name);
             match scope.retry(|| client.get(&znode)).await {
-                Ok((id, stat)) => return Ok(Some(Leader { id, fencing: stat.czxid })),
+                Ok((id, stat)) => return Ok(Some(Leader { id, fencing_token: stat.czxid })),
                 Err(error) if is_no_node(&error) => {}
                 Err(error) => return Err(error),
             }

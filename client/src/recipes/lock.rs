@@ -28,7 +28,7 @@ use super::session_scope::{SessionScope, child, is_no_node};
 /// let guard = Lock::new(&client, "/locks/report").acquire().await?;
 /// // Storage that remembers the greatest number it has seen refuses a holder that has been
 /// // overtaken without noticing.
-/// println!("writing with the number {}", guard.fencing());
+/// println!("writing with the number {}", guard.fencing_token());
 /// guard.release().await?;
 /// # Ok(()) }
 /// ```
@@ -160,7 +160,7 @@ impl LockGuard {
     /// A number that is greater than that of every holder before: the transaction that created the
     /// znode of this contender.
     #[must_use]
-    pub fn fencing(&self) -> Zxid {
+    pub fn fencing_token(&self) -> Zxid {
         self.node.czxid()
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::client::Client;
 use crate::error::Error;
 
-use super::children::{ChildrenStream, Entry, entries};
+use super::children_watch::{ChildData, ChildrenWatch, read_children};
 use super::persistent_node::PersistentNode;
 use super::session_scope::{SessionScope, child, is_no_node};
 
@@ -75,13 +75,13 @@ impl ServiceRegistry {
     /// # Errors
     ///
     /// Those of reading.
-    pub async fn instances(&self, service: &str) -> Result<Vec<Entry>, Error> {
-        entries(&SessionScope::of(&self.client), &child(&self.base, service)).await
+    pub async fn instances(&self, service: &str) -> Result<Vec<ChildData>, Error> {
+        read_children(&SessionScope::of(&self.client), &child(&self.base, service)).await
     }
 
     /// The instances of a service, present and after each coming and going.
     #[must_use]
-    pub fn watch(&self, service: &str) -> ChildrenStream {
-        ChildrenStream::new(&self.client, &child(&self.base, service))
+    pub fn watch(&self, service: &str) -> ChildrenWatch {
+        ChildrenWatch::new(&self.client, &child(&self.base, service))
     }
 }

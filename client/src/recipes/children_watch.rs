@@ -11,7 +11,7 @@ use super::session_scope::{SessionScope, child, is_no_node};
 /// A child of a znode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct ChildData {
     /// Its name, without the path of its parent.
     pub name: String,
     /// What it holds.
@@ -21,7 +21,10 @@ pub struct Entry {
 }
 
 /// The children of a znode, by name. A znode that is missing has none.
-pub(super) async fn entries(scope: &SessionScope, path: &str) -> Result<Vec<Entry>, Error> {
+pub(super) async fn read_children(
+    scope: &SessionScope,
+    path: &str,
+) -> Result<Vec<ChildData>, Error> {
     match scope.retry(|| scope.client().list(path)).await {
         Ok((names, _)) => read(scope, path, names).await,
         Err(error) if is_no_node(&error) => Ok(Vec::new()),
@@ -34,7 +37,7 @@ async fn read(
     scope: &SessionScope,
     path: &str,
     mut names: Vec<String>,
-) -> Result<Vec<Entry>, Error> {
+) -> Result<Vec<ChildData>, Error> {
     names.sort_unstable();
     let client = scope.client();
     let calls: Vec<_> = names.iter().map(|name| client.get(&child(path, name))).collect();
@@ -47,7 +50,7 @@ async fn read(
             outcome => outcome,
         };
         match outcome {
-            Ok((data, stat)) => entries.push(Entry { name, data, stat }),
+            Ok((data, stat)) => entries.push(ChildData { name, data, stat }),
             Err(error) if is_no_node(&error) => {}
             Err(error) => return Err(error),
         }
@@ -60,13 +63,13 @@ async fn read(
 /// **When the connection is lost** it goes on with the next one, and **when the session is lost**
 /// with the next session: whatever the children are then is what it tells.
 #[derive(Debug)]
-pub struct ChildrenStream {
+pub struct ChildrenWatch {
     client: Client,
     path: String,
     change: Option<Watch>,
 }
 
-impl ChildrenStream {
+impl ChildrenWatch {
     pub(super) fn new(client: &Client, path: &str) -> Self {
         Self { client: client.clone(), path: path.to_owned(), change: None }
     }
@@ -78,7 +81,7 @@ impl ChildrenStream {
     /// # Errors
     ///
     /// What the server refuses, and the end of the client.
-    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<ChildData>, Error> {
         loop {
             let scope = SessionScope::of(&self.client);
             match self.next_children(&scope).await {
@@ -88,7 +91,7 @@ impl ChildrenStream {
         }
     }
 
-    async fn next_children(&mut self, scope: &SessionScope) -> Result<Vec<Entry>, Error> {
+    async fn next_children(&mut self, scope: &SessionScope) -> Result<Vec<ChildData>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
             self.change = None;
