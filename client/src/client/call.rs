@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Fate};
 use crate::path::Chroot;
-use crate::session::{Arm, Reply, Request, Table};
+use crate::session::{Reply, Request, WatchKind, WatchRegistration};
 use crate::transport::{Sink, Token};
 
 use super::handle::Client;
@@ -64,16 +64,16 @@ impl<T> Call<T> {
         client: &Client,
         op: OpCode,
         record: Result<impl Encode, Error>,
-        (path, table): (&str, Table),
+        (path, kind): (&str, WatchKind),
         decode: fn(Reply, &mut Frame) -> Result<T, Error>,
     ) -> Self {
         let path = match client.chroot.to_server(path) {
             Ok(path) => path.into_owned(),
             Err(error) => return Self::refused(client, error, decode),
         };
-        let watch = WatchHandle::new(client, table);
-        let arm = Arm { id: watch.id(), path, table, sink: watch.sink() };
-        Self::start(client, op, record, Some((arm, watch)), decode)
+        let watch = WatchHandle::new(client, kind);
+        let registration = WatchRegistration { id: watch.id(), path, kind, sink: watch.sink() };
+        Self::start(client, op, record, Some((registration, watch)), decode)
     }
 
     /// A call that fails before anything is sent.
@@ -106,16 +106,16 @@ impl<T> Call<T> {
         client: &Client,
         op: OpCode,
         record: Result<impl Encode, Error>,
-        watch: Option<(Arm<std::sync::Arc<Sink>>, WatchHandle)>,
+        watch: Option<(WatchRegistration<std::sync::Arc<Sink>>, WatchHandle)>,
         decode: fn(Reply, &mut Frame) -> Result<T, Error>,
     ) -> Self {
         let body = match record {
             Ok(record) => encode(&record),
             Err(error) => return Self::refused(client, error, decode),
         };
-        let (arm, watch) = watch.unzip();
+        let (registration, watch) = watch.unzip();
         let (token, waiting) = oneshot::channel();
-        let sent = client.shared().submit(Request { op, body, token: Some(token), arm });
+        let sent = client.shared().submit(Request { op, body, token: Some(token), registration });
         let state = match sent {
             Ok(()) => State::Waiting(waiting),
             Err(error) => State::Refused(Some(error)),

@@ -6,7 +6,7 @@ use jute_proto::{
 };
 
 use crate::error::Error;
-use crate::session::{Reply, Table};
+use crate::session::{Reply, WatchKind};
 
 use super::call::{Call, Frame, record};
 use super::handle::Client;
@@ -30,7 +30,7 @@ impl Client {
     /// As [`list`](Self::list); there is no watch then.
     pub fn list_and_watch(&self, path: &str) -> Call<(Vec<String>, Stat, Watch)> {
         let request = self.list_request(path, true);
-        let watched = (path, Table::Child);
+        let watched = (path, WatchKind::Child);
         Call::send_watching(self, OpCode::GetChildren2, request, watched, |reply, frame| {
             let (children, stat) = names(reply, frame)?;
             Ok((children, stat, Watch::new(taken(frame)?, &frame.chroot)))

@@ -7,7 +7,7 @@ use jute_proto::{
 };
 
 use crate::error::Error;
-use crate::session::{Reply, Table};
+use crate::session::{Reply, WatchKind};
 
 use super::call::{Call, Frame, nothing, record};
 use super::handle::Client;
@@ -64,10 +64,16 @@ impl Client {
     /// As [`get`](Self::get); there is no watch then.
     pub fn get_and_watch(&self, path: &str) -> Call<(Bytes, Stat, Watch)> {
         let request = self.get_request(path, true);
-        Call::send_watching(self, OpCode::GetData, request, (path, Table::Data), |reply, frame| {
-            let (bytes, stat) = data(reply, frame)?;
-            Ok((bytes, stat, Watch::new(taken(frame)?, &frame.chroot)))
-        })
+        Call::send_watching(
+            self,
+            OpCode::GetData,
+            request,
+            (path, WatchKind::Data),
+            |reply, frame| {
+                let (bytes, stat) = data(reply, frame)?;
+                Ok((bytes, stat, Watch::new(taken(frame)?, &frame.chroot)))
+            },
+        )
     }
 
     fn get_request<'a>(&self, path: &'a str, watch: bool) -> Result<GetDataRequest<'a>, Error> {
@@ -116,10 +122,16 @@ impl Client {
     /// As [`exists`](Self::exists); there is no watch then.
     pub fn exists_and_watch(&self, path: &str) -> Call<(Option<Stat>, Watch)> {
         let request = self.exists_request(path, true);
-        Call::send_watching(self, OpCode::Exists, request, (path, Table::Exist), |reply, frame| {
-            let stat = found(reply, frame)?;
-            Ok((stat, Watch::new(taken(frame)?, &frame.chroot)))
-        })
+        Call::send_watching(
+            self,
+            OpCode::Exists,
+            request,
+            (path, WatchKind::Exist),
+            |reply, frame| {
+                let stat = found(reply, frame)?;
+                Ok((stat, Watch::new(taken(frame)?, &frame.chroot)))
+            },
+        )
     }
 
     fn exists_request<'a>(&self, path: &'a str, watch: bool) -> Result<ExistsRequest<'a>, Error> {

@@ -11,7 +11,7 @@ use jute_proto::{AddWatchMode, AddWatchRequest, CheckWatchesRequest, ErrorCode, 
 
 use crate::error::Error;
 use crate::path::Chroot;
-use crate::session::{Table, WatchedEvent, WatcherId};
+use crate::session::{WatchKind, WatchedEvent, WatcherId};
 use crate::transport::{Item, Shared, Sink};
 
 use super::call::{Call, Frame, check};
@@ -26,10 +26,10 @@ pub(super) struct WatchHandle {
 }
 
 impl WatchHandle {
-    pub(super) fn new(client: &Client, table: Table) -> Self {
-        let capacity = match table {
-            Table::Data | Table::Exist | Table::Child => 1,
-            Table::Persistent | Table::Recursive => client.shared().watch_buffer(),
+    pub(super) fn new(client: &Client, kind: WatchKind) -> Self {
+        let capacity = match kind {
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child => 1,
+            WatchKind::Persistent | WatchKind::Recursive => client.shared().watch_buffer(),
         };
         let shared = Arc::clone(client.shared());
         let id = shared.next_watcher();
@@ -160,13 +160,13 @@ impl Client {
     ///
     /// With the code `Unimplemented` before ZooKeeper 3.6.
     pub fn watch(&self, path: &str, mode: AddWatchMode) -> Call<WatchStream> {
-        let table = match mode {
-            AddWatchMode::Persistent => Table::Persistent,
-            AddWatchMode::PersistentRecursive => Table::Recursive,
+        let kind = match mode {
+            AddWatchMode::Persistent => WatchKind::Persistent,
+            AddWatchMode::PersistentRecursive => WatchKind::Recursive,
         };
         let server_path = self.chroot.to_server(path);
         let request = server_path.map(|path| AddWatchRequest { path, mode: mode.into() });
-        Call::send_watching(self, OpCode::AddWatch, request, (path, table), |reply, frame| {
+        Call::send_watching(self, OpCode::AddWatch, request, (path, kind), |reply, frame| {
             check(&reply)?;
             Ok(WatchStream { handle: taken(frame)?, chroot: frame.chroot.clone() })
         })
