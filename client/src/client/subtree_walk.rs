@@ -15,7 +15,7 @@ const IN_FLIGHT_MAX: usize = 64;
 
 /// What is to come, the next at the end.
 #[derive(Debug)]
-pub(super) struct Walk(Vec<Step>);
+pub(super) struct SubtreeWalk(Vec<Step>);
 
 #[derive(Debug)]
 enum Step {
@@ -28,7 +28,7 @@ enum Step {
 /// What a znode holds, nothing where it may not be read, and the state that shows it.
 type Found = (Option<(Bytes, Stat)>, Zxid);
 
-impl Walk {
+impl SubtreeWalk {
     /// A walk that begins at the top, or behind a path below it.
     pub(super) async fn behind(
         client: &Client,
