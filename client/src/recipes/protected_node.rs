@@ -4,51 +4,52 @@ use crate::client::Created;
 use crate::error::{Error, Fate};
 use crate::{Client, CreateMode, Zxid};
 
-use super::steady::{Tenure, child, in_background, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node, spawn_detached};
 
 /// A znode of the session's own, with a number.
 ///
 /// Its name begins with something unique, so that it is found again when the answer to its creation
 /// was lost. Dropping it deletes it in the background.
 #[derive(Debug)]
-pub(super) struct Ticket {
-    tenure: Tenure,
+pub(super) struct ProtectedNode {
+    scope: SessionScope,
     dir: String,
     prefix: String,
     /// Its name and the transaction that created it, once known.
-    made: Option<(String, Zxid)>,
+    created: Option<(String, Zxid)>,
     /// Whether it still has to be deleted.
-    due: bool,
+    must_delete: bool,
 }
 
-impl Ticket {
+impl ProtectedNode {
     /// Takes a number in `dir`, which is made where it is missing. `prefix` is unique.
-    pub(super) async fn take(
+    pub(super) async fn create(
         client: &Client,
         dir: &str,
         prefix: String,
         data: &[u8],
     ) -> Result<Self, Error> {
-        let tenure = Tenure::of(client);
+        let scope = SessionScope::of(client);
         // From here on dropping the future has something to clean up.
-        let mut ticket = Self { tenure, dir: dir.to_owned(), prefix, made: None, due: true };
-        let path = child(dir, &ticket.prefix);
+        let mut node =
+            Self { scope, dir: dir.to_owned(), prefix, created: None, must_delete: true };
+        let path = child(dir, &node.prefix);
         loop {
             match client.create(&path, data, CreateMode::EphemeralSequential).await {
                 Ok(Created { path, stat, .. }) => {
                     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-                    ticket.made = Some((name, stat.czxid));
-                    return Ok(ticket);
+                    node.created = Some((name, stat.czxid));
+                    return Ok(node);
                 }
-                Err(error) if is_missing(&error) => client.create_all(dir).await?,
+                Err(error) if is_no_node(&error) => client.create_all(dir).await?,
                 Err(error) if error.is_interruption() => {
-                    ticket.tenure.reconnected().await?;
-                    if error.fate() == Fate::Unknown && ticket.find().await? {
-                        return Ok(ticket);
+                    node.scope.reconnected().await?;
+                    if error.fate() == Fate::Unknown && node.find().await? {
+                        return Ok(node);
                     }
                 }
                 Err(error) => {
-                    ticket.due = error.fate() != Fate::NotApplied;
+                    node.must_delete = error.fate() != Fate::NotApplied;
                     return Err(error);
                 }
             }
@@ -57,37 +58,37 @@ impl Ticket {
 
     /// Looks whether the znode was made.
     async fn find(&mut self) -> Result<bool, Error> {
-        let client = self.tenure.client().clone();
-        for name in names(&self.tenure, &self.dir, &self.prefix).await? {
+        let client = self.scope.client().clone();
+        for name in names(&self.scope, &self.dir, &self.prefix).await? {
             let path = child(&self.dir, &name);
-            if let Some(stat) = self.tenure.again(|| client.exists(&path)).await? {
-                self.made = Some((name, stat.czxid));
+            if let Some(stat) = self.scope.retry(|| client.exists(&path)).await? {
+                self.created = Some((name, stat.czxid));
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    pub(super) fn tenure(&self) -> &Tenure {
-        &self.tenure
+    pub(super) fn scope(&self) -> &SessionScope {
+        &self.scope
     }
 
     /// The name of the znode, without its folder.
     pub(super) fn name(&self) -> &str {
-        self.made.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default()
+        self.created.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default()
     }
 
     /// The transaction that created the znode.
     pub(super) fn czxid(&self) -> Zxid {
-        self.made.as_ref().map_or(Zxid(0), |(_, czxid)| *czxid)
+        self.created.as_ref().map_or(Zxid(0), |(_, czxid)| *czxid)
     }
 
     /// Deletes the znode, and returns when it is gone.
-    pub(super) async fn give_back(mut self) -> Result<(), Error> {
+    pub(super) async fn delete(mut self) -> Result<(), Error> {
         let path = child(&self.dir, self.name());
-        let outcome = self.tenure.remove(&path).await;
+        let outcome = self.scope.ensure_deleted(&path).await;
         // With its session the znode has gone too.
-        self.due = false;
+        self.must_delete = false;
         match outcome {
             Err(Error::SessionLost { .. }) => Ok(()),
             outcome => outcome,
@@ -95,46 +96,46 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ProtectedNode {
     fn drop(&mut self) {
-        if !self.due {
+        if !self.must_delete {
             return;
         }
-        let (tenure, dir, prefix) =
-            (self.tenure.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
-        let made = self.made.take();
-        in_background(async move {
+        let (scope, dir, prefix) =
+            (self.scope.clone(), std::mem::take(&mut self.dir), std::mem::take(&mut self.prefix));
+        let created = self.created.take();
+        spawn_detached(async move {
             // An error means that the session is over, and the znode with it.
-            drop(clean_up(&tenure, &dir, &prefix, made).await);
+            drop(clean_up(&scope, &dir, &prefix, created).await);
         });
     }
 }
 
 async fn clean_up(
-    tenure: &Tenure,
+    scope: &SessionScope,
     dir: &str,
     prefix: &str,
-    made: Option<(String, Zxid)>,
+    created: Option<(String, Zxid)>,
 ) -> Result<(), Error> {
-    let names = match made {
+    let names = match created {
         Some((name, _)) => vec![name],
         // The request to create it may be under way: this one is answered behind it.
-        None => names(tenure, dir, prefix).await?,
+        None => names(scope, dir, prefix).await?,
     };
     for name in names {
-        tenure.remove(&child(dir, &name)).await?;
+        scope.ensure_deleted(&child(dir, &name)).await?;
     }
     Ok(())
 }
 
 /// The children of `dir` whose names begin with `prefix`.
-async fn names(tenure: &Tenure, dir: &str, prefix: &str) -> Result<Vec<String>, Error> {
-    match tenure.again(|| tenure.client().list(dir)).await {
+async fn names(scope: &SessionScope, dir: &str, prefix: &str) -> Result<Vec<String>, Error> {
+    match scope.retry(|| scope.client().list(dir)).await {
         Ok((mut names, _)) => {
             names.retain(|name| name.starts_with(prefix));
             Ok(names)
         }
-        Err(error) if is_missing(&error) => Ok(Vec::new()),
+        Err(error) if is_no_node(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

@@ -6,12 +6,12 @@ use jute_proto::Stat;
 use crate::client::{Client, Watch};
 use crate::error::Error;
 
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node};
 
 /// A child of a znode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct ChildData {
     /// Its name, without the path of its parent.
     pub name: String,
     /// What it holds.
@@ -21,30 +21,37 @@ pub struct Entry {
 }
 
 /// The children of a znode, by name. A znode that is missing has none.
-pub(super) async fn entries(tenure: &Tenure, path: &str) -> Result<Vec<Entry>, Error> {
-    match tenure.again(|| tenure.client().list(path)).await {
-        Ok((names, _)) => read(tenure, path, names).await,
-        Err(error) if is_missing(&error) => Ok(Vec::new()),
+pub(super) async fn read_children(
+    scope: &SessionScope,
+    path: &str,
+) -> Result<Vec<ChildData>, Error> {
+    match scope.retry(|| scope.client().list(path)).await {
+        Ok((names, _)) => read(scope, path, names).await,
+        Err(error) if is_no_node(&error) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
 /// Reads children; those that have gone in the meantime are left out.
-async fn read(tenure: &Tenure, path: &str, mut names: Vec<String>) -> Result<Vec<Entry>, Error> {
+async fn read(
+    scope: &SessionScope,
+    path: &str,
+    mut names: Vec<String>,
+) -> Result<Vec<ChildData>, Error> {
     names.sort_unstable();
-    let client = tenure.client();
+    let client = scope.client();
     let calls: Vec<_> = names.iter().map(|name| client.get(&child(path, name))).collect();
     let mut entries = Vec::with_capacity(names.len());
     for (name, call) in names.into_iter().zip(calls) {
         let outcome = match call.await {
             Err(error) if error.is_interruption() => {
-                tenure.again(|| client.get(&child(path, &name))).await
+                scope.retry(|| client.get(&child(path, &name))).await
             }
             outcome => outcome,
         };
         match outcome {
-            Ok((data, stat)) => entries.push(Entry { name, data, stat }),
-            Err(error) if is_missing(&error) => {}
+            Ok((data, stat)) => entries.push(ChildData { name, data, stat }),
+            Err(error) if is_no_node(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -56,13 +63,13 @@ async fn read(tenure: &Tenure, path: &str, mut names: Vec<String>) -> Result<Vec
 /// **When the connection is lost** it goes on with the next one, and **when the session is lost**
 /// with the next session: whatever the children are then is what it tells.
 #[derive(Debug)]
-pub struct ChildrenStream {
+pub struct ChildrenWatch {
     client: Client,
     path: String,
     change: Option<Watch>,
 }
 
-impl ChildrenStream {
+impl ChildrenWatch {
     pub(super) fn new(client: &Client, path: &str) -> Self {
         Self { client: client.clone(), path: path.to_owned(), change: None }
     }
@@ -74,17 +81,17 @@ impl ChildrenStream {
     /// # Errors
     ///
     /// What the server refuses, and the end of the client.
-    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<ChildData>, Error> {
         loop {
-            let tenure = Tenure::of(&self.client);
-            match self.look(&tenure).await {
-                Err(Error::SessionLost { .. }) if !tenure.is_over() => {}
+            let scope = SessionScope::of(&self.client);
+            match self.next_children(&scope).await {
+                Err(Error::SessionLost { .. }) if !scope.client_has_ended() => {}
                 outcome => return outcome,
             }
         }
     }
 
-    async fn look(&mut self, tenure: &Tenure) -> Result<Vec<Entry>, Error> {
+    async fn next_children(&mut self, scope: &SessionScope) -> Result<Vec<ChildData>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
             self.change = None;
@@ -92,13 +99,13 @@ impl ChildrenStream {
         }
         let (client, path) = (&self.client, &self.path);
         loop {
-            match tenure.again(|| client.list_and_watch(path)).await {
+            match scope.retry(|| client.list_and_watch(path)).await {
                 Ok((names, _, change)) => {
                     self.change = Some(change);
-                    return read(tenure, path, names).await;
+                    return read(scope, path, names).await;
                 }
-                Err(error) if is_missing(&error) => {
-                    let (stat, change) = tenure.again(|| client.exists_and_watch(path)).await?;
+                Err(error) if is_no_node(&error) => {
+                    let (stat, change) = scope.retry(|| client.exists_and_watch(path)).await?;
                     if stat.is_none() {
                         self.change = Some(change);
                         return Ok(Vec::new());

@@ -11,11 +11,11 @@ use super::subtree::{Chunk, SubtreeNode};
 
 /// How many znodes are read at a time. Those that were read before it is their turn are kept: no more
 /// than these for each level of the subtree.
-const BATCH: usize = 64;
+const IN_FLIGHT_MAX: usize = 64;
 
 /// What is to come, the next at the end.
 #[derive(Debug)]
-pub(super) struct Walk(Vec<Step>);
+pub(super) struct SubtreeWalk(Vec<Step>);
 
 #[derive(Debug)]
 enum Step {
@@ -28,7 +28,7 @@ enum Step {
 /// What a znode holds, nothing where it may not be read, and the state that shows it.
 type Found = (Option<(Bytes, Stat)>, Zxid);
 
-impl Walk {
+impl SubtreeWalk {
     /// A walk that begins at the top, or behind a path below it.
     pub(super) async fn behind(
         client: &Client,
@@ -53,7 +53,8 @@ impl Walk {
     /// Reads on. What was to come is still to come where it fails.
     pub(super) async fn step(&mut self, client: &Client, top: &str) -> Result<Chunk, Error> {
         let run = self.0.iter().rev().take_while(|step| matches!(step, Step::Read(_)));
-        let paths: Vec<String> = run.take(BATCH).map(|step| step.path().to_owned()).collect();
+        let paths: Vec<String> =
+            run.take(IN_FLIGHT_MAX).map(|step| step.path().to_owned()).collect();
         let found = read(client, &paths, top).await?;
         let mut lists = Vec::new();
         for (path, found) in paths.iter().zip(&found) {

@@ -4,12 +4,12 @@
 
 use jute_proto::{ConnectResponse, Extensions, LeaderHint, Reader};
 
-use super::handshake::Broken;
-use super::machine::{Session, Time};
+use super::handshake::ProtocolError;
+use super::state_machine::{Session, Time};
 
 /// How the search for the leader is going.
 #[derive(Debug, Default)]
-pub(super) struct Search {
+pub(super) struct LeaderSearch {
     /// Since when there has been no connection.
     pub(super) since: Time,
     /// Where the leader is said to be.
@@ -17,7 +17,7 @@ pub(super) struct Search {
 }
 
 /// What a server said about itself.
-pub(super) struct Greeting<'a> {
+pub(super) struct ConnectReply<'a> {
     pub(super) response: ConnectResponse<'a>,
     granted: Extensions,
     hint: Option<LeaderHint<'a>>,
@@ -25,8 +25,8 @@ pub(super) struct Greeting<'a> {
     pub(super) applied: Option<u64>,
 }
 
-impl<'a> Greeting<'a> {
-    pub(super) fn decode(frame: &'a [u8]) -> Result<Self, Broken> {
+impl<'a> ConnectReply<'a> {
+    pub(super) fn decode(frame: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(frame);
         let response: ConnectResponse<'_> = reader.record()?;
         let granted = Extensions::of_protocol_version(response.protocol_version);
@@ -64,7 +64,7 @@ impl<T, W: Clone> Session<T, W> {
         }
         if self.settings.prefer_leader {
             wanted = wanted.with(Extensions::TELL_LEADER);
-            if now < self.search.since + self.status.timeout / 3 {
+            if now < self.leader_search.since + self.status.timeout / 3 {
                 wanted = wanted.with(Extensions::LEADER_ONLY);
             }
         }
@@ -73,17 +73,17 @@ impl<T, W: Clone> Session<T, W> {
 
     /// Goes on to where the leader is said to be, if this server would not do. Returns whether it
     /// goes on.
-    pub(super) fn sent_on(&mut self, now: Time, greeting: &Greeting<'_>) -> bool {
-        if !greeting.is_misplaced() {
-            self.granted = greeting.granted;
-            self.status.linearizable = greeting.granted.contains(Extensions::LINEARIZABLE_READS);
-            self.status.exactly_once = greeting.applied.is_some();
-            self.status.at_leader = greeting.hint == Some(LeaderHint::Here);
+    pub(super) fn sent_on(&mut self, now: Time, reply: &ConnectReply<'_>) -> bool {
+        if !reply.is_misplaced() {
+            self.granted = reply.granted;
+            self.status.linearizable = reply.granted.contains(Extensions::LINEARIZABLE_READS);
+            self.status.exactly_once = reply.applied.is_some();
+            self.status.at_leader = reply.hint == Some(LeaderHint::Here);
             return false;
         }
         self.retry(now);
-        if let Some(LeaderHint::At(address)) = &greeting.hint {
-            self.search.aim = Some(address.to_string());
+        if let Some(LeaderHint::At(address)) = &reply.hint {
+            self.leader_search.aim = Some(address.to_string());
         }
         true
     }

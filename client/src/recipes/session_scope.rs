@@ -8,12 +8,12 @@ use crate::session::{SessionState, Status};
 
 /// A session of a client, as long as it lasts.
 #[derive(Clone, Debug)]
-pub(crate) struct Tenure {
+pub(crate) struct SessionScope {
     client: Client,
     generation: u64,
 }
 
-impl Tenure {
+impl SessionScope {
     /// The present session of the client.
     pub(crate) fn of(client: &Client) -> Self {
         let generation = client.status().borrow().generation;
@@ -25,7 +25,7 @@ impl Tenure {
     }
 
     /// Whether the session is known to live at this moment.
-    pub(crate) fn is_sure(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         let status = *self.client.status().borrow();
         status.generation == self.generation && status.state.is_connected()
     }
@@ -36,13 +36,13 @@ impl Tenure {
     }
 
     /// Whether the client has ended with this session, so that no other follows.
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn client_has_ended(&self) -> bool {
         self.client.status().borrow().state.is_final()
     }
 
     /// Returns when the session is lost, or has been without a connection for so long that the
     /// servers have probably ended it.
-    pub(crate) async fn ended(&self) {
+    pub(crate) async fn lost(&self) {
         let generation = self.generation;
         let mut status = self.client.status();
         let gone = |status: &Status| status.generation != generation || !status.state.is_alive();
@@ -51,7 +51,7 @@ impl Tenure {
     }
 
     /// Asks until there is an answer, through interruptions. For requests that may be repeated.
-    pub(crate) async fn again<T>(&self, mut ask: impl FnMut() -> Call<T>) -> Result<T, Error> {
+    pub(crate) async fn retry<T>(&self, mut ask: impl FnMut() -> Call<T>) -> Result<T, Error> {
         loop {
             match ask().await {
                 Err(error) if error.is_interruption() => self.reconnected().await?,
@@ -88,21 +88,21 @@ impl Tenure {
     }
 
     /// Deletes a znode, until it is certain that it is gone.
-    pub(crate) async fn remove(&self, path: &str) -> Result<(), Error> {
-        match self.again(|| self.client.delete(path, None)).await {
-            Err(error) if is_missing(&error) => Ok(()),
+    pub(crate) async fn ensure_deleted(&self, path: &str) -> Result<(), Error> {
+        match self.retry(|| self.client.delete(path, None)).await {
+            Err(error) if is_no_node(&error) => Ok(()),
             outcome => outcome,
         }
     }
 }
 
 /// Whether the znode of a request is not there.
-pub(crate) fn is_missing(error: &Error) -> bool {
+pub(crate) fn is_no_node(error: &Error) -> bool {
     error.code() == Some(crate::ErrorCode::NoNode)
 }
 
 /// Whether the znode to be created is there already.
-pub(crate) fn is_present(error: &Error) -> bool {
+pub(crate) fn is_node_exists(error: &Error) -> bool {
     error.code() == Some(crate::ErrorCode::NodeExists)
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn unique_id() -> String {
 }
 
 /// Runs something to its end in the background, if there is a runtime to do so.
-pub(crate) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn_detached(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
     }

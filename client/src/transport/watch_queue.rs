@@ -11,26 +11,26 @@ use crate::session::{Notice, WatchedEvent};
 /// A queue of events with a bound: when it is full, its content is replaced by the notice that
 /// something is missing.
 #[derive(Debug)]
-pub(crate) struct Sink {
+pub(crate) struct WatchQueue {
     state: Mutex<State>,
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Item>,
+    queue: VecDeque<QueuedNotice>,
     end: Option<Error>,
     waker: Option<Waker>,
 }
 
 /// What whoever watches takes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+pub(crate) enum QueuedNotice {
     Event(WatchedEvent),
     Gap,
 }
 
-impl Sink {
+impl WatchQueue {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { state: Mutex::new(State::default()), capacity }
     }
@@ -40,16 +40,16 @@ impl Sink {
         let mut state = self.state.lock();
         match notice {
             Notice::Event(event) if state.queue.len() < self.capacity => {
-                state.queue.push_back(Item::Event(event));
+                state.queue.push_back(QueuedNotice::Event(event));
             }
             Notice::Event(_) => {
                 state.queue.clear();
-                state.queue.push_back(Item::Gap);
+                state.queue.push_back(QueuedNotice::Gap);
             }
             // What came before the gap is of no use: everything has to be read again.
             Notice::Gap => {
                 state.queue.clear();
-                state.queue.push_back(Item::Gap);
+                state.queue.push_back(QueuedNotice::Gap);
             }
             Notice::End(error) => state.end = Some(error),
         }
@@ -61,10 +61,10 @@ impl Sink {
     }
 
     /// Takes the next notice, or the error that ended the watch.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Item, Error>> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<QueuedNotice, Error>> {
         let mut state = self.state.lock();
-        if let Some(item) = state.queue.pop_front() {
-            return Poll::Ready(Ok(item));
+        if let Some(notice) = state.queue.pop_front() {
+            return Poll::Ready(Ok(notice));
         }
         if let Some(error) = &state.end {
             return Poll::Ready(Err(error.clone()));

@@ -9,22 +9,22 @@ use crate::ErrorCode;
 use crate::client::Call;
 use crate::error::Error;
 
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::{SessionScope, child, is_no_node};
 
 /// How many requests are under way at a time.
-const BATCH: usize = 256;
+const IN_FLIGHT_MAX: usize = 256;
 
 /// Znodes by path: what they hold, and their metadata.
 pub(crate) type Nodes = BTreeMap<String, (Bytes, Stat)>;
 
 /// Reads the znode `root` and all below it, level by level. What is gone by the time it is read, or
 /// may not be read, is left out.
-pub(crate) async fn subtree(tenure: &Tenure, root: &str) -> Result<Nodes, Error> {
-    let client = tenure.client();
+pub(crate) async fn read_subtree(scope: &SessionScope, root: &str) -> Result<Nodes, Error> {
+    let client = scope.client();
     let mut nodes = Nodes::new();
     let mut level = vec![root.to_owned()];
     while !level.is_empty() {
-        let read = ask(tenure, &level, |path| client.get(path)).await?;
+        let read = ask_all(scope, &level, |path| client.get(path)).await?;
         let mut parents = Vec::new();
         for (path, found) in level.into_iter().zip(read) {
             if let Some((data, stat)) = found {
@@ -34,7 +34,7 @@ pub(crate) async fn subtree(tenure: &Tenure, root: &str) -> Result<Nodes, Error>
                 nodes.insert(path, (data, stat));
             }
         }
-        let lists = ask(tenure, &parents, |path| client.list(path)).await?;
+        let lists = ask_all(scope, &parents, |path| client.list(path)).await?;
         level = Vec::new();
         for (parent, found) in parents.iter().zip(lists) {
             let names = found.map(|(names, _)| names).unwrap_or_default();
@@ -45,22 +45,22 @@ pub(crate) async fn subtree(tenure: &Tenure, root: &str) -> Result<Nodes, Error>
 }
 
 /// Asks the same of many znodes, some at a time.
-pub(super) async fn ask<T>(
-    tenure: &Tenure,
+pub(super) async fn ask_all<T>(
+    scope: &SessionScope,
     paths: &[String],
     ask: impl Fn(&str) -> Call<T>,
 ) -> Result<Vec<Option<T>>, Error> {
     let mut answers = Vec::with_capacity(paths.len());
-    for batch in paths.chunks(BATCH) {
+    for batch in paths.chunks(IN_FLIGHT_MAX) {
         let calls: Vec<Call<T>> = batch.iter().map(|path| ask(path)).collect();
         for (path, call) in batch.iter().zip(calls) {
             let outcome = match call.await {
-                Err(error) if error.is_interruption() => tenure.again(|| ask(path)).await,
+                Err(error) if error.is_interruption() => scope.retry(|| ask(path)).await,
                 outcome => outcome,
             };
             answers.push(match outcome {
                 Ok(answer) => Some(answer),
-                Err(error) if is_missing(&error) || is_closed(&error) => None,
+                Err(error) if is_no_node(&error) || is_closed(&error) => None,
                 Err(error) => return Err(error),
             });
         }

@@ -52,9 +52,9 @@ impl Client {
     pub fn ephemerals(&self, prefix: &str) -> Call<Vec<String>> {
         let prefix = self.chroot.to_server(prefix);
         let request = prefix.map(|prefix| GetEphemeralsRequest { prefix: Some(prefix) });
-        Call::send(self, OpCode::GetEphemerals, request, |reply, frame| {
+        Call::send(self, OpCode::GetEphemerals, request, |reply, context| {
             let response: GetEphemeralsResponse<'_> = record(&reply)?;
-            let visible = |path: &str| frame.chroot.to_caller(path).to_owned();
+            let visible = |path: &str| context.chroot.to_caller(path).to_owned();
             Ok(response.ephemerals.iter().map(|path| visible(path)).collect())
         })
     }

@@ -17,10 +17,10 @@ use kernel::session::ConnId;
 
 use crate::error::{Error, Fate};
 
-use super::machine::{Effect, Session, Time};
-use super::request::{Arm, Reply, Request};
+use super::request::{Reply, Request, WatchRegistration};
 use super::settings::Settings;
-use super::watches::{Notice, Table, WatcherId};
+use super::state_machine::{Effect, Session, Time};
+use super::watches::{Notice, WatchKind, WatcherId};
 
 #[expect(dead_code, reason = "shared with the server's own tests, which use all of it")]
 #[path = "../../../kernel/tests/scripts/world.rs"]
@@ -42,7 +42,7 @@ const STEPS: usize = 300;
 
 /// What a call was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum CallKind {
     Set,
     Get,
     Watch,
@@ -54,7 +54,7 @@ enum Asked {
 
 /// What may happen in a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
+enum Scenario {
     /// The client does not ask for writes that happen once.
     Plain,
     /// It does; sessions expire.
@@ -65,7 +65,7 @@ enum Course {
 
 type Outcome = Result<Reply, Error>;
 
-struct Pair {
+struct ClientAndServer {
     client: Session<usize, usize>,
     server: World,
     now: Time,
@@ -74,22 +74,22 @@ struct Pair {
     to_client: BytesMut,
     effects: VecDeque<Effect<usize, usize>>,
     dialing: bool,
-    asked: Vec<Asked>,
+    calls: Vec<CallKind>,
     outcomes: BTreeMap<usize, Outcome>,
     /// What watches were told, by the call that set them.
     told: BTreeMap<usize, Vec<Notice>>,
     /// How many sessions were ended by the server.
     expired: u64,
-    course: Course,
+    scenario: Scenario,
     /// How many writes the server answered again.
     repeated: u64,
     /// Whether the next toggle makes the node.
     makes: bool,
 }
 
-impl Pair {
-    fn new(seed: u64, course: Course) -> Self {
-        let exactly_once = course != Course::Plain;
+impl ClientAndServer {
+    fn new(seed: u64, scenario: Scenario) -> Self {
+        let exactly_once = scenario != Scenario::Plain;
         let client = Session::new(Settings { seed, exactly_once, ..Settings::new(1) });
         let mut pair = Self {
             client,
@@ -100,11 +100,11 @@ impl Pair {
             to_client: BytesMut::new(),
             effects: VecDeque::new(),
             dialing: false,
-            asked: Vec::new(),
+            calls: Vec::new(),
             outcomes: BTreeMap::new(),
             told: BTreeMap::new(),
             expired: 0,
-            course,
+            scenario,
             repeated: 0,
             makes: true,
         };
@@ -158,7 +158,7 @@ impl Pair {
             }
             93..98 => self.pass(),
             98 => self.restart(),
-            _ if self.course == Course::Endless => self.restart(),
+            _ if self.scenario == Scenario::Endless => self.restart(),
             _ => self.expire(),
         }
         if self.dialing {
@@ -193,19 +193,19 @@ impl Pair {
     }
 
     fn call(&mut self) {
-        let asked = match self.below(if self.course == Course::Endless { 6 } else { 4 }) {
-            0 => Asked::Set,
-            1 => Asked::Get,
-            2 => Asked::Watch,
-            3 => Asked::Sequential,
-            4 => Asked::Toggle,
-            _ => Asked::Pair,
+        let kind = match self.below(if self.scenario == Scenario::Endless { 6 } else { 4 }) {
+            0 => CallKind::Set,
+            1 => CallKind::Get,
+            2 => CallKind::Watch,
+            3 => CallKind::Sequential,
+            4 => CallKind::Toggle,
+            _ => CallKind::Pair,
         };
-        self.ask(asked);
+        self.ask(kind);
     }
 
-    fn ask(&mut self, asked: Asked) {
-        let call = self.asked.len();
+    fn ask(&mut self, kind: CallKind) {
+        let call = self.calls.len();
         let mut body = BytesMut::new();
         let create = |path: &'static str, mode: CreateMode| CreateRequest {
             path: path.into(),
@@ -213,22 +213,22 @@ impl Pair {
             acl: Some(Acl::open()),
             flags: mode.into(),
         };
-        let op = match asked {
-            Asked::Set => {
+        let op = match kind {
+            CallKind::Set => {
                 let set = SetDataRequest { path: NODE.into(), data: Some(b"x"), version: -1 };
                 set.encode(&mut body);
                 OpCode::SetData
             }
-            Asked::Get | Asked::Watch => {
-                let watch = asked == Asked::Watch;
+            CallKind::Get | CallKind::Watch => {
+                let watch = kind == CallKind::Watch;
                 GetDataRequest { path: NODE.into(), watch }.encode(&mut body);
                 OpCode::GetData
             }
-            Asked::Sequential => {
+            CallKind::Sequential => {
                 create("/node/n-", CreateMode::PersistentSequential).encode(&mut body);
                 OpCode::Create2
             }
-            Asked::Toggle => {
+            CallKind::Toggle => {
                 self.makes = !self.makes;
                 if self.makes {
                     DeleteRequest { path: TOGGLE.into(), version: -1 }.encode(&mut body);
@@ -238,25 +238,25 @@ impl Pair {
                     OpCode::Create2
                 }
             }
-            Asked::Pair => {
+            CallKind::Pair => {
                 let made =
                     || MultiOp::Create2(create("/node/n-", CreateMode::PersistentSequential));
                 MultiRequest { ops: vec![made(), made()] }.encode(&mut body);
                 OpCode::Multi
             }
-            Asked::Setup => {
+            CallKind::Setup => {
                 create(NODE, CreateMode::Persistent).encode(&mut body);
                 OpCode::Create2
             }
         };
-        let arm = (asked == Asked::Watch).then(|| Arm {
+        let registration = (kind == CallKind::Watch).then(|| WatchRegistration {
             id: WatcherId(call as u64),
             path: NODE.to_owned(),
-            table: Table::Data,
+            kind: WatchKind::Data,
             sink: call,
         });
-        self.asked.push(asked);
-        let request = Request { op, body: body.into(), token: Some(call), arm };
+        self.calls.push(kind);
+        let request = Request { op, body: body.into(), token: Some(call), registration };
         if let Err(error) = self.client.submit(request) {
             self.outcomes.insert(call, Err(error));
         }
@@ -343,8 +343,8 @@ impl Pair {
     }
 
     /// Counts the calls of a kind that were done, and those whose fate is unknown.
-    fn counted(&self, asked: Asked) -> (usize, usize) {
-        let of_kind = |call: &usize| self.asked.get(*call) == Some(&asked);
+    fn counted(&self, kind: CallKind) -> (usize, usize) {
+        let of_kind = |call: &usize| self.calls.get(*call) == Some(&kind);
         let calls = self.outcomes.iter().filter(|(call, _)| of_kind(call));
         let (mut done, mut unknown) = (0, 0);
         for (_, outcome) in calls {
@@ -359,16 +359,16 @@ impl Pair {
     }
 }
 
-fn history(seed: u64, course: Course) -> Pair {
-    let mut pair = Pair::new(seed, course);
-    pair.ask(Asked::Setup);
+fn history(seed: u64, scenario: Scenario) -> ClientAndServer {
+    let mut pair = ClientAndServer::new(seed, scenario);
+    pair.ask(CallKind::Setup);
     pair.quiesce();
     for _ in 0..STEPS {
         pair.step();
     }
     pair.quiesce();
     // One more read shows how it ended.
-    pair.ask(Asked::Get);
+    pair.ask(CallKind::Get);
     pair.quiesce();
     pair
 }
@@ -377,56 +377,56 @@ fn history(seed: u64, course: Course) -> Pair {
 fn every_call_has_one_outcome_and_it_is_true() {
     // Changes that were answered were made once, those refused or not sent were not, and only those
     // of unknown fate may be either; reads never go back in time.
-    for course in [Course::Plain, Course::Once] {
-        judge_outcomes(course);
+    for scenario in [Scenario::Plain, Scenario::Once] {
+        judge_outcomes(scenario);
     }
 }
 
-fn judge_outcomes(course: Course) {
+fn judge_outcomes(scenario: Scenario) {
     let (mut unknown_ever, mut expired_ever) = (0, 0);
     for seed in 1..=HISTORIES {
-        let pair = history(seed, course);
-        let calls = pair.asked.len();
+        let pair = history(seed, scenario);
+        let calls = pair.calls.len();
         assert_eq!(pair.outcomes.len(), calls, "seed {seed}: calls without an outcome");
         let last = pair.version(calls - 1).unwrap_or_else(|| panic!("seed {seed}: no last read"));
-        let (done, unknown) = pair.counted(Asked::Set);
+        let (done, unknown) = pair.counted(CallKind::Set);
         let version = usize::try_from(last).expect("a count");
         assert!((done..=done + unknown).contains(&version), "seed {seed}: {version} {done}");
-        let (made, perhaps) = pair.counted(Asked::Sequential);
+        let (made, perhaps) = pair.counted(CallKind::Sequential);
         let children = pair.server.replica.tree().node_count();
         let children = children - World::default().replica.tree().node_count() - 1;
         assert!((made..=made + perhaps).contains(&children), "seed {seed}: {children} {made}");
         let mut newest = -1;
         for call in 0..calls {
-            if let Asked::Get | Asked::Watch = pair.asked[call]
+            if let CallKind::Get | CallKind::Watch = pair.calls[call]
                 && let Some(version) = pair.version(call)
             {
                 assert!(version >= newest, "seed {seed}: call {call} goes back in time");
                 newest = version;
             }
         }
-        if course == Course::Once {
+        if scenario == Scenario::Once {
             assert!(pair.unknown_only_with_the_session(), "seed {seed}");
         }
         unknown_ever += unknown;
         expired_ever += pair.expired;
     }
     assert!(expired_ever > 100, "{expired_ever}");
-    assert!(unknown_ever > 100 || course == Course::Once, "{unknown_ever}");
+    assert!(unknown_ever > 100 || scenario == Scenario::Once, "{unknown_ever}");
 }
 
 /// What a write was answered with: its zxid, and the names that it made.
-fn answer(pair: &Pair, call: usize) -> (Zxid, Vec<String>) {
+fn answer(pair: &ClientAndServer, call: usize) -> (Zxid, Vec<String>) {
     let outcome = &pair.outcomes[&call];
     let reply = outcome.as_ref().unwrap_or_else(|error| panic!("call {call}: {error}"));
     assert_eq!(reply.err, 0, "call {call}");
-    let asked = pair.asked[call];
-    let names = match asked {
-        Asked::Sequential => {
+    let kind = pair.calls[call];
+    let names = match kind {
+        CallKind::Sequential => {
             let made: Create2Response<'_> = Reader::new(&reply.body).record().expect("a record");
             vec![made.path.into_owned()]
         }
-        Asked::Pair => {
+        CallKind::Pair => {
             let done: MultiResponse<'_> = Reader::new(&reply.body).record().expect("a record");
             let made = |result: OpResult<'_>| {
                 let OpResult::Create2(made) = result else { panic!("call {call}: {result:?}") };
@@ -434,11 +434,11 @@ fn answer(pair: &Pair, call: usize) -> (Zxid, Vec<String>) {
             };
             done.results.into_iter().map(made).collect()
         }
-        Asked::Set => {
+        CallKind::Set => {
             let stat: Stat = Reader::new(&reply.body).record().expect("a record");
             vec![format!("version {}", stat.version)]
         }
-        Asked::Toggle | Asked::Setup | Asked::Get | Asked::Watch => Vec::new(),
+        CallKind::Toggle | CallKind::Setup | CallKind::Get | CallKind::Watch => Vec::new(),
     };
     (reply.zxid, names)
 }
@@ -450,17 +450,17 @@ fn each_write_happens_once_whatever_breaks() {
     // answered with what it did.
     let mut repeated_ever = 0;
     for seed in 1..=HISTORIES {
-        let pair = history(seed, Course::Endless);
+        let pair = history(seed, Scenario::Endless);
         let (mut newest, mut counter, mut sets) = (Zxid(0), 0, 0);
-        for call in 0..pair.asked.len() {
-            if let Asked::Get | Asked::Watch = pair.asked[call] {
+        for call in 0..pair.calls.len() {
+            if let CallKind::Get | CallKind::Watch = pair.calls[call] {
                 continue;
             }
             let (zxid, names) = answer(&pair, call);
             assert!(zxid > newest, "seed {seed}: call {call}");
             newest = zxid;
             for name in names {
-                let expected = if pair.asked[call] == Asked::Set {
+                let expected = if pair.calls[call] == CallKind::Set {
                     sets += 1;
                     format!("version {sets}")
                 } else {
@@ -470,7 +470,7 @@ fn each_write_happens_once_whatever_breaks() {
                 assert_eq!(name, expected, "seed {seed}: call {call}");
             }
         }
-        assert_eq!(pair.version(pair.asked.len() - 1), Some(sets), "seed {seed}");
+        assert_eq!(pair.version(pair.calls.len() - 1), Some(sets), "seed {seed}");
         let children = pair.server.replica.tree().get(NODE).expect("made").child_count();
         assert_eq!(children, counter, "seed {seed}");
         repeated_ever += pair.repeated;
@@ -482,11 +482,11 @@ fn each_write_happens_once_whatever_breaks() {
 fn many_writes_at_once_are_never_more_than_the_server_keeps() {
     // With more writes under way than replies are kept, and connections that break, the server has
     // no reason to refuse one.
-    let mut pair = Pair::new(3, Course::Endless);
-    pair.ask(Asked::Setup);
+    let mut pair = ClientAndServer::new(3, Scenario::Endless);
+    pair.ask(CallKind::Setup);
     pair.quiesce();
     for _ in 0..3 * once::WRITES_MAX {
-        pair.ask(Asked::Sequential);
+        pair.ask(CallKind::Sequential);
     }
     for round in 0..20_000 {
         pair.server_reads();
@@ -504,7 +504,7 @@ fn many_writes_at_once_are_never_more_than_the_server_keeps() {
         }
         pair.settle();
     }
-    let calls = 1..pair.asked.len();
+    let calls = 1..pair.calls.len();
     for (at, call) in calls.enumerate() {
         assert_eq!(answer(&pair, call).1, [format!("/node/n-{at:010}")]);
     }
@@ -514,10 +514,10 @@ fn many_writes_at_once_are_never_more_than_the_server_keeps() {
 fn created_names_are_never_told_twice() {
     // Two creates that were answered made two znodes.
     for seed in 1..=HISTORIES / 3 {
-        let pair = history(seed, Course::Plain);
+        let pair = history(seed, Scenario::Plain);
         let mut names = std::collections::BTreeSet::new();
         for (call, outcome) in &pair.outcomes {
-            if let (Asked::Sequential, Ok(reply)) = (pair.asked[*call], outcome)
+            if let (CallKind::Sequential, Ok(reply)) = (pair.calls[*call], outcome)
                 && reply.err == 0
             {
                 let made: Create2Response<'_> =
@@ -533,11 +533,11 @@ fn a_one_shot_watch_misses_nothing() {
     // Whoever read a version that is not the last was told of a change, once, or that the session is
     // over; whoever read the last was not told of any.
     for seed in 1..=HISTORIES {
-        let pair = history(seed, if seed % 2 == 0 { Course::Plain } else { Course::Once });
-        let last = pair.version(pair.asked.len() - 1).expect("a last read");
-        for call in 0..pair.asked.len() {
+        let pair = history(seed, if seed % 2 == 0 { Scenario::Plain } else { Scenario::Once });
+        let last = pair.version(pair.calls.len() - 1).expect("a last read");
+        for call in 0..pair.calls.len() {
             let told = pair.told.get(&call).map(Vec::as_slice).unwrap_or_default();
-            let watches = pair.asked[call] == Asked::Watch;
+            let watches = pair.calls[call] == CallKind::Watch;
             let Some(version) = Some(call).filter(|_| watches).and_then(|call| pair.version(call))
             else {
                 let silent = told.iter().all(|notice| matches!(notice, Notice::End(_)));
@@ -559,10 +559,10 @@ fn a_one_shot_watch_misses_nothing() {
 #[test]
 fn the_rig_itself_moves_bytes() {
     // Without faults a call is answered as the server answers.
-    let mut pair = Pair::new(7, Course::Plain);
-    pair.ask(Asked::Setup);
-    pair.ask(Asked::Set);
-    pair.ask(Asked::Get);
+    let mut pair = ClientAndServer::new(7, Scenario::Plain);
+    pair.ask(CallKind::Setup);
+    pair.ask(CallKind::Set);
+    pair.ask(CallKind::Get);
     pair.quiesce();
     assert_eq!(pair.version(2), Some(1));
     assert_eq!(pair.outcomes[&0].as_ref().map(|reply| reply.err), Ok(0));

@@ -4,11 +4,11 @@
 
 use jute_proto::{WriteNumber, once};
 
-use super::calls::Call;
+use super::outstanding::OutstandingRequest;
 
 /// The numbers of a client's writes, and how many of these are under way.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct WriteNumbers {
     /// Whether the server of the present connection keeps replies.
     granted: bool,
     /// How far numbers begin behind those of others who had the session: a random number, so that
@@ -23,7 +23,7 @@ pub(super) struct Numbers {
     weighing: usize,
 }
 
-impl Numbers {
+impl WriteNumbers {
     /// Numbers that begin at a place of their own for each seed.
     pub(super) fn new(seed: u64) -> Self {
         // 33 bits leave room for two billion owners of a session.
@@ -55,37 +55,37 @@ impl Numbers {
         self.answered = self.last;
     }
 
-    /// Whether a call may be sent now.
-    pub(super) fn has_room<T>(&self, call: &Call<T>) -> bool {
+    /// Whether a request may be sent now.
+    pub(super) fn has_room<T>(&self, request: &OutstandingRequest<T>) -> bool {
         !self.granted
-            || !once::is_numbered(call.op)
-            || once::has_room(self.writes, self.weighing, weight(call))
+            || !once::is_numbered(request.op)
+            || once::has_room(self.writes, self.weighing, weight(request))
     }
 
-    /// Numbers a call that is to be sent, if it has no number yet and needs one.
-    pub(super) fn number<T>(&mut self, call: &mut Call<T>) -> Option<WriteNumber> {
-        if !self.granted || !once::is_numbered(call.op) {
+    /// Numbers a request that is to be sent, if it has no number yet and needs one.
+    pub(super) fn number<T>(&mut self, request: &mut OutstandingRequest<T>) -> Option<WriteNumber> {
+        if !self.granted || !once::is_numbered(request.op) {
             return None;
         }
         self.writes += 1;
-        self.weighing += weight(call);
-        let number = *call.number.get_or_insert_with(|| {
+        self.weighing += weight(request);
+        let number = *request.number.get_or_insert_with(|| {
             self.last = self.last.saturating_add(1);
             self.last
         });
         Some(WriteNumber { number, answered: self.answered })
     }
 
-    /// A call was answered.
-    pub(super) fn answered<T>(&mut self, call: &Call<T>) {
-        if let Some(number) = call.number {
+    /// A request was answered.
+    pub(super) fn answered<T>(&mut self, request: &OutstandingRequest<T>) {
+        if let Some(number) = request.number {
             self.answered = number;
             self.writes -= 1;
-            self.weighing -= weight(call);
+            self.weighing -= weight(request);
         }
     }
 }
 
-fn weight<T>(call: &Call<T>) -> usize {
-    once::weight(call.op, call.body.len())
+fn weight<T>(request: &OutstandingRequest<T>) -> usize {
+    once::weight(request.op, request.body.len())
 }

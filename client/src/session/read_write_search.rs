@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::machine::{Effect, Phase, Session, Time};
+use super::state_machine::{Effect, Phase, Session, Time};
 use super::status::SessionState;
 
 /// The pauses between two questions.
@@ -14,7 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// When to ask next.
 #[derive(Debug, Default)]
-pub(super) struct Probing {
+pub(super) struct ReadWriteSearch {
     next: Option<Time>,
     pause: Duration,
 }
@@ -23,19 +23,19 @@ impl<T, W: Clone> Session<T, W> {
     /// Begins or ends asking, with each new connection.
     pub(super) fn plan_probes(&mut self, now: Time) {
         let wanted = self.status.state == SessionState::ReadOnly;
-        self.probing.pause = PAUSE_MIN;
-        self.probing.next = wanted.then_some(now + PAUSE_MIN);
+        self.read_write_search.pause = PAUSE_MIN;
+        self.read_write_search.next = wanted.then_some(now + PAUSE_MIN);
     }
 
     pub(super) fn probe_at(&self) -> Option<Time> {
-        self.probing.next.filter(|_| matches!(self.phase, Phase::Open { .. }))
+        self.read_write_search.next.filter(|_| matches!(self.phase, Phase::Open { .. }))
     }
 
     /// Asks the next server, if it is time.
     pub(super) fn probe(&mut self, now: Time) {
         if self.probe_at().is_some_and(|at| at <= now) {
-            self.probing.pause = (self.probing.pause * 2).min(PAUSE_MAX);
-            self.probing.next = Some(now + self.probing.pause);
+            self.read_write_search.pause = (self.read_write_search.pause * 2).min(PAUSE_MAX);
+            self.read_write_search.next = Some(now + self.read_write_search.pause);
             self.effects.push_back(Effect::Probe(self.hosts.next()));
         }
     }

@@ -10,15 +10,15 @@ use jute_proto::{
 
 use crate::error::{Error, Fate};
 
-use super::calls::{Call, Calls, Failed, put_frame};
 use super::hosts::Hosts;
-use super::leader::Search;
-use super::read_only::Probing;
+use super::leader_search::LeaderSearch;
+use super::outstanding::{FailedRequest, Outstanding, OutstandingRequest, put_frame};
+use super::read_write_search::ReadWriteSearch;
 use super::rearm::{Rearm, put_auth};
 use super::request::{Reply, Request};
 use super::settings::{Credential, Settings};
 use super::status::{SavedSession, SessionState, Status};
-use super::watches::{Notice, Removal, WatcherId, Watches};
+use super::watches::{Notice, WatchRemoval, WatcherId, Watches};
 
 /// A moment, as the time since the client was started.
 pub(crate) type Time = Duration;
@@ -93,8 +93,8 @@ pub(super) enum Phase {
 pub(crate) struct Session<T, W> {
     pub(super) settings: Settings,
     pub(super) hosts: Hosts,
-    pub(super) search: Search,
-    pub(super) probing: Probing,
+    pub(super) leader_search: LeaderSearch,
+    pub(super) read_write_search: ReadWriteSearch,
     pub(super) phase: Phase,
     pub(super) status: Status,
     pub(super) password: Bytes,
@@ -106,7 +106,7 @@ pub(crate) struct Session<T, W> {
     pub(super) last_zxid: Zxid,
     pub(super) last_heard: Time,
     pub(super) last_sent: Time,
-    pub(super) calls: Calls<T>,
+    pub(super) outstanding: Outstanding<T>,
     pub(super) watches: Watches<W>,
     pub(super) rearm: Rearm,
     /// What connections authenticate with, and who waits for it to be accepted.
@@ -135,11 +135,11 @@ impl<T, W: Clone> Session<T, W> {
         };
         let last_zxid = resume.as_ref().map_or(Zxid(0), |saved| saved.last_zxid);
         Self {
-            calls: Calls::new(&settings),
+            outstanding: Outstanding::new(&settings),
             settings,
             hosts,
-            search: Search::default(),
-            probing: Probing::default(),
+            leader_search: LeaderSearch::default(),
+            read_write_search: ReadWriteSearch::default(),
             phase: Phase::Waiting { until: Time::ZERO },
             status,
             granted: Extensions::NONE,
@@ -163,10 +163,10 @@ impl<T, W: Clone> Session<T, W> {
     pub(crate) fn submit(&mut self, request: Request<T, W>) -> Result<bool, Error> {
         self.refusal()?;
         self.check_operation(request.op)?;
-        self.calls.admit(request.op, request.body.len())?;
-        let Request { op, body, token, arm } = request;
-        let watch = arm.map(|arm| self.watches.add(arm));
-        Ok(self.accept(Call::new(op, body, token, watch)))
+        self.outstanding.admit(request.op, request.body.len())?;
+        let Request { op, body, token, registration } = request;
+        let watch = registration.map(|registration| self.watches.add(registration));
+        Ok(self.accept(OutstandingRequest::new(op, body, token, watch)))
     }
 
     /// Adds an identity to this connection and all that follow.
@@ -201,7 +201,8 @@ impl<T, W: Clone> Session<T, W> {
             Phase::Open { .. } if !self.settings.detached => {
                 let body = Vec::new();
                 let op = OpCode::CloseSession;
-                self.calls.write_out(Call::new(op, body, None, None), &mut self.out);
+                self.outstanding
+                    .write_out(OutstandingRequest::new(op, body, None, None), &mut self.out);
                 let patience = CLOSE_MAX.min(self.status.timeout);
                 self.phase = Phase::Closing { deadline: now + patience };
             }
@@ -232,7 +233,7 @@ impl<T, W: Clone> Session<T, W> {
     /// The connection asked for is open.
     pub(crate) fn connected(&mut self, now: Time) {
         if matches!(self.phase, Phase::Dialing { .. }) {
-            self.greet(now);
+            self.send_connect_request(now);
         }
     }
 
@@ -261,7 +262,7 @@ impl<T, W: Clone> Session<T, W> {
                 }
             };
             let understood = match self.phase {
-                Phase::Handshaking { .. } => self.greeted(now, input, len),
+                Phase::Handshaking { .. } => self.connect_replied(now, input, len),
                 Phase::Open { .. } | Phase::Closing { .. } => self.answer(input, len),
                 Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Ended => return false,
             };
@@ -280,7 +281,7 @@ impl<T, W: Clone> Session<T, W> {
             return;
         }
         self.last_sent = now;
-        self.calls.handed_over();
+        self.outstanding.handed_over();
         if output.is_empty() {
             std::mem::swap(output, &mut self.out);
         } else {
@@ -294,7 +295,7 @@ impl<T, W: Clone> Session<T, W> {
     /// Begins.
     pub(crate) fn start(&mut self, now: Time) {
         self.last_heard = now;
-        self.search.since = now;
+        self.leader_search.since = now;
         self.phase = Phase::Waiting { until: now };
         self.tick(now);
     }
@@ -377,19 +378,19 @@ impl<T, W: Clone> Session<T, W> {
         }
     }
 
-    pub(super) fn accept(&mut self, call: Call<T>) -> bool {
+    pub(super) fn accept(&mut self, call: OutstandingRequest<T>) -> bool {
         if matches!(self.phase, Phase::Open { .. }) {
             let quiet = self.out.is_empty();
-            self.calls.write_out(call, &mut self.out);
+            self.outstanding.write_out(call, &mut self.out);
             quiet && !self.out.is_empty()
         } else {
-            self.calls.enqueue(call);
+            self.outstanding.enqueue(call);
             false
         }
     }
 
     /// Asks the server to forget a watch; without a connection it has done so already.
-    pub(super) fn forget(&mut self, removal: &Removal) -> bool {
+    pub(super) fn forget(&mut self, removal: &WatchRemoval) -> bool {
         if !matches!(self.phase, Phase::Open { .. }) {
             return false;
         }
@@ -397,12 +398,12 @@ impl<T, W: Clone> Session<T, W> {
         let path = removal.path.as_str().into();
         RemoveWatchesRequest { path, watcher_type: removal.kind.into() }.encode(&mut body);
         let (op, body) = (OpCode::RemoveWatches, body.into());
-        self.accept(Call::new(op, body, None, None))
+        self.accept(OutstandingRequest::new(op, body, None, None))
     }
 
     /// Fails what waits and ends the watches.
     pub(super) fn fail_all(&mut self, error: impl Fn(Fate) -> Error) {
-        let failed = self.calls.abandon(&error);
+        let failed = self.outstanding.abandon(&error);
         self.fail(failed);
         let over = error(Fate::NotApplied);
         for (_, token) in &mut self.credentials {
@@ -414,7 +415,7 @@ impl<T, W: Clone> Session<T, W> {
         self.watches.end(&over, |sink, notice| effects.push_back(Effect::Notify(sink, notice)));
     }
 
-    pub(super) fn fail(&mut self, failed: Vec<Failed<T>>) {
+    pub(super) fn fail(&mut self, failed: Vec<FailedRequest<T>>) {
         for (call, error) in failed {
             if let Some(watch) = call.watch {
                 self.watches.answered(&watch, i32::MIN);
@@ -429,7 +430,7 @@ impl<T, W: Clone> Session<T, W> {
     /// end too: the session, and with it their answers, is probably gone.
     fn overdue(&mut self) {
         self.set_state(SessionState::Overdue);
-        let failed = self.calls.abandon(|fate| match fate {
+        let failed = self.outstanding.abandon(|fate| match fate {
             Fate::Applied | Fate::Unknown => Error::ConnectionLost { fate },
             Fate::NotApplied => Error::Unreachable,
         });
@@ -452,7 +453,7 @@ impl<T, W: Clone> Session<T, W> {
         let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         let patience = (self.status.timeout / attempts).clamp(ATTEMPT_MIN, ATTEMPT_MAX);
         self.phase = Phase::Dialing { deadline: now + patience };
-        let dial = match self.search.aim.take() {
+        let dial = match self.leader_search.aim.take() {
             Some(address) => Effect::DialAt(address),
             None => Effect::Dial(self.hosts.next()),
         };
@@ -467,7 +468,7 @@ impl<T, W: Clone> Session<T, W> {
 
     pub(super) fn lose_connection(&mut self, now: Time, since: Time) {
         self.hangup();
-        self.search.since = now;
+        self.leader_search.since = now;
         // A connection that ends at once counts as a failed attempt, so that a server that takes
         // connections and drops them is not asked in a tight loop.
         let pause = if now.saturating_sub(since) >= GOOD_CONNECTION {
@@ -478,7 +479,7 @@ impl<T, W: Clone> Session<T, W> {
         };
         self.phase = Phase::Waiting { until: now + pause };
         self.set_state(SessionState::Suspended);
-        let failed = self.calls.interrupted();
+        let failed = self.outstanding.interrupted();
         self.fail(failed);
     }
 

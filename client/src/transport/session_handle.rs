@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::error::Error;
 use crate::session::{Credential, Reply, Request, SavedSession, Session, Status, WatcherId};
 
-use super::sink::Sink;
+use super::watch_queue::WatchQueue;
 
 /// A caller that waits for an answer.
 pub(crate) type Token = oneshot::Sender<Result<Reply, Error>>;
@@ -18,10 +18,10 @@ pub(crate) type Token = oneshot::Sender<Result<Reply, Error>>;
 ///
 /// The lock is held for short sections without an await.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(super) session: Mutex<Session<Token, Arc<Sink>>>,
-    /// Rings when there is something for the driver to do.
-    pub(super) bell: Notify,
+pub(crate) struct SessionHandle {
+    pub(super) session: Mutex<Session<Token, Arc<WatchQueue>>>,
+    /// Notified when there is something for the driver to do.
+    pub(super) wake: Notify,
     pub(super) status: watch::Sender<Status>,
     pub(super) closing: AtomicBool,
     next_watcher: AtomicU64,
@@ -29,12 +29,12 @@ pub(crate) struct Shared {
     watch_buffer: usize,
 }
 
-impl Shared {
-    pub(crate) fn new(session: Session<Token, Arc<Sink>>, watch_buffer: usize) -> Self {
+impl SessionHandle {
+    pub(crate) fn new(session: Session<Token, Arc<WatchQueue>>, watch_buffer: usize) -> Self {
         let status = session.status();
         Self {
             session: Mutex::new(session),
-            bell: Notify::new(),
+            wake: Notify::new(),
             status: watch::Sender::new(status),
             closing: AtomicBool::new(false),
             next_watcher: AtomicU64::new(1),
@@ -43,21 +43,21 @@ impl Shared {
     }
 
     /// Sends a request, in the order of the calls of this method.
-    pub(crate) fn submit(&self, request: Request<Token, Arc<Sink>>) -> Result<(), Error> {
-        let ring = self.session.lock().submit(request)?;
-        self.ring_if(ring);
+    pub(crate) fn submit(&self, request: Request<Token, Arc<WatchQueue>>) -> Result<(), Error> {
+        let must_wake = self.session.lock().submit(request)?;
+        self.wake_if(must_wake);
         Ok(())
     }
 
     pub(crate) fn add_credential(&self, credential: Credential, token: Token) -> Result<(), Error> {
-        let ring = self.session.lock().add_credential(credential, token)?;
-        self.ring_if(ring);
+        let must_wake = self.session.lock().add_credential(credential, token)?;
+        self.wake_if(must_wake);
         Ok(())
     }
 
     pub(crate) fn unwatch(&self, id: WatcherId) {
-        let ring = self.session.lock().unwatch(id);
-        self.ring_if(ring);
+        let must_wake = self.session.lock().unwatch(id);
+        self.wake_if(must_wake);
     }
 
     pub(crate) fn next_watcher(&self) -> WatcherId {
@@ -79,12 +79,12 @@ impl Shared {
     /// Asks the driver to end.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.bell.notify_one();
+        self.wake.notify_one();
     }
 
-    fn ring_if(&self, ring: bool) {
-        if ring {
-            self.bell.notify_one();
+    fn wake_if(&self, must_wake: bool) {
+        if must_wake {
+            self.wake.notify_one();
         }
     }
 }

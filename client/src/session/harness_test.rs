@@ -12,11 +12,11 @@ use jute_proto::{
 
 use crate::error::Error;
 
-use super::machine::{Effect, Session, Time};
-use super::request::{Arm, Request};
+use super::request::{Request, WatchRegistration};
 use super::settings::Settings;
+use super::state_machine::{Effect, Session, Time};
 use super::status::SessionState;
-use super::watches::{Notice, Table, WatcherId};
+use super::watches::{Notice, WatchKind, WatcherId};
 
 pub(super) const TIMEOUT: Duration = Duration::from_secs(9);
 
@@ -25,7 +25,7 @@ pub(super) fn secs(secs: u64) -> Duration {
 }
 
 /// A session, its clock, and what it wants.
-pub(super) struct Rig {
+pub(super) struct Harness {
     pub(super) session: Session<u32, char>,
     pub(super) now: Time,
     pub(super) effects: VecDeque<Effect<u32, char>>,
@@ -36,18 +36,18 @@ pub(super) struct Rig {
 /// A request as the server sees it.
 type Sent = (i32, OpCode, String);
 
-impl Rig {
+impl Harness {
     pub(super) fn new(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new(1);
         settings.timeout = TIMEOUT;
         settings.exactly_once = false;
         change(&mut settings);
         let session = Session::new(settings);
-        let mut rig =
+        let mut harness =
             Self { session, now: secs(0), effects: VecDeque::new(), output: BytesMut::new() };
-        rig.session.start(rig.now);
-        rig.settle();
-        rig
+        harness.session.start(harness.now);
+        harness.settle();
+        harness
     }
 
     /// A session that is connected.
@@ -56,11 +56,11 @@ impl Rig {
     }
 
     pub(super) fn opened(change: impl FnOnce(&mut Settings)) -> Self {
-        let mut rig = Self::new(change);
-        rig.connect(Zxid(0), SessionId(0));
-        rig.welcome();
-        rig.effects.clear();
-        rig
+        let mut harness = Self::new(change);
+        harness.connect(Zxid(0), SessionId(0));
+        harness.welcome();
+        harness.effects.clear();
+        harness
     }
 
     pub(super) fn settle(&mut self) {
@@ -118,7 +118,7 @@ impl Rig {
     }
 
     pub(super) fn submit(&mut self, op: OpCode, token: u32) -> Result<(), Error> {
-        let request = Request { op, body: body(op, "/a"), token: Some(token), arm: None };
+        let request = Request { op, body: body(op, "/a"), token: Some(token), registration: None };
         let outcome = self.session.submit(request).map(drop);
         self.settle();
         outcome
@@ -126,14 +126,14 @@ impl Rig {
 
     /// Queues a request without letting the driver send it.
     pub(super) fn submit_unsent(&mut self, op: OpCode, token: u32) {
-        let request = Request { op, body: body(op, "/a"), token: Some(token), arm: None };
+        let request = Request { op, body: body(op, "/a"), token: Some(token), registration: None };
         self.session.submit(request).map(drop).expect("accepted");
     }
 
-    pub(super) fn watch(&mut self, op: OpCode, path: &str, table: Table, sink: char) {
+    pub(super) fn watch(&mut self, op: OpCode, path: &str, kind: WatchKind, sink: char) {
         let id = WatcherId(u64::from(u32::from(sink)));
-        let arm = Some(Arm { id, path: path.to_owned(), table, sink });
-        let request = Request { op, body: body(op, path), token: Some(0), arm };
+        let registration = Some(WatchRegistration { id, path: path.to_owned(), kind, sink });
+        let request = Request { op, body: body(op, path), token: Some(0), registration };
         self.session.submit(request).map(drop).expect("accepted");
         self.settle();
     }
