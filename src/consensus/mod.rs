@@ -49,7 +49,7 @@ pub use bootstrap::{
 };
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::{Commands, Liaison};
-pub use proposer::{Place, ProcessState, Progress, Proposer, ProposerOptions};
+pub use proposer::{ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
 pub use raft::{
     ChangeFailed, Committed, Consensus, ConsensusConfig, MemberProgress, Members, StateMachine,

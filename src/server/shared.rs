@@ -28,7 +28,8 @@ use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
 use crate::consensus::{
-    AddressBook, Consensus, EnsembleName, KnownVersions, Place, ProcessState, Progress, Proposer,
+    AddressBook, Consensus, EnsembleName, KnownVersions, ProcessState, Progress, Proposer,
+    SectionNumber,
 };
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
@@ -285,8 +286,10 @@ impl Shared {
         if let Some(known) = registered {
             self.session_ids.lock().begin(known.ordinal);
         }
-        let place =
-            |known: Registration| Place { incarnation: known.incarnation, number: known.applied };
+        let place = |known: Registration| SectionNumber {
+            incarnation: known.incarnation,
+            number: known.applied,
+        };
         let (before, registered) = (self.progress.get(), registered.map(place));
         self.progress.publish(ProcessState { version, registered });
         if (before.version, before.registered.is_some()) != (version, registered.is_some()) {

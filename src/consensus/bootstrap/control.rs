@@ -6,7 +6,7 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::{BasicNode, Raft};
 
-use super::super::leadership::fast_failover::Succession;
+use super::super::leadership::fast_failover::FastFailover;
 use super::super::raft::handle::BoxFuture;
 use super::super::raft::start::Timings;
 use super::super::raft::state_machine::{Machine, StateMachine};
@@ -21,7 +21,7 @@ const CONTACT_MIN: Duration = Duration::from_secs(1);
 pub(crate) struct Control<M: StateMachine> {
     raft: Raft<TypeConfig, Machine<M>>,
     own: u64,
-    succession: Succession,
+    failover: FastFailover,
     book: AddressBook,
     contact: Duration,
 }
@@ -30,16 +30,16 @@ impl<M: StateMachine> Control<M> {
     pub(crate) fn new(
         raft: Raft<TypeConfig, Machine<M>>,
         own: u64,
-        succession: Succession,
+        failover: FastFailover,
         book: AddressBook,
         timings: Timings,
     ) -> Self {
         let contact = CONTACT_MIN.max(timings.election_max * 3);
-        Self { raft, own, succession, book, contact }
+        Self { raft, own, failover, book, contact }
     }
 
     fn is_heard(&self, leader: u64) -> bool {
-        let heard = self.succession.last_heard(leader);
+        let heard = self.failover.last_activity(leader);
         leader == self.own || heard.is_some_and(|at| at.elapsed() < self.contact)
     }
 }
