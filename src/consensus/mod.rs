@@ -19,7 +19,7 @@
 //! ```text
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
-//! let consensus = Consensus::start(config, &dir, machine).await?;       // applies the log's tail
+//! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
 //! let proposer = Proposer::start(&consensus, options, commands, liaison);
 //! ```
 //!

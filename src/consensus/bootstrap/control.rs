@@ -9,7 +9,7 @@ use openraft::{BasicNode, Raft};
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::raft::handle::BoxFuture;
 use super::super::raft::start::Timings;
-use super::super::raft::state_machine::{Machine, StateMachine};
+use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};
@@ -18,17 +18,17 @@ use super::task::{RaftControl, View};
 const CONTACT_MIN: Duration = Duration::from_secs(1);
 
 /// Formation's view of openraft.
-pub(crate) struct Control<M: StateMachine> {
-    raft: Raft<TypeConfig, Machine<M>>,
+pub(crate) struct Control {
+    raft: Raft<TypeConfig, Machine>,
     own: u64,
     failover: FastFailover,
     book: AddressBook,
     contact: Duration,
 }
 
-impl<M: StateMachine> Control<M> {
+impl Control {
     pub(crate) fn new(
-        raft: Raft<TypeConfig, Machine<M>>,
+        raft: Raft<TypeConfig, Machine>,
         own: u64,
         failover: FastFailover,
         book: AddressBook,
@@ -44,7 +44,7 @@ impl<M: StateMachine> Control<M> {
     }
 }
 
-impl<M: StateMachine> RaftControl for Control<M> {
+impl RaftControl for Control {
     fn view(&self) -> View {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

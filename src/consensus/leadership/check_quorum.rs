@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::read_index::is_majority;
 use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::{Machine, StateMachine};
+use crate::consensus::raft::state_machine::Machine;
 use crate::consensus::raft::types::TypeConfig;
 use crate::consensus::status::Role;
 use crate::consensus::status::lease_age;
@@ -168,8 +168,8 @@ impl Suppression {
 }
 
 /// Checks once in a heartbeat whether this leader hears from a quorum, until `stop`.
-pub(crate) async fn run<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
+pub(crate) async fn run(
+    raft: Raft<TypeConfig, Machine>,
     own: u64,
     quorum_check: QuorumCheck,
     timings: Timings,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::check_quorum::PeerActivity;
 use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::{Machine, StateMachine};
+use crate::consensus::raft::state_machine::Machine;
 use crate::consensus::raft::types::TypeConfig;
 
 /// How long after the lease the first follower asks: the others may have heard from the leader a little later.
@@ -58,11 +58,7 @@ impl FastFailover {
     }
 
     /// A connection from `peer` has ended. If that was the leader of this server, which has a vote, it asks for votes in its turn.
-    pub(crate) fn connection_closed<M: StateMachine>(
-        &self,
-        raft: &Raft<TypeConfig, Machine<M>>,
-        peer: u64,
-    ) {
+    pub(crate) fn connection_closed(&self, raft: &Raft<TypeConfig, Machine>, peer: u64) {
         let Some((turn, followers)) = turn_of(&raft.metrics().borrow_watched(), self.own, peer)
         else {
             return;

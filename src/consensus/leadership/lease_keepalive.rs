@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::consensus::raft::handle::Handle;
 use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::{Machine, StateMachine};
+use crate::consensus::raft::state_machine::Machine;
 use crate::consensus::raft::types::{Batch, TypeConfig};
 use crate::consensus::status::lease_age;
 use crate::storage::DataDir;
@@ -67,11 +67,7 @@ impl LeaseKeeper {
     }
 
     /// Appends a no-op whenever the last confirmation of the lead is too old, until `stop`.
-    pub(crate) async fn run<M: StateMachine>(
-        self,
-        raft: Raft<TypeConfig, Machine<M>>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(self, raft: Raft<TypeConfig, Machine>, stop: CancellationToken) {
         let metrics = raft.metrics();
         let raft: Arc<dyn Handle> = Arc::new(raft);
         let mut ticks = interval(self.heartbeat);
@@ -148,7 +144,7 @@ mod tests {
             options.log.low_water_bytes = low_water_bytes;
             let dir = DataDir::open(temp.path(), &options).unwrap();
             let config = ConsensusConfig::standalone(1);
-            let consensus = Consensus::start(config, &dir, Nothing).await.unwrap();
+            let consensus = Consensus::start(config, &dir, Box::new(Nothing)).await.unwrap();
             consensus.wait_until_leader().await.unwrap();
             let as_full_as_it_should_be = async {
                 while dir.disk_full() != (low_water_bytes > 0) {

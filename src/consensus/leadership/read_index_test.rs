@@ -48,7 +48,7 @@ type Read = JoinHandle<Result<LogPosition, ReadError>>;
 
 /// A leader, server 1, whose followers 2 and 3 answer what the test wants.
 struct Fixture {
-    raft: Raft<TypeConfig, Machine<Nothing>>,
+    raft: Raft<TypeConfig, Machine>,
     reads: ReadIndex,
     two: Puppet,
     three: Puppet,
@@ -66,7 +66,7 @@ impl Fixture {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Nothing, &dir, checkpoints, limits, 0).unwrap();
+        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         let config = Config {
             // Seldom, so that none of openraft's comes in between.
             heartbeat_interval: 3000,
@@ -78,7 +78,7 @@ impl Fixture {
         let reads = ReadIndex::new(1, Timings::default());
         let leadership =
             Leadership { quorum_check: QuorumCheck::default(), read_index: reads.clone() };
-        let raft = Raft::<TypeConfig, Machine<Nothing>>::new(
+        let raft = Raft::<TypeConfig, Machine>::new(
             1,
             Arc::new(config.validate().unwrap()),
             Peers::new(dialer(1), leadership),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoints::Checkpoints;
 use super::members::ChangeFailed;
 use super::start::Timings;
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::Machine;
 use super::types::Batch;
 use super::types::ChangeMembers;
 use super::types::RaftVote;
@@ -76,8 +76,8 @@ pub(crate) type Responder = ProgressResponder<TypeConfig, WriteResult>;
 pub(crate) type Outcome = oneshot::Receiver<WriteResult>;
 
 impl Consensus {
-    pub(crate) fn new<M: StateMachine>(
-        raft: Raft<TypeConfig, Machine<M>>,
+    pub(crate) fn new(
+        raft: Raft<TypeConfig, Machine>,
         dir: DataDir,
         checkpoints: Arc<Checkpoints>,
         checkpoint_written: mpsc::UnboundedReceiver<()>,
@@ -343,7 +343,7 @@ pub(crate) trait Handle: Send + Sync {
     fn metrics(&self) -> RaftMetrics<TypeConfig>;
 }
 
-impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
+impl Handle for Raft<TypeConfig, Machine> {
     fn propose(
         &self,
         batch: Batch,
@@ -439,10 +439,7 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 }
 
 /// Publishes changes of role, term and leader until the consensus ends, and why it ended.
-async fn follow_status<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
-    sender: watch::Sender<Status>,
-) {
+async fn follow_status(raft: Raft<TypeConfig, Machine>, sender: watch::Sender<Status>) {
     let mut server = raft.server_metrics();
     let metrics = raft.metrics();
     loop {
@@ -466,8 +463,8 @@ async fn follow_status<M: StateMachine>(
 }
 
 /// Tells openraft of each checkpoint that is on disk, so that it purges the log.
-async fn follow_checkpoints<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
+async fn follow_checkpoints(
+    raft: Raft<TypeConfig, Machine>,
     mut written: mpsc::UnboundedReceiver<()>,
 ) {
     while written.recv().await.is_some() {

@@ -147,10 +147,10 @@ impl Consensus {
     /// connect. [`StartError::Listen`]: the address for them is taken.
     /// [`StartError::Tls`]: keys or certificates cannot be used. [`StartError::Storage`],
     /// [`StartError::Restore`]: the stored state and log do not fit together or cannot be applied.
-    pub async fn start<M: StateMachine>(
+    pub async fn start(
         config: ConsensusConfig,
         dir: &DataDir,
-        machine: M,
+        machine: Box<dyn StateMachine>,
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_joined(dir)?;
@@ -189,7 +189,7 @@ impl Consensus {
         let leadership =
             Leadership { quorum_check: QuorumCheck::default(), read_index: read_index.clone() };
         let quorum_check = leadership.quorum_check.clone();
-        let raft = Raft::<TypeConfig, Machine<M>>::new(
+        let raft = Raft::<TypeConfig, Machine>::new(
             member.raft_id(),
             Arc::new(raft_config(&config)?),
             Peers::new(dialer.clone(), leadership),
@@ -245,8 +245,8 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
 /// another one looks for it as soon as it listens.
-async fn begin<M: StateMachine>(
-    raft: &Raft<TypeConfig, Machine<M>>,
+async fn begin(
+    raft: &Raft<TypeConfig, Machine>,
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::super::bootstrap::{Formation, RaftControl};
 use super::super::leadership::fast_failover::FastFailover;
-use super::super::raft::state_machine::{Machine, StateMachine};
+use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
 use super::connection_limits::{Guests, Host};
@@ -78,9 +78,9 @@ impl PeerListener {
     }
 
     /// Serves peers until `stop`.
-    pub(crate) async fn run<M: StateMachine>(
+    pub(crate) async fn run(
         self,
-        raft: Raft<TypeConfig, Machine<M>>,
+        raft: Raft<TypeConfig, Machine>,
         (formation, control): (Formation, Arc<dyn RaftControl>),
         failover: FastFailover,
         stop: CancellationToken,
@@ -118,10 +118,10 @@ impl PeerListener {
 }
 
 /// Serves one connection to its end.
-async fn serve<M: StateMachine>(
+async fn serve(
     (gate, guests): (Gate, Guests),
     (formation, control): (Formation, Arc<dyn RaftControl>),
-    connection: Connection<M>,
+    connection: Connection,
     stream: TcpStream,
     addr: SocketAddr,
 ) {
@@ -159,8 +159,8 @@ async fn serve<M: StateMachine>(
 }
 
 /// One connection of a peer.
-struct Connection<M: StateMachine> {
-    raft: Raft<TypeConfig, Machine<M>>,
+struct Connection {
+    raft: Raft<TypeConfig, Machine>,
     inbox: Inbox,
     failover: FastFailover,
     room: Room,
@@ -177,7 +177,7 @@ enum Event {
     StillWorking,
 }
 
-impl<M: StateMachine> Connection<M> {
+impl Connection {
     /// Serves the peer until it leaves, or says what cannot be; returns why it ended.
     async fn serve(mut self, mut stream: PeerStream, peer: u64) -> io::Error {
         let Err(error) = self.try_serve(&mut stream, peer).await;
