@@ -63,11 +63,11 @@ struct Unused {
 /// The prepared segment and the thread that prepares it.
 #[derive(Clone, Debug)]
 pub(super) struct SparePool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PoolShared {
     files: Arc<dyn FileSystem>,
     options: LogOptions,
     state: Mutex<State>,
@@ -100,7 +100,7 @@ struct State {
 
 impl SparePool {
     pub(super) fn start(files: Arc<dyn FileSystem>, options: &LogOptions) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PoolShared {
             files,
             options: options.clone(),
             state: Mutex::default(),
@@ -163,7 +163,7 @@ impl SparePool {
     }
 }
 
-impl Shared {
+impl PoolShared {
     fn run(&self) {
         let mut state = self.state.lock();
         while !state.stopping {
