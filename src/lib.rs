@@ -9,6 +9,7 @@
 //! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
+pub mod env;
 
 pub mod consensus;
 pub mod net;
@@ -16,7 +17,6 @@ pub mod server;
 pub mod storage;
 
 pub mod admin;
-pub mod bench;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;

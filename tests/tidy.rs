@@ -257,7 +257,7 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_rust_files() -> Vec<PathBuf> {
-    ["src", "tests", "jute-proto", "kernel", "client", "integration"]
+    ["src", "tests", "jute-proto", "kernel", "client", "bench", "integration"]
         .into_iter()
         .flat_map(rust_files)
         .collect()

@@ -281,7 +281,7 @@ impl Shared {
         let version = replica.version();
         self.version.store(version, Ordering::Release);
         self.versions.raise(version);
-        let registered = replica.servers().get(self.server);
+        let registered = replica.processes().get(self.server);
         let registered = registered.filter(|known| known.process == self.boot);
         if let Some(known) = registered {
             self.session_ids.lock().begin(known.ordinal);

@@ -32,7 +32,7 @@ use super::hello::Purpose;
 use super::link::{Leadership, Link};
 use super::message::{Request, Response};
 use super::snapshot_transfer::{Transfer, TransferError};
-use crate::telemetry::Complaints;
+use crate::telemetry::RateLimitedLog;
 
 /// Waits before a peer that could not be reached is tried again; the last one is repeated.
 const BACKOFF_MS: [u64; 3] = [20, 50, 100];
@@ -62,14 +62,14 @@ pub(crate) struct Peers {
     leadership: Leadership,
     idle: Idle,
     acknowledged: Acknowledged,
-    complaints: Arc<Mutex<Complaints<u64>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
 }
 
 impl Peers {
     /// The peers of a server.
     pub(crate) fn new(dialer: Dialer, leadership: Leadership) -> Self {
         let (idle, acknowledged) = (Idle::default(), Acknowledged::default());
-        Self { dialer, leadership, idle, acknowledged, complaints: Arc::default() }
+        Self { dialer, leadership, idle, acknowledged, rate_limited_log: Arc::default() }
     }
 
     fn peer(&self, target: u64, node: &BasicNode, heartbeats: Option<Heartbeats>) -> Peer {
@@ -78,7 +78,7 @@ impl Peers {
             leadership: self.leadership.clone(),
             idle: Arc::clone(&self.idle),
             acknowledged: self.acknowledged.clone(),
-            complaints: Arc::clone(&self.complaints),
+            rate_limited_log: Arc::clone(&self.rate_limited_log),
             target,
             address: node.addr.clone(),
             link: None,
@@ -109,7 +109,7 @@ pub(crate) struct Peer {
     pub(super) leadership: Leadership,
     idle: Idle,
     pub(super) acknowledged: Acknowledged,
-    complaints: Arc<Mutex<Complaints<u64>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
     pub(super) target: u64,
     /// Where the replicated configuration says that it is.
     address: String,
@@ -200,7 +200,7 @@ impl Peer {
 
     /// It has lost what it acknowledged; the log says so now and then.
     pub(super) fn forgetful(&self, reason: &str) -> RpcError {
-        if self.complaints.lock().is_new(self.target, "it is forgetful") {
+        if self.rate_limited_log.lock().should_log(self.target, "it is forgetful") {
             tracing::error!("{reason}");
         }
         self.unreachable(&reason)

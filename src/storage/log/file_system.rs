@@ -1,12 +1,14 @@
 //! The log's view of a directory, so that tests can put a failing disk under it.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use crate::env::fs::{self, File};
+use crate::env::thread;
 
 /// One flat directory. What it does is durable only after the matching sync.
 pub trait FileSystem: Debug + Send + Sync + 'static {
@@ -101,7 +103,7 @@ impl FileSystem for OsDirectory {
     }
 
     fn available_bytes(&self) -> io::Result<u64> {
-        available_bytes(&self.path)
+        fs::available_bytes(&self.path)
     }
 }
 
@@ -122,12 +124,6 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// The bytes an unprivileged user could still write to the file system that holds `path`.
-pub(crate) fn available_bytes(path: &Path) -> io::Result<u64> {
-    let stats = rustix::fs::statvfs(path)?;
-    Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
-}
-
 /// Waits for as many milliseconds as the file says that `GROVEKEEPER_TEST_SLOW_DISK` names: only tests
 /// set it, which have no slow disk at hand.
 fn slow_disk() {
@@ -140,7 +136,7 @@ fn slow_disk() {
 
 #[expect(clippy::disallowed_methods, reason = "this is what a slow disk does")]
 fn wait(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
 }
 
 #[derive(Debug)]
