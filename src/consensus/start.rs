@@ -16,6 +16,7 @@ use super::raft::state_machine::{StateMachine, in_place};
 use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
+use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
@@ -165,28 +166,42 @@ impl Consensus {
             ),
             None => None,
         };
-        let read_index = ReadIndex::new(member.raft_id(), config.timings);
+        let contact = Contact::new(member.raft_id());
+        let read_index = ReadIndex::new(contact.clone(), config.timings);
         let quorum_check = QuorumCheck::default();
-        let leadership =
-            Leadership { quorum_check: quorum_check.clone(), read_index: read_index.clone() };
+        let leadership = Leadership {
+            contact: contact.clone(),
+            quorum_check: quorum_check.clone(),
+            read_index: read_index.clone(),
+        };
         let peers = Peers::new(dialer.clone(), leadership);
         let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
         let stop = CancellationToken::new();
-        let (own, timings) = (member.raft_id(), config.timings);
+        let timings = config.timings;
         let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());
-        let checking =
-            check_quorum::run(Arc::clone(&leader), own, quorum_check, timings, stop.clone());
+        let checking = check_quorum::run(
+            Arc::clone(&leader),
+            contact.clone(),
+            quorum_check,
+            timings,
+            stop.clone(),
+        );
         tokio::spawn(checking);
-        let failover = FastFailover::new(leader, own, timings);
+        let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), own, failover.clone(), book, timings);
+        let control = Control::new(raft.clone(), contact.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
         let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.raft.clone(), answering, failover, stop.clone()));
+            tokio::spawn(listener.run(
+                raft.raft.clone(),
+                answering,
+                (contact.clone(), failover),
+                stop.clone(),
+            ));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());
@@ -198,6 +213,7 @@ impl Consensus {
             forwards,
             lease_keeper,
             formation,
+            contact,
             read_index,
             timings,
         };

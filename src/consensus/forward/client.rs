@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::consensus::Consensus;
 use super::super::error::ReadError;
+use super::super::leadership::contact::ConnectionActivity;
 use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
 use super::super::transport::frame::Room;
@@ -45,7 +46,7 @@ struct LeaderConn {
     progressed: Instant,
     barriers: BTreeMap<u64, BarrierRequest>,
     last_barrier: u64,
-    heard: Instant,
+    activity: ConnectionActivity,
 }
 
 impl LeaderConn {
@@ -58,7 +59,7 @@ impl LeaderConn {
             progressed: now,
             barriers: BTreeMap::new(),
             last_barrier: 0,
-            heard: now,
+            activity: ConnectionActivity::new(),
         }
     }
 
@@ -153,7 +154,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         let idle_max = shared.consensus.for_round_trips(2, IDLE_MAX);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.target() == target && conn.heard.elapsed() < idle_max {
+        while self.target() == target && Instant::now() < conn.activity.idle_at(idle_max) {
             if self.take_progress() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
@@ -249,7 +250,7 @@ impl<C: BatchSealer> ProposerTask<C> {
     }
 
     fn handle(&mut self, conn: &mut LeaderConn, message: ToFollower) {
-        conn.heard = Instant::now();
+        conn.activity.note();
         match message {
             ToFollower::Applied { number } => {
                 while !self.numbers() && conn.sent > 0 && conn.first <= number {
@@ -274,7 +275,7 @@ impl<C: BatchSealer> ProposerTask<C> {
                 // It may have been on its way for long: it says nothing of any time after the report was sent.
                 let reported = self.reports.answered();
                 if let Some(at) = reported.filter(|_| has_quorum) {
-                    self.shared.contact.made_at(at);
+                    self.shared.consensus.contact().quorum().note_at(at);
                 }
                 self.peer_status.take_leader_notice(&notice.0);
             }

@@ -8,9 +8,10 @@ use kernel::ensemble::MemberId;
 use kernel::replica::section::check_commands;
 use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::consensus::Consensus;
+use super::super::leadership::contact::ConnectionActivity;
 use super::super::leadership::read_index::LeadershipAck;
 use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
@@ -153,16 +154,16 @@ impl FollowerConn {
         let acked = Arc::clone(&self.acked);
         let idle_max = self.proposer.consensus().for_round_trips(2, IDLE_MAX);
         // A follower reports several times a second.
-        let (mut told, mut heard) = (0, Instant::now());
+        let (mut told, mut activity) = (0, ConnectionActivity::new());
         while self.leads(term) {
             self.propose_taken()?;
             let room = self.taken.len() < TAKEN_MAX;
             tokio::select! {
                 message = self.channel.receive(), if room => {
                     self.handle(term, message?).await?;
-                    heard = Instant::now();
+                    activity.note();
                 }
-                () = sleep_until(heard + idle_max) => return None,
+                () = sleep_until(activity.idle_at(idle_max)) => return None,
                 () = sleep(STALL), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();

@@ -14,7 +14,7 @@ use std::time::Duration;
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, sleep_until};
 
-use super::check_quorum::PeerActivity;
+use super::contact::Contact;
 use super::raft_leader::{RaftLeader, RaftView};
 use crate::consensus::start::Timings;
 
@@ -31,38 +31,28 @@ const ROUNDS: u32 = 2;
 #[derive(Clone)]
 pub(crate) struct FastFailover {
     raft: Arc<dyn RaftLeader>,
-    own: u64,
+    contact: Contact,
     lease: Duration,
-    /// When a request last came from each server, over whichever connection.
-    activity: Arc<PeerActivity>,
     /// Whether this server waits for its turns.
     is_waiting: Arc<AtomicBool>,
 }
 
 impl FastFailover {
-    pub(crate) fn new(raft: Arc<dyn RaftLeader>, own: u64, timings: Timings) -> Self {
-        let (activity, is_waiting) = (Arc::default(), Arc::default());
-        Self { raft, own, lease: timings.election_max, activity, is_waiting }
+    pub(crate) fn new(raft: Arc<dyn RaftLeader>, contact: Contact, timings: Timings) -> Self {
+        Self { raft, contact, lease: timings.election_max, is_waiting: Arc::default() }
     }
 
-    /// A request came from `peer`.
-    pub(crate) fn note_activity(&self, peer: u64) {
-        self.activity.note(peer);
-    }
-
-    /// When one last did.
-    pub(crate) fn last_activity(&self, peer: u64) -> Option<Instant> {
-        self.activity.last(peer)
-    }
-
-    /// A connection from `peer` has ended. If that was the leader of this server, which has a vote, it asks for votes in its turn.
+    /// A connection from `peer` has ended. If that was its leader, and this server has a vote, it asks for votes in its
+    /// turn.
     pub(crate) fn connection_closed(&self, peer: u64) {
-        let Some((turn, followers)) = turn_of(&self.raft.view(), self.own, peer) else { return };
+        let Some((turn, followers)) = turn_of(&self.raft.view(), self.contact.own(), peer) else {
+            return;
+        };
         if self.is_waiting.swap(true, Ordering::AcqRel) {
             return;
         }
         let (raft, is_waiting) = (Arc::clone(&self.raft), Arc::clone(&self.is_waiting));
-        let last = self.activity.last(peer).unwrap_or_else(Instant::now);
+        let last = self.contact.requesting().last(peer).unwrap_or_else(Instant::now);
         let first = last + self.lease + GRACE + TURN * turn;
         tokio::spawn(async move {
             for round in 0..ROUNDS {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::bootstrap::{Formation, RaftControl};
+use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
@@ -82,7 +83,7 @@ impl PeerListener {
         self,
         raft: Raft<TypeConfig, Machine>,
         (formation, control): (Formation, Arc<dyn RaftControl>),
-        failover: FastFailover,
+        (contact, failover): (Contact, FastFailover),
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
@@ -97,8 +98,10 @@ impl PeerListener {
                     let (guests, room) = (self.guests.clone(), self.room.clone());
                     let inbox = self.inbox.clone();
                     let (raft, failover) = (raft.clone(), failover.clone());
+                    let contact = contact.clone();
                     let formation = (formation.clone(), Arc::clone(&control));
-                    let connection = Connection { raft, inbox, failover, room, receiving: None };
+                    let connection =
+                        Connection { raft, inbox, contact, failover, room, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
                             () = serve((gate, guests), formation, connection, stream, from) => {}
@@ -162,6 +165,7 @@ async fn serve(
 struct Connection {
     raft: Raft<TypeConfig, Machine>,
     inbox: Inbox,
+    contact: Contact,
     failover: FastFailover,
     room: Room,
     receiving: Option<Receiving>,
@@ -215,7 +219,7 @@ impl Connection {
             };
             if let Event::Request(Ok(request)) = &event {
                 self.check(request, peer)?;
-                self.failover.note_activity(peer);
+                self.contact.requesting().note(peer);
             }
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {

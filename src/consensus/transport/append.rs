@@ -143,7 +143,7 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
                 () = link.closed() => Event::Closed,
             });
         }
-        let until = link.heard() + limit;
+        let until = link.late_at(limit);
         timeout_at(until, async {
             tokio::select! {
                 biased;

@@ -373,7 +373,7 @@ mod tests {
         }
 
         fn confirms(&self, term: u64) -> bool {
-            self.leadership.read_index.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
+            self.leadership.contact.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
         }
 
         /// Waits until an answer to a heartbeat of this term was read.
