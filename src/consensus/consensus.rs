@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::leadership::timings::Timings;
 use super::raft::checkpoints::Checkpoints;
 use super::raft::members::{ChangeFailed, Members};
 use super::raft::node::{ProposalOutcome, RaftNode};
-use super::start::Timings;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
@@ -121,6 +121,11 @@ impl Consensus {
     /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
     pub(crate) async fn follows(&self, leader: u64, term: u64) -> bool {
         self.raft.follows(leader, term).await
+    }
+
+    /// How long things may take.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.peers.timings
     }
 
     /// Time enough for so many packets there and back, and at least `usual`.

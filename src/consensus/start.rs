@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -21,6 +20,7 @@ use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
+use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
     Security, Starts,
@@ -32,36 +32,6 @@ use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
 const FORWARDS_WAITING_MAX: usize = 32;
-
-/// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timings {
-    /// How often a leader tells that it is there.
-    pub heartbeat: Duration,
-    /// A follower that hears nothing grants its vote to another after `election_max`, and asks for
-    /// votes itself when a time has passed on top that is drawn anew each time, from this one...
-    pub election_min: Duration,
-    /// ... up to this one, so that two rarely ask at once.
-    pub election_max: Duration,
-}
-
-impl Timings {
-    /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
-    /// one took longer than `election_max`, so these timings are raised where servers are far apart.
-    pub(crate) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
-        usual.max(self.election_max * count)
-    }
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(40),
-            election_min: Duration::from_millis(100),
-            election_max: Duration::from_millis(200),
-        }
-    }
-}
 
 /// Who takes part, and how.
 #[derive(Clone, Debug)]
@@ -82,7 +52,7 @@ pub struct ConsensusConfig {
     pub addresses: AddressBook,
     /// Where peers connect to this server; not needed by an ensemble of one.
     pub listen: Option<SocketAddr>,
-    /// The clocks.
+    /// How long things may take.
     pub timings: Timings,
     /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
     /// log that a restart replays.

@@ -6,14 +6,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::super::leadership::contact::Contact;
+use super::super::leadership::timings::Timings;
 use super::super::raft::node::{MembershipView, RaftNode};
-use super::super::start::Timings;
 use super::super::status::Role;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};
-
-/// A leader that was not heard of for this long is none, at least.
-const CONTACT_MIN: Duration = Duration::from_secs(1);
 
 /// Formation's view of openraft.
 pub(crate) struct Control {
@@ -31,7 +28,7 @@ impl Control {
         book: AddressBook,
         timings: Timings,
     ) -> Self {
-        let forgotten_after = CONTACT_MIN.max(timings.election_max * 3);
+        let forgotten_after = timings.leader_forgotten_after();
         Self { raft, contact, book, forgotten_after }
     }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::raft_leader::RaftLeader;
-use crate::consensus::start::Timings;
+use super::timings::Timings;
 
 /// Whether anything may be sent to peers as the leader. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -43,33 +43,10 @@ impl QuorumCheck {
     }
 }
 
-/// After which times a leader suppresses its heartbeats, and for how long.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    check_every: Duration,
-    /// A leader whose lead no majority confirmed for this long suppresses its heartbeats...
-    unconfirmed_after: Duration,
-    /// ... and so does one to which nothing came from a majority for this long...
-    no_activity_after: Duration,
-    /// ... for this long: followers take the leader for lost, wait their random time on top, and elect.
-    suppress_for: Duration,
-}
-
-impl Limits {
-    fn of(timings: Timings) -> Self {
-        let Timings { heartbeat, election_max, .. } = timings;
-        let no_activity_after = (election_max * 3 / 2).max(heartbeat * 3);
-        // Long: a follower whose disk is slow answers late, and would be no better leader.
-        let unconfirmed_after = election_max * 10;
-        let suppress_for = election_max * 3;
-        Self { check_every: heartbeat, unconfirmed_after, no_activity_after, suppress_for }
-    }
-}
-
 /// Decides when a leader suppresses its heartbeats.
 #[derive(Debug)]
 struct Suppression {
-    limits: Limits,
+    timings: Timings,
     /// The term that this server leads, and since when the others have had the chance to be heard.
     leads: Option<(u64, Instant)>,
     suppressed_until: Option<Instant>,
@@ -77,8 +54,8 @@ struct Suppression {
 }
 
 impl Suppression {
-    fn new(limits: Limits) -> Self {
-        Self { limits, leads: None, suppressed_until: None, last_check: Instant::now() }
+    fn new(timings: Timings) -> Self {
+        Self { timings, leads: None, suppressed_until: None, last_check: Instant::now() }
     }
 
     /// Whether the leader of `term` suppresses its heartbeats from now on; `None` for a server that does not lead.
@@ -93,7 +70,7 @@ impl Suppression {
         let now = Instant::now();
         // A process that was stopped or starved could not receive: that nothing came says nothing of the others.
         let was_away =
-            now - std::mem::replace(&mut self.last_check, now) > self.limits.check_every * 3;
+            now - std::mem::replace(&mut self.last_check, now) > self.timings.heartbeat * 3;
         let Some(term) = term else {
             (self.leads, self.suppressed_until) = (None, None);
             return false;
@@ -114,7 +91,8 @@ impl Suppression {
             self.leads = Some((term, now));
             return false;
         }
-        let Limits { no_activity_after, unconfirmed_after, .. } = self.limits;
+        let no_activity_after = self.timings.no_activity_after();
+        let unconfirmed_after = self.timings.unconfirmed_after();
         let no_activity = now - since >= no_activity_after
             && !now.checked_sub(no_activity_after).is_none_or(is_active);
         let unconfirmed = now - since >= unconfirmed_after
@@ -122,7 +100,7 @@ impl Suppression {
         if !no_activity && !unconfirmed {
             return false;
         }
-        self.suppressed_until = Some(now + self.limits.suppress_for);
+        self.suppressed_until = Some(now + self.timings.suppress_for());
         true
     }
 }
@@ -135,9 +113,8 @@ pub(crate) async fn run(
     timings: Timings,
     stop: CancellationToken,
 ) {
-    let limits = Limits::of(timings);
-    let mut suppression = Suppression::new(limits);
-    let mut ticks = interval(limits.check_every);
+    let mut suppression = Suppression::new(timings);
+    let mut ticks = interval(timings.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -166,7 +143,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(40);
 
     fn suppression() -> Suppression {
-        Suppression::new(Limits::of(Timings::default()))
+        Suppression::new(Timings::default())
     }
 
     async fn pass(

@@ -9,20 +9,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, sleep_until};
 
 use super::contact::Contact;
 use super::raft_leader::{RaftLeader, RaftView};
-use crate::consensus::start::Timings;
-
-/// How long after the lease the first follower asks: the others may have heard from the leader a little later.
-const GRACE: Duration = Duration::from_millis(5);
-
-/// How long each follower has before the next one asks: more than an election takes among servers near each other.
-const TURN: Duration = Duration::from_millis(30);
+use super::timings::Timings;
 
 /// How often each follower asks before the random election timeouts decide alone.
 const ROUNDS: u32 = 2;
@@ -32,14 +25,14 @@ const ROUNDS: u32 = 2;
 pub(crate) struct FastFailover {
     raft: Arc<dyn RaftLeader>,
     contact: Contact,
-    lease: Duration,
+    timings: Timings,
     /// Whether this server waits for its turns.
     is_waiting: Arc<AtomicBool>,
 }
 
 impl FastFailover {
     pub(crate) fn new(raft: Arc<dyn RaftLeader>, contact: Contact, timings: Timings) -> Self {
-        Self { raft, contact, lease: timings.election_max, is_waiting: Arc::default() }
+        Self { raft, contact, timings, is_waiting: Arc::default() }
     }
 
     /// A connection from `peer` has ended. If that was its leader, and this server has a vote, it asks for votes in its
@@ -53,10 +46,11 @@ impl FastFailover {
         }
         let (raft, is_waiting) = (Arc::clone(&self.raft), Arc::clone(&self.is_waiting));
         let last = self.contact.requesting().last(peer).unwrap_or_else(Instant::now);
-        let first = last + self.lease + GRACE + TURN * turn;
+        let Timings { failover_grace, failover_turn, .. } = self.timings;
+        let first = last + self.timings.lease() + failover_grace + failover_turn * turn;
         tokio::spawn(async move {
             for round in 0..ROUNDS {
-                sleep_until(first + TURN * followers * round).await;
+                sleep_until(first + failover_turn * followers * round).await;
                 if raft.view().leader != Some(peer) {
                     break;
                 }

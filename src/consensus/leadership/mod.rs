@@ -6,3 +6,4 @@ pub(crate) mod fast_failover;
 pub(crate) mod lease_keepalive;
 pub(crate) mod raft_leader;
 pub(crate) mod read_index;
+pub(crate) mod timings;

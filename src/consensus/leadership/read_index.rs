@@ -30,14 +30,10 @@ use tokio::time::{Instant, sleep};
 
 use super::contact::{AnsweredRequests, Contact, RequestStamp, is_majority};
 use super::raft_leader::RaftLeader;
+use super::timings::Timings;
 use crate::consensus::error::ReadError;
-use crate::consensus::start::Timings;
 use crate::consensus::status::Status;
 use crate::storage::{LogPosition, Vote};
-
-/// How long a leader waits for a majority to confirm that it leads; longer where servers are far apart. It
-/// knows earlier when it is deposed.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A leader's state as a read needs it, at one moment.
 #[derive(Clone, Debug)]
@@ -108,7 +104,7 @@ impl ReadIndex {
     pub(crate) fn new(contact: Contact, timings: Timings) -> Self {
         Self(Arc::new(State {
             contact,
-            confirmed_within: timings.for_round_trips(2, CONFIRMED_WITHIN),
+            confirmed_within: timings.read_confirmed_within(),
             round: AtomicU64::new(0),
             heartbeat: watch::Sender::default(),
         }))

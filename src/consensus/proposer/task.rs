@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
@@ -44,9 +43,6 @@ impl ProposalTarget {
         }
     }
 }
-
-/// How long to wait before a registration that was not seen to be applied is proposed again.
-pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes batches and brings them to the log.
 pub(crate) struct ProposerTask<C> {
@@ -184,7 +180,8 @@ impl<C: BatchSealer> ProposerTask<C> {
 
     /// The commands that register this process, where it is time to propose them.
     pub(crate) fn registration(&mut self) -> Option<Bytes> {
-        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
+        let register_every = self.shared.consensus.timings().register_every;
+        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < register_every);
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early

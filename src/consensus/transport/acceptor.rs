@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::super::bootstrap::{Formation, RaftControl};
 use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
+use super::super::leadership::timings::WORKING_EVERY;
 use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
@@ -39,12 +40,6 @@ use super::security::Security;
 use super::stream::PeerStream;
 use super::terms::check_request;
 use crate::storage::Spool;
-
-/// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
-///
-/// Also what a leader hears of a follower whose disk is slow: much less than what makes it doubt
-/// that it hears anybody (`leadership/check_quorum.rs`).
-pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Appends of one connection that may wait to be flushed.
 const APPENDS_MAX: usize = 64;
@@ -213,7 +208,7 @@ impl Connection {
                 biased;
                 answer = first(&mut appends) => Event::Answer(answer),
                 request = frames.next(stream), if has_room => Event::Request(request),
-                () = sleep_until(said + WORKING_INTERVAL), if !appends.is_empty() => {
+                () = sleep_until(said + WORKING_EVERY), if !appends.is_empty() => {
                     Event::StillWorking
                 }
             };
@@ -258,7 +253,7 @@ impl Connection {
     async fn answer(&mut self, stream: &mut PeerStream, request: Request) -> io::Result<()> {
         let mut work = pin!(self.perform(request));
         loop {
-            match timeout(WORKING_INTERVAL, &mut work).await {
+            match timeout(WORKING_EVERY, &mut work).await {
                 Ok(done) => return send(stream, &done.unwrap_or_else(Response::Failed)).await,
                 Err(_) => send(stream, &Response::Working).await?,
             }

@@ -311,7 +311,7 @@ mod tests {
     use super::super::puppet::Puppet;
     use super::super::puppet::dialer;
     use super::*;
-    use crate::consensus::start::Timings;
+    use crate::consensus::leadership::timings::Timings;
 
     /// How long anything may take.
     const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use super::super::leadership::check_quorum::QuorumCheck;
 use super::super::leadership::contact::{ConnectionActivity, Contact, RequestStamp};
 use super::super::leadership::read_index::ReadIndex;
 #[cfg(test)]
-use super::super::start::Timings;
+use super::super::leadership::timings::Timings;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::encode;
