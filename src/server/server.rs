@@ -62,7 +62,7 @@ impl Server {
         use_addresses(&mut config.clients, &listeners);
         let boot = boot_number();
         let addresses = AddressBook::default();
-        if super::test_settings::own_addresses_only() {
+        if config.ensemble.addresses_from_file || super::test_settings::own_addresses_only() {
             addresses.own_only();
         }
         let consensus_config = consensus_config(&config, &addresses)?;
