@@ -23,6 +23,7 @@ use crate::config::{ClientsConfig, Config};
 use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
 };
+use crate::failpoints;
 use crate::net::Listener;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
@@ -62,7 +63,7 @@ impl Server {
         use_addresses(&mut config.clients, &listeners);
         let boot = boot_number();
         let addresses = AddressBook::default();
-        if config.ensemble.addresses_from_file || super::test_settings::own_addresses_only() {
+        if config.ensemble.addresses_from_file || failpoints::own_addresses_only() {
             addresses.own_only();
         }
         let consensus_config = consensus_config(&config, &addresses)?;
