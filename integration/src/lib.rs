@@ -37,9 +37,9 @@ mod wish;
 mod zookeeper;
 
 pub use client_tools::{Report, Tool, zk_cli};
-pub use ensemble::{Ensemble, EnsembleOptions, Mode};
+pub use ensemble::{Ensemble, EnsembleOptions, Failpoint, Mode};
 pub use eventually::{eventually, within};
-pub use grovekeeper::binary;
+pub use grovekeeper::{binary, binary_with_failpoints};
 pub use namespaces::Namespaces;
 pub use ports::free_port;
 pub use process::Process;

@@ -22,6 +22,7 @@ use super::history::{CheckpointNote, DigestLog, DigestRecord};
 use super::service::Service;
 use super::shared::Shared;
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
+use crate::failpoints;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
 
 /// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
@@ -392,8 +393,8 @@ fn report_quotas(shared: &Shared) {
 fn keep_digest(shared: &Shared, replica: &Replica) {
     let zxid = replica.last_zxid();
     if DigestLog::wants(zxid) {
-        let digest = replica.tree().digest() ^ shared.digest_error();
-        let whole = replica.digest() ^ shared.digest_error();
+        let digest = replica.tree().digest() ^ failpoints::digest_error();
+        let whole = replica.digest() ^ failpoints::digest_error();
         shared.digests.lock().add(DigestRecord { zxid, digest, whole });
     }
 }

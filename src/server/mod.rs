@@ -51,7 +51,6 @@ mod server;
 mod service;
 mod settings;
 mod shared;
-mod test_settings;
 
 pub use clients::{Client, Clients};
 pub use clock::Clock;

@@ -21,5 +21,5 @@ mod options;
 mod servers;
 
 pub use mode::Mode;
-pub use options::EnsembleOptions;
+pub use options::{EnsembleOptions, Failpoint};
 pub use servers::Ensemble;

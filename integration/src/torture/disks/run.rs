@@ -16,7 +16,7 @@ use crate::torture::plan::Faults;
 use crate::torture::verify::{self, Checked};
 use crate::torture::workload;
 use crate::torture::world::World;
-use crate::{Ensemble, EnsembleOptions, Kind, Mode, RawClient, tree, within};
+use crate::{Ensemble, EnsembleOptions, Failpoint, Kind, Mode, RawClient, tree, within};
 use history::sequence::Create;
 use history::{Anomaly, Promise};
 
@@ -222,7 +222,7 @@ impl Run<'_> {
             .set("maxClientCnxns", "0")
             .proxied()
             .folder(&self.options.folder.join(format!("ensemble-{}", self.eras)))
-            .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
+            .failpoint(Failpoint::SlowDisk, SLOW_DISK)
             .prepare();
         ensemble.list(0, &[0], &[]);
         ensemble.start(0);
