@@ -10,7 +10,7 @@ use kernel::tree::Policy;
 
 use super::settings::policy;
 use super::shared::Shared;
-use crate::consensus::Commands;
+use crate::consensus::BatchSealer;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Stamps {
     }
 }
 
-impl Commands for Stamps {
+impl BatchSealer for Stamps {
     fn seal<'a>(
         &mut self,
         in_sections: bool,

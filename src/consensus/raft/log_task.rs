@@ -1,14 +1,11 @@
 //! The task that writes the log where it is idle.
 
-use openraft::Raft;
 use openraft::async_runtime::WatchReceiver as _;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 
-use super::state_machine::Machine;
-use super::types::TypeConfig;
+use super::node::{Raft, role};
 use crate::consensus::status::Role;
-use crate::consensus::status::role;
 use crate::storage::RaftLog;
 use crate::storage::log::InPlaceHooks;
 
@@ -16,7 +13,7 @@ use crate::storage::log::InPlaceHooks;
 /// them: no thread has to wake up for the flush, and none after it. Needs a runtime with other
 /// threads for everything else meanwhile. Not on a leader with peers: they are sent the entry while it is
 /// written here, if it is by another thread.
-pub(crate) fn start(log: &RaftLog, raft: &Raft<TypeConfig, Machine>, has_peers: bool) {
+pub(super) fn start(log: &RaftLog, raft: &Raft, has_peers: bool) {
     let runtime = Handle::current();
     if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
         return;
