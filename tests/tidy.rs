@@ -162,7 +162,7 @@ fn is_test_file(file: &Path) -> bool {
 fn every_operation_is_in_the_compatibility_table() {
     // docs/compatibility.md says of each operation code how far it is the same.
     let table = read(&root().join("docs/compatibility.md"));
-    let codes = read(&root().join("jute-proto/src/op_code.rs"));
+    let codes = read(&root().join("jute-proto/src/operations.rs"));
     let definition = codes.split("pub enum OpCode {").nth(1).expect("the enum OpCode");
     let definition = definition.split("\n}").next().expect("its end");
     let mut broken = Vec::new();

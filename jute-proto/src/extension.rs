@@ -11,7 +11,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::{Decode, Encode, Reader, put_str};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 
 /// What the high half of the protocol version says.
 const MARK: u32 = 0x474B;

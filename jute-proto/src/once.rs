@@ -21,7 +21,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::{Decode, Encode, Reader};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 
 /// How many writes of a session may wait for their answers.
 pub const WRITES_MAX: usize = 1024;

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::codec::{Encode, Reader};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 use crate::ops::{
     AddWatchRequest, AuthRequest, CheckRequest, CheckWatchesRequest, CreateRequest,
     CreateTtlRequest, DeleteContainerRequest, DeleteRequest, ExistsRequest, GetAclRequest,

@@ -8,7 +8,7 @@ use crate::codec::{Decode, Encode, Reader, record};
 use crate::create_mode::CreateMode;
 use crate::error::DecodeError;
 use crate::error_code::ErrorCode;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 use crate::stat::Stat;
 
 use super::{
