@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::codec::{Encode, Reader};
 use crate::error::DecodeError;
 use crate::operations::OpCode;
-use crate::ops::{
+use crate::records::{
     AddWatchRequest, AuthRequest, CheckRequest, CheckWatchesRequest, CreateRequest,
     CreateTtlRequest, DeleteContainerRequest, DeleteRequest, ExistsRequest, GetAclRequest,
     GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest,
@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::error::UnknownValue;
-    use crate::ops::{CreateRequest, MultiHeader, MultiOp};
+    use crate::records::{CreateRequest, MultiHeader, MultiOp};
 
     fn encoded(request: &Request<'_>) -> BytesMut {
         let mut out = BytesMut::new();

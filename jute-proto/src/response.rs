@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::codec::{Encode, Reader};
 use crate::error::DecodeError;
 use crate::operations::OpCode;
-use crate::ops::{
+use crate::records::{
     AddWatchResponse, Create2Response, CreateResponse, ExistsResponse, GetAclResponse,
     GetAllChildrenNumberResponse, GetChildren2Response, GetChildrenResponse, GetDataResponse,
     GetEphemeralsResponse, GetSubtreeResponse, ListPageResponse, MultiResponse, ReconfigResponse,
