@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
-use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame, once};
+use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame};
 
 use crate::error::{Error, Fate};
 
 use super::once::Numbers;
-use super::request::is_repeatable;
 use super::settings::Settings;
 use super::watches::Pending;
 
@@ -82,7 +81,7 @@ impl<T> Calls<T> {
 
     /// Whether a request with so long a record may be added.
     pub(super) fn admit(&self, op: OpCode, body: usize) -> Result<(), Error> {
-        let number = if self.may_number && once::is_numbered(op) { WriteNumber::LEN } else { 0 };
+        let number = if self.may_number && op.facts().exactly_once { WriteNumber::LEN } else { 0 };
         let len = body + OVERHEAD - 4 + number;
         if len > self.request_max {
             return Err(Error::TooLarge { len, max: self.request_max });
@@ -169,7 +168,7 @@ impl<T> Calls<T> {
         calls.append(&mut self.queue);
         self.queue = calls;
         self.numbers.interrupted();
-        let lost = |call: &Call<T>| !is_repeatable(call.op) && call.number.is_none();
+        let lost = |call: &Call<T>| !call.op.facts().repeatable && call.number.is_none();
         self.drop_sent(lost, |call| call.number.is_some())
     }
 
@@ -231,7 +230,7 @@ impl<T> Calls<T> {
 }
 
 fn fate_of_sent(op: OpCode) -> Fate {
-    if is_repeatable(op) { Fate::NotApplied } else { Fate::Unknown }
+    if op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
 }
 
 /// Appends a frame.

@@ -58,13 +58,13 @@ impl Numbers {
     /// Whether a call may be sent now.
     pub(super) fn has_room<T>(&self, call: &Call<T>) -> bool {
         !self.granted
-            || !once::is_numbered(call.op)
+            || !call.op.facts().exactly_once
             || once::has_room(self.writes, self.weighing, weight(call))
     }
 
     /// Numbers a call that is to be sent, if it has no number yet and needs one.
     pub(super) fn number<T>(&mut self, call: &mut Call<T>) -> Option<WriteNumber> {
-        if !self.granted || !once::is_numbered(call.op) {
+        if !self.granted || !call.op.facts().exactly_once {
             return None;
         }
         self.writes += 1;
