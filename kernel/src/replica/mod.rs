@@ -30,5 +30,6 @@ pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};
 pub use reconfig::{Members, Pending};
 pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_ONCE};
+pub(crate) use replica::{Logged, logged};
 pub use section::{Section, Sender};
 pub use servers::{Registration, SectionClaim, ServerTable};
