@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
 use super::secure::Welcome;
-use super::write_turn::{WriteTurn, is_multi};
+use super::write_turn::{WriteTurn, takes_turns};
 use crate::server::{Client, LongTurn, Shared, TooMuch};
 use crate::tls::Transport;
 
@@ -352,7 +352,7 @@ impl<'a> Task<'a> {
             }
             conn.last_seq()
         };
-        if is_multi(&self.input) && !self.write_turn.ask(shared.long_work.room_of(len)) {
+        if takes_turns(&self.input) && !self.write_turn.ask(shared.long_work.room_of(len)) {
             self.left_behind = Some(len);
             self.held = held.map(|held| Held { stall: None, ..held });
             return None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jute_proto::{EventType, OpCode};
-use kernel::conn::{CloseReason, Surroundings, View};
+use kernel::conn::{CloseReason, Handling, Surroundings, View};
 use kernel::limits::REQUEST_LEN_LONG;
 use kernel::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
 use kernel::replica::entry::{is_repeatable, next_command, open_entry};
@@ -352,7 +352,9 @@ fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
 fn changes_members(command: &Command<'_>) -> bool {
     match &command.op {
         Op::SetMembers { .. } | Op::FinishReconfig { .. } | Op::FinishReconfigIn { .. } => true,
-        Op::Request { op_code, .. } => *op_code == i32::from(OpCode::Reconfig),
+        Op::Request { op_code, .. } => {
+            OpCode::try_from(*op_code).is_ok_and(|op| Handling::of(op).changes_members)
+        }
         Op::Numbered { .. }
         | Op::CreateSession { .. }
         | Op::AttachSession { .. }
