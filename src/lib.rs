@@ -9,6 +9,7 @@
 //! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
+pub mod env;
 
 pub mod consensus;
 pub mod env;

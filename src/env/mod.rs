@@ -11,6 +11,7 @@
 
 pub mod fs;
 pub mod net;
+pub mod random;
 pub mod task;
 pub mod thread;
 pub mod time;

@@ -10,6 +10,7 @@ use kernel::session::ConnId;
 
 use super::shared::Shared;
 use crate::consensus::ProposeError;
+use crate::env::random;
 
 /// How many bytes of commands may wait for the log before requests wait in front of the server;
 /// well below what the proposer refuses.
@@ -129,14 +130,7 @@ impl Propose for &Shared {
 
     fn may_connect(&mut self, tokens: u32) -> bool {
         self.throttle.as_ref().is_none_or(|throttle| {
-            throttle.lock().admits(self.clock.now_us() / 1000, tokens, random_fraction())
+            throttle.lock().admits(self.clock.now_us() / 1000, tokens, random::fraction())
         })
     }
-}
-
-/// A random number from 0 up to, and without, 1.
-fn random_fraction() -> f64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1_u64 << 53) as f64
 }

@@ -23,6 +23,7 @@ use crate::config::{ClientsConfig, Config};
 use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
 };
+use crate::env::random;
 use crate::net::Listener;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
@@ -60,7 +61,8 @@ impl Server {
         // From here on the address in use counts, which has a port where the file says 0.
         let mut config = config;
         use_addresses(&mut config.clients, &listeners);
-        let boot = boot_number();
+        // Tells this process from all others.
+        let boot = random::number();
         let addresses = AddressBook::default();
         if super::test_settings::own_addresses_only() {
             addresses.own_only();
@@ -212,11 +214,4 @@ const NODES_IN_LOG_MAX: u64 = 2 << 20;
 fn nodes_in_log(dir: &DataDir) -> usize {
     let bytes = dir.log().bytes_after(dir.state().mark().position);
     usize::try_from((bytes / LOG_BYTES_PER_NODE).min(NODES_IN_LOG_MAX)).unwrap_or(0)
-}
-
-/// A number that tells this process from all others, from the randomness that the standard library
-/// seeds its hash tables with.
-fn boot_number() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish()
 }

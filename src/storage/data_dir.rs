@@ -1,6 +1,6 @@
 //! The data directory: who may use it, and what is in it.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::log_place::{ELSEWHERE, LogPlace};
 use super::state::VerifiedState;
 use super::{Met, Spool, StateDb, StorageError, starts};
 use crate::env::fs::{self, File, TryLockError};
+use crate::env::random;
 use crate::env::thread;
 use crate::storage::log;
 
@@ -280,7 +281,7 @@ fn wait(time: Duration) {
 pub(super) fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
     let cluster = match options.cluster {
         Some(cluster) => cluster,
-        None => ClusterId(u128::from_le_bytes(random()?)),
+        None => ClusterId(u128::from_le_bytes(random::bytes())),
     };
     // A new log gets a life of its own before it is begun.
     let member = MemberId { number: options.server, life: 0 };
@@ -304,22 +305,13 @@ pub(super) fn write_identity(path: &Path, identity: &Identity) -> Result<(), Sto
 }
 
 /// A life for a new log: any number but 0.
-pub(super) fn random_life() -> Result<u32, StorageError> {
+pub(super) fn random_life() -> u32 {
     loop {
-        let life = u32::from_le_bytes(random()?);
+        let life = u32::from_le_bytes(random::bytes());
         if life != 0 {
-            return Ok(life);
+            return life;
         }
     }
-}
-
-fn random<const N: usize>() -> Result<[u8; N], StorageError> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0; N];
-    File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(StorageError::io("draw a random number from", source))?;
-    Ok(bytes)
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {

@@ -99,7 +99,7 @@ impl<'a> LogPlace<'a> {
     /// Draws a new life for a directory whose log is new. The directory of the log has it first: it is the
     /// one that counts.
     pub(super) fn renew(&self, data: &Path, old: Identity) -> Result<Identity, StorageError> {
-        let member = MemberId { life: random_life()?, ..old.member };
+        let member = MemberId { life: random_life(), ..old.member };
         let identity = Identity { member, ..old };
         if let Some(apart) = self.apart {
             write_identity(apart, &identity)?;
