@@ -14,7 +14,7 @@ use kernel::stats::Extremes;
 use super::{ensemble, process};
 use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
-use crate::server::{CheckpointNote, DigestRecord, Service, Shared};
+use crate::node::{CheckpointNote, DigestRecord, Service, Shared};
 use crate::storage::LogPosition;
 use crate::telemetry::{Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
 

@@ -20,9 +20,9 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
+use super::long_write_permit::{WriteTurn, is_multi};
 use super::secure::Welcome;
-use super::write_turn::{WriteTurn, is_multi};
-use crate::server::{Client, LongTurn, Shared, TooMuch};
+use crate::node::{Client, LongTurn, Shared, TooMuch};
 use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::client_task;
 use super::secure::{Secure, Welcome};
 use crate::config::ClientsConfig;
-use crate::server::{ServeError, Shared};
+use crate::node::{ServeError, Shared};
 use crate::telemetry::RateLimitedLog;
 
 /// Connections that wait to be accepted, where the configuration does not say.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::command::Command;
-use crate::server::Shared;
+use crate::node::Shared;
 
 /// Longest body that is read.
 const BODY_LEN_MAX: usize = 4 << 10;

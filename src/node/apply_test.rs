@@ -11,10 +11,10 @@ use kernel::replica::{Command, EntryHeader, Op, Origin, Replica};
 use kernel::session::ConnId;
 use kernel::tree::Policy;
 
-use super::clients::Client;
-use super::machine::Machine;
+use super::apply::Machine;
+use super::connections::Client;
+use super::core::Shared;
 use super::settings::settings;
-use super::shared::Shared;
 use crate::config::Config;
 use crate::consensus::{AddressBook, Committed, StateMachine as _};
 use crate::storage::{Row, RowRef};

@@ -11,7 +11,7 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus;
 
 /// The version of reports, and of notices before version 2 is in force; those of another version are not

@@ -7,16 +7,17 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commands::Stamps;
+use super::apply::{Machine, restore};
+use super::consensus_config::consensus_config;
+use super::core::Shared;
+use super::digest_log::CheckpointNote;
+use super::entry_stamper::Stamps;
 use super::error::ServeError;
-use super::history::CheckpointNote;
-use super::liaison::Liaison;
-use super::machine::{Machine, restore};
-use super::members::consensus_config;
-use super::presence::Presence;
+use super::leader::{containers, expiry, reconfig};
+use super::peer_status::Liaison;
+use super::read_barriers;
+use super::serving_task::Presence;
 use super::settings::settings;
-use super::shared::Shared;
-use super::{barriers, container_task, expiry_task, reconfig_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
 use crate::config::{ClientsConfig, Config};
@@ -107,10 +108,10 @@ impl Server {
             // Where nothing can be written, words are answered all the same.
             let _ = tokio::time::timeout(SERVES_WITHIN, shared.serves()).await;
         }
-        tasks.spawn(reconfig_task::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
-        tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));
-        tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
-        tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(reconfig::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
+        tasks.spawn(read_barriers::run(Arc::clone(&shared), proposer, stop.clone()));
+        tasks.spawn(expiry::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(containers::run(Arc::clone(&shared), stop.clone()));
         surfaces.run(&shared, &stop, &tasks);
         for listener in listeners {
             tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));

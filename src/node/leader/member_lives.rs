@@ -12,31 +12,31 @@ use crate::consensus::{Joiner, Members};
 
 /// A server's place in the consensus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Seat {
+pub(in crate::node) struct Seat {
     /// The life that votes.
-    pub(super) voter: Option<MemberId>,
+    pub(in crate::node) voter: Option<MemberId>,
     /// Another life, which takes part without a vote or asks to be taken in.
-    pub(super) other: Option<MemberId>,
+    pub(in crate::node) other: Option<MemberId>,
 }
 
 impl Seat {
     /// The life that takes part, or is to.
-    pub(super) fn member(&self) -> Option<MemberId> {
+    pub(in crate::node) fn member(&self) -> Option<MemberId> {
         self.voter.or(self.other)
     }
 }
 
 /// What the leader knows of lives.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seats<'a> {
-    pub(super) own: MemberId,
-    pub(super) members: &'a Members,
-    pub(super) asking: &'a BTreeMap<u64, Joiner>,
+pub(in crate::node) struct Seats<'a> {
+    pub(in crate::node) own: MemberId,
+    pub(in crate::node) members: &'a Members,
+    pub(in crate::node) asking: &'a BTreeMap<u64, Joiner>,
 }
 
 impl Seats<'_> {
     /// The place of the server of that number.
-    pub(super) fn seat(&self, number: u64) -> Seat {
+    pub(in crate::node) fn seat(&self, number: u64) -> Seat {
         let is_it = |member: &&MemberId| member.number == number;
         let voter = self.members.voters.iter().find(is_it).copied();
         let servers = self.members.servers.keys().filter(is_it).copied();
@@ -57,7 +57,7 @@ impl Seats<'_> {
 
     /// Who is to vote for the server of that number as far as is known now: a life that asks replaces
     /// the one that votes when it has caught up, and not while that one answers.
-    pub(super) fn voter_to_be(&self, number: u64) -> Option<MemberId> {
+    pub(in crate::node) fn voter_to_be(&self, number: u64) -> Option<MemberId> {
         let Seat { voter, other } = self.seat(number);
         match (voter, other) {
             (Some(voter), Some(other)) if !self.answers(voter) && self.is_synced(other) => {
@@ -69,17 +69,17 @@ impl Seats<'_> {
     }
 
     /// Whether a member is there, this server included.
-    pub(super) fn answers(&self, member: MemberId) -> bool {
+    pub(in crate::node) fn answers(&self, member: MemberId) -> bool {
         member == self.own || self.members.answers(member)
     }
 
     /// Whether a member is there and has nearly all that this server, the leader, has.
-    pub(super) fn is_synced(&self, member: MemberId) -> bool {
+    pub(in crate::node) fn is_synced(&self, member: MemberId) -> bool {
         member == self.own || self.members.is_synced(member)
     }
 
     /// What a server that asks to be taken in waits for.
-    pub(super) fn waits_for(&self, joiner: MemberId, is_wanted: bool) -> String {
+    pub(in crate::node) fn waits_for(&self, joiner: MemberId, is_wanted: bool) -> String {
         if !is_wanted {
             return format!("server {} is not in its configuration", joiner.number);
         }

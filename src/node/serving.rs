@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::core::Shared;
 
 /// Ticks without contact after which clients are let go, where the configuration does not say.
 const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;

@@ -19,7 +19,7 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_secs(600);
 /// was away refuses a term that is 2^20 ahead of its own (`consensus/transport/terms`). So the time between two requests
 /// grows with each time that the lead came back soon.
 #[derive(Debug)]
-pub(super) struct HandOver {
+pub(in crate::node) struct HandOver {
     /// When this server asked last.
     last: Option<Instant>,
     /// In which term it was last seen to lead.
@@ -35,7 +35,7 @@ impl Default for HandOver {
 
 impl HandOver {
     /// Whether the leader of `term`, whose disk is full, has to ask now.
-    pub(super) fn is_due(&mut self, term: u64, now: Instant) -> bool {
+    pub(in crate::node) fn is_due(&mut self, term: u64, now: Instant) -> bool {
         let came_back = std::mem::replace(&mut self.term, term) != term;
         if let Some(last) = self.last {
             if came_back {
@@ -53,7 +53,7 @@ impl HandOver {
     }
 
     /// There is space again.
-    pub(super) fn end(&mut self) {
+    pub(in crate::node) fn end(&mut self) {
         *self = Self::default();
     }
 }

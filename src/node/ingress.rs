@@ -8,7 +8,7 @@ use kernel::replica::Command;
 use kernel::replica::entry::push_command;
 use kernel::session::ConnId;
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus::ProposeError;
 use crate::env::random;
 

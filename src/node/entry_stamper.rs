@@ -8,8 +8,8 @@ use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Section, Sender};
 use kernel::tree::Policy;
 
+use super::core::Shared;
 use super::settings::policy;
-use super::shared::Shared;
 use crate::consensus::Commands;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.

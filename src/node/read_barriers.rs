@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus::Proposer;
 
 /// How long to wait before a barrier that could not be had is tried again.

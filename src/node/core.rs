@@ -12,18 +12,18 @@ use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::barriers::Barriers;
-use super::clients::{Client, Clients};
 use super::clock::Clock;
-use super::departed::Departed;
+use super::connections::{Client, Clients};
+use super::consensus_config::{ClientAddresses, client_addresses};
 use super::descriptors::Descriptors;
+use super::digest_log::{CheckpointNotes, DigestLog};
 use super::elapsed::Elapsed;
-use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
-use super::long_work::LongWork;
-use super::members::{ClientAddresses, client_addresses};
+use super::long_requests::LongWork;
+use super::read_barriers::Barriers;
+use super::recent_disconnects::Departed;
 use super::replica_lock::ReplicaLock;
-use super::service::{self, Service};
+use super::serving::{self, Service};
 use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
@@ -190,7 +190,7 @@ impl Shared {
             leading: AtomicU64::new(0),
             leading_since_us: AtomicU64::new(0),
             leading_since_ms: AtomicU64::new(0),
-            service: AtomicU8::new(service::NONE),
+            service: AtomicU8::new(serving::NONE),
             serves: Notify::new(),
             process_changed: Notify::new(),
             contact_us: AtomicU64::new(0),

@@ -15,8 +15,8 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::seats::Seats;
-use super::shared::Shared;
+use super::super::core::Shared;
+use super::member_lives::Seats;
 use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
 
 /// How often to look for what nobody tells: that a server caught up, or is silent.
@@ -32,7 +32,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const INIT_LIMIT_TICKS_DEFAULT: u32 = 10;
 
 /// Keeps the members of the consensus in step, where this server leads.
-pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: CancellationToken) {
+pub(in crate::node) async fn run(
+    shared: Arc<Shared>,
+    consensus: Consensus,
+    stop: CancellationToken,
+) {
     if shared.settings.is_alone {
         return;
     }
@@ -58,7 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: Cancell
 
 /// Says who belongs to an ensemble that was formed of this server's own list; to be called by a new
 /// leader. Where the ensemble knows already, nothing comes of it.
-pub(super) fn propose_first(shared: &Shared) {
+pub(in crate::node) fn propose_first(shared: &Shared) {
     if shared.settings.is_alone || shared.members().current.is_some() {
         return;
     }

@@ -16,11 +16,11 @@ use kernel::replica::{
 use kernel::session::ConnId;
 use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
-use super::clients::{Client, Touched};
-use super::entry::{Entry, Part};
-use super::history::{CheckpointNote, DigestLog, DigestRecord};
-use super::service::Service;
-use super::shared::Shared;
+use super::connections::{Client, Touched};
+use super::core::Shared;
+use super::digest_log::{CheckpointNote, DigestLog, DigestRecord};
+use super::entry_progress::{Entry, Part};
+use super::serving::Service;
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
 

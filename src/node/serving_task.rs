@@ -10,10 +10,10 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hand_over::HandOver;
-use super::reconfig_task;
-use super::service::Service;
-use super::shared::Shared;
+use super::core::Shared;
+use super::leader::full_disk_handover::HandOver;
+use super::leader::reconfig;
+use super::serving::Service;
 use crate::consensus::{Consensus, Proposer, Role, Status};
 
 /// How often to look for what no change of status tells: that contact was lost.
@@ -212,7 +212,7 @@ impl Presence {
     async fn lead(&self, term: u64) {
         self.shared.begin_leading(term).await;
         self.raise_version(&self.consensus.status());
-        reconfig_task::propose_first(&self.shared);
+        reconfig::propose_first(&self.shared);
         if !self.shared.ensemble.is_known() {
             let name = self.consensus.first_name();
             let command = Command::of_server(Op::NameEnsemble { name });

@@ -6,7 +6,7 @@ use jute_proto::OpCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::PollSemaphore;
 
-use crate::server::LongWork;
+use crate::node::LongWork;
 
 /// Whether a connection has the room that a long write takes, see [`LongWork`].
 #[derive(Debug)]
