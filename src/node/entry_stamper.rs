@@ -14,13 +14,13 @@ use crate::consensus::Commands;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub(super) struct EntryStamper {
     shared: Arc<Shared>,
     policy: Policy,
     last_ms: i64,
 }
 
-impl Stamps {
+impl EntryStamper {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { policy: policy(&shared.config), last_ms: 0, shared }
     }
@@ -45,7 +45,7 @@ impl Stamps {
     }
 }
 
-impl Commands for Stamps {
+impl Commands for EntryStamper {
     fn seal<'a>(
         &mut self,
         in_sections: bool,

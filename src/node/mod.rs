@@ -49,12 +49,12 @@ mod settings;
 mod test_settings;
 
 pub use clock::Clock;
-pub use connections::{Client, Clients};
+pub use connections::{ConnectionHandle, ConnectionRegistry};
 pub use core::Shared;
-pub use digest_log::{CheckpointNote, CheckpointNotes, DigestLog, DigestRecord};
+pub use digest_log::{DigestLog, DigestRecord, RecentSnapshots, SnapshotInfo};
 pub use error::ServeError;
-pub use large_requests::{LargeRequests, TooMuch};
-pub use long_requests::{LongTurn, LongWork};
+pub use large_requests::{LargeRequests, OverLimit};
+pub use long_requests::{LongRequestPermit, LongRequests};
 pub use replica_lock::{Figures, ReplicaLock};
 pub use server::Server;
-pub use serving::Service;
+pub use serving::ServingMode;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::apply::{Machine, restore};
+use super::apply::{Applier, restore};
 use super::consensus_config::consensus_config;
 use super::core::Shared;
-use super::digest_log::CheckpointNote;
-use super::entry_stamper::Stamps;
+use super::digest_log::SnapshotInfo;
+use super::entry_stamper::EntryStamper;
 use super::error::ServeError;
 use super::leader::{containers, expiry, reconfig};
-use super::peer_status::Liaison;
+use super::peer_status::PeerStatusReports;
 use super::read_barriers;
-use super::serving_task::Presence;
+use super::serving_task::ServingTask;
 use super::settings::settings;
 use crate::admin;
 use crate::admin::http::Surfaces;
@@ -71,7 +71,7 @@ impl Server {
         let consensus_config = consensus_config(&config, &addresses)?;
         let settings = settings(&config);
         let is_alone = settings.is_alone;
-        let stored = dir.state().mark().position.map(|position| CheckpointNote {
+        let stored = dir.state().mark().position.map(|position| SnapshotInfo {
             index: position.index,
             zxid: replica.last_zxid(),
             // When it was written is not kept; its last write is the nearest there is.
@@ -82,7 +82,7 @@ impl Server {
         shared.learn_name(&shared.replica.read_blocking());
         shared.learn_members(&shared.members());
         shared.learn_process(&shared.replica.read_blocking());
-        let machine = Machine::new(Arc::clone(&shared));
+        let machine = Applier::new(Arc::clone(&shared));
         let ensemble = shared.ensemble.clone();
         let (versions, process) = (shared.versions.clone(), boot);
         let consensus_config = ConsensusConfig { ensemble, versions, process, ..consensus_config };
@@ -92,14 +92,14 @@ impl Server {
         }
         let options = ProposerOptions::default();
         let (commands, liaison) =
-            (Stamps::new(Arc::clone(&shared)), Liaison::new(Arc::clone(&shared)));
+            (EntryStamper::new(Arc::clone(&shared)), PeerStatusReports::new(Arc::clone(&shared)));
         let progress = shared.progress.clone();
         let proposer = Proposer::start(&consensus, options, commands, Arc::new(liaison), progress);
         shared.start_with(consensus.clone(), proposer.clone());
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
+        let presence = ServingTask::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
             shared.begin_leading(consensus.status().term).await;
         }

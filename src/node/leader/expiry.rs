@@ -40,7 +40,7 @@ pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 fn hear(shared: &Shared) {
-    for client in shared.clients.all() {
+    for client in shared.connections.all() {
         let session = client.session();
         let heard_ms = client.heard_us.load(Ordering::Relaxed) / 1000;
         shared.expiry.lock().touch(heard_ms, session);
