@@ -16,7 +16,7 @@ use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
 use crate::node::{DigestRecord, ServingMode, Shared, SnapshotInfo};
 use crate::storage::LogPosition;
-use crate::telemetry::{Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
+use crate::telemetry::{Gauges, Metric, RaftGauges, StorageHistograms, catalogue};
 
 /// The figures of `srvr`.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,7 +78,7 @@ pub fn is_read_only(shared: &Shared) -> bool {
 /// Reads the whole catalogue.
 pub fn metrics(shared: &Shared) -> Vec<Metric> {
     let dir = shared.consensus().map(Consensus::data_dir);
-    let storage = dir.map(|dir| StorageSpreads {
+    let storage = dir.map(|dir| StorageHistograms {
         flush_us: dir.log().flush_us(),
         checkpoint_us: dir.state().checkpoint_us(),
     });

@@ -130,7 +130,7 @@ impl Ensemble {
         let list = shown.subscribe();
         let mut machine = List { shown, stored: 0 };
         machine.install(&mut dir.state().reader().unwrap().rows()).unwrap();
-        let consensus = Consensus::start(self.config(id), &dir, machine).await.unwrap();
+        let consensus = Consensus::start(self.config(id), &dir, Box::new(machine)).await.unwrap();
         Server { consensus, list }
     }
 }

@@ -19,7 +19,7 @@
 //! ```text
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
-//! let consensus = Consensus::start(config, &dir, machine).await?;       // applies the log's tail
+//! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
 //! let proposer = Proposer::start(&consensus, options, commands, liaison);
 //! ```
 //!
@@ -49,7 +49,7 @@ pub use bootstrap::{
 };
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::{Commands, Liaison};
-pub use proposer::{Place, ProcessState, Progress, Proposer, ProposerOptions};
+pub use proposer::{ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
 pub use raft::{
     ChangeFailed, Committed, Consensus, ConsensusConfig, MemberProgress, Members, StateMachine,

@@ -420,10 +420,10 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
         }
         Outcome::Request(_)
         | Outcome::Numbered(_)
-        | Outcome::Misnumbered
+        | Outcome::BadWriteNumber
         | Outcome::SessionRefused
-        | Outcome::Disowned
-        | Outcome::Early
+        | Outcome::NotOwner
+        | Outcome::OutOfOrder
         | Outcome::Deferred
         | Outcome::Repeated => {}
     }

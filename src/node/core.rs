@@ -28,7 +28,8 @@ use super::settings::connection_throttle;
 use super::test_settings;
 use crate::config::Config;
 use crate::consensus::{
-    AddressBook, Consensus, EnsembleName, KnownVersions, Place, ProcessState, Progress, Proposer,
+    AddressBook, Consensus, EnsembleName, KnownVersions, ProcessState, Progress, Proposer,
+    SectionNumber,
 };
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
@@ -280,13 +281,15 @@ impl Shared {
         let version = replica.version();
         self.version.store(version, Ordering::Release);
         self.versions.raise(version);
-        let registered = replica.servers().get(self.server);
+        let registered = replica.processes().get(self.server);
         let registered = registered.filter(|known| known.process == self.boot);
         if let Some(known) = registered {
             self.session_ids.lock().begin(known.ordinal);
         }
-        let place =
-            |known: Registration| Place { incarnation: known.incarnation, number: known.applied };
+        let place = |known: Registration| SectionNumber {
+            incarnation: known.incarnation,
+            number: known.applied,
+        };
         let (before, registered) = (self.progress.get(), registered.map(place));
         self.progress.publish(ProcessState { version, registered });
         if (before.version, before.registered.is_some()) != (version, registered.is_some()) {

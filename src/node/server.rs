@@ -86,7 +86,7 @@ impl Server {
         let ensemble = shared.ensemble.clone();
         let (versions, process) = (shared.versions.clone(), boot);
         let consensus_config = ConsensusConfig { ensemble, versions, process, ..consensus_config };
-        let consensus = Consensus::start(consensus_config, &dir, machine).await?;
+        let consensus = Consensus::start(consensus_config, &dir, Box::new(machine)).await?;
         if is_alone {
             consensus.wait_until_leader().await?;
         }

@@ -1,6 +1,6 @@
 //! What the server counts of itself, for the four-letter words, the admin pages and Prometheus.
 //!
-//! * [`ServerStats`]: what is counted while the server works, by [`Counter`](kernel::stats::Counter)s and [`Spread`](kernel::stats::Spread)s.
+//! * [`ServerStats`]: what is counted while the server works, by [`Counter`](kernel::stats::Counter)s and [`Histogram`](kernel::stats::Histogram)s.
 //! * [`catalogue()`]: every number with its name and meaning; the one source of the surfaces.
 //! * [`RateLimitedLog`]: which lines of the log were written lately and are not written again.
 //! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.
@@ -13,7 +13,7 @@ mod stats;
 
 pub use catalogue::{
     EnsembleGauges, Gauges, LeaderGauges, Metric, ProcessGauges, QUANTILES, RaftGauges,
-    StorageSpreads, Summary, Value, catalogue, to_ms,
+    StorageHistograms, Summary, Value, catalogue, to_ms,
 };
 pub use flat::{Number, flatten, rounded};
 pub use rate_limited_log::RateLimitedLog;

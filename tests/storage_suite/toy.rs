@@ -143,7 +143,7 @@ impl Server {
     ) -> Self {
         let dir = DataDir::open(path, open).unwrap();
         let toy = Toy::load(&dir);
-        let consensus = Consensus::start(config, &dir, toy.clone()).await.unwrap();
+        let consensus = Consensus::start(config, &dir, Box::new(toy.clone())).await.unwrap();
         consensus.wait_until_leader().await.unwrap();
         let (options, progress) = (ProposerOptions::default(), Progress::default());
         let proposer = Proposer::start(&consensus, options, Plain, Arc::new(()), progress);

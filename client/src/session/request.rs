@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jute_proto::{OpCode, Zxid};
 
-use super::watches::{Table, WatcherId};
+use super::watches::{WatchKind, WatcherId};
 
 /// A request as a caller makes it.
 #[derive(Debug)]
@@ -14,16 +14,16 @@ pub(crate) struct Request<T, W> {
     /// Who waits for the answer.
     pub(crate) token: Option<T>,
     /// The watch that the request sets.
-    pub(crate) arm: Option<Arm<W>>,
+    pub(crate) registration: Option<WatchRegistration<W>>,
 }
 
 /// A watch that a request sets.
 #[derive(Debug)]
-pub(crate) struct Arm<W> {
+pub(crate) struct WatchRegistration<W> {
     pub(crate) id: WatcherId,
     /// The server's path.
     pub(crate) path: String,
-    pub(crate) table: Table,
+    pub(crate) kind: WatchKind,
     /// Where its events go.
     pub(crate) sink: W,
 }

@@ -5,7 +5,7 @@
 use jute_proto::{Acl, ErrorCode, MultiOp, OpCode, ReconfigRequest, Request, once};
 
 use super::conn::{Conn, View};
-use crate::ensemble::Change;
+use crate::ensemble::MembershipChange;
 use crate::limits::{
     ACL_ENTRIES_MAX, ACL_LEN_MAX, EXPANDED_ACLS_LEN_MAX, KEPT_REPLY_LEN_MAX, RECONFIG_LEN_MAX,
 };
@@ -103,7 +103,7 @@ impl<E: Fn() -> Expansion> Lists<E> {
 
 /// Other servers, and this one after a restart, read the configuration as text.
 fn check_change(request: &ReconfigRequest<'_>) -> Result<(), ErrorCode> {
-    let change = Change {
+    let change = MembershipChange {
         joining: request.joining_servers.as_deref(),
         leaving: request.leaving_servers.as_deref(),
         members: request.new_members.as_deref(),

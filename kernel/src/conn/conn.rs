@@ -373,8 +373,8 @@ impl Conn {
     /// Takes the outcome of command `seq`, and answers what waited for it.
     pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
         match outcome {
-            Outcome::Repeated | Outcome::Early | Outcome::Deferred => return,
-            Outcome::Disowned => {
+            Outcome::Repeated | Outcome::OutOfOrder | Outcome::Deferred => return,
+            Outcome::NotOwner => {
                 view.stats.writes_finished.increment();
                 return self.close(CloseReason::SessionMoved);
             }
@@ -395,7 +395,7 @@ impl Conn {
                 let header = (reply.zxid, reply.code);
                 self.finish_write(view, seq, header, |out| out.put_slice(&reply.body));
             }
-            Outcome::Misnumbered => self.close(CloseReason::Misnumbered),
+            Outcome::BadWriteNumber => self.close(CloseReason::BadWriteNumber),
         }
         self.hold.outcome(seq);
         view.stats.writes_finished.increment();

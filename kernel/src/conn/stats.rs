@@ -2,7 +2,7 @@
 
 use jute_proto::OpCode;
 
-use crate::stats::{Counter, Spread};
+use crate::stats::{Counter, Histogram};
 
 /// How many kinds of operations there are.
 const OPS: usize = OpCode::ALL.len();
@@ -17,13 +17,13 @@ pub struct ConnStats {
     /// Bytes of watch events.
     pub watch_bytes: Counter,
     /// Time from the arrival of a request to its reply, in microseconds.
-    pub latency_us: Spread,
+    pub latency_us: Histogram,
     /// The same for reads alone.
-    pub read_latency_us: Spread,
+    pub read_latency_us: Histogram,
     /// The same for writes alone.
-    pub write_latency_us: Spread,
+    pub write_latency_us: Histogram,
     /// Sizes of replies in bytes.
-    pub response_bytes: Spread,
+    pub response_bytes: Histogram,
     /// Requests that wait for their place in the log: in now, minus out.
     pub writes_proposed: Counter,
     /// Writes that were answered, whose connection ended, or that were refused.
@@ -49,10 +49,10 @@ impl Default for ConnStats {
             packets_received: Counter::default(),
             packets_sent: Counter::default(),
             watch_bytes: Counter::default(),
-            latency_us: Spread::default(),
-            read_latency_us: Spread::default(),
-            write_latency_us: Spread::default(),
-            response_bytes: Spread::default(),
+            latency_us: Histogram::default(),
+            read_latency_us: Histogram::default(),
+            write_latency_us: Histogram::default(),
+            response_bytes: Histogram::default(),
             writes_proposed: Counter::default(),
             writes_finished: Counter::default(),
             connection_requests: Counter::default(),
@@ -120,9 +120,9 @@ impl ConnStats {
             &self.throttled_ops,
         ];
         counters.into_iter().chain(&self.ops).for_each(Counter::reset);
-        let spreads =
+        let histograms =
             [&self.latency_us, &self.read_latency_us, &self.write_latency_us, &self.response_bytes];
-        spreads.into_iter().for_each(Spread::reset);
+        histograms.into_iter().for_each(Histogram::reset);
     }
 }
 

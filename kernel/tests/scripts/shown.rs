@@ -30,13 +30,13 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Request(Ok(_)) => "done".to_owned(),
         Outcome::Numbered(reply) => format!("{} @{}", reply.code, reply.zxid.0),
-        Outcome::Misnumbered => "misnumbered".to_owned(),
+        Outcome::BadWriteNumber => "bad write number".to_owned(),
         Outcome::Request(Err(error)) => format!("{}", ErrorCode::from(*error)),
         Outcome::SessionOpened { .. }
         | Outcome::SessionRefused
         | Outcome::SessionClosed
-        | Outcome::Disowned
-        | Outcome::Early
+        | Outcome::NotOwner
+        | Outcome::OutOfOrder
         | Outcome::Deferred
         | Outcome::Repeated => format!("{outcome:?}"),
     }

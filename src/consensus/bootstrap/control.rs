@@ -6,10 +6,10 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::{BasicNode, Raft};
 
-use super::super::leadership::fast_failover::Succession;
+use super::super::leadership::fast_failover::FastFailover;
 use super::super::raft::handle::BoxFuture;
 use super::super::raft::start::Timings;
-use super::super::raft::state_machine::{Machine, StateMachine};
+use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};
@@ -18,33 +18,33 @@ use super::task::{RaftControl, View};
 const CONTACT_MIN: Duration = Duration::from_secs(1);
 
 /// Formation's view of openraft.
-pub(crate) struct Control<M: StateMachine> {
-    raft: Raft<TypeConfig, Machine<M>>,
+pub(crate) struct Control {
+    raft: Raft<TypeConfig, Machine>,
     own: u64,
-    succession: Succession,
+    failover: FastFailover,
     book: AddressBook,
     contact: Duration,
 }
 
-impl<M: StateMachine> Control<M> {
+impl Control {
     pub(crate) fn new(
-        raft: Raft<TypeConfig, Machine<M>>,
+        raft: Raft<TypeConfig, Machine>,
         own: u64,
-        succession: Succession,
+        failover: FastFailover,
         book: AddressBook,
         timings: Timings,
     ) -> Self {
         let contact = CONTACT_MIN.max(timings.election_max * 3);
-        Self { raft, own, succession, book, contact }
+        Self { raft, own, failover, book, contact }
     }
 
     fn is_heard(&self, leader: u64) -> bool {
-        let heard = self.succession.last_heard(leader);
+        let heard = self.failover.last_activity(leader);
         leader == self.own || heard.is_some_and(|at| at.elapsed() < self.contact)
     }
 }
 
-impl<M: StateMachine> RaftControl for Control<M> {
+impl RaftControl for Control {
     fn view(&self) -> View {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

@@ -15,9 +15,9 @@ use super::super::transport::frame::Room;
 use super::link::Link;
 use super::peer_status::Commands;
 use super::protocol::{Later, ToFollower, ToLeader};
-use crate::consensus::proposer::progress::Place;
-use crate::consensus::proposer::proposer::AskBarrier;
-use crate::consensus::proposer::task::{Task, Way};
+use crate::consensus::proposer::progress::SectionNumber;
+use crate::consensus::proposer::proposer::BarrierRequest;
+use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
@@ -43,7 +43,7 @@ struct Following {
     first: u64,
     /// When one of them was last applied, or none was on its way.
     progressed: Instant,
-    barriers: BTreeMap<u64, AskBarrier>,
+    barriers: BTreeMap<u64, BarrierRequest>,
     last_barrier: u64,
     heard: Instant,
 }
@@ -65,7 +65,7 @@ impl Following {
     /// Keeps who asks for a read, and asks the leader.
     fn ask_for_read(
         &mut self,
-        asked: AskBarrier,
+        asked: BarrierRequest,
         consensus: Consensus,
         leader: MemberId,
         term: u64,
@@ -76,9 +76,9 @@ impl Following {
         let to_send = self.link.to_send.clone();
         tokio::spawn(async move {
             // Looked at after the read had begun, or it would say nothing of that time.
-            let vouches = Later(consensus.follows(leader.raft_id(), term).await);
+            let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
             // Where the connection breaks, so does the wait for the answer.
-            let _ = to_send.send(ToLeader::ReadIndex { id, vouches }).await;
+            let _ = to_send.send(ToLeader::ReadIndex { id, acks_leader }).await;
         });
     }
 }
@@ -86,18 +86,18 @@ impl Following {
 /// What the loop waited for.
 enum Next {
     Told(Option<ToFollower>),
-    Barrier(Option<AskBarrier>),
+    Barrier(Option<BarrierRequest>),
     Report,
-    /// There may be more to send, or another way.
-    Look,
+    /// There may be more to send, or another target.
+    Recheck,
 }
 
-impl<C: Commands> Task<C> {
+impl<C: Commands> ProposerTask<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
-    pub(crate) async fn follow(&mut self, way: Way, leader: MemberId, term: u64) {
-        if let Some(link) = self.connect(way, leader, term).await {
+    pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
+        if let Some(link) = self.connect(target, leader, term).await {
             self.reports.connection_ended();
-            let _ = self.talk(way, (leader, term), &mut Following::new(link)).await;
+            let _ = self.talk(target, (leader, term), &mut Following::new(link)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
         tokio::select! {
@@ -106,7 +106,12 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    async fn connect(&mut self, way: Way, leader: MemberId, term: u64) -> Option<LeaderLink> {
+    async fn connect(
+        &mut self,
+        target: ProposalTarget,
+        leader: MemberId,
+        term: u64,
+    ) -> Option<LeaderLink> {
         let shared = Arc::clone(&self.shared);
         // To connect, to greet, to open.
         let patience = shared.consensus.for_round_trips(5, SILENCE_MAX);
@@ -121,7 +126,7 @@ impl<C: Commands> Task<C> {
             matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
         };
         tokio::pin!(dialled);
-        while self.way() == way {
+        while self.target() == target {
             tokio::select! {
                 link = &mut dialled => return link,
                 _ = self.status.changed() => {}
@@ -139,7 +144,7 @@ impl<C: Commands> Task<C> {
     /// `None` where the connection broke.
     async fn talk(
         &mut self,
-        way: Way,
+        target: ProposalTarget,
         (leader, term): (MemberId, u64),
         following: &mut Following,
     ) -> Option<()> {
@@ -147,8 +152,8 @@ impl<C: Commands> Task<C> {
         let silence_max = shared.consensus.for_round_trips(2, SILENCE_MAX);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.way() == way && following.heard.elapsed() < silence_max {
-            if self.look() {
+        while self.target() == target && following.heard.elapsed() < silence_max {
+            if self.take_progress() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
             }
@@ -158,19 +163,19 @@ impl<C: Commands> Task<C> {
             }
             if self.registration().is_some() {
                 let process = shared.consensus.process();
-                self.send(way, following, ToLeader::Register { process }).await?;
+                self.send(target, following, ToLeader::Register { process }).await?;
             }
-            self.send_batches(way, following).await?;
+            self.send_batches(target, following).await?;
             let room = following.sent < self.shared.options.batches_in_flight_max;
             let next = tokio::select! {
                 told = following.link.receive() => Next::Told(told),
                 asked = self.barriers.recv() => Next::Barrier(asked),
                 _ = reports.tick() => Next::Report,
                 // The leader called before it saw this connection: one is enough.
-                _ = shared.calls.of(leader.raft_id()) => Next::Look,
-                () = self.shared.filled.notified(), if room => Next::Look,
-                () = shared.progress.changed() => Next::Look,
-                _ = self.status.changed() => Next::Look,
+                _ = shared.calls.of(leader.raft_id()) => Next::Recheck,
+                () = self.shared.filled.notified(), if room => Next::Recheck,
+                () = shared.progress.changed() => Next::Recheck,
+                _ = self.status.changed() => Next::Recheck,
             };
             match next {
                 Next::Told(told) => self.told(following, told?),
@@ -181,9 +186,9 @@ impl<C: Commands> Task<C> {
                     let (until, report) = self.liaison.report(self.reports.since());
                     self.reports.sent(until);
                     let report = Payload(report);
-                    self.send(way, following, ToLeader::Report { report }).await?;
+                    self.send(target, following, ToLeader::Report { report }).await?;
                 }
-                Next::Barrier(None) | Next::Look => {}
+                Next::Barrier(None) | Next::Recheck => {}
             }
         }
         Some(())
@@ -201,15 +206,19 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    async fn send_batches(&mut self, way: Way, following: &mut Following) -> Option<()> {
+    async fn send_batches(
+        &mut self,
+        target: ProposalTarget,
+        following: &mut Following,
+    ) -> Option<()> {
         while following.sent < self.shared.options.batches_in_flight_max {
             if following.sent == self.unfinished.len() && self.take(None).is_none() {
                 break;
             }
             let batch = self.unfinished.get_mut(following.sent)?;
             let (payload, commands) = (Payload(batch.payload()), batch.own.commands);
-            let message = match batch.place {
-                Some(Place { incarnation, number }) => {
+            let message = match batch.number {
+                Some(SectionNumber { incarnation, number }) => {
                     ToLeader::Numbered { incarnation, number, commands, payload }
                 }
                 None => {
@@ -217,7 +226,7 @@ impl<C: Commands> Task<C> {
                     ToLeader::Batch { number, commands, payload }
                 }
             };
-            self.send(way, following, message).await?;
+            self.send(target, following, message).await?;
             following.sent += 1;
         }
         Some(())
@@ -225,13 +234,18 @@ impl<C: Commands> Task<C> {
 
     /// Queues a message for a leader that may have stopped reading; `None` where there is no sense
     /// in waiting for it.
-    async fn send(&mut self, way: Way, following: &Following, message: ToLeader) -> Option<()> {
+    async fn send(
+        &mut self,
+        target: ProposalTarget,
+        following: &Following,
+        message: ToLeader,
+    ) -> Option<()> {
         let sent = following.link.send(message);
         tokio::pin!(sent);
         loop {
             tokio::select! {
                 sent = &mut sent => return sent,
-                _ = self.status.changed() => if self.way() != way { return None },
+                _ = self.status.changed() => if self.target() != target { return None },
                 () = tokio::time::sleep(SILENCE_MAX) => return None,
             }
         }

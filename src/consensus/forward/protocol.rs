@@ -6,7 +6,7 @@
 //!                                  ◄──  Accepted, or the connection ends
 //!   Batch { number: 1.. }          ──►  into the leader's own batches, in order
 //!                                  ◄──  Applied { number }: all up to it are in the log for good
-//!   ReadIndex { id, vouches }      ──►  after a majority confirmed the leader
+//!   ReadIndex { id, acks_leader }  ──►  after a majority confirmed the leader
 //!                                  ◄──  ReadIndex { id, at }
 //!   Report                         ──►  several times a second
 //!                                  ◄──  Notice { has_quorum }
@@ -49,7 +49,7 @@ pub(crate) enum ToLeader {
         id: u64,
         /// Whether this server had promised no later term its vote when it was asked for the read: then it is one
         /// of the majority.
-        vouches: Later<bool>,
+        acks_leader: Later<bool>,
     },
     /// What the leader is to know.
     Report { report: Payload },
@@ -87,20 +87,23 @@ mod tests {
     #[test]
     fn servers_with_and_without_a_later_field_understand_each_other() {
         // Who does not know the field skips it; who knows it takes its absence for the default.
-        let asked = |vouches| ToLeader::ReadIndex { id: 300, vouches: Later(vouches) };
-        for vouches in [false, true] {
-            let bytes = postcard::to_stdvec(&asked(vouches)).unwrap();
-            let ToLeader::ReadIndex { id: 300, vouches: read } =
+        let asked = |acks_leader| ToLeader::ReadIndex { id: 300, acks_leader: Later(acks_leader) };
+        for acks_leader in [false, true] {
+            let bytes = postcard::to_stdvec(&asked(acks_leader)).unwrap();
+            let ToLeader::ReadIndex { id: 300, acks_leader: read } =
                 postcard::from_bytes(&bytes).unwrap()
             else {
                 panic!("not what was sent");
             };
-            assert_eq!(read, Later(vouches));
+            assert_eq!(read, Later(acks_leader));
             let old: AtFirst = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(old, AtFirst::ReadIndex { id: 300 });
         }
         let bytes = postcard::to_stdvec(&AtFirst::ReadIndex { id: 300 }).unwrap();
         let read = postcard::from_bytes(&bytes).unwrap();
-        assert!(matches!(read, ToLeader::ReadIndex { id: 300, vouches: Later(false) }), "{read:?}");
+        assert!(
+            matches!(read, ToLeader::ReadIndex { id: 300, acks_leader: Later(false) }),
+            "{read:?}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::super::leadership::read_index::Vouch;
+use super::super::leadership::read_index::LeadershipAck;
 use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
@@ -25,7 +25,7 @@ use super::reverse_dial::LOOK_EVERY;
 use super::reverse_dial::Missed;
 use super::reverse_dial::Roll;
 use super::reverse_dial::call;
-use crate::consensus::proposer::batch::{Ack, Acked, Other};
+use crate::consensus::proposer::batch::{AckedUpTo, ForwardAck, TermSection};
 use crate::consensus::proposer::proposer::Proposer;
 
 /// How long a follower that heard of a new leader waits for this server to hear of it too.
@@ -119,10 +119,10 @@ struct Host {
     status: watch::Receiver<Status>,
     proposer: Proposer,
     liaison: Arc<dyn Liaison>,
-    acked: Arc<Acked>,
+    acked: Arc<AckedUpTo>,
     /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
     /// hears nothing takes this server for gone, and sends everything again.
-    taken: VecDeque<Other>,
+    taken: VecDeque<TermSection>,
     _entered: Entered,
 }
 
@@ -179,8 +179,8 @@ impl Host {
     /// Passes on what was taken while the log has room.
     fn propose_taken(&mut self) -> Option<()> {
         while self.proposer.waiting_bytes() < WAITING_BYTES_HIGH {
-            let Some(other) = self.taken.pop_front() else { break };
-            self.proposer.push_other(other).ok()?;
+            let Some(section) = self.taken.pop_front() else { break };
+            self.proposer.push_term_section(section).ok()?;
         }
         Some(())
     }
@@ -188,8 +188,8 @@ impl Host {
     async fn take(&mut self, term: u64, message: ToLeader) -> Option<()> {
         match message {
             ToLeader::Batch { number, commands, payload } => {
-                let ack = Some(Ack { to: Arc::clone(&self.acked), number });
-                self.take_commands(Other {
+                let ack = Some(ForwardAck { to: Arc::clone(&self.acked), number });
+                self.take_commands(TermSection {
                     sender: None,
                     count: commands,
                     commands: payload.0,
@@ -201,7 +201,7 @@ impl Host {
                 let server = MemberId::number_of(self.from);
                 let sender = Some(Sender { server, incarnation, number });
                 let commands =
-                    Other { sender, count: commands, commands: payload.0, term, ack: None };
+                    TermSection { sender, count: commands, commands: payload.0, term, ack: None };
                 self.take_commands(commands)
             }
             ToLeader::Register { process } => {
@@ -209,12 +209,12 @@ impl Host {
                 let commands = self.liaison.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
-            ToLeader::ReadIndex { id, vouches: Later(vouches) } => {
+            ToLeader::ReadIndex { id, acks_leader: Later(acks_leader) } => {
                 let consensus = self.proposer.consensus().clone();
                 let answer = self.link.to_send.clone();
-                let vouched = vouches.then_some(Vouch { server: self.from, term });
+                let asker = acks_leader.then_some(LeadershipAck { server: self.from, term });
                 tokio::spawn(async move {
-                    let at = consensus.read_index(vouched).await.ok();
+                    let at = consensus.read_index(asker).await.ok();
                     let at = at.map(|at| (at.term, at.index));
                     let _ = answer.send(ToFollower::ReadIndex { id, at }).await;
                 });
@@ -232,20 +232,20 @@ impl Host {
 
     /// Takes commands of a follower that can be applied, and in the way of the version in force: of one that
     /// lags behind the others, or is ahead of this server, the connection ends, and it tries again.
-    fn take_commands(&mut self, other: Other) -> Option<()> {
-        let is_numbered = other.sender.is_some();
-        if other.sender.is_some_and(|sender| sender.incarnation == 0) {
+    fn take_commands(&mut self, section: TermSection) -> Option<()> {
+        let is_numbered = section.sender.is_some();
+        if section.sender.is_some_and(|sender| sender.incarnation == 0) {
             return None;
         }
         if is_numbered != (self.proposer.version() >= VERSION_ONCE) {
             return None;
         }
-        if let Err(error) = check_commands(other.count, &other.commands) {
+        if let Err(error) = check_commands(section.count, &section.commands) {
             let from = MemberId::from_raft_id(self.from);
             tracing::warn!("server {from} forwarded commands that cannot be applied: {error}");
             return None;
         }
-        self.taken.push_back(other);
+        self.taken.push_back(section);
         Some(())
     }
 }

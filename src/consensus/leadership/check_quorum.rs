@@ -1,11 +1,11 @@
-//! Whether a leader hears anybody.
+//! Check-quorum: a leader that hears from no quorum stops sending, so that followers time out and elect another.
 //!
-//! A leader that is heard but hears nothing keeps the others from electing one who could do the work:
-//! its heartbeats renew their trust in it. So it falls silent, for long enough that they elect. Likewise one
-//! that hears but has had no answer in time for so long that it has lost its lease: it would take no
-//! write any more, and nobody would take its place.
+//! Heartbeats renew the followers' trust in their leader. A leader whose own messages arrive, but who receives nothing,
+//! would so keep the others from electing a server that can do the work. It suppresses its heartbeats for long
+//! enough that they elect. A leader that receives answers, but has had none in time for so long that its lease is
+//! gone, does the same: it would take no write any more, and nobody would take its place.
 //!
-//! Hearing is anything that came over a connection, not an answer to a heartbeat: that waits for the
+//! Activity is anything that came over a connection, not an answer to a heartbeat. That answer waits for the
 //! follower's disk, and a follower with a slow disk is still there and says so
 //! ([`Response::Working`](crate::consensus::transport)).
 
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::read_index::is_majority;
 use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::{Machine, StateMachine};
+use crate::consensus::raft::state_machine::Machine;
 use crate::consensus::raft::types::TypeConfig;
 use crate::consensus::status::Role;
 use crate::consensus::status::lease_age;
@@ -30,11 +30,11 @@ use crate::consensus::status::role;
 
 /// When something last came from each of the others.
 #[derive(Debug, Default)]
-pub(crate) struct Heard(Mutex<BTreeMap<u64, Instant>>);
+pub(crate) struct PeerActivity(Mutex<BTreeMap<u64, Instant>>);
 
-impl Heard {
+impl PeerActivity {
     /// Something came from `peer`.
-    pub(crate) fn hear(&self, peer: u64) {
+    pub(crate) fn note(&self, peer: u64) {
         self.0.lock().insert(peer, Instant::now());
     }
 
@@ -44,151 +44,155 @@ impl Heard {
     }
 }
 
-/// What came over connections to peers, and whether anything may be sent to them as a leader. Cheap to
+/// What came over connections to peers, and whether anything may be sent to them as the leader. Cheap to
 /// clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hearing(Arc<Shared>);
+pub(crate) struct QuorumCheck(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    heard: Heard,
-    silent: AtomicBool,
+struct State {
+    activity: PeerActivity,
+    suppressed: AtomicBool,
 }
 
-impl Hearing {
+impl QuorumCheck {
     /// Something came from `peer`.
-    pub(crate) fn hear(&self, peer: u64) {
-        self.0.heard.hear(peer);
+    pub(crate) fn note_activity(&self, peer: u64) {
+        self.0.activity.note(peer);
     }
 
     /// Whether this server is to send nothing as a leader.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.0.silent.load(Ordering::Relaxed)
+    pub(crate) fn suppresses_heartbeats(&self) -> bool {
+        self.0.suppressed.load(Ordering::Relaxed)
     }
 
-    /// As if this leader heard nobody.
+    /// As if this leader had heard from no quorum.
     #[cfg(test)]
-    pub(crate) fn be_silent(&self) {
-        self.set_silent(true);
+    pub(crate) fn suppress_heartbeats(&self) {
+        self.set_suppressed(true);
     }
 
-    fn set_silent(&self, silent: bool) {
-        self.0.silent.store(silent, Ordering::Relaxed);
+    fn set_suppressed(&self, suppressed: bool) {
+        self.0.suppressed.store(suppressed, Ordering::Relaxed);
     }
 
-    /// Whether a majority of each of `sets` was heard since `since`; `own` always is.
+    /// Whether something came from a majority of each of `sets` since `since`; `own` always counts.
     fn majority(&self, own: u64, sets: &[BTreeSet<u64>], since: Instant) -> bool {
-        let heard = |id: u64| self.0.heard.last(id).is_some_and(|at| at >= since);
-        is_majority(sets, |id| id == own || heard(id))
+        let is_active = |id: u64| self.0.activity.last(id).is_some_and(|at| at >= since);
+        is_majority(sets, |id| id == own || is_active(id))
     }
 }
 
-/// The clocks of a leader's silence.
+/// After which times a leader suppresses its heartbeats, and for how long.
 #[derive(Clone, Copy, Debug)]
-struct Clocks {
-    look_every: Duration,
-    /// A leader whose lead no majority confirmed for this long falls silent...
+struct Limits {
+    check_every: Duration,
+    /// A leader whose lead no majority confirmed for this long suppresses its heartbeats...
     unconfirmed_after: Duration,
-    /// ... and one that hears no majority for this long...
-    deaf_after: Duration,
-    /// ... for this long: followers take it for lost, wait on top as they do, and elect.
-    silent_for: Duration,
+    /// ... and so does one to which nothing came from a majority for this long...
+    no_activity_after: Duration,
+    /// ... for this long: followers take the leader for lost, wait their random time on top, and elect.
+    suppress_for: Duration,
 }
 
-impl Clocks {
+impl Limits {
     fn of(timings: Timings) -> Self {
         let Timings { heartbeat, election_max, .. } = timings;
-        let deaf_after = (election_max * 3 / 2).max(heartbeat * 3);
+        let no_activity_after = (election_max * 3 / 2).max(heartbeat * 3);
         // Long: a follower whose disk is slow answers late, and would be no better leader.
         let unconfirmed_after = election_max * 10;
-        let silent_for = election_max * 3;
-        Self { look_every: heartbeat, unconfirmed_after, deaf_after, silent_for }
+        let suppress_for = election_max * 3;
+        Self { check_every: heartbeat, unconfirmed_after, no_activity_after, suppress_for }
     }
 }
 
-/// What a leader does about what it hears.
+/// Decides when a leader suppresses its heartbeats.
 #[derive(Debug)]
-struct Ear {
-    clocks: Clocks,
-    /// The term that it leads, and since when it speaks.
-    speaks: Option<(u64, Instant)>,
-    silent_until: Option<Instant>,
-    looked: Instant,
+struct Suppression {
+    limits: Limits,
+    /// The term that this server leads, and since when the others have had the chance to be heard.
+    leads: Option<(u64, Instant)>,
+    suppressed_until: Option<Instant>,
+    last_check: Instant,
 }
 
-impl Ear {
-    fn new(clocks: Clocks) -> Self {
-        Self { clocks, speaks: None, silent_until: None, looked: Instant::now() }
+impl Suppression {
+    fn new(limits: Limits) -> Self {
+        Self { limits, leads: None, suppressed_until: None, last_check: Instant::now() }
     }
 
-    /// Whether to be silent from now on, as the leader of `term`, if it leads. `confirmed` is how long ago a
-    /// majority last did so in time, if ever; `hears` says whether one was heard since a moment.
-    fn look(
+    /// Whether the leader of `term` suppresses its heartbeats from now on; `None` for a server that does not lead.
+    /// `confirmed` is how long ago a majority last confirmed the lead in time, if ever. `is_active` says whether
+    /// something came from a majority since a moment.
+    fn update(
         &mut self,
         term: Option<u64>,
         confirmed: Option<Duration>,
-        hears: impl FnOnce(Instant) -> bool,
+        is_active: impl FnOnce(Instant) -> bool,
     ) -> bool {
         let now = Instant::now();
-        // A server that was stopped or starved has not listened.
-        let was_away = now - std::mem::replace(&mut self.looked, now) > self.clocks.look_every * 3;
+        // A process that was stopped or starved could not receive: that nothing came says nothing of the others.
+        let was_away =
+            now - std::mem::replace(&mut self.last_check, now) > self.limits.check_every * 3;
         let Some(term) = term else {
-            (self.speaks, self.silent_until) = (None, None);
+            (self.leads, self.suppressed_until) = (None, None);
             return false;
         };
-        let since = match self.speaks {
+        let since = match self.leads {
             Some((known, since)) if known == term && !was_away => since,
             Some(_) | None => {
-                self.speaks = Some((term, now));
-                self.silent_until = None;
+                self.leads = Some((term, now));
+                self.suppressed_until = None;
                 return false;
             }
         };
-        if let Some(until) = self.silent_until {
+        if let Some(until) = self.suppressed_until {
             if now < until {
                 return true;
             }
-            self.silent_until = None;
-            self.speaks = Some((term, now));
+            self.suppressed_until = None;
+            self.leads = Some((term, now));
             return false;
         }
-        let Clocks { deaf_after, unconfirmed_after, .. } = self.clocks;
-        let deaf = now - since >= deaf_after && !now.checked_sub(deaf_after).is_none_or(hears);
+        let Limits { no_activity_after, unconfirmed_after, .. } = self.limits;
+        let no_activity = now - since >= no_activity_after
+            && !now.checked_sub(no_activity_after).is_none_or(is_active);
         let unconfirmed = now - since >= unconfirmed_after
             && confirmed.is_none_or(|confirmed| confirmed >= unconfirmed_after);
-        if !deaf && !unconfirmed {
+        if !no_activity && !unconfirmed {
             return false;
         }
-        self.silent_until = Some(now + self.clocks.silent_for);
+        self.suppressed_until = Some(now + self.limits.suppress_for);
         true
     }
 }
 
-/// Keeps an eye on what a leader hears, until `stop`.
-pub(crate) async fn run<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
+/// Checks once in a heartbeat whether this leader hears from a quorum, until `stop`.
+pub(crate) async fn run(
+    raft: Raft<TypeConfig, Machine>,
     own: u64,
-    hearing: Hearing,
+    quorum_check: QuorumCheck,
     timings: Timings,
     stop: CancellationToken,
 ) {
-    let clocks = Clocks::of(timings);
-    let mut ear = Ear::new(clocks);
-    let mut looks = interval(clocks.look_every);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let limits = Limits::of(timings);
+    let mut suppression = Suppression::new(limits);
+    let mut ticks = interval(limits.check_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = looks.tick() => {}
+            _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
         let metrics = raft.metrics();
         let (term, sets, confirmed) = leads(&metrics.borrow_watched());
-        let was_silent = hearing.is_silent();
-        let silent = ear.look(term, confirmed, |since| hearing.majority(own, &sets, since));
-        if silent && !was_silent {
+        let was_suppressed = quorum_check.suppresses_heartbeats();
+        let suppressed =
+            suppression.update(term, confirmed, |since| quorum_check.majority(own, &sets, since));
+        if suppressed && !was_suppressed {
             tracing::debug!("this leader hears no majority, or too late, and falls silent");
         }
-        hearing.set_silent(silent);
+        quorum_check.set_suppressed(suppressed);
     }
 }
 
@@ -203,75 +207,101 @@ fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>,
 mod tests {
     use super::*;
 
-    const LOOK: Duration = Duration::from_millis(40);
+    const TICK: Duration = Duration::from_millis(40);
 
-    fn ear() -> Ear {
-        Ear::new(Clocks::of(Timings::default()))
+    fn suppression() -> Suppression {
+        Suppression::new(Limits::of(Timings::default()))
     }
 
-    async fn pass(ear: &mut Ear, time: Duration, hearing: &Hearing) -> Vec<bool> {
+    async fn pass(
+        suppression: &mut Suppression,
+        time: Duration,
+        quorum_check: &QuorumCheck,
+    ) -> Vec<bool> {
         let sets = [BTreeSet::from([1, 2, 3])];
-        let mut silent = Vec::new();
-        for _ in 0..time.as_millis() / LOOK.as_millis() {
-            tokio::time::advance(LOOK).await;
-            silent.push(ear.look(Some(7), Some(LOOK), |since| hearing.majority(1, &sets, since)));
+        let mut suppressed = Vec::new();
+        for _ in 0..time.as_millis() / TICK.as_millis() {
+            tokio::time::advance(TICK).await;
+            suppressed.push(
+                suppression
+                    .update(Some(7), Some(TICK), |since| quorum_check.majority(1, &sets, since)),
+            );
         }
-        silent
+        suppressed
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_leader_that_hears_nobody_falls_silent_for_a_while() {
-        // One voice of two is enough; without any, the leader is silent for longer than followers
-        // wait for it, then speaks again, as there may be nobody who could be elected.
-        let (mut ear, hearing) = (ear(), Hearing::default());
-        assert!(pass(&mut ear, Duration::from_millis(280), &hearing).await.iter().all(|s| !s));
+    async fn a_leader_that_hears_from_nobody_suppresses_heartbeats_for_a_while() {
+        // One of two followers is enough. Without any, the leader sends nothing for longer than followers
+        // wait for it, then sends again, as there may be nobody who could be elected.
+        let (mut suppression, quorum_check) = (suppression(), QuorumCheck::default());
+        assert!(
+            pass(&mut suppression, Duration::from_millis(280), &quorum_check)
+                .await
+                .iter()
+                .all(|s| !s)
+        );
         for _ in 0..20 {
-            hearing.hear(3);
-            assert!(pass(&mut ear, Duration::from_millis(240), &hearing).await.iter().all(|s| !s));
+            quorum_check.note_activity(3);
+            assert!(
+                pass(&mut suppression, Duration::from_millis(240), &quorum_check)
+                    .await
+                    .iter()
+                    .all(|s| !s)
+            );
         }
-        let silent = pass(&mut ear, Duration::from_secs(3), &hearing).await;
-        let longest = silent.split(|silent| !silent).map(<[bool]>::len).max().unwrap_or(0);
-        assert!(longest >= 14, "{silent:?}");
-        assert!(silent.iter().filter(|silent| !**silent).count() > 15, "{silent:?}");
+        let suppressed = pass(&mut suppression, Duration::from_secs(3), &quorum_check).await;
+        let longest =
+            suppressed.split(|suppressed| !suppressed).map(<[bool]>::len).max().unwrap_or(0);
+        assert!(longest >= 14, "{suppressed:?}");
+        assert!(
+            suppressed.iter().filter(|suppressed| !**suppressed).count() > 15,
+            "{suppressed:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_leader_that_is_always_answered_too_late_falls_silent() {
-        // A leader that hears the others but has lost its lease makes room for another after two seconds.
-        let mut silent_at = Vec::new();
+    async fn a_leader_that_is_always_answered_too_late_suppresses_heartbeats() {
+        // A leader that hears from the others but has lost its lease makes room for another after two seconds.
+        let mut outcomes = Vec::new();
         for confirmed in [Some(Duration::from_millis(1999)), Some(Duration::from_secs(2)), None] {
-            let mut ear = ear();
-            let mut silent = false;
+            let mut suppression = suppression();
+            let mut suppressed = false;
             for _ in 0..60 {
-                tokio::time::advance(LOOK).await;
-                silent |= ear.look(Some(7), confirmed, |_| true);
+                tokio::time::advance(TICK).await;
+                suppressed |= suppression.update(Some(7), confirmed, |_| true);
             }
-            silent_at.push(silent);
+            outcomes.push(suppressed);
         }
-        assert_eq!(silent_at, [false, true, true]);
+        assert_eq!(outcomes, [false, true, true]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_stopped_blames_nobody() {
-        // After a stop, as after an election, the others are given the time to be heard.
-        let (mut ear, hearing) = (ear(), Hearing::default());
-        pass(&mut ear, Duration::from_millis(120), &hearing).await;
+    async fn a_leader_that_was_stopped_gives_the_others_time_to_be_heard() {
+        // As it does after an election: while it was stopped nothing could come.
+        let (mut suppression, quorum_check) = (suppression(), QuorumCheck::default());
+        pass(&mut suppression, Duration::from_millis(120), &quorum_check).await;
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert!(pass(&mut ear, Duration::from_millis(280), &hearing).await.iter().all(|s| !s));
-        assert!(!ear.look(Some(8), None, |_| false), "another term");
-        assert!(!ear.look(None, None, |_| false), "it leads no more");
+        assert!(
+            pass(&mut suppression, Duration::from_millis(280), &quorum_check)
+                .await
+                .iter()
+                .all(|s| !s)
+        );
+        assert!(!suppression.update(Some(8), None, |_| false), "another term");
+        assert!(!suppression.update(None, None, |_| false), "it leads no more");
     }
 
     #[test]
-    fn a_majority_of_old_and_new_voters_is_to_be_heard() {
-        // While the voters change, both groups count.
-        let (hearing, start) = (Hearing::default(), Instant::now());
+    fn a_majority_of_the_old_and_one_of_the_new_voters_have_to_be_active() {
+        // While the voters change, both sets count.
+        let (quorum_check, start) = (QuorumCheck::default(), Instant::now());
         let sets = [BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 4, 5])];
-        hearing.hear(2);
-        assert!(hearing.majority(1, &sets[..1], start));
-        assert!(!hearing.majority(1, &sets, start));
-        hearing.hear(5);
-        assert!(hearing.majority(1, &sets, start));
-        assert!(hearing.majority(1, &[BTreeSet::from([1])], start), "alone");
+        quorum_check.note_activity(2);
+        assert!(quorum_check.majority(1, &sets[..1], start));
+        assert!(!quorum_check.majority(1, &sets, start));
+        quorum_check.note_activity(5);
+        assert!(quorum_check.majority(1, &sets, start));
+        assert!(quorum_check.majority(1, &[BTreeSet::from([1])], start), "alone");
     }
 }

@@ -4,14 +4,14 @@
 //! ```text
 //! barrier          takes the next round, asks openraft up to which entry is committed
 //!                  has a heartbeat sent to each voter
-//! network::link    stamps each append and heartbeat, when its first byte is written,
+//! transport::link  stamps each append and heartbeat, when its first byte is written,
 //!                  with its term and the round that holds then
-//!                  credits the peer with that stamp when the answer to this very request comes
-//! barrier          is confirmed when a majority is credited with its term and with its round or a later one
+//!                  notes that stamp for the peer when the answer to this very request comes
+//! barrier          is confirmed when a majority has answered in its term, and in its round or a later one
 //! ```
 //!
 //! A follower that answers a request of term T had promised no later term its vote until then, and the request was
-//! written after the round began. So where a majority is credited, no leader of a later term existed when the
+//! written after the round began. So where a majority has answered, no leader of a later term existed when the
 //! round began, and nothing was acknowledged that this leader does not know. An answer to what was sent before
 //! says nothing of that, however late it comes. openraft's clock mixes the two: it takes one answer for all
 //! requests that end at the same entry, so no read rests on it
@@ -44,9 +44,9 @@ use crate::storage::LogPosition;
 /// knows earlier when it is deposed.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the answer to an append or heartbeat is worth: what held when its first byte was written.
+/// What held when the first byte of an append or heartbeat was written: so much its answer confirms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Stamp {
+pub(crate) struct RequestStamp {
     /// The term that the request speaks for.
     pub(crate) term: u64,
     /// The newest round of reads that had begun.
@@ -57,12 +57,12 @@ pub(crate) struct Stamp {
 
 /// The newest request that each of the others is known to have answered, as this server counted.
 #[derive(Debug, Default)]
-pub(crate) struct Credits(BTreeMap<u64, Stamp>);
+pub(crate) struct AnsweredRequests(BTreeMap<u64, RequestStamp>);
 
-impl Credits {
-    /// `peer` has answered a request of this stamp, and did not refuse its term. Says whether a read may be
-    /// confirmed by that.
-    pub(crate) fn credit(&mut self, peer: u64, stamp: Stamp) -> bool {
+impl AnsweredRequests {
+    /// `peer` has answered a request of this stamp, and did not refuse its term. Returns whether that may confirm a
+    /// read.
+    pub(crate) fn note_answer(&mut self, peer: u64, stamp: RequestStamp) -> bool {
         let Some(known) = self.0.get_mut(&peer) else {
             self.0.insert(peer, stamp);
             return true;
@@ -82,7 +82,7 @@ impl Credits {
     }
 
     /// Whether `peer` has answered a request of `term` that was written when `round` had begun.
-    pub(crate) fn has(&self, peer: u64, term: u64, round: u64) -> bool {
+    pub(crate) fn has_answered(&self, peer: u64, term: u64, round: u64) -> bool {
         self.0.get(&peer).is_some_and(|known| known.term == term && known.round >= round)
     }
 
@@ -115,9 +115,9 @@ pub(crate) fn is_majority(sets: &[BTreeSet<u64>], counts: impl Fn(u64) -> bool) 
     sets.iter().all(|set| set.iter().filter(|server| counts(**server)).count() > set.len() / 2)
 }
 
-/// What a leader knows at one moment.
+/// A leader's state as a read needs it, at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Lead {
+pub(crate) struct LeaderView {
     vote: RaftVote,
     /// The later one of the first entry of its term and the newest entry that is committed.
     index: LogPosition,
@@ -126,7 +126,7 @@ pub(crate) struct Lead {
     voters: Vec<BTreeSet<u64>>,
 }
 
-impl Lead {
+impl LeaderView {
     /// What `state` says, if server `own` leads.
     pub(crate) fn of(state: &RaftState<TypeConfig>, own: u64) -> Option<Self> {
         let vote = *state.vote_ref();
@@ -167,92 +167,92 @@ fn first_of_term(state: &RaftState<TypeConfig>, term: u64) -> Option<LogId> {
 
 /// A heartbeat that reads ask for.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ReadHeartbeat {
     round: u64,
-    lead: Lead,
+    leader: LeaderView,
 }
 
-impl Asked {
+impl ReadHeartbeat {
     /// Which one it is: term and round.
-    pub(crate) fn number(&self) -> (u64, u64) {
-        (self.lead.term(), self.round)
+    pub(crate) fn id(&self) -> (u64, u64) {
+        (self.leader.term(), self.round)
     }
 
-    /// Whether the answer of `peer` would count.
+    /// Whether the answer of `peer` would count: it has a vote.
     pub(crate) fn concerns(&self, peer: u64) -> bool {
-        self.lead.voters.iter().any(|set| set.contains(&peer))
+        self.leader.voters.iter().any(|set| set.contains(&peer))
     }
 
     /// The heartbeat. It names no entry that the other one should have: only the vote is asked about.
     pub(crate) fn request(&self) -> AppendEntriesRequest<TypeConfig> {
         AppendEntriesRequest {
-            vote: self.lead.vote,
+            vote: self.leader.vote,
             prev_log_id: None,
             entries: Vec::new(),
-            leader_commit: self.lead.committed,
+            leader_commit: self.leader.committed,
         }
     }
 }
 
-/// A follower that asks for a read and says that it had promised no term after this one its vote when the read
-/// had begun. It counts for that read alone: others may have begun later.
+/// An acknowledgement of the leader's term that a follower sends with its request for a read: when that read had
+/// begun, the follower had promised no later term its vote. It counts for that read alone: others may have begun later.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Vouch {
+pub(crate) struct LeadershipAck {
     pub(crate) server: u64,
     pub(crate) term: u64,
 }
 
 /// Confirms reads. Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadIndex(Arc<Shared>);
+pub(crate) struct ReadIndex(Arc<State>);
 
 #[derive(Debug)]
-struct Shared {
+struct State {
     own: u64,
     confirmed_within: Duration,
     /// How many rounds have begun.
     round: AtomicU64,
-    credits: watch::Sender<Credits>,
+    answered: watch::Sender<AnsweredRequests>,
     /// The newest heartbeat that reads have asked for.
-    asked: watch::Sender<Option<Asked>>,
+    heartbeat: watch::Sender<Option<ReadHeartbeat>>,
 }
 
 impl ReadIndex {
     /// Confirms the reads of server `own`.
     pub(crate) fn new(own: u64, timings: Timings) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(State {
             own,
             confirmed_within: timings.for_round_trips(2, CONFIRMED_WITHIN),
             round: AtomicU64::new(0),
-            credits: watch::Sender::default(),
-            asked: watch::Sender::default(),
+            answered: watch::Sender::default(),
+            heartbeat: watch::Sender::default(),
         }))
     }
 
     /// The stamp of a request of `term`, to be taken before its first byte is written.
-    pub(crate) fn stamp(&self, term: u64) -> Stamp {
-        Stamp { term, round: self.0.round.load(Ordering::SeqCst), at: Instant::now() }
+    pub(crate) fn stamp(&self, term: u64) -> RequestStamp {
+        RequestStamp { term, round: self.0.round.load(Ordering::SeqCst), at: Instant::now() }
     }
 
     /// `peer` has answered a request of this stamp, and did not refuse its term.
-    pub(crate) fn credit(&self, peer: u64, stamp: Stamp) {
-        self.0.credits.send_if_modified(|credits| credits.credit(peer, stamp));
+    pub(crate) fn note_answer(&self, peer: u64, stamp: RequestStamp) {
+        self.0.answered.send_if_modified(|answered| answered.note_answer(peer, stamp));
     }
 
     /// The heartbeats that reads ask for. Where several are asked for at once, the last one does for all.
-    pub(crate) fn asked(&self) -> watch::Receiver<Option<Asked>> {
-        self.0.asked.subscribe()
+    pub(crate) fn heartbeats(&self) -> watch::Receiver<Option<ReadHeartbeat>> {
+        self.0.heartbeat.subscribe()
     }
 
     /// How long ago a majority of each set is known to have stood behind this server as leader of `term`.
     pub(crate) fn since_quorum(&self, term: u64, sets: &[BTreeSet<u64>]) -> Option<Duration> {
         let now = Instant::now();
-        let at = self.0.credits.borrow().quorum_at((self.0.own, now), term, sets)?;
+        let at = self.0.answered.borrow().quorum_at((self.0.own, now), term, sets)?;
         Some(now.saturating_duration_since(at))
     }
 
-    /// The entry that must be applied before a read that has begun already. `vouched` is the follower that asks
-    /// for it.
+    /// The entry that must be applied before a read that has begun already. `asker` is what the follower says that
+    /// asks for it, if one does.
     ///
     /// # Errors
     ///
@@ -261,29 +261,29 @@ impl ReadIndex {
         &self,
         raft: &dyn Handle,
         mut status: watch::Receiver<Status>,
-        vouched: Option<Vouch>,
+        asker: Option<LeadershipAck>,
     ) -> Result<LogPosition, ReadError> {
         // First the round: whatever is written from here on was written after the read had begun.
         let round = self.0.round.fetch_add(1, Ordering::SeqCst) + 1;
-        let lead = raft.lead().await?;
-        let (term, own) = (lead.term(), self.0.own);
-        let vouched = vouched.filter(|vouched| vouched.term == term).map(|vouched| vouched.server);
-        let is_confirmed = |credits: &Credits| {
-            is_majority(&lead.voters, |server| {
-                server == own || Some(server) == vouched || credits.has(server, term, round)
+        let leader = raft.leader_view().await?;
+        let (term, own) = (leader.term(), self.0.own);
+        let asker = asker.filter(|ack| ack.term == term).map(|ack| ack.server);
+        let is_confirmed = |answered: &AnsweredRequests| {
+            is_majority(&leader.voters, |server| {
+                server == own || Some(server) == asker || answered.has_answered(server, term, round)
             })
         };
-        let mut credits = self.0.credits.subscribe();
-        if is_confirmed(&credits.borrow()) {
-            return Ok(lead.index);
+        let mut answered = self.0.answered.subscribe();
+        if is_confirmed(&answered.borrow()) {
+            return Ok(leader.index);
         }
-        self.ask(Asked { round, lead: lead.clone() });
+        self.ask(ReadHeartbeat { round, leader: leader.clone() });
         let is_lost =
             |status: &Status| status.term > term || (status.term == term && !status.is_leader());
         tokio::select! {
             biased;
-            confirmed = credits.wait_for(is_confirmed) => {
-                confirmed.map(|_| lead.index).map_err(|_| ReadError::Stopped)
+            confirmed = answered.wait_for(is_confirmed) => {
+                confirmed.map(|_| leader.index).map_err(|_| ReadError::Stopped)
             }
             lost = status.wait_for(is_lost) => match lost {
                 Ok(status) => Err(ReadError::NotLeader { hint: status.leader.map(|leader| leader.number) }),
@@ -300,15 +300,18 @@ impl ReadIndex {
         let vote = RaftVote { committed: true, ..RaftVote::new(4, self.0.own) };
         let index = LogPosition { term: 4, index: 1 };
         let voters = vec![voters.iter().copied().collect()];
-        self.ask(Asked { round, lead: Lead { vote, index, committed: None, voters } });
+        self.ask(ReadHeartbeat {
+            round,
+            leader: LeaderView { vote, index, committed: None, voters },
+        });
     }
 
     /// Has a heartbeat sent, unless a later one was asked for.
-    fn ask(&self, asked: Asked) {
-        self.0.asked.send_if_modified(|newest| {
-            let is_newer = newest.as_ref().is_none_or(|newest| newest.number() < asked.number());
+    fn ask(&self, heartbeat: ReadHeartbeat) {
+        self.0.heartbeat.send_if_modified(|newest| {
+            let is_newer = newest.as_ref().is_none_or(|newest| newest.id() < heartbeat.id());
             if is_newer {
-                *newest = Some(asked);
+                *newest = Some(heartbeat);
             }
             is_newer
         });

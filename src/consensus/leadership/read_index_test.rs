@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::check_quorum::Hearing;
+use super::super::check_quorum::QuorumCheck;
 use super::*;
 use crate::consensus::error::{Fatal, ProposeError};
 use crate::consensus::raft::checkpoints::Checkpoints;
@@ -31,7 +31,7 @@ use crate::consensus::transport::puppet::Held;
 use crate::consensus::transport::puppet::Hold;
 use crate::consensus::transport::puppet::Puppet;
 use crate::consensus::transport::puppet::dialer;
-use crate::consensus::transport::{Peers, Witness};
+use crate::consensus::transport::{Leadership, Peers};
 use crate::storage::{DataDir, OpenOptions};
 
 /// No condition is waited for longer than this.
@@ -48,7 +48,7 @@ type Read = JoinHandle<Result<LogPosition, ReadError>>;
 
 /// A leader, server 1, whose followers 2 and 3 answer what the test wants.
 struct Fixture {
-    raft: Raft<TypeConfig, Machine<Nothing>>,
+    raft: Raft<TypeConfig, Machine>,
     reads: ReadIndex,
     two: Puppet,
     three: Puppet,
@@ -66,7 +66,7 @@ impl Fixture {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Nothing, &dir, checkpoints, limits, 0).unwrap();
+        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         let config = Config {
             // Seldom, so that none of openraft's comes in between.
             heartbeat_interval: 3000,
@@ -76,11 +76,12 @@ impl Fixture {
             ..Config::default()
         };
         let reads = ReadIndex::new(1, Timings::default());
-        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
-        let raft = Raft::<TypeConfig, Machine<Nothing>>::new(
+        let leadership =
+            Leadership { quorum_check: QuorumCheck::default(), read_index: reads.clone() };
+        let raft = Raft::<TypeConfig, Machine>::new(
             1,
             Arc::new(config.validate().unwrap()),
-            Peers::new(dialer(1), witness),
+            Peers::new(dialer(1), leadership),
             LogStore::new(dir.log().clone()),
             machine,
         )
@@ -110,19 +111,19 @@ impl Fixture {
             let outcome = self.raft.client_write(Batch(Default::default()));
             // A new leader refuses entries until a majority has answered it once.
             if outcome.await.is_err() {
-                let lead = self.raft.lead().await.unwrap();
-                self.raft.wait_applied(lead.index).await.unwrap();
+                let leader = self.raft.leader_view().await.unwrap();
+                self.raft.wait_applied(leader.index).await.unwrap();
             }
         })
         .await;
     }
 
     /// Begins a read.
-    fn read(&self, vouched: Option<Vouch>) -> Read {
+    fn read(&self, asker: Option<LeadershipAck>) -> Read {
         let (raft, reads) = (self.raft.clone(), self.reads.clone());
         tokio::spawn(async move {
             let status = watch::Sender::new(Status::new(&raft.metrics().borrow_watched()));
-            reads.confirm(&raft, status.subscribe(), vouched).await
+            reads.confirm(&raft, status.subscribe(), asker).await
         })
     }
 
@@ -243,7 +244,7 @@ async fn a_heartbeat_of_a_read_goes_again_over_the_next_connection() {
 
 /// A leader that needs no network: it is told who answered.
 struct Told {
-    lead: Lead,
+    leader: LeaderView,
     reads: ReadIndex,
     status: watch::Sender<Status>,
 }
@@ -254,21 +255,21 @@ impl Told {
         let index = LogPosition { term: 5, index: 70 };
         let vote = RaftVote { committed: true, ..RaftVote::new(5, 1) };
         let voters = voters.iter().map(|set| set.iter().copied().collect()).collect();
-        let lead = Lead { vote, index, committed: Some(log_id(index)), voters };
+        let leader = LeaderView { vote, index, committed: Some(log_id(index)), voters };
         let reads = ReadIndex::new(1, Timings::default());
-        Self { lead, reads, status: watch::Sender::new(status(Role::Leader, 5, Some(1))) }
+        Self { leader, reads, status: watch::Sender::new(status(Role::Leader, 5, Some(1))) }
     }
 
     /// Lets `server` have answered what is written now.
     fn answer(&self, server: u64) {
-        self.reads.credit(server, self.reads.stamp(5));
+        self.reads.note_answer(server, self.reads.stamp(5));
     }
 
     /// Begins a read, and returns when it waits.
-    async fn read(&self, vouched: Option<Vouch>) -> Read {
+    async fn read(&self, asker: Option<LeadershipAck>) -> Read {
         let (reads, status, lead) =
-            (self.reads.clone(), self.status.subscribe(), Leads(self.lead.clone()));
-        let read = tokio::spawn(async move { reads.confirm(&lead, status, vouched).await });
+            (self.reads.clone(), self.status.subscribe(), Leads(self.leader.clone()));
+        let read = tokio::spawn(async move { reads.confirm(&lead, status, asker).await });
         tokio::task::yield_now().await;
         read
     }
@@ -288,11 +289,11 @@ fn status(role: Role, term: u64, leader: Option<u64>) -> Status {
     }
 }
 
-/// A consensus that is asked for nothing but its lead.
-struct Leads(Lead);
+/// A consensus that is asked for nothing but its view as the leader.
+struct Leads(LeaderView);
 
 impl Handle for Leads {
-    fn lead(&self) -> BoxFuture<'_, Result<Lead, ReadError>> {
+    fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>> {
         Box::pin(async { Ok(self.0.clone()) })
     }
 
@@ -336,14 +337,14 @@ async fn a_read_waits_for_a_majority_of_the_old_voters_and_one_of_the_new() {
     let before = told.reads.stamp(5);
     let read = told.read(None).await;
     for server in 2..=5 {
-        told.reads.credit(server, before);
+        told.reads.note_answer(server, before);
     }
     told.answer(2);
     told.answer(9);
     tokio::task::yield_now().await;
     assert!(!read.is_finished());
     told.answer(5);
-    assert_eq!(read.await.unwrap(), Ok(told.lead.index));
+    assert_eq!(read.await.unwrap(), Ok(told.leader.index));
 }
 
 #[tokio::test(start_paused = true)]
@@ -354,14 +355,14 @@ async fn a_leader_alone_confirms_its_reads_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_that_asks_counts_for_its_own_read_alone() {
-    // It is one of the majority of its read, if it vouches for the same term and has a vote; a read that began
-    // before it asked may be later than what it vouches for.
+    // It is one of the majority of its read, if it acknowledges the same term and has a vote. A read of another server
+    // may have begun after its acknowledgement.
     let told = Told::new(&[&[1, 2, 3]]);
-    let vouch = |server, term| Some(Vouch { server, term });
+    let ack = |server, term| Some(LeadershipAck { server, term });
     let other = told.read(None).await;
-    assert_eq!(told.read(vouch(2, 5)).await.await.unwrap(), Ok(told.lead.index));
-    let of_another_term = told.read(vouch(2, 4)).await;
-    let without_vote = told.read(vouch(7, 5)).await;
+    assert_eq!(told.read(ack(2, 5)).await.await.unwrap(), Ok(told.leader.index));
+    let of_another_term = told.read(ack(2, 4)).await;
+    let without_vote = told.read(ack(7, 5)).await;
     assert!(!other.is_finished() && !of_another_term.is_finished() && !without_vote.is_finished());
     told.answer(3);
     assert!(other.await.unwrap().is_ok());
@@ -373,8 +374,8 @@ async fn a_read_ends_with_the_lead_or_when_nobody_answers() {
     // another term sent do not confirm it.
     let told = Told::new(&[&[1, 2, 3]]);
     let (begun, unanswered) = (Instant::now(), told.read(None).await);
-    told.reads.credit(2, told.reads.stamp(4));
-    told.reads.credit(3, told.reads.stamp(6));
+    told.reads.note_answer(2, told.reads.stamp(4));
+    told.reads.note_answer(3, told.reads.stamp(6));
     assert_eq!(unanswered.await.unwrap(), Err(ReadError::NoQuorum));
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     let read = told.read(None).await;
@@ -386,16 +387,16 @@ async fn a_read_ends_with_the_lead_or_when_nobody_answers() {
 async fn contact_is_as_old_as_what_the_majority_answered() {
     // Not as old as the answers: those may have been on their way for long.
     let told = Told::new(&[&[1, 2, 3]]);
-    let since = |term| told.reads.since_quorum(term, &told.lead.voters);
+    let since = |term| told.reads.since_quorum(term, &told.leader.voters);
     assert_eq!(since(5), None);
     let stamp = told.reads.stamp(5);
     tokio::time::advance(Duration::from_secs(3)).await;
-    told.reads.credit(2, stamp);
+    told.reads.note_answer(2, stamp);
     assert_eq!(since(5), Some(Duration::from_secs(3)));
     assert_eq!(since(6), None, "nothing is known of another term");
     told.answer(3);
     assert_eq!(since(5), Some(Duration::ZERO));
-    told.reads.credit(3, stamp);
+    told.reads.note_answer(3, stamp);
     assert_eq!(since(5), Some(Duration::ZERO), "an older answer takes nothing away");
 }
 
@@ -428,7 +429,7 @@ struct Written {
     term: u64,
     /// What had happened before it.
     after: usize,
-    stamp: Stamp,
+    stamp: RequestStamp,
 }
 
 /// All that happened, kept as it was.
@@ -454,13 +455,13 @@ impl Naive {
 
 proptest! {
     #[test]
-    fn credits_confirm_what_a_majority_answered(
+    fn answers_confirm_what_a_majority_answered(
         events in prop::collection::vec(happens(), 1..200),
         sets in prop::collection::vec(prop::collection::btree_set(1..=7_u64, 1..6), 1..3),
     ) {
         // A read is confirmed as soon as a majority of each set of voters has answered something that was written
         // after it began, and not before; the time of contact is the last one of which that is true.
-        let (start, mut naive, mut credits) = (Instant::now(), Naive::default(), Credits::default());
+        let (start, mut naive, mut answered) = (Instant::now(), Naive::default(), AnsweredRequests::default());
         let (mut term, mut round, mut reads) = (1, 0, Vec::new());
         for (count, event) in events.into_iter().enumerate() {
             let at = start + Duration::from_millis(count as u64);
@@ -471,26 +472,26 @@ proptest! {
                     reads.push((term, round, count));
                 }
                 Happens::Write(to) => {
-                    let stamp = Stamp { term, round, at };
+                    let stamp = RequestStamp { term, round, at };
                     naive.open.push(Written { to, term, after: count, stamp });
                 }
                 Happens::Answer(..) if naive.open.is_empty() => {}
                 Happens::Answer(which, kept) => {
                     let written = naive.open.remove(which % naive.open.len());
                     if kept {
-                        credits.credit(written.to, written.stamp);
+                        answered.note_answer(written.to, written.stamp);
                         naive.answered.push(written);
                     }
                 }
             }
             for (of, round, after) in &reads {
-                let has = |server| server == 1 || credits.has(server, *of, *round);
+                let has = |server| server == 1 || answered.has_answered(server, *of, *round);
                 let confirmed = is_majority(&sets, has);
                 let right = naive.confirms(&sets, *of, *after);
                 // What is known of terms that are over may be forgotten.
                 prop_assert!(confirmed == right || (*of < term && !confirmed));
             }
-            let known = credits.quorum_at((1, at), term, &sets);
+            let known = answered.quorum_at((1, at), term, &sets);
             let moments = (0..=count).rev();
             let right = moments.into_iter().find(|after| naive.confirms(&sets, term, *after));
             let right = right.map(|after| start + Duration::from_millis(after as u64));

@@ -8,54 +8,54 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::super::raft::handle::Outcome;
 use super::batch::Batch;
-use super::proposer::AskBarrier;
-use super::task::{REGISTER_EVERY, Task, Way};
+use super::proposer::BarrierRequest;
+use super::task::{ProposalTarget, ProposerTask, REGISTER_EVERY};
 use crate::consensus::forward::peer_status::Commands;
 
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
 /// until a majority has answered it.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often the fate of entries is looked at that nobody waits for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often the fate of entries is polled that nobody waits for.
+const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// Entries of more bytes are looked after at once: until then their bytes count as waiting for the log.
-const UNHURRIED_MAX: usize = 4 << 10;
+/// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
+const POLLED_BYTES_MAX: usize = 4 << 10;
 
 /// Whether somebody is told when a batch is applied, or others wait for the room that it takes.
 fn is_awaited(batch: &Batch) -> bool {
-    batch.has_acks() || batch.len() > UNHURRIED_MAX
+    batch.has_acks() || batch.len() > POLLED_BYTES_MAX
 }
 
 /// What the loop waited for.
 enum Next {
     /// The fate of the oldest entry: whether it was applied.
     Oldest(bool),
-    Barrier(Option<AskBarrier>),
-    /// There may be more to propose, or another way.
-    Look,
+    Barrier(Option<BarrierRequest>),
+    /// There may be more to propose, or another target.
+    Recheck,
 }
 
-impl<C: Commands> Task<C> {
+impl<C: Commands> ProposerTask<C> {
     /// Proposes entries for as long as this server leads in this term.
-    pub(crate) async fn lead(&mut self, way: Way, term: u64) {
+    pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
         let mut proposed: VecDeque<Outcome> = VecDeque::new();
-        let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.way() == way {
-            if self.look() {
+        let mut polls = interval_at(Instant::now() + POLL_EVERY, POLL_EVERY);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.target() == target {
+            if self.take_progress() {
                 // Under other numbers everything goes again.
                 proposed.clear();
             }
             if let Some(commands) = self.registration() {
-                let other = self.shared.unnumbered(term, commands);
-                self.shared.queue.lock().add_other(other);
+                let section = self.shared.unnumbered(term, commands);
+                self.shared.queue.lock().add_term_section(section);
             }
             if !self.propose(&mut proposed, term).await {
                 return self.pause().await;
             }
-            match self.next_as_leader(&mut proposed, &mut looks).await {
+            match self.next_as_leader(&mut proposed, &mut polls).await {
                 Next::Oldest(true) if self.is_done() => {
                     proposed.pop_front();
                     self.finish_oldest();
@@ -72,7 +72,7 @@ impl<C: Commands> Task<C> {
                         let _ = asked.send(consensus.read_barrier().await);
                     });
                 }
-                Next::Barrier(None) | Next::Look => {}
+                Next::Barrier(None) | Next::Recheck => {}
             }
         }
     }
@@ -101,13 +101,13 @@ impl<C: Commands> Task<C> {
     /// Whether the oldest batch, whose entry is applied, was not passed over because one in front of it is
     /// missing.
     fn is_done(&mut self) -> bool {
-        !self.look() && self.oldest_is_applied()
+        !self.take_progress() && self.oldest_is_applied()
     }
 
     async fn next_as_leader(
         &mut self,
         proposed: &mut VecDeque<Outcome>,
-        looks: &mut Interval,
+        polls: &mut Interval,
     ) -> Next {
         match proposed.front_mut().map(Outcome::try_recv) {
             Some(Ok(result)) => return Next::Oldest(result.is_ok()),
@@ -129,12 +129,12 @@ impl<C: Commands> Task<C> {
         };
         tokio::select! {
             applied = oldest, if urgent => Next::Oldest(applied),
-            _ = looks.tick(), if open && !urgent => Next::Look,
+            _ = polls.tick(), if open && !urgent => Next::Recheck,
             asked = self.barriers.recv() => Next::Barrier(asked),
-            () = self.shared.filled.notified(), if room => Next::Look,
-            () = self.shared.progress.changed(), if unregistered => Next::Look,
-            () = sleep(REGISTER_EVERY), if unregistered && self.numbers() => Next::Look,
-            _ = self.status.changed() => Next::Look,
+            () = self.shared.filled.notified(), if room => Next::Recheck,
+            () = self.shared.progress.changed(), if unregistered => Next::Recheck,
+            () = sleep(REGISTER_EVERY), if unregistered && self.numbers() => Next::Recheck,
+            _ = self.status.changed() => Next::Recheck,
         }
     }
 

@@ -27,5 +27,5 @@ pub(crate) mod proposer;
 pub(crate) mod queue;
 pub(crate) mod task;
 
-pub use progress::{Place, ProcessState, Progress};
+pub use progress::{ProcessState, Progress, SectionNumber};
 pub use proposer::{Proposer, ProposerOptions};

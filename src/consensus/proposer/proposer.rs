@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::super::error::{ProposeError, ReadError};
 use super::super::raft::handle::Consensus;
-use super::batch::Other;
+use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
-use super::task::{Contact, Task};
+use super::task::{Contact, ProposerTask};
 use crate::consensus::forward::peer_status::{Commands, Liaison};
 use crate::consensus::forward::reverse_dial::Calls;
 use crate::consensus::forward::server;
@@ -52,7 +52,7 @@ impl Default for ProposerOptions {
 /// The queue in front of the consensus. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Proposer {
-    shared: Arc<Shared>,
+    shared: Arc<ProposerState>,
 }
 
 impl Proposer {
@@ -65,7 +65,7 @@ impl Proposer {
         progress: Progress,
     ) -> Self {
         let (ask, barriers) = mpsc::channel(BARRIERS_WAITING_MAX);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProposerState {
             queue: Mutex::new(Queue::new()),
             unfinished_bytes: AtomicUsize::new(0),
             filled: Notify::new(),
@@ -80,7 +80,7 @@ impl Proposer {
         if let Some(forwards) = consensus.take_forwards() {
             tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&liaison)));
         }
-        tokio::spawn(Task::new(shared, commands, liaison, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, commands, liaison, barriers).run());
         proposer
     }
 
@@ -110,12 +110,12 @@ impl Proposer {
         self.refuse_on_full_disk()?;
         let mut commands = BytesMut::new();
         encode(&mut commands);
-        self.push_other(self.shared.unnumbered(term, commands.freeze()))
+        self.push_term_section(self.shared.unnumbered(term, commands.freeze()))
     }
 
-    /// Adds what another one wants written, which the leader of its term has taken.
-    pub(crate) fn push_other(&self, other: Other) -> Result<(), ProposeError> {
-        self.queue(|queue, _| queue.add_other(other))
+    /// Adds a section that the leader of its term has taken.
+    pub(crate) fn push_term_section(&self, section: TermSection) -> Result<(), ProposeError> {
+        self.queue(|queue, _| queue.add_term_section(section))
     }
 
     /// What a follower took cannot be refused any more, it waits; whether the disk of another leader is
@@ -129,7 +129,7 @@ impl Proposer {
     }
 
     fn queue(&self, add: impl FnOnce(&mut Queue, &ProposerOptions)) -> Result<(), ProposeError> {
-        let Shared { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
+        let ProposerState { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
         let mut queue = queue.lock();
         if queue.stopped {
             return Err(ProposeError::Stopped);
@@ -183,7 +183,7 @@ impl Proposer {
 
     /// A section of commands that may be applied twice, in this term.
     pub(crate) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
-        self.push_other(self.shared.unnumbered(term, commands))
+        self.push_term_section(self.shared.unnumbered(term, commands))
     }
 
     pub(crate) fn calls(&self) -> &Calls {
@@ -192,10 +192,10 @@ impl Proposer {
 }
 
 /// Asks for a read barrier.
-pub(crate) type AskBarrier = oneshot::Sender<Result<(), ReadError>>;
+pub(crate) type BarrierRequest = oneshot::Sender<Result<(), ReadError>>;
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ProposerState {
     pub(crate) queue: Mutex<Queue>,
     /// As in the queue, to be read without its lock.
     pub(crate) unfinished_bytes: AtomicUsize,
@@ -208,13 +208,13 @@ pub(crate) struct Shared {
     pub(crate) calls: Calls,
     /// What became of what this process wants written.
     pub(crate) progress: Progress,
-    ask: mpsc::Sender<AskBarrier>,
+    ask: mpsc::Sender<BarrierRequest>,
 }
 
-impl Shared {
-    pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> Other {
+impl ProposerState {
+    pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> TermSection {
         let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
-        Other { sender: Some(sender), count: 1, commands, term, ack: None }
+        TermSection { sender: Some(sender), count: 1, commands, term, ack: None }
     }
 
     pub(crate) fn without_contact(&self) -> Duration {

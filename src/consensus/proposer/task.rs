@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::super::error::ReadError;
 use super::super::status::{Role, Status};
 use super::batch::Batch;
-use super::progress::{Place, ProcessState};
-use super::proposer::{AskBarrier, Shared};
+use super::progress::{ProcessState, SectionNumber};
+use super::proposer::{BarrierRequest, ProposerState};
 use crate::consensus::forward::peer_status::{Commands, Liaison};
 use crate::consensus::forward::reports::Reports;
 
@@ -49,26 +49,26 @@ impl Contact {
     }
 }
 
-/// Where batches go for now.
+/// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Way {
+pub(crate) enum ProposalTarget {
     /// Into the own log, as the leader of this term.
-    Lead { term: u64 },
+    OwnLog { term: u64 },
     /// To the leader of this term.
-    Follow { leader: MemberId, term: u64 },
+    Leader { leader: MemberId, term: u64 },
     /// Nowhere until there is a leader.
     Wait,
-    /// Nowhere any more.
-    End,
+    /// Nowhere any more: the consensus has stopped.
+    Stopped,
 }
 
-impl Way {
+impl ProposalTarget {
     pub(crate) fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
-            (Role::Stopped, _) => Self::End,
-            (Role::Leader, _) => Self::Lead { term },
-            (_, Some(leader)) if leader != own => Self::Follow { leader, term },
+            (Role::Stopped, _) => Self::Stopped,
+            (Role::Leader, _) => Self::OwnLog { term },
+            (_, Some(leader)) if leader != own => Self::Leader { leader, term },
             (Role::Learner | Role::Follower | Role::Candidate, _) => Self::Wait,
         }
     }
@@ -78,17 +78,17 @@ impl Way {
 pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes batches and brings them to the log.
-pub(crate) struct Task<C> {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct ProposerTask<C> {
+    pub(crate) shared: Arc<ProposerState>,
     pub(crate) commands: C,
     pub(crate) liaison: Arc<dyn Liaison>,
-    pub(crate) barriers: mpsc::Receiver<AskBarrier>,
+    pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
     pub(crate) reports: Reports,
     /// Batches that are not known to be applied, oldest first.
     pub(crate) unfinished: VecDeque<Batch>,
     pub(crate) status: watch::Receiver<Status>,
-    /// What is known of this process, as of the last look.
+    /// What is known of this process, as of the last [`ProposerTask::take_progress`].
     pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
@@ -96,12 +96,12 @@ pub(crate) struct Task<C> {
     asked: Option<Instant>,
 }
 
-impl<C: Commands> Task<C> {
+impl<C: Commands> ProposerTask<C> {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ProposerState>,
         commands: C,
         liaison: Arc<dyn Liaison>,
-        barriers: mpsc::Receiver<AskBarrier>,
+        barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
         let (status, process) = (shared.consensus.watch_status(), shared.progress.get());
         let unfinished = VecDeque::new();
@@ -121,32 +121,32 @@ impl<C: Commands> Task<C> {
 
     pub(crate) async fn run(mut self) {
         loop {
-            self.look();
-            let way = self.way();
-            match way {
-                Way::Lead { term } => {
-                    self.renew(Some(term));
-                    self.lead(way, term).await;
+            self.take_progress();
+            let target = self.target();
+            match target {
+                ProposalTarget::OwnLog { term } => {
+                    self.drop_stale(Some(term));
+                    self.propose_as_leader(target, term).await;
                 }
-                Way::Follow { leader, term } => {
-                    self.renew(None);
-                    self.follow(way, leader, term).await;
+                ProposalTarget::Leader { leader, term } => {
+                    self.drop_stale(None);
+                    self.forward_to(target, leader, term).await;
                 }
-                Way::Wait => self.wait(way).await,
-                Way::End => break,
+                ProposalTarget::Wait => self.wait(target).await,
+                ProposalTarget::Stopped => break,
             }
         }
         self.shared.queue.lock().stopped = true;
     }
 
     /// Where batches go at the moment.
-    pub(crate) fn way(&mut self) -> Way {
-        Way::of(&self.status.borrow_and_update(), self.shared.consensus.member())
+    pub(crate) fn target(&mut self) -> ProposalTarget {
+        ProposalTarget::of(&self.status.borrow_and_update(), self.shared.consensus.member())
     }
 
     /// Waits for a leader; barriers cannot be had meanwhile.
-    async fn wait(&mut self, way: Way) {
-        while self.way() == way {
+    async fn wait(&mut self, target: ProposalTarget) {
+        while self.target() == target {
             tokio::select! {
                 changed = self.status.changed() => if changed.is_err() { return },
                 asked = self.barriers.recv() => {
@@ -163,13 +163,13 @@ impl<C: Commands> Task<C> {
         self.process.version >= VERSION_ONCE
     }
 
-    /// Looks what became of what this process wants written: drops what was applied under an incarnation that
+    /// Takes over what applying has shown of this process: drops what was applied under an incarnation that
     /// has ended, and numbers the rest anew. Returns whether something but the number of the last
     /// applied section has changed: then what is on its way does not count any more.
-    pub(crate) fn look(&mut self) -> bool {
-        let (process, ended) = self.shared.progress.look();
+    pub(crate) fn take_progress(&mut self) -> bool {
+        let (process, ended) = self.shared.progress.take();
         let before = std::mem::replace(&mut self.process, process);
-        let incarnation = |state: &ProcessState| state.registered.map(|place| place.incarnation);
+        let incarnation = |state: &ProcessState| state.registered.map(|number| number.incarnation);
         if before.version < VERSION_ONCE && self.numbers() {
             // Their clients were let go when the version was raised: nobody knows what was applied of them. What the
             // leader gives on its own, as the first list of the members, is given once in a term.
@@ -188,15 +188,15 @@ impl<C: Commands> Task<C> {
         true
     }
 
-    /// Gives the batches that are not applied their places under the incarnation of now.
+    /// Numbers the batches that are not applied under the incarnation that is registered now.
     fn number_anew(&mut self) {
         let registered = self.process.registered;
-        self.next_number = registered.map_or(0, |place| place.number) + 1;
+        self.next_number = registered.map_or(0, |last| last.number) + 1;
         for batch in self.unfinished.iter_mut().filter(|batch| batch.own.commands > 0) {
-            batch.place = registered.map(|Place { incarnation, .. }| {
+            batch.number = registered.map(|SectionNumber { incarnation, .. }| {
                 let number = self.next_number;
                 self.next_number += 1;
-                Place { incarnation, number }
+                SectionNumber { incarnation, number }
             });
         }
     }
@@ -204,7 +204,7 @@ impl<C: Commands> Task<C> {
     /// Whether the oldest batch has been applied, as far as this server's commands go.
     pub(crate) fn oldest_is_applied(&self) -> bool {
         let Some(batch) = self.unfinished.front() else { return false };
-        match (batch.place, self.process.registered) {
+        match (batch.number, self.process.registered) {
             (Some(_), Some(applied)) => is_within(batch, applied),
             (Some(_), None) => false,
             (None, _) => true,
@@ -227,8 +227,8 @@ impl<C: Commands> Task<C> {
     }
 
     /// Drops commands of former terms from what was on its way.
-    fn renew(&mut self, leading: Option<u64>) {
-        self.keep(|batch| batch.renew(leading));
+    fn drop_stale(&mut self, leading: Option<u64>) {
+        self.keep(|batch| batch.drop_stale(leading));
     }
 
     /// Drops what must not be applied twice.
@@ -255,16 +255,17 @@ impl<C: Commands> Task<C> {
         loop {
             let mut batch = self.shared.queue.lock().take(with_own, &self.shared.options)?;
             let before = batch.len();
-            batch.renew(leading);
+            batch.drop_stale(leading);
             self.count_finished(before.saturating_sub(batch.len()));
             if batch.is_empty() {
                 continue;
             }
             if self.numbers() && batch.own.commands > 0 {
-                batch.place = self.process.registered.map(|Place { incarnation, .. }| {
-                    let number = self.next_number;
-                    Place { incarnation, number }
-                });
+                batch.number =
+                    self.process.registered.map(|SectionNumber { incarnation, .. }| {
+                        let number = self.next_number;
+                        SectionNumber { incarnation, number }
+                    });
                 self.next_number += 1;
             }
             self.unfinished.push_back(batch);
@@ -286,11 +287,11 @@ impl<C: Commands> Task<C> {
     }
 }
 
-/// Whether a batch stands at that place or in front of it.
-fn is_within(batch: &Batch, last: Place) -> bool {
-    batch
-        .place
-        .is_some_and(|place| place.incarnation == last.incarnation && place.number <= last.number)
+/// Whether a batch has that number or one before it.
+fn is_within(batch: &Batch, last: SectionNumber) -> bool {
+    let is_within =
+        |of: SectionNumber| of.incarnation == last.incarnation && of.number <= last.number;
+    batch.number.is_some_and(is_within)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoints::Checkpoints;
 use super::members::ChangeFailed;
 use super::start::Timings;
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::Machine;
 use super::types::Batch;
 use super::types::ChangeMembers;
 use super::types::RaftVote;
@@ -28,8 +28,8 @@ use super::types::log_id;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
-use crate::consensus::leadership::lease_keepalive::Proofs;
-use crate::consensus::leadership::read_index::{Lead, ReadIndex, Vouch};
+use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
+use crate::consensus::leadership::read_index::{LeaderView, LeadershipAck, ReadIndex};
 use crate::consensus::status::Role;
 use crate::consensus::status::Status;
 use crate::consensus::status::role;
@@ -62,10 +62,10 @@ pub(crate) struct PeerSide {
     /// Connections of followers that forward requests, for whoever serves them.
     pub(crate) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
     /// What keeps the lease where they answer late.
-    pub(crate) proofs: Proofs,
+    pub(crate) lease_keeper: LeaseKeeper,
     pub(crate) formation: Formation,
     /// What confirms reads.
-    pub(crate) reads: ReadIndex,
+    pub(crate) read_index: ReadIndex,
     pub(crate) timings: Timings,
 }
 
@@ -76,8 +76,8 @@ pub(crate) type Responder = ProgressResponder<TypeConfig, WriteResult>;
 pub(crate) type Outcome = oneshot::Receiver<WriteResult>;
 
 impl Consensus {
-    pub(crate) fn new<M: StateMachine>(
-        raft: Raft<TypeConfig, Machine<M>>,
+    pub(crate) fn new(
+        raft: Raft<TypeConfig, Machine>,
         dir: DataDir,
         checkpoints: Arc<Checkpoints>,
         checkpoint_written: mpsc::UnboundedReceiver<()>,
@@ -87,7 +87,7 @@ impl Consensus {
         let (sender, status) = watch::channel(Status::new(&raft.metrics().borrow_watched()));
         tokio::spawn(follow_status(raft.clone(), sender));
         tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
-        tokio::spawn(peers.proofs.clone().keep_up(raft.clone(), stop.clone()));
+        tokio::spawn(peers.lease_keeper.clone().run(raft.clone(), stop.clone()));
         Self { raft: Arc::new(raft), dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 
@@ -131,12 +131,12 @@ impl Consensus {
     }
 
     /// The entry that must be applied before a linearizable read, after a majority has confirmed
-    /// that this server leads. `vouched` is the follower that asks for it, if one does.
+    /// that this server leads. `asker` is what the follower says that asks for it, if one does.
     pub(crate) async fn read_index(
         &self,
-        vouched: Option<Vouch>,
+        asker: Option<LeadershipAck>,
     ) -> Result<LogPosition, ReadError> {
-        self.peers.reads.confirm(&*self.raft, self.status.clone(), vouched).await
+        self.peers.read_index.confirm(&*self.raft, self.status.clone(), asker).await
     }
 
     /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
@@ -160,7 +160,7 @@ impl Consensus {
         let metrics = self.raft.metrics();
         let leads = role(metrics.state) == Role::Leader;
         let voters = metrics.membership_config.membership().get_joint_config();
-        leads.then(|| self.peers.reads.since_quorum(metrics.current_term, voters))?
+        leads.then(|| self.peers.read_index.since_quorum(metrics.current_term, voters))?
     }
 
     /// Whether this server leads, as of the last change that was told.
@@ -330,7 +330,7 @@ pub(crate) trait Handle: Send + Sync {
         responder: Option<Responder>,
     ) -> BoxFuture<'_, Result<(), ProposeError>>;
     /// What this server knows as the leader, if it takes reads now.
-    fn lead(&self) -> BoxFuture<'_, Result<Lead, ReadError>>;
+    fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>>;
     /// Whether this server follows `leader` in `term`, and has promised no later term its vote.
     fn follows(&self, leader: u64, term: u64) -> BoxFuture<'_, bool>;
     fn wait_applied(&self, at: LogPosition) -> BoxFuture<'_, Result<(), ReadError>>;
@@ -343,7 +343,7 @@ pub(crate) trait Handle: Send + Sync {
     fn metrics(&self) -> RaftMetrics<TypeConfig>;
 }
 
-impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
+impl Handle for Raft<TypeConfig, Machine> {
     fn propose(
         &self,
         batch: Batch,
@@ -355,14 +355,14 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
         })
     }
 
-    fn lead(&self) -> BoxFuture<'_, Result<Lead, ReadError>> {
+    fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>> {
         Box::pin(async move {
             let own = *self.node_id();
             // Sends nothing and waits for nothing. Reads wait while the lead is handed over: a heartbeat would keep
             // the others from electing the heir.
             let option = LinearizerOption::new(Some(Duration::ZERO), false);
             let taken = self.get_read_linearizer(option.with_wait_timeout(Duration::ZERO));
-            let lead = self.with_raft_state(move |state| Lead::of(state, own));
+            let lead = self.with_raft_state(move |state| LeaderView::of(state, own));
             let (taken, lead) = tokio::join!(taken, lead);
             match taken {
                 Ok(_) | Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {}
@@ -439,10 +439,7 @@ impl<M: StateMachine> Handle for Raft<TypeConfig, Machine<M>> {
 }
 
 /// Publishes changes of role, term and leader until the consensus ends, and why it ended.
-async fn follow_status<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
-    sender: watch::Sender<Status>,
-) {
+async fn follow_status(raft: Raft<TypeConfig, Machine>, sender: watch::Sender<Status>) {
     let mut server = raft.server_metrics();
     let metrics = raft.metrics();
     loop {
@@ -466,8 +463,8 @@ async fn follow_status<M: StateMachine>(
 }
 
 /// Tells openraft of each checkpoint that is on disk, so that it purges the log.
-async fn follow_checkpoints<M: StateMachine>(
-    raft: Raft<TypeConfig, Machine<M>>,
+async fn follow_checkpoints(
+    raft: Raft<TypeConfig, Machine>,
     mut written: mpsc::UnboundedReceiver<()>,
 ) {
     while written.recv().await.is_some() {

@@ -14,10 +14,8 @@ use crate::storage::{DataDir, OpenOptions};
 
 struct Builder;
 
-impl StoreBuilder<TypeConfig, LogStore, Machine<Nothing>, TempDir> for Builder {
-    async fn build(
-        &self,
-    ) -> Result<(TempDir, LogStore, Machine<Nothing>), RaftStorageError<TypeConfig>> {
+impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
+    async fn build(&self) -> Result<(TempDir, LogStore, Machine), RaftStorageError<TypeConfig>> {
         let temp = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new(0);
         // Every case of the suite gets a new log: a small one is prepared faster.
@@ -26,7 +24,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine<Nothing>, TempDir> for Builder {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Nothing, &dir, checkpoints, limits, 0).unwrap();
+        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         Ok((temp, LogStore::new(dir.log().clone()), machine))
     }
 }

@@ -5,7 +5,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 
-use super::state_machine::{Machine, StateMachine};
+use super::state_machine::Machine;
 use super::types::TypeConfig;
 use crate::consensus::status::Role;
 use crate::consensus::status::role;
@@ -16,11 +16,7 @@ use crate::storage::log::Call;
 /// them: no thread has to wake up for the flush, and none after it. Needs a runtime with other
 /// threads for everything else meanwhile. Not on a leader with peers: they are sent the entry while it is
 /// written here, if it is by another thread.
-pub(crate) fn start<M: StateMachine>(
-    log: &RaftLog,
-    raft: &Raft<TypeConfig, Machine<M>>,
-    has_peers: bool,
-) {
+pub(crate) fn start(log: &RaftLog, raft: &Raft<TypeConfig, Machine>, has_peers: bool) {
     let runtime = Handle::current();
     if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
         return;

@@ -23,13 +23,13 @@ use super::types::TypeConfig;
 use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::check_quorum;
-use crate::consensus::leadership::check_quorum::Hearing;
-use crate::consensus::leadership::fast_failover::Succession;
-use crate::consensus::leadership::lease_keepalive::Proofs;
+use crate::consensus::leadership::check_quorum::QuorumCheck;
+use crate::consensus::leadership::fast_failover::FastFailover;
+use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
-    Starts, Witness,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
+    Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -147,10 +147,10 @@ impl Consensus {
     /// connect. [`StartError::Listen`]: the address for them is taken.
     /// [`StartError::Tls`]: keys or certificates cannot be used. [`StartError::Storage`],
     /// [`StartError::Restore`]: the stored state and log do not fit together or cannot be applied.
-    pub async fn start<M: StateMachine>(
+    pub async fn start(
         config: ConsensusConfig,
         dir: &DataDir,
-        machine: M,
+        machine: Box<dyn StateMachine>,
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_joined(dir)?;
@@ -185,13 +185,14 @@ impl Consensus {
         .map_err(|Fatal(what)| StartError::Restore(what))?;
         in_place(|| machine.apply_again(&log_store))
             .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let reads = ReadIndex::new(member.raft_id(), config.timings);
-        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
-        let hearing = witness.hearing.clone();
-        let raft = Raft::<TypeConfig, Machine<M>>::new(
+        let read_index = ReadIndex::new(member.raft_id(), config.timings);
+        let leadership =
+            Leadership { quorum_check: QuorumCheck::default(), read_index: read_index.clone() };
+        let quorum_check = leadership.quorum_check.clone();
+        let raft = Raft::<TypeConfig, Machine>::new(
             member.raft_id(),
             Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone(), witness),
+            Peers::new(dialer.clone(), leadership),
             log_store,
             machine,
         )
@@ -200,23 +201,31 @@ impl Consensus {
         log_task::start(dir.log(), &raft, config.listen.is_some());
         let stop = CancellationToken::new();
         let (own, timings) = (member.raft_id(), config.timings);
-        tokio::spawn(check_quorum::run(raft.clone(), own, hearing, timings, stop.clone()));
-        let succession = Succession::new(own, timings);
+        tokio::spawn(check_quorum::run(raft.clone(), own, quorum_check, timings, stop.clone()));
+        let failover = FastFailover::new(own, timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), own, succession.clone(), book, timings);
+        let control = Control::new(raft.clone(), own, failover.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
         let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
+            tokio::spawn(listener.run(raft.clone(), answering, failover, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let proofs = Proofs::new(timings, dir.clone());
+        let lease_keeper = LeaseKeeper::new(timings, dir.clone());
         let process = config.process;
-        let peers =
-            PeerSide { member, process, dialer, forwards, proofs, formation, reads, timings };
+        let peers = PeerSide {
+            member,
+            process,
+            dialer,
+            forwards,
+            lease_keeper,
+            formation,
+            read_index,
+            timings,
+        };
         Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
     }
 }
@@ -236,8 +245,8 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
 /// another one looks for it as soon as it listens.
-async fn begin<M: StateMachine>(
-    raft: &Raft<TypeConfig, Machine<M>>,
+async fn begin(
+    raft: &Raft<TypeConfig, Machine>,
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,

@@ -74,8 +74,8 @@ pub(crate) struct SnapshotRows(
 );
 
 /// openraft's view of the state machine.
-pub(crate) struct Machine<M> {
-    machine: M,
+pub(crate) struct Machine {
+    machine: Box<dyn StateMachine>,
     log: RaftLog,
     state: StateDb,
     checkpoints: Arc<Checkpoints>,
@@ -101,9 +101,9 @@ pub(crate) struct CheckpointLimits {
 /// What an entry costs in the log beside its payload, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 
-impl<M: StateMachine> Machine<M> {
+impl Machine {
     pub(crate) fn new(
-        machine: M,
+        machine: Box<dyn StateMachine>,
         dir: &DataDir,
         checkpoints: Arc<Checkpoints>,
         limits: CheckpointLimits,
@@ -203,7 +203,7 @@ impl<M: StateMachine> Machine<M> {
     }
 }
 
-impl<M: StateMachine> RaftStateMachine<TypeConfig> for Machine<M> {
+impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotData = SnapshotRows;
     type SnapshotBuilder = Builder;
 

@@ -32,7 +32,7 @@ impl StateMachine for Nothing {
 
 /// A machine that wants a checkpoint after each second entry.
 struct Fixture {
-    machine: Machine<Nothing>,
+    machine: Machine,
     written: mpsc::UnboundedReceiver<()>,
     dir: DataDir,
     _temp: TempDir,
@@ -45,7 +45,7 @@ impl Fixture {
         let (sender, written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), sender).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: 2 };
-        let machine = Machine::new(Nothing, &dir, checkpoints, limits, again_to).unwrap();
+        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, again_to).unwrap();
         Self { machine, written, dir, _temp: temp }
     }
 

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::bootstrap::{Formation, RaftControl};
-use super::super::leadership::fast_failover::Succession;
-use super::super::raft::state_machine::{Machine, StateMachine};
+use super::super::leadership::fast_failover::FastFailover;
+use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
 use super::connection_limits::{Guests, Host};
@@ -42,7 +42,7 @@ use crate::storage::Spool;
 /// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
 ///
 /// Also what a leader hears of a follower whose disk is slow: much less than what makes it doubt
-/// that it hears anybody (`hearing.rs`).
+/// that it hears anybody (`leadership/check_quorum.rs`).
 pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Appends of one connection that may wait to be flushed.
@@ -78,11 +78,11 @@ impl PeerListener {
     }
 
     /// Serves peers until `stop`.
-    pub(crate) async fn run<M: StateMachine>(
+    pub(crate) async fn run(
         self,
-        raft: Raft<TypeConfig, Machine<M>>,
+        raft: Raft<TypeConfig, Machine>,
         (formation, control): (Formation, Arc<dyn RaftControl>),
-        succession: Succession,
+        failover: FastFailover,
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
@@ -96,9 +96,9 @@ impl PeerListener {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
                     let (guests, room) = (self.guests.clone(), self.room.clone());
                     let inbox = self.inbox.clone();
-                    let (raft, succession) = (raft.clone(), succession.clone());
+                    let (raft, failover) = (raft.clone(), failover.clone());
                     let formation = (formation.clone(), Arc::clone(&control));
-                    let connection = Connection { raft, inbox, succession, room, receiving: None };
+                    let connection = Connection { raft, inbox, failover, room, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
                             () = serve((gate, guests), formation, connection, stream, from) => {}
@@ -118,10 +118,10 @@ impl PeerListener {
 }
 
 /// Serves one connection to its end.
-async fn serve<M: StateMachine>(
+async fn serve(
     (gate, guests): (Gate, Guests),
     (formation, control): (Formation, Arc<dyn RaftControl>),
-    connection: Connection<M>,
+    connection: Connection,
     stream: TcpStream,
     addr: SocketAddr,
 ) {
@@ -159,10 +159,10 @@ async fn serve<M: StateMachine>(
 }
 
 /// One connection of a peer.
-struct Connection<M: StateMachine> {
-    raft: Raft<TypeConfig, Machine<M>>,
+struct Connection {
+    raft: Raft<TypeConfig, Machine>,
     inbox: Inbox,
-    succession: Succession,
+    failover: FastFailover,
     room: Room,
     receiving: Option<Receiving>,
 }
@@ -177,12 +177,12 @@ enum Event {
     StillWorking,
 }
 
-impl<M: StateMachine> Connection<M> {
+impl Connection {
     /// Serves the peer until it leaves, or says what cannot be; returns why it ended.
     async fn serve(mut self, mut stream: PeerStream, peer: u64) -> io::Error {
         let Err(error) = self.try_serve(&mut stream, peer).await;
         tracing::debug!("server {} left: {error}", MemberId::from_raft_id(peer));
-        self.succession.left(&self.raft, peer);
+        self.failover.connection_closed(&self.raft, peer);
         error
     }
 
@@ -215,7 +215,7 @@ impl<M: StateMachine> Connection<M> {
             };
             if let Event::Request(Ok(request)) = &event {
                 self.check(request, peer)?;
-                self.succession.hear(peer);
+                self.failover.note_activity(peer);
             }
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {

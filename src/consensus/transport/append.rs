@@ -163,7 +163,7 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
     }
 
     async fn send(&mut self, part: Append) -> Result<(), RpcError> {
-        if self.peer.witness.hearing.is_silent() {
+        if self.peer.leadership.quorum_check.suppresses_heartbeats() {
             return Err(self.peer.unreachable(&"this leader hears nobody and is silent"));
         }
         // On another connection the answers would be taken for those to earlier requests.
@@ -266,7 +266,7 @@ mod tests {
     use crate::consensus::raft::types::Batch;
     use crate::consensus::raft::types::RaftVote;
     use crate::consensus::raft::types::log_id;
-    use crate::consensus::transport::Witness;
+    use crate::consensus::transport::Leadership;
     use crate::storage::{ClusterId, LogPosition};
 
     fn id(index: u64) -> LogId {
@@ -322,7 +322,7 @@ mod tests {
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
             let node = openraft::BasicNode::new(address);
-            let peer = Peers::new(dialer, Witness::of(1)).new_client(2, &node).await;
+            let peer = Peers::new(dialer, Leadership::of(1)).new_client(2, &node).await;
             (Self { listener, gate }, peer)
         }
 

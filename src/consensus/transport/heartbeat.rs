@@ -20,7 +20,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendEr
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::super::leadership::read_index::Asked;
+use super::super::leadership::read_index::ReadHeartbeat;
 use super::super::raft::types::{RaftVote, TypeConfig};
 use super::append::Answer;
 use super::append::Sent;
@@ -51,7 +51,7 @@ impl Heartbeats {
     /// Starts the task over the connection of `peer`.
     pub(super) fn start(peer: Peer) -> Self {
         let (sender, asks) = mpsc::channel(WAITING_MAX);
-        let reads = peer.witness.reads.asked();
+        let reads = peer.leadership.read_index.heartbeats();
         let task = Task {
             peer,
             asks,
@@ -117,7 +117,7 @@ struct Task {
     peer: Peer,
     asks: mpsc::Receiver<Ask>,
     /// The newest heartbeat that reads have asked for.
-    reads: watch::Receiver<Option<Asked>>,
+    reads: watch::Receiver<Option<ReadHeartbeat>>,
     /// Heartbeats of openraft that are not written yet.
     waiting: VecDeque<Ask>,
     owed: VecDeque<Owed>,
@@ -180,21 +180,21 @@ impl Task {
     }
 
     /// The heartbeat that reads wait for, if it was not written on this connection.
-    fn read_due(&self) -> Option<Asked> {
-        let is_silent = self.peer.witness.hearing.is_silent();
-        if is_silent || self.reads_unanswered >= READS_UNANSWERED_MAX {
+    fn read_due(&self) -> Option<ReadHeartbeat> {
+        let is_suppressed = self.peer.leadership.quorum_check.suppresses_heartbeats();
+        if is_suppressed || self.reads_unanswered >= READS_UNANSWERED_MAX {
             return None;
         }
         let asked = self.reads.borrow();
-        let is_due = |asked: &&Asked| {
-            asked.concerns(self.peer.target) && self.read_sent < Some(asked.number())
+        let is_due = |asked: &&ReadHeartbeat| {
+            asked.concerns(self.peer.target) && self.read_sent < Some(asked.id())
         };
         asked.as_ref().filter(is_due).cloned()
     }
 
     /// Writes all that is due, where there is a connection.
     async fn write(&mut self) {
-        if self.peer.witness.hearing.is_silent() {
+        if self.peer.leadership.quorum_check.suppresses_heartbeats() {
             return self.refuse(&"this leader hears nobody and is silent");
         }
         if !self.peer.has_usable_link() {
@@ -216,7 +216,7 @@ impl Task {
             self.send(request, Whose::Openraft(sent, waits)).await;
         }
         if let Some(asked) = self.read_due() {
-            self.read_sent = Some(asked.number());
+            self.read_sent = Some(asked.id());
             self.reads_unanswered += 1;
             self.send(asked.request(), Whose::Reads).await;
         }
@@ -292,7 +292,7 @@ mod tests {
     use openraft::network::{NetStreamAppend as _, RPCOption, RaftNetworkFactory as _};
     use tokio::time::timeout;
 
-    use super::super::link::Witness;
+    use super::super::link::Leadership;
     use super::super::peer::Peers;
     use super::super::puppet::Held;
     use super::super::puppet::Hold;
@@ -308,7 +308,7 @@ mod tests {
 
     /// Server 1, which leads, with a way for heartbeats to server 2.
     struct Fixture {
-        witness: Witness,
+        leadership: Leadership,
         heartbeats: Peer,
         two: Puppet,
     }
@@ -323,12 +323,12 @@ mod tests {
 
     impl Fixture {
         async fn new(lease: Duration) -> Self {
-            let (two, witness) = (Puppet::start(2).await, Witness::of(1));
+            let (two, leadership) = (Puppet::start(2).await, Leadership::of(1));
             two.hold(Hold::All);
             let timings = Timings { election_max: lease, ..Timings::default() };
-            let mut peers = Peers::new(dialer(1).with_timings(timings), witness.clone());
+            let mut peers = Peers::new(dialer(1).with_timings(timings), leadership.clone());
             let heartbeats = peers.new_heartbeat_client(2, &BasicNode::new(&two.address)).await;
-            Self { witness, heartbeats, two }
+            Self { leadership, heartbeats, two }
         }
 
         /// Sends a heartbeat, and gives it up when it has come.
@@ -361,7 +361,7 @@ mod tests {
         }
 
         fn confirms(&self, term: u64) -> bool {
-            self.witness.reads.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
+            self.leadership.read_index.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
         }
 
         /// Waits until an answer to a heartbeat of this term was read.
@@ -439,11 +439,11 @@ mod tests {
         let mut unanswered = Vec::new();
         let next = async |two: &mut Puppet| timeout(PATIENCE, two.next(|_| true)).await.unwrap();
         for _ in 0..READS_UNANSWERED_MAX {
-            fixture.witness.reads.begin(&[1, 2]);
+            fixture.leadership.read_index.begin(&[1, 2]);
             unanswered.push(next(&mut fixture.two).await);
         }
         for _ in 0..READS_UNANSWERED_MAX {
-            fixture.witness.reads.begin(&[1, 2]);
+            fixture.leadership.read_index.begin(&[1, 2]);
             tokio::task::yield_now().await;
         }
         fixture.two.answer(unanswered.remove(0), SUCCESS);
@@ -452,17 +452,17 @@ mod tests {
             fixture.two.answer(held, SUCCESS);
         }
         // Nothing is due any more: the next one that comes was asked for now.
-        fixture.witness.reads.begin(&[1, 3]);
+        fixture.leadership.read_index.begin(&[1, 3]);
         let answer = timeout(PATIENCE, fixture.answered(5, SUCCESS)).await;
         let answer = answer.expect("one heartbeat for the later reads");
         assert!(matches!(answer, Some(Ok(Ok(None)))), "{answer:?}");
     }
 
     #[tokio::test]
-    async fn a_silent_leader_sends_no_heartbeats() {
+    async fn a_leader_that_suppresses_heartbeats_sends_none() {
         // openraft is told at once.
         let mut fixture = Fixture::new(PATIENCE).await;
-        fixture.witness.hearing.be_silent();
+        fixture.leadership.quorum_check.suppress_heartbeats();
         let answer = fixture.at_once(4).await;
         assert!(matches!(answer, Some(Err(RpcError::Unreachable(_)))), "{answer:?}");
     }

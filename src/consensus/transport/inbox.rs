@@ -11,7 +11,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::raft::SnapshotResponse;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::super::raft::state_machine::{Machine, SnapshotRows, StateMachine};
+use super::super::raft::state_machine::{Machine, SnapshotRows};
 use super::super::raft::types::{RaftVote, Snapshot, SnapshotMeta, TypeConfig};
 use super::message::{Response, WireBlock};
 use crate::storage::{RowBlock, RowsSoFar, Spool, SpoolRows, StorageError};
@@ -47,9 +47,9 @@ impl Inbox {
 
     /// Begins a transfer, or continues the one of the same checkpoint unless it is to be `anew`.
     /// The response says how far that one is; or that there is no need, or no right, to send it.
-    pub(super) async fn begin<M: StateMachine>(
+    pub(super) async fn begin(
         &self,
-        raft: &Raft<TypeConfig, Machine<M>>,
+        raft: &Raft<TypeConfig, Machine>,
         (vote, meta): (RaftVote, SnapshotMeta),
         anew: bool,
     ) -> Result<(Response, Option<Receiving>), String> {
@@ -80,9 +80,9 @@ impl Inbox {
     }
 
     /// Installs what came in, if it is all.
-    pub(super) async fn install<M: StateMachine>(
+    pub(super) async fn install(
         &self,
-        raft: &Raft<TypeConfig, Machine<M>>,
+        raft: &Raft<TypeConfig, Machine>,
         receiving: Receiving,
         total: RowsSoFar,
     ) -> Result<Response, String> {

@@ -8,8 +8,8 @@ use openraft::raft::AppendEntriesResponse;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
-use super::super::leadership::check_quorum::Hearing;
-use super::super::leadership::read_index::{ReadIndex, Stamp};
+use super::super::leadership::check_quorum::QuorumCheck;
+use super::super::leadership::read_index::{ReadIndex, RequestStamp};
 #[cfg(test)]
 use super::super::raft::start::Timings;
 use super::frame::Frames;
@@ -23,20 +23,23 @@ use super::terms::term_of;
 /// How long the other server may take nothing at all of what is written.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who is told of what comes from peers. Clones are one.
+/// The parts of leadership that a connection to a peer tells of what comes, and asks what to send. Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct Witness {
-    /// Of anything at all.
-    pub(crate) hearing: Hearing,
-    /// Of answers to appends and heartbeats.
-    pub(crate) reads: ReadIndex,
+pub(crate) struct Leadership {
+    /// Is told of anything at all.
+    pub(crate) quorum_check: QuorumCheck,
+    /// Is told of answers to appends and heartbeats.
+    pub(crate) read_index: ReadIndex,
 }
 
 #[cfg(test)]
-impl Witness {
+impl Leadership {
     /// Of the peers of server `own`.
     pub(crate) fn of(own: u64) -> Self {
-        Self { hearing: Hearing::default(), reads: ReadIndex::new(own, Timings::default()) }
+        Self {
+            quorum_check: QuorumCheck::default(),
+            read_index: ReadIndex::new(own, Timings::default()),
+        }
     }
 }
 
@@ -47,13 +50,13 @@ impl Witness {
 pub(crate) struct Link {
     stream: PeerStream,
     frames: Frames,
-    witness: Witness,
+    leadership: Leadership,
     /// The other server.
     target: u64,
     /// The last term that a request spoke for.
     term: u64,
     /// Requests without an answer; what the answers to appends will be worth.
-    owed: VecDeque<Option<Stamp>>,
+    owed: VecDeque<Option<RequestStamp>>,
     /// When the other server was heard last.
     heard: Instant,
     /// Whether half a request may have been written.
@@ -62,11 +65,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// A connection to the server of that number.
-    pub(super) fn new(stream: PeerStream, target: u64, witness: Witness) -> Self {
+    pub(super) fn new(stream: PeerStream, target: u64, leadership: Leadership) -> Self {
         let (frames, owed) = (Frames::new(Room::default()), VecDeque::new());
-        witness.hearing.hear(target);
+        leadership.quorum_check.note_activity(target);
         let heard = Instant::now();
-        Self { stream, frames, witness, target, term: 0, owed, heard, is_torn: false }
+        Self { stream, frames, leadership, target, term: 0, owed, heard, is_torn: false }
     }
 
     /// Whether nothing was written by half.
@@ -94,7 +97,7 @@ impl Link {
         self.term = term_of(request).unwrap_or(self.term);
         // Before the first byte: a read that begins while this is written is not confirmed by it.
         let stamp = match request {
-            Request::Append(rpc) => Some(self.witness.reads.stamp(rpc.vote.leader_id.term)),
+            Request::Append(rpc) => Some(self.leadership.read_index.stamp(rpc.vote.leader_id.term)),
             Request::Vote(_)
             | Request::PreVote(_)
             | Request::TransferLeader(_)
@@ -128,14 +131,14 @@ impl Link {
             check_response(&response, self.term)
                 .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
             self.heard = Instant::now();
-            self.witness.hearing.hear(self.target);
+            self.leadership.quorum_check.note_activity(self.target);
             if matches!(response, Response::Working) {
                 return Ok(None);
             }
             let is_wanted = self.owed.len() <= wanted;
             let stamp = self.owed.pop_front().ok_or(io::ErrorKind::InvalidData)?;
             if let Some(stamp) = stamp.filter(|_| keeps_term(&response)) {
-                self.witness.reads.credit(self.target, stamp);
+                self.leadership.read_index.note_answer(self.target, stamp);
             }
             if is_wanted {
                 return Ok(Some(response));

@@ -88,7 +88,7 @@ pub(crate) use gate::ForwardConn;
 pub use hello::EnsembleName;
 pub(crate) use hello::{Own, Purpose};
 pub(crate) use introduction::Starts;
-pub(crate) use link::Witness;
+pub(crate) use link::Leadership;
 pub(crate) use peer::Peers;
 pub(crate) use secret::Secret;
 pub(crate) use security::Security;

@@ -29,7 +29,7 @@ use super::append::Appends;
 use super::dialer::Dialer;
 use super::heartbeat::Heartbeats;
 use super::hello::Purpose;
-use super::link::{Link, Witness};
+use super::link::{Leadership, Link};
 use super::message::{Request, Response};
 use super::snapshot_transfer::{Transfer, TransferError};
 use crate::telemetry::RateLimitedLog;
@@ -59,7 +59,7 @@ enum Spare {
 #[derive(Debug)]
 pub(crate) struct Peers {
     dialer: Dialer,
-    witness: Witness,
+    leadership: Leadership,
     idle: Idle,
     acknowledged: Acknowledged,
     rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
@@ -67,15 +67,15 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// The peers of a server.
-    pub(crate) fn new(dialer: Dialer, witness: Witness) -> Self {
+    pub(crate) fn new(dialer: Dialer, leadership: Leadership) -> Self {
         let (idle, acknowledged) = (Idle::default(), Acknowledged::default());
-        Self { dialer, witness, idle, acknowledged, rate_limited_log: Arc::default() }
+        Self { dialer, leadership, idle, acknowledged, rate_limited_log: Arc::default() }
     }
 
     fn peer(&self, target: u64, node: &BasicNode, heartbeats: Option<Heartbeats>) -> Peer {
         Peer {
             dialer: self.dialer.clone(),
-            witness: self.witness.clone(),
+            leadership: self.leadership.clone(),
             idle: Arc::clone(&self.idle),
             acknowledged: self.acknowledged.clone(),
             rate_limited_log: Arc::clone(&self.rate_limited_log),
@@ -106,7 +106,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(super) dialer: Dialer,
-    pub(super) witness: Witness,
+    pub(super) leadership: Leadership,
     idle: Idle,
     pub(super) acknowledged: Acknowledged,
     rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
@@ -131,10 +131,10 @@ impl Peer {
         if self.link.is_none() {
             let dialled = self.dialling.get_or_insert_with(|| {
                 let (dialer, address) = (self.dialer.clone(), self.address.clone());
-                let (target, witness) = (self.target, self.witness.clone());
+                let (target, leadership) = (self.target, self.leadership.clone());
                 AbortOnDropHandle::new(tokio::spawn(async move {
                     let stream = dialer.dial(target, &address, Purpose::Raft).await?;
-                    Ok(Link::new(stream, target, witness))
+                    Ok(Link::new(stream, target, leadership))
                 }))
             });
             let link = dialled.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -343,7 +343,7 @@ mod tests {
         let node = BasicNode::new(listener.local_addr().unwrap());
         let place = (Security::default(), AddressBook::naming([1]));
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
-        let mut peers = Peers::new(dialer, Witness::of(1));
+        let mut peers = Peers::new(dialer, Leadership::of(1));
         let ask = VoteRequest::new(RaftVote::new(5, 1), None);
         let soon = RPCOption::new(Duration::from_millis(30));
         let late = peers.new_client(2, &node).await.pre_vote(ask.clone(), soon).await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use kernel::stats::Spread;
+use kernel::stats::Histogram;
 use parking_lot::{Condvar, Mutex};
 
 use super::ahead::EntriesAhead;
@@ -173,7 +173,7 @@ impl RaftLog {
             queue: Mutex::default(),
             wake: Condvar::new(),
             write_blocked: AtomicBool::new(false),
-            flush_us: Spread::default(),
+            flush_us: Histogram::default(),
         });
         let spares = SparePool::start(files, options);
         let writer =
@@ -324,7 +324,7 @@ impl RaftLog {
     }
 
     /// How long flushes took, in microseconds.
-    pub fn flush_us(&self) -> &Spread {
+    pub fn flush_us(&self) -> &Histogram {
         &self.shared.flush_us
     }
 }
@@ -375,7 +375,7 @@ pub(super) struct Shared {
     /// Whether the writer waits for disk space.
     pub(super) write_blocked: AtomicBool,
     /// How long flushes took, in microseconds.
-    pub(super) flush_us: Spread,
+    pub(super) flush_us: Histogram,
 }
 
 impl Shared {

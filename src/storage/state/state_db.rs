@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kernel::stats::Spread;
+use kernel::stats::Histogram;
 use parking_lot::Mutex;
 use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
@@ -72,7 +72,7 @@ struct Shared {
     /// Where the checkpoint stands, readable while redb waits for disk space.
     mark: Mutex<CheckpointMark>,
     /// How long checkpoints took, in microseconds.
-    checkpoint_us: Spread,
+    checkpoint_us: Histogram,
 }
 
 impl StateDb {
@@ -112,7 +112,7 @@ impl StateDb {
         let database = builder()
             .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
-        let checkpoint_us = Spread::default();
+        let checkpoint_us = Histogram::default();
         let path = path.to_path_buf();
         let mark = Mutex::default();
         let shared = Shared { database, path, patience, mark, checkpoint_us };
@@ -207,7 +207,7 @@ impl StateDb {
     }
 
     /// How long checkpoints took, in microseconds.
-    pub fn checkpoint_us(&self) -> &Spread {
+    pub fn checkpoint_us(&self) -> &Histogram {
         &self.shared.checkpoint_us
     }
 
