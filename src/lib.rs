@@ -9,11 +9,11 @@
 //! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
-pub mod env;
 
 pub mod consensus;
+pub mod env;
 pub mod net;
-pub mod server;
+pub mod node;
 pub mod storage;
 
 pub mod admin;

@@ -67,7 +67,7 @@ impl DigestLog {
 
 /// A checkpoint that was begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CheckpointNote {
+pub struct SnapshotInfo {
     /// The index of the last entry in it, 0 where nothing had been applied.
     pub index: u64,
     /// The zxid of the last write in it.
@@ -78,10 +78,10 @@ pub struct CheckpointNote {
 
 /// The two newest checkpoints: the one on disk, and one that may be on its way there.
 #[derive(Debug, Default)]
-pub struct CheckpointNotes(VecDeque<CheckpointNote>);
+pub struct RecentSnapshots(VecDeque<SnapshotInfo>);
 
-impl CheckpointNotes {
-    pub(super) fn extend(&mut self, notes: impl IntoIterator<Item = CheckpointNote>) {
+impl RecentSnapshots {
+    pub(super) fn extend(&mut self, notes: impl IntoIterator<Item = SnapshotInfo>) {
         for note in notes {
             if self.0.len() == 2 {
                 self.0.pop_front();
@@ -91,7 +91,7 @@ impl CheckpointNotes {
     }
 
     /// The newest one up to this index, which is where consensus says that the checkpoint stands.
-    pub fn up_to(&self, index: u64) -> Option<CheckpointNote> {
+    pub fn up_to(&self, index: u64) -> Option<SnapshotInfo> {
         self.0.iter().rev().find(|note| note.index <= index).copied()
     }
 }
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn a_checkpoint_counts_when_it_is_on_disk() {
         // One that was only begun is not told as the last one.
-        let note = |index| CheckpointNote { index, zxid: Zxid(1), time_ms: 5 };
-        let mut notes = CheckpointNotes::default();
+        let note = |index| SnapshotInfo { index, zxid: Zxid(1), time_ms: 5 };
+        let mut notes = RecentSnapshots::default();
         assert_eq!(notes.up_to(9), None);
         notes.extend([note(3), note(6), note(9)]);
         assert_eq!(notes.up_to(8), Some(note(6)));

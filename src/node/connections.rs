@@ -17,7 +17,7 @@ use crate::telemetry::ServerStats;
 
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
-pub struct Client {
+pub struct ConnectionHandle {
     /// Its state. Short sections only.
     pub conn: Mutex<Conn>,
     /// Wakes the task that owns the socket: there is output, or the connection is to be closed.
@@ -32,18 +32,18 @@ pub struct Client {
     outlet: Option<Arc<OwnedWriteHalf>>,
     /// The task waits for input and has no bytes of its own to send, nor anything else to do once
     /// there are replies. Changes under the lock of `conn`.
-    at_rest: AtomicBool,
+    task_idle: AtomicBool,
     /// Whether it is on the list of connections to be woken after the current batch.
-    touched: AtomicBool,
+    on_wake_list: AtomicBool,
 }
 
 /// More output than this is left to the task of the connection.
 const SENT_AT_ONCE_MAX: usize = 4 << 10;
 
-impl Client {
+impl ConnectionHandle {
     /// The task that owns the socket says, under the lock of `conn`, whether it only waits for input.
-    pub fn set_at_rest(&self, at_rest: bool) {
-        self.at_rest.store(at_rest, Ordering::Relaxed);
+    pub fn set_task_idle(&self, task_idle: bool) {
+        self.task_idle.store(task_idle, Ordering::Relaxed);
     }
 
     /// Sends what there is without waking the task, where that is all that is left to do; else
@@ -51,7 +51,7 @@ impl Client {
     fn send_at_once(&self, stats: &ServerStats) -> bool {
         let Some(outlet) = &self.outlet else { return false };
         let mut conn = self.conn.lock();
-        let may = self.at_rest.load(Ordering::Relaxed)
+        let may = self.task_idle.load(Ordering::Relaxed)
             && conn.close_reason().is_none()
             && !conn.has_paused()
             && !conn.has_oversized()
@@ -112,14 +112,14 @@ impl Client {
 
 /// All open connections.
 #[derive(Debug, Default)]
-pub struct Clients {
-    by_number: DashMap<u64, Arc<Client>, DefaultHashBuilder>,
+pub struct ConnectionRegistry {
+    by_number: DashMap<u64, Arc<ConnectionHandle>, DefaultHashBuilder>,
     per_ip: DashMap<IpAddr, usize>,
     count: AtomicUsize,
     last_number: AtomicU64,
 }
 
-impl Clients {
+impl ConnectionRegistry {
     /// A number that no connection of this process had.
     pub fn next_number(&self) -> u64 {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
@@ -161,17 +161,17 @@ impl Clients {
         conn: Conn,
         now_us: u64,
         outlet: Option<Arc<OwnedWriteHalf>>,
-    ) -> Arc<Client> {
+    ) -> Arc<ConnectionHandle> {
         let number = conn.id().number;
-        let client = Arc::new(Client {
+        let client = Arc::new(ConnectionHandle {
             conn: Mutex::new(conn),
             wake: Notify::new(),
             heard_us: AtomicU64::new(now_us),
             session: AtomicI64::new(0),
             paused: AtomicBool::new(false),
             outlet,
-            at_rest: AtomicBool::new(false),
-            touched: AtomicBool::new(false),
+            task_idle: AtomicBool::new(false),
+            on_wake_list: AtomicBool::new(false),
         });
         self.by_number.insert(number, Arc::clone(&client));
         client
@@ -183,12 +183,12 @@ impl Clients {
     }
 
     /// The connection of this number, while it is open.
-    pub fn get(&self, number: u64) -> Option<Arc<Client>> {
+    pub fn get(&self, number: u64) -> Option<Arc<ConnectionHandle>> {
         self.by_number.get(&number).map(|entry| Arc::clone(entry.value()))
     }
 
     /// All open connections, in the order of their numbers.
-    pub fn all(&self) -> Vec<Arc<Client>> {
+    pub fn all(&self) -> Vec<Arc<ConnectionHandle>> {
         let mut all: Vec<_> =
             self.by_number.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect();
         all.sort_unstable_by_key(|(number, _)| *number);
@@ -208,11 +208,11 @@ impl Clients {
 
 /// Connections that got something during a batch, to be woken once at its end.
 #[derive(Debug, Default)]
-pub(super) struct Touched(Vec<Arc<Client>>);
+pub(super) struct WakeList(Vec<Arc<ConnectionHandle>>);
 
-impl Touched {
-    pub(super) fn add(&mut self, client: &Arc<Client>) {
-        if !client.touched.swap(true, Ordering::Relaxed) {
+impl WakeList {
+    pub(super) fn add(&mut self, client: &Arc<ConnectionHandle>) {
+        if !client.on_wake_list.swap(true, Ordering::Relaxed) {
             self.0.push(Arc::clone(client));
         }
     }
@@ -221,13 +221,13 @@ impl Touched {
     /// its task takes as long as sending.
     pub(super) fn wake_all(&mut self, stats: &ServerStats) {
         if let [client] = &self.0[..] {
-            client.touched.store(false, Ordering::Relaxed);
+            client.on_wake_list.store(false, Ordering::Relaxed);
             if client.send_at_once(stats) {
                 return self.0.clear();
             }
         }
         for client in self.0.drain(..) {
-            client.touched.store(false, Ordering::Relaxed);
+            client.on_wake_list.store(false, Ordering::Relaxed);
             client.wake.notify_one();
         }
     }
@@ -255,8 +255,8 @@ mod tests {
     struct Fixture {
         settings: Settings,
         stats: ServerStats,
-        touched: Touched,
-        client: Arc<Client>,
+        wake_list: WakeList,
+        client: Arc<ConnectionHandle>,
         /// The side of the task.
         stream: Transport,
         /// The side of the client.
@@ -276,11 +276,11 @@ mod tests {
             stream.writable().await.unwrap();
             let (stream, outlet) = Transport::Plain(stream).share();
             let conn = Conn::new(ConnId { server: 1, boot: 1, number: 1 }, peer, 0);
-            let client = Clients::default().insert(conn, 0, outlet);
-            client.set_at_rest(true);
+            let client = ConnectionRegistry::default().insert(conn, 0, outlet);
+            client.set_task_idle(true);
             let (settings, stats) = (Settings::default(), ServerStats::default());
-            let (touched, made) = (Touched::default(), Vec::new());
-            Self { settings, stats, touched, client, stream, other, made }
+            let (wake_list, made) = (WakeList::default(), Vec::new());
+            Self { settings, stats, wake_list, client, stream, other, made }
         }
 
         /// Puts an event of about this length into the output.
@@ -302,12 +302,12 @@ mod tests {
             conn.notify(Surroundings { settings, stats, now_us: 0, read_only: false }, &event);
             self.made.extend_from_slice(&conn.output()[before..]);
             drop(conn);
-            self.touched.add(&self.client);
+            self.wake_list.add(&self.client);
         }
 
         /// Ends the batch; says whether the task was woken.
         fn end_batch(&mut self) -> bool {
-            self.touched.wake_all(&self.stats);
+            self.wake_list.wake_all(&self.stats);
             self.client.wake.notified().now_or_never().is_some()
         }
 
@@ -349,16 +349,16 @@ mod tests {
         // A task with bytes of its own, much output, a connection that closes and a batch that touched
         // others too: nothing is sent past the task, which is woken.
         let mut one = Fixture::new().await;
-        one.client.set_at_rest(false);
+        one.client.set_task_idle(false);
         one.make(100);
         assert!(one.end_batch());
-        one.client.set_at_rest(true);
+        one.client.set_task_idle(true);
         one.make(SENT_AT_ONCE_MAX);
         assert!(one.end_batch());
         let mut other = Fixture::new().await;
         one.client.conn.lock().take_output();
         one.make(100);
-        one.touched.add(&other.client);
+        one.wake_list.add(&other.client);
         assert!(one.end_batch());
         other.make(100);
         other.client.conn.lock().close(CloseReason::SessionClosed);
@@ -385,7 +385,7 @@ mod tests {
         one.make(10);
         let (sent, unsent) = (one.stats.bytes_sent.get(), one.unsent() as u64);
         assert_eq!(sent + unsent, one.made.len() as u64);
-        one.client.set_at_rest(false);
+        one.client.set_task_idle(false);
         let rest = one.client.conn.lock().take_output();
         let mut stream = one.stream;
         let task = tokio::spawn(async move {
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn addresses_have_their_share() {
         // The limits per address and in total hold, and a released place is free again.
-        let clients = Clients::default();
+        let clients = ConnectionRegistry::default();
         let (one, two): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         assert!(clients.admit(one, Some(1), Some(2)));
         assert!(!clients.admit(one, Some(1), Some(2)));

@@ -7,11 +7,11 @@ use kernel::conn::Handling;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::PollSemaphore;
 
-use crate::server::LongWork;
+use crate::node::LongRequests;
 
-/// Whether a connection has the room that a long write takes, see [`LongWork`].
+/// Whether a connection has the room that a long write takes, see [`LongRequests`].
 #[derive(Debug)]
-pub(super) struct WriteTurn {
+pub(super) struct LongWritePermit {
     /// Keeps the place in the line, also while the connection does something else.
     room: PollSemaphore,
     state: State,
@@ -30,9 +30,9 @@ enum State {
     Used { _permit: OwnedSemaphorePermit, seq: u64 },
 }
 
-impl WriteTurn {
-    pub(super) fn new(long_work: &LongWork) -> Self {
-        Self { room: long_work.write_room(), state: State::None }
+impl LongWritePermit {
+    pub(super) fn new(long_requests: &LongRequests) -> Self {
+        Self { room: long_requests.write_room(), state: State::None }
     }
 
     /// Whether a write that takes so much room may go its way; gets in line where it may not.
@@ -98,9 +98,9 @@ mod tests {
     async fn a_turn_lasts_until_the_outcome() {
         // Who takes all the room lets nobody else have any, until its command has an outcome. Who waits keeps its
         // place while it does something else.
-        let work = LongWork::with_turns(1);
+        let work = LongRequests::with_turns(1);
         let all = work.room_of(1 << 20);
-        let [mut one, mut next, mut last] = [(); 3].map(|()| WriteTurn::new(&work));
+        let [mut one, mut next, mut last] = [(); 3].map(|()| LongWritePermit::new(&work));
         assert!(one.granted().now_or_never().is_none(), "nobody asked");
         assert!(!one.ask(all));
         one.granted().await;

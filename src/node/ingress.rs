@@ -8,7 +8,7 @@ use kernel::replica::Command;
 use kernel::replica::entry::push_command;
 use kernel::session::ConnId;
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus::ProposeError;
 use crate::env::random;
 
@@ -78,7 +78,7 @@ impl Shared {
     /// [`Refusal`] where it cannot be written now.
     fn propose(&self, command: &Command<'_>) -> Result<(), Refusal> {
         // It was accepted while all others were let go.
-        if self.is_settled(command.origin.conn.number) {
+        if self.is_abandoned(command.origin.conn.number) {
             return Err(Refusal::Unavailable);
         }
         let engine = self.engine.get().ok_or(Refusal::Unavailable)?;
@@ -117,7 +117,7 @@ impl Propose for &Shared {
     }
 
     fn read_barrier(&mut self, conn: ConnId) -> u64 {
-        if self.settings.is_alone { 0 } else { self.barriers.want(conn.number) }
+        if self.settings.is_alone { 0 } else { self.read_barriers.want(conn.number) }
     }
 
     fn leader(&self, secure: bool) -> LeaderHint<'static> {

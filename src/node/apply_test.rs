@@ -11,10 +11,10 @@ use kernel::replica::{Command, EntryHeader, Op, Origin, Replica};
 use kernel::session::ConnId;
 use kernel::tree::Policy;
 
-use super::clients::Client;
-use super::machine::Machine;
+use super::apply::Applier;
+use super::connections::ConnectionHandle;
+use super::core::Shared;
 use super::settings::settings;
-use super::shared::Shared;
 use crate::config::Config;
 use crate::consensus::{AddressBook, Committed, StateMachine as _};
 use crate::storage::{Row, RowRef};
@@ -31,7 +31,7 @@ fn server() -> Arc<Shared> {
 /// The rows of a server that applied one entry, and its last zxid.
 fn checkpoint() -> (Vec<Row>, Zxid) {
     let shared = server();
-    let mut machine = Machine::new(Arc::clone(&shared));
+    let mut machine = Applier::new(Arc::clone(&shared));
     let origin = Origin { session: SessionId(7), conn: ConnId::NONE, seq: 1 };
     let op = Op::CreateSession { timeout_ms: 4_000 };
     let mut batch = BytesMut::new();
@@ -51,10 +51,10 @@ fn checkpoint() -> (Vec<Row>, Zxid) {
     (rows, zxid)
 }
 
-fn connect(shared: &Shared) -> Arc<Client> {
-    let number = shared.clients.next_number();
+fn connect(shared: &Shared) -> Arc<ConnectionHandle> {
+    let number = shared.connections.next_number();
     let conn = Conn::new(ConnId { server: 1, boot: 1, number }, ([127, 0, 0, 1], 1).into(), 0);
-    shared.clients.insert(conn, 0, None)
+    shared.connections.insert(conn, 0, None)
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
             thread::yield_now();
         }
     });
-    let mut machine = Machine::new(Arc::clone(&shared));
+    let mut machine = Applier::new(Arc::clone(&shared));
     machine.install(&mut rows.into_iter().map(Ok)).unwrap();
     assert!(!served.join().unwrap(), "a client is served that missed what happened in between");
     assert_eq!(shared.stats.conns.outstanding(), 0);

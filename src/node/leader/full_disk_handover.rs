@@ -19,7 +19,7 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_secs(600);
 /// was away refuses a term that is 2^20 ahead of its own (`consensus/transport/terms`). So the time between two requests
 /// grows with each time that the lead came back soon.
 #[derive(Debug)]
-pub(super) struct HandOver {
+pub(in crate::node) struct FullDiskHandover {
     /// When this server asked last.
     last: Option<Instant>,
     /// In which term it was last seen to lead.
@@ -27,15 +27,15 @@ pub(super) struct HandOver {
     pause: Duration,
 }
 
-impl Default for HandOver {
+impl Default for FullDiskHandover {
     fn default() -> Self {
         Self { last: None, term: 0, pause: AGAIN_AFTER }
     }
 }
 
-impl HandOver {
+impl FullDiskHandover {
     /// Whether the leader of `term`, whose disk is full, has to ask now.
-    pub(super) fn is_due(&mut self, term: u64, now: Instant) -> bool {
+    pub(in crate::node) fn is_due(&mut self, term: u64, now: Instant) -> bool {
         let came_back = std::mem::replace(&mut self.term, term) != term;
         if let Some(last) = self.last {
             if came_back {
@@ -53,7 +53,7 @@ impl HandOver {
     }
 
     /// There is space again.
-    pub(super) fn end(&mut self) {
+    pub(in crate::node) fn end(&mut self) {
         *self = Self::default();
     }
 }
@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn where_all_disks_are_full_the_lead_changes_seldom() {
         // Three servers with full disks that hand the lead round for sixty days use few terms.
-        let mut servers: [HandOver; 3] = std::array::from_fn(|_| HandOver::default());
+        let mut servers: [FullDiskHandover; 3] =
+            std::array::from_fn(|_| FullDiskHandover::default());
         let (start, mut leader, mut terms) = (Instant::now(), 0, 0_u32);
         let days = 60 * 86_400;
         for second in 0..days {
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn a_leader_asks_at_once_where_others_have_space() {
         // Also where it leads again after a while; and again every five seconds where nobody takes over.
-        let (mut server, start) = (HandOver::default(), Instant::now());
+        let (mut server, start) = (FullDiskHandover::default(), Instant::now());
         assert!(server.is_due(1, start));
         assert!(!server.is_due(1, start + 4 * SECOND));
         assert!(server.is_due(1, start + 5 * SECOND));

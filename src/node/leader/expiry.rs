@@ -8,7 +8,7 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use kernel::session::Overdue;
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
+use super::super::core::Shared;
 
 /// A tick that comes this late finds a server that was stopped or starved: what its clients sent
 /// meanwhile may not have been read.
@@ -17,7 +17,7 @@ const LATE_MAX: Duration = Duration::from_millis(500);
 /// Where this server leads, once a tick, on the tick: hears what the connections heard, and proposes
 /// the end of the sessions whose deadline has passed. Deadlines are multiples of the tick, so none is
 /// noticed late.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let tick_ms = u64::from(shared.config.sessions.tick_time_ms);
     loop {
         let now_ms = shared.clock.now_us() / 1000;
@@ -40,7 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 fn hear(shared: &Shared) {
-    for client in shared.clients.all() {
+    for client in shared.connections.all() {
         let session = client.session();
         let heard_ms = client.heard_us.load(Ordering::Relaxed) / 1000;
         shared.expiry.lock().touch(heard_ms, session);

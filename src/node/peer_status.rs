@@ -11,7 +11,7 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus;
 
 /// The version of reports, and of notices before version 2 is in force; those of another version are not
@@ -50,14 +50,14 @@ struct NoticeOnce {
 
 /// This server's side of the talk.
 #[derive(Debug)]
-pub(super) struct Liaison {
+pub(super) struct PeerStatusReports {
     shared: Arc<Shared>,
-    ahead: Mutex<Ahead>,
+    leader_digests: Mutex<LeaderDigests>,
 }
 
 /// A digest of the leader.
 #[derive(Clone, Copy, Debug)]
-struct Theirs {
+struct LeaderDigest {
     zxid: Zxid,
     digest: u64,
     /// Whether it is that of all that replicas have in common, and not of the tree alone.
@@ -66,39 +66,39 @@ struct Theirs {
 
 /// What is known of the leader's digests.
 #[derive(Debug, Default)]
-struct Ahead {
-    waiting: VecDeque<Theirs>,
+struct LeaderDigests {
+    waiting: VecDeque<LeaderDigest>,
     /// The last zxid at which both trees were the same.
     agreed: Zxid,
 }
 
-impl Liaison {
+impl PeerStatusReports {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, ahead: Mutex::default() }
+        Self { shared, leader_digests: Mutex::default() }
     }
 
-    fn compare(&self, theirs: Theirs) {
-        let mut ahead = self.ahead.lock();
-        if ahead.waiting.back().is_none_or(|last| last.zxid < theirs.zxid) {
-            ahead.waiting.push_back(theirs);
-            if ahead.waiting.len() > DIGESTS_AHEAD_MAX {
-                ahead.waiting.pop_front();
+    fn compare(&self, theirs: LeaderDigest) {
+        let mut leader_digests = self.leader_digests.lock();
+        if leader_digests.waiting.back().is_none_or(|last| last.zxid < theirs.zxid) {
+            leader_digests.waiting.push_back(theirs);
+            if leader_digests.waiting.len() > DIGESTS_AHEAD_MAX {
+                leader_digests.waiting.pop_front();
             }
         }
         let digests = self.shared.digests.lock();
-        while let Some(theirs) = ahead.waiting.front().copied() {
+        while let Some(theirs) = leader_digests.waiting.front().copied() {
             let Some(ours) = digests.at(theirs.zxid) else {
                 // Not reached yet, or too long ago to be remembered.
                 if digests.newest().is_none_or(|newest| newest.zxid < theirs.zxid) {
                     return;
                 }
-                ahead.waiting.pop_front();
+                leader_digests.waiting.pop_front();
                 continue;
             };
-            ahead.waiting.pop_front();
+            leader_digests.waiting.pop_front();
             let ours = if theirs.is_whole { ours.whole } else { ours.digest };
             if ours == theirs.digest {
-                ahead.agreed = theirs.zxid;
+                leader_digests.agreed = theirs.zxid;
                 continue;
             }
             self.shared.stats.digest_mismatches.increment();
@@ -106,23 +106,23 @@ impl Liaison {
                 "its state differs from that of the leader: the digest is {:#x} here and {:#x} there \
                  at zxid {}; it was the same at {}. Remove the data of this server so that it takes \
                  the state of the leader, and report this",
-                ours, theirs.digest, theirs.zxid, ahead.agreed
+                ours, theirs.digest, theirs.zxid, leader_digests.agreed
             ));
         }
     }
 }
 
-impl consensus::PeerStatus for Liaison {
+impl consensus::PeerStatus for PeerStatusReports {
     fn follower_report(&self, since_us: u64) -> (u64, Bytes) {
         let now_us = self.shared.clock.now_us();
         let since_us = since_us.saturating_sub(OVERLAP_US);
-        let connected = self.shared.clients.all().into_iter().map(|client| {
+        let connected = self.shared.connections.all().into_iter().map(|client| {
             let heard_us = client.heard_us.load(Ordering::Relaxed);
             (client.session(), heard_us)
         });
         // After those that are connected: who leaves meanwhile is among the one or the other.
         let heard: Vec<_> = connected.filter(|(_, heard_us)| *heard_us >= since_us).collect();
-        let departed = self.shared.departed.since(since_us);
+        let departed = self.shared.recent_disconnects.since(since_us);
         let aged = |(session, heard_us): (SessionId, u64)| {
             let age_ms = now_us.saturating_sub(heard_us) / 1000;
             (session.0, u32::try_from(age_ms).unwrap_or(u32::MAX))
@@ -169,7 +169,7 @@ impl consensus::PeerStatus for Liaison {
             None => (tree(), false),
         };
         if let Some((zxid, digest)) = digest {
-            self.compare(Theirs { zxid: Zxid(zxid), digest, is_whole });
+            self.compare(LeaderDigest { zxid: Zxid(zxid), digest, is_whole });
         }
     }
 }

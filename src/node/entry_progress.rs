@@ -3,18 +3,18 @@
 use kernel::replica::{Section, Sender, Stamp};
 
 /// An entry that is being applied.
-pub(super) struct Entry<'a> {
+pub(super) struct EntryProgress<'a> {
     pub(super) stamp: Stamp,
     /// Whether the replica knows of it.
     pub(super) begun: bool,
     /// What is being applied of the section at hand.
-    pub(super) part: Option<Part<'a>>,
+    pub(super) part: Option<SectionProgress<'a>>,
     /// The sections behind it.
     pub(super) sections: &'a [u8],
 }
 
 /// What is left of a section.
-pub(super) struct Part<'a> {
+pub(super) struct SectionProgress<'a> {
     pub(super) sender: Sender,
     /// The commands that the section has.
     pub(super) count: u32,
@@ -25,10 +25,11 @@ pub(super) struct Part<'a> {
     pub(super) must_be_repeatable: bool,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> EntryProgress<'a> {
     /// An entry of a build that knew no sections.
     pub(super) fn of_section(stamp: Stamp, section: Section<'a>) -> Self {
-        let part = Part { must_be_repeatable: false, ..Part::of_section(section) };
+        let part =
+            SectionProgress { must_be_repeatable: false, ..SectionProgress::of_section(section) };
         Self { stamp, begun: false, part: Some(part), sections: &[] }
     }
 
@@ -37,7 +38,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> SectionProgress<'a> {
     pub(super) fn of_section(section: Section<'a>) -> Self {
         let Section { sender, count, commands } = section;
         let must_be_repeatable = sender.incarnation == 0;

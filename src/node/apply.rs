@@ -16,11 +16,11 @@ use kernel::replica::{
 use kernel::session::ConnId;
 use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
-use super::clients::{Client, Touched};
-use super::entry::{Entry, Part};
-use super::history::{CheckpointNote, DigestLog, DigestRecord};
-use super::service::Service;
-use super::shared::Shared;
+use super::connections::{ConnectionHandle, WakeList};
+use super::core::Shared;
+use super::digest_log::{DigestLog, DigestRecord, SnapshotInfo};
+use super::entry_progress::{EntryProgress, SectionProgress};
+use super::serving::ServingMode;
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
 use crate::failpoints;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
@@ -40,9 +40,9 @@ const NODES_PER_LOCK: usize = 256;
 
 /// The state machine of a server.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(super) struct Applier {
     shared: Arc<Shared>,
-    touched: Touched,
+    wake_list: WakeList,
     /// The last entry applied.
     index: u64,
 }
@@ -68,9 +68,9 @@ fn count_section(shared: &Shared, section: Section<'_>) {
     shared.stats.commands_applied.add(u64::from(section.count));
 }
 
-impl Machine {
+impl Applier {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, touched: Touched::default(), index: 0 }
+        Self { shared, wake_list: WakeList::default(), index: 0 }
     }
 
     fn apply_entry(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
@@ -87,18 +87,18 @@ impl Machine {
         }
         let section = Section { sender: Sender::default(), count, commands };
         count_section(&self.shared, section);
-        self.apply_in_turns(Entry::of_section(stamp, section))
+        self.apply_in_turns(EntryProgress::of_section(stamp, section))
     }
 
     fn apply_sections(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
         let (header, sections) = section::open(payload)?;
         let section::Header { time_ms, elapsed_ms, policy } = header;
         let stamp = Stamp { term, index, time_ms, elapsed_ms, policy };
-        self.apply_in_turns(Entry::of_sections(stamp, sections))
+        self.apply_in_turns(EntryProgress::of_sections(stamp, sections))
     }
 
     /// Applies an entry, and gives readers their turn now and then.
-    fn apply_in_turns(&mut self, mut entry: Entry<'_>) -> Result<(), EntryError> {
+    fn apply_in_turns(&mut self, mut entry: EntryProgress<'_>) -> Result<(), EntryError> {
         let shared = Arc::clone(&self.shared);
         while !shared.replica.write(|replica| self.apply_some(&shared, replica, &mut entry))? {}
         Ok(())
@@ -109,7 +109,7 @@ impl Machine {
         &mut self,
         shared: &Shared,
         replica: &mut Replica,
-        entry: &mut Entry<'_>,
+        entry: &mut EntryProgress<'_>,
     ) -> Result<bool, EntryError> {
         if !std::mem::replace(&mut entry.begun, true) {
             let stamp = &entry.stamp;
@@ -121,7 +121,8 @@ impl Machine {
         while room > 0 {
             let Some(mut part) = entry.part.take() else {
                 let Some(section) = next_section(&mut entry.sections)? else { return Ok(true) };
-                entry.part = claim(shared, replica, section).then(|| Part::of_section(section));
+                entry.part =
+                    claim(shared, replica, section).then(|| SectionProgress::of_section(section));
                 continue;
             };
             let more = self.apply_part(shared, replica, &entry.stamp, &mut part, &mut room)?;
@@ -137,7 +138,7 @@ impl Machine {
         shared: &Shared,
         replica: &mut Replica,
         stamp: &Stamp,
-        part: &mut Part<'_>,
+        part: &mut SectionProgress<'_>,
         room: &mut usize,
     ) -> Result<bool, EntryError> {
         let around = shared.around();
@@ -177,20 +178,20 @@ impl Machine {
             if !shared.settings.is_alone {
                 tracing::info!("version {} is in force", replica.version());
             }
-            shared.set_service(Service::None);
-            self.let_all_go(&CloseReason::NotServing);
+            shared.set_mode(ServingMode::NotServing);
+            self.close_all(&CloseReason::NotServing);
         }
     }
 
     /// Closes all connections: no outcome of what they sent will be told. To be called under the exclusive lock of
     /// the replica, so that none of them sends anything after that.
-    fn let_all_go(&mut self, reason: &CloseReason) {
+    fn close_all(&mut self, reason: &CloseReason) {
         let shared = Arc::clone(&self.shared);
-        for client in shared.clients.all() {
+        for client in shared.connections.all() {
             client.conn.lock().close(reason.clone());
-            self.touched.add(&client);
+            self.wake_list.add(&client);
         }
-        shared.settle();
+        shared.abandon_outcomes();
     }
 
     /// Begins with the end of a session that has many ephemeral nodes; returns false where nothing is left to do
@@ -208,16 +209,18 @@ impl Machine {
         if !is_end(&command.op) || !has_many() {
             return false;
         }
-        if let Some(client) = shared.clients.get(conn.number).filter(|_| shared.is_local(conn)) {
+        if let Some(client) = shared.connections.get(conn.number).filter(|_| shared.is_local(conn))
+        {
             answer_what_came_before(&client, around, replica);
         }
-        let touched = &mut self.touched;
-        let mut delivery = Delivery { shared, around, touched, told: Told::default() };
+        let wake_list = &mut self.wake_list;
+        let mut delivery =
+            WatchDelivery { shared, around, wake_list, watchers: WatcherCount::default() };
         shared.replica.takes_long();
         let begun = in_place(|| {
             replica.end_session_partly(stamp, command, EPHEMERALS_PER_LOCK, &mut delivery)
         });
-        delivery.told.count(shared);
+        delivery.watchers.count(shared);
         begun
     }
 
@@ -230,17 +233,18 @@ impl Machine {
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
         let origin = command.origin;
-        let is_local = shared.is_local(origin.conn) && !shared.is_settled(origin.conn.number);
-        let client = if is_local { shared.clients.get(origin.conn.number) } else { None };
+        let is_local = shared.is_local(origin.conn) && !shared.is_abandoned(origin.conn.number);
+        let client = if is_local { shared.connections.get(origin.conn.number) } else { None };
         if let Some(client) = &client {
             answer_what_came_before(client, around, replica);
         }
-        let touched = &mut self.touched;
-        let mut delivery = Delivery { shared, around, touched, told: Told::default() };
+        let wake_list = &mut self.wake_list;
+        let mut delivery =
+            WatchDelivery { shared, around, wake_list, watchers: WatcherCount::default() };
         let before = replica.last_zxid();
         let Applied { outcome, finished, displaced } =
             replica.apply(stamp, command, &mut delivery)?;
-        delivery.told.count(shared);
+        delivery.watchers.count(shared);
         if replica.last_zxid() != before {
             keep_digest(shared, replica);
         }
@@ -252,7 +256,7 @@ impl Machine {
         let view = View { replica, around, at_length: false };
         if let Some(client) = client {
             client.complete(view, origin.seq, outcome);
-            self.touched.add(&client);
+            self.wake_list.add(&client);
         } else if is_local {
             shared.stats.conns.writes_finished.increment();
         }
@@ -272,13 +276,13 @@ impl Machine {
 
     /// Hands over the outcome of an earlier command.
     fn finish(&mut self, shared: &Shared, view: View<'_>, origin: &Origin, outcome: Outcome) {
-        if !shared.is_local(origin.conn) || shared.is_settled(origin.conn.number) {
+        if !shared.is_local(origin.conn) || shared.is_abandoned(origin.conn.number) {
             return;
         }
-        match shared.clients.get(origin.conn.number) {
+        match shared.connections.get(origin.conn.number) {
             Some(client) => {
                 client.complete(view, origin.seq, outcome);
-                self.touched.add(&client);
+                self.wake_list.add(&client);
             }
             None => shared.stats.conns.writes_finished.increment(),
         }
@@ -290,9 +294,9 @@ impl Machine {
         if shared.is_member() {
             return;
         }
-        for client in shared.clients.all() {
+        for client in shared.connections.all() {
             client.conn.lock().close(CloseReason::NotMember);
-            self.touched.add(&client);
+            self.wake_list.add(&client);
         }
     }
 
@@ -302,7 +306,7 @@ impl Machine {
     fn replace(&mut self, replica: Replica) -> Replica {
         let shared = Arc::clone(&self.shared);
         shared.replica.write(|current| {
-            self.let_all_go(&CloseReason::ServerStops);
+            self.close_all(&CloseReason::ServerStops);
             let before = std::mem::replace(current, replica);
             shared.learn_process(current);
             before
@@ -313,9 +317,9 @@ impl Machine {
         if !shared.is_local(conn) {
             return;
         }
-        if let Some(client) = shared.clients.get(conn.number) {
+        if let Some(client) = shared.connections.get(conn.number) {
             client.conn.lock().close(reason);
-            self.touched.add(&client);
+            self.wake_list.add(&client);
         }
     }
 }
@@ -325,7 +329,7 @@ fn is_expiry(op: &Op<'_>) -> bool {
 }
 
 /// What a client asked for before a command must not see it.
-fn answer_what_came_before(client: &Client, around: Surroundings<'_>, replica: &Replica) {
+fn answer_what_came_before(client: &ConnectionHandle, around: Surroundings<'_>, replica: &Replica) {
     if client.is_paused() {
         let view = View { replica, around, at_length: false };
         in_place(|| client.conn.lock().resume_all(view));
@@ -429,31 +433,31 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
 }
 
 /// Puts events into the output of the connections that watch.
-struct Delivery<'a> {
+struct WatchDelivery<'a> {
     shared: &'a Shared,
     around: Surroundings<'a>,
-    touched: &'a mut Touched,
-    told: Told,
+    wake_list: &'a mut WakeList,
+    watchers: WatcherCount,
 }
 
-impl EventSink for Delivery<'_> {
+impl EventSink for WatchDelivery<'_> {
     fn event(&mut self, event: Event<'_>) {
-        self.told.add(self.shared, &event);
-        if let Some(client) = self.shared.clients.get(event.watcher) {
+        self.watchers.add(self.shared, &event);
+        if let Some(client) = self.shared.connections.get(event.watcher) {
             client.conn.lock().notify(self.around, &event);
-            self.touched.add(&client);
+            self.wake_list.add(&client);
         }
     }
 }
 
 /// How many watchers were told of the change at hand.
 #[derive(Default)]
-struct Told {
+struct WatcherCount {
     change: Option<(EventType, String)>,
     watchers: u64,
 }
 
-impl Told {
+impl WatcherCount {
     fn add(&mut self, shared: &Shared, event: &Event<'_>) {
         let same =
             |(kind, path): &(EventType, String)| *kind == event.event_type && path == event.path;
@@ -471,7 +475,7 @@ impl Told {
     }
 }
 
-impl StateMachine for Machine {
+impl StateMachine for Applier {
     fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal> {
         self.index = entry.index;
         let Some(payload) = entry.payload else { return Ok(()) };
@@ -482,20 +486,20 @@ impl StateMachine for Machine {
     }
 
     fn batch_end(&mut self) {
-        self.touched.wake_all(&self.shared.stats);
+        self.wake_list.wake_all(&self.shared.stats);
         report_quotas(&self.shared);
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
         let checkpoint = self.shared.replica.write(|replica| {
-            self.shared.checkpoints.lock().extend([CheckpointNote {
+            self.shared.checkpoints.lock().extend([SnapshotInfo {
                 index: self.index,
                 zxid: replica.last_zxid(),
                 time_ms: self.shared.clock.wall_ms(),
             }]);
             Some(replica.begin_checkpoint())
         });
-        Box::new(Rows { shared: Arc::clone(&self.shared), checkpoint })
+        Box::new(CheckpointRows { shared: Arc::clone(&self.shared), checkpoint })
     }
 
     fn install(
@@ -512,7 +516,7 @@ impl StateMachine for Machine {
         let before = self.replace(replica);
         // It may be large, and nobody waits for it any more.
         drop(before);
-        self.touched.wake_all(&self.shared.stats);
+        self.wake_list.wake_all(&self.shared.stats);
         Ok(())
     }
 }
@@ -540,7 +544,7 @@ pub(super) fn restore(
 }
 
 /// A checkpoint as the storage wants it.
-struct Rows {
+struct CheckpointRows {
     shared: Arc<Shared>,
     /// Until it is written.
     checkpoint: Option<Checkpoint>,
@@ -551,7 +555,7 @@ fn more(shared: &Shared) -> Option<ChangedNodes> {
     shared.replica.write(|replica| replica.take_changed(NODES_PER_LOCK))
 }
 
-impl RowSource for Rows {
+impl RowSource for CheckpointRows {
     fn rows(
         &mut self,
         each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,

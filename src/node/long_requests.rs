@@ -23,7 +23,7 @@ const ROOM_PER_TURN: usize = 1 << 20;
 
 /// The turns.
 #[derive(Debug)]
-pub struct LongWork {
+pub struct LongRequests {
     turns: Semaphore,
     /// Room for long writes that have no outcome yet, in units of [`REQUEST_LEN_LONG`].
     write_room: Arc<Semaphore>,
@@ -32,11 +32,11 @@ pub struct LongWork {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub struct LongTurn<'a> {
+pub struct LongRequestPermit<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-impl LongWork {
+impl LongRequests {
     pub(super) fn for_this_machine() -> Self {
         let processors = available_parallelism().map_or(1, NonZero::get);
         let turns = (processors / 2).max(1);
@@ -61,13 +61,13 @@ impl LongWork {
     }
 
     /// Waits for a turn. Who came first has the first.
-    pub async fn turn(&self) -> LongTurn<'_> {
+    pub async fn acquire(&self) -> LongRequestPermit<'_> {
         // It is never closed.
-        LongTurn { _permit: self.turns.acquire().await.ok() }
+        LongRequestPermit { _permit: self.turns.acquire().await.ok() }
     }
 }
 
-impl LongTurn<'_> {
+impl LongRequestPermit<'_> {
     /// For who has the turn at a long write. It does not wait for those that read, too.
     pub const fn of_write() -> Self {
         Self { _permit: None }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_write_takes_the_room_that_there_is() {
         // Short ones share it; one that is longer than all of it has its turn all the same.
-        let work = LongWork::with_turns(2);
+        let work = LongRequests::with_turns(2);
         let rooms = [1, REQUEST_LEN_LONG, REQUEST_LEN_LONG + 1, 1 << 20, 16 << 20, usize::MAX];
         assert_eq!(rooms.map(|len| work.room_of(len)), [1, 1, 2, 16, 32, 32]);
         assert_eq!(work.write_room().available_permits(), 32);

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
+use super::core::Shared;
 use crate::consensus::Proposer;
 
 /// How long to wait before a barrier that could not be had is tried again.
@@ -27,19 +27,19 @@ const UNDER_WAY_MAX: usize = 256;
 
 /// The connections that wait for the next barrier.
 #[derive(Debug, Default)]
-pub(super) struct Barriers {
-    next: Mutex<Next>,
+pub(super) struct ReadBarriers {
+    next: Mutex<NextBarrier>,
     wanted: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Next {
+struct NextBarrier {
     /// How many were begun.
     begun: u64,
     connections: Vec<u64>,
 }
 
-impl Barriers {
+impl ReadBarriers {
     /// The number of the barrier that begins next, for this connection.
     pub(super) fn want(&self, connection: u64) -> u64 {
         let mut next = self.next.lock();
@@ -55,10 +55,10 @@ impl Barriers {
         number
     }
 
-    fn begin(&self) -> Barrier {
+    fn begin(&self) -> ReadBarrier {
         let mut next = self.next.lock();
         next.begun += 1;
-        Barrier { number: next.begun, connections: std::mem::take(&mut next.connections) }
+        ReadBarrier { number: next.begun, connections: std::mem::take(&mut next.connections) }
     }
 
     /// These connections wait for the next barrier in place of one that could not be had.
@@ -71,12 +71,12 @@ impl Barriers {
 }
 
 /// A barrier that is under way.
-struct Barrier {
+struct ReadBarrier {
     number: u64,
     connections: Vec<u64>,
 }
 
-impl Barrier {
+impl ReadBarrier {
     /// Waits for it; whether it could be had.
     async fn wait(self, proposer: &Proposer) -> (Self, bool) {
         let had = proposer.read_barrier().await.is_ok();
@@ -99,20 +99,20 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
                 if !is_first {
                     sleep_until(begun + OVERLAP_AFTER).await;
                 }
-                shared.barriers.wanted.notified().await;
+                shared.read_barriers.wanted.notified().await;
             };
             tokio::select! {
                 biased;
                 Some((barrier, had)) = under_way.next() => {
-                    let Barrier { number, connections } = barrier;
+                    let ReadBarrier { number, connections } = barrier;
                     match had {
                         true => pass(&shared, number, &connections).await,
-                        false => shared.barriers.again(connections),
+                        false => shared.read_barriers.again(connections),
                     }
                 }
                 () = wanted, if has_room => {
                     begun = Instant::now();
-                    under_way.push(shared.barriers.begin().wait(&proposer));
+                    under_way.push(shared.read_barriers.begin().wait(&proposer));
                 }
             }
         }
@@ -125,7 +125,7 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
 
 async fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
     for connection in connections {
-        let Some(client) = shared.clients.get(*connection) else { continue };
+        let Some(client) = shared.connections.get(*connection) else { continue };
         let replica = shared.replica.read().await;
         client.pass_barrier(shared.view(&replica), &mut &**shared, number);
         drop(replica);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn who_asks_during_a_barrier_waits_for_the_next() {
         // A barrier that has begun says nothing of what was acknowledged since.
-        let barriers = Barriers::default();
+        let barriers = ReadBarriers::default();
         assert_eq!(barriers.want(7), 1);
         assert_eq!(barriers.want(7), 1);
         assert_eq!(barriers.want(8), 1);
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn who_was_not_served_waits_for_the_next() {
         // A barrier that could not be had is asked for again together with what came meanwhile.
-        let barriers = Barriers::default();
+        let barriers = ReadBarriers::default();
         barriers.want(7);
         let first = barriers.begin();
         barriers.want(8);

@@ -8,14 +8,14 @@ use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
+use super::super::core::Shared;
 
 /// Candidates that are looked at before writes have their turn.
 const CANDIDATES_AT_ONCE: usize = 1000;
 
 /// Looks through the candidates every `znode.container.checkIntervalMs` and proposes their removal,
 /// spread so that at most `znode.container.maxPerMinute` go a minute. Applying looks again.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let config = &shared.config.containers;
     let interval = Duration::from_millis(config.check_interval_ms.max(1));
     let pause = Duration::from_secs(60) / config.max_per_minute.max(1);

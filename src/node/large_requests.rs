@@ -16,7 +16,7 @@ pub struct LargeRequests {
 
 /// A large request came that is over the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooMuch {
+pub struct OverLimit {
     /// Bytes of the others.
     pub in_flight: u64,
     /// What all may take together.
@@ -40,13 +40,13 @@ impl LargeRequests {
     /// Takes the room of a large request, to be given back with [`LargeRequests::release`].
     ///
     /// # Errors
-    /// [`TooMuch`]: there is no such room, and none was taken.
-    pub fn reserve(&self, len: u64) -> Result<(), TooMuch> {
+    /// [`OverLimit`]: there is no such room, and none was taken.
+    pub fn reserve(&self, len: u64) -> Result<(), OverLimit> {
         let max = self.max;
         let taken = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
             taken.checked_add(len).filter(|sum| *sum <= max)
         });
-        taken.map(drop).map_err(|in_flight| TooMuch { in_flight, max })
+        taken.map(drop).map_err(|in_flight| OverLimit { in_flight, max })
     }
 
     /// Gives room back.
@@ -70,7 +70,7 @@ mod tests {
         let large = LargeRequests::new(&limits);
         assert!(!large.is_large(100) && large.is_large(101));
         assert_eq!(large.reserve(200), Ok(()));
-        assert_eq!(large.reserve(101), Err(TooMuch { in_flight: 200, max: 300 }));
+        assert_eq!(large.reserve(101), Err(OverLimit { in_flight: 200, max: 300 }));
         assert_eq!(large.reserve(100), Ok(()));
         large.release(200);
         assert_eq!(large.reserve(200), Ok(()));

@@ -8,19 +8,19 @@ use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Section, Sender};
 use kernel::tree::Policy;
 
+use super::core::Shared;
 use super::settings::policy;
-use super::shared::Shared;
 use crate::consensus::BatchSealer;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub(super) struct EntryStamper {
     shared: Arc<Shared>,
     policy: Policy,
     last_ms: i64,
 }
 
-impl Stamps {
+impl EntryStamper {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { policy: policy(&shared.config), last_ms: 0, shared }
     }
@@ -45,7 +45,7 @@ impl Stamps {
     }
 }
 
-impl BatchSealer for Stamps {
+impl BatchSealer for EntryStamper {
     fn seal<'a>(
         &mut self,
         in_sections: bool,

@@ -12,31 +12,31 @@ use crate::consensus::{Joiner, Members};
 
 /// A server's place in the consensus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Seat {
+pub(in crate::node) struct ServerLives {
     /// The life that votes.
-    pub(super) voter: Option<MemberId>,
+    pub(in crate::node) voter: Option<MemberId>,
     /// Another life, which takes part without a vote or asks to be taken in.
-    pub(super) other: Option<MemberId>,
+    pub(in crate::node) other: Option<MemberId>,
 }
 
-impl Seat {
+impl ServerLives {
     /// The life that takes part, or is to.
-    pub(super) fn member(&self) -> Option<MemberId> {
+    pub(in crate::node) fn member(&self) -> Option<MemberId> {
         self.voter.or(self.other)
     }
 }
 
 /// What the leader knows of lives.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seats<'a> {
-    pub(super) own: MemberId,
-    pub(super) members: &'a Members,
-    pub(super) asking: &'a BTreeMap<u64, Joiner>,
+pub(in crate::node) struct MemberLives<'a> {
+    pub(in crate::node) own: MemberId,
+    pub(in crate::node) members: &'a Members,
+    pub(in crate::node) asking: &'a BTreeMap<u64, Joiner>,
 }
 
-impl Seats<'_> {
+impl MemberLives<'_> {
     /// The place of the server of that number.
-    pub(super) fn seat(&self, number: u64) -> Seat {
+    pub(in crate::node) fn of_server(&self, number: u64) -> ServerLives {
         let is_it = |member: &&MemberId| member.number == number;
         let voter = self.members.voters.iter().find(is_it).copied();
         let servers = self.members.servers.keys().filter(is_it).copied();
@@ -52,13 +52,13 @@ impl Seats<'_> {
         };
         let other = other.filter(|other| Some(*other) != voter);
         let absent = || without_vote.first().copied().filter(|_| voter.is_none());
-        Seat { voter, other: other.or_else(absent) }
+        ServerLives { voter, other: other.or_else(absent) }
     }
 
     /// Who is to vote for the server of that number as far as is known now: a life that asks replaces
     /// the one that votes when it has caught up, and not while that one answers.
-    pub(super) fn voter_to_be(&self, number: u64) -> Option<MemberId> {
-        let Seat { voter, other } = self.seat(number);
+    pub(in crate::node) fn next_voter(&self, number: u64) -> Option<MemberId> {
+        let ServerLives { voter, other } = self.of_server(number);
         match (voter, other) {
             (Some(voter), Some(other)) if !self.answers(voter) && self.is_synced(other) => {
                 Some(other)
@@ -69,23 +69,23 @@ impl Seats<'_> {
     }
 
     /// Whether a member is there, this server included.
-    pub(super) fn answers(&self, member: MemberId) -> bool {
+    pub(in crate::node) fn answers(&self, member: MemberId) -> bool {
         member == self.own || self.members.answers(member)
     }
 
     /// Whether a member is there and has nearly all that this server, the leader, has.
-    pub(super) fn is_synced(&self, member: MemberId) -> bool {
+    pub(in crate::node) fn is_synced(&self, member: MemberId) -> bool {
         member == self.own || self.members.is_synced(member)
     }
 
     /// What a server that asks to be taken in waits for.
-    pub(super) fn waits_for(&self, joiner: MemberId, is_wanted: bool) -> String {
+    pub(in crate::node) fn waits_for(&self, joiner: MemberId, is_wanted: bool) -> String {
         if !is_wanted {
             return format!("server {} is not in its configuration", joiner.number);
         }
-        let seat = self.seat(joiner.number);
+        let server = self.of_server(joiner.number);
         if let Some(holder) =
-            seat.member().filter(|holder| *holder != joiner && self.answers(*holder))
+            server.member().filter(|holder| *holder != joiner && self.answers(*holder))
         {
             return format!(
                 "server {holder} answers: is there another process with that number, or data directory?"
@@ -154,7 +154,7 @@ mod tests {
         let voters = [OWN, old, member(3, 1)];
         let to_be = |others: &[MemberId], answering: &[(MemberId, u64)], asks: &[MemberId]| {
             let (members, asking) = (members(&voters, others, answering), asking(asks));
-            Seats { own: OWN, members: &members, asking: &asking }.voter_to_be(2)
+            MemberLives { own: OWN, members: &members, asking: &asking }.next_voter(2)
         };
         assert_eq!(to_be(&[], &[], &[]), Some(old));
         assert_eq!(to_be(&[], &[], &[new]), Some(old), "it does not take part yet");
@@ -170,10 +170,10 @@ mod tests {
         // A life that was lost while it was taken in has no claim.
         let (lost, new) = (member(2, 8), member(2, 9));
         let (members, asking) = (members(&[OWN], &[lost], &[]), asking(&[new]));
-        let seats = Seats { own: OWN, members: &members, asking: &asking };
-        assert_eq!(seats.seat(2), Seat { voter: None, other: Some(new) });
-        assert_eq!(seats.seat(3), Seat::default());
-        assert_eq!(seats.seat(1), Seat { voter: Some(OWN), other: None });
+        let lives = MemberLives { own: OWN, members: &members, asking: &asking };
+        assert_eq!(lives.of_server(2), ServerLives { voter: None, other: Some(new) });
+        assert_eq!(lives.of_server(3), ServerLives::default());
+        assert_eq!(lives.of_server(1), ServerLives { voter: Some(OWN), other: None });
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
         for (answering, holder) in [(vec![(old, 10_000)], old), (vec![], new)] {
             let members = Members { voters: voters.clone(), ..members(&[OWN], &[old], &answering) };
             let asking = asking(&[new]);
-            let seats = Seats { own: OWN, members: &members, asking: &asking };
-            assert_eq!(seats.seat(4).member(), Some(holder));
+            let lives = MemberLives { own: OWN, members: &members, asking: &asking };
+            assert_eq!(lives.of_server(4).member(), Some(holder));
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
         let voters = [OWN, old, member(3, 1)];
         let told = |answering: &[(MemberId, u64)], is_wanted| {
             let (members, asking) = (members(&voters, &[new], answering), asking(&[new]));
-            Seats { own: OWN, members: &members, asking: &asking }.waits_for(new, is_wanted)
+            MemberLives { own: OWN, members: &members, asking: &asking }.waits_for(new, is_wanted)
         };
         assert!(told(&[], false).contains("not in its configuration"));
         assert!(told(&[(old, 1)], true).contains("another process"));

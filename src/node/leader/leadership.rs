@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::shared::Shared;
+use super::super::core::Shared;
 
 impl Shared {
     /// The term in which this server has the duties of a leader, if it has them.
@@ -11,12 +11,12 @@ impl Shared {
     }
 
     /// Since when, in milliseconds of the server's clock.
-    pub(super) fn leading_since_ms(&self) -> u64 {
+    pub(in crate::node) fn leading_since_ms(&self) -> u64 {
         self.leading_since_ms.load(Ordering::Relaxed)
     }
 
     /// Takes up the duties of the leader of this term: every session gets its full timeout.
-    pub(super) async fn begin_leading(&self, term: u64) {
+    pub(in crate::node) async fn begin_leading(&self, term: u64) {
         // Under this lock no session comes or goes.
         let replica = self.replica.read().await;
         let now_ms = self.clock.now_us() / 1000;
@@ -39,7 +39,7 @@ impl Shared {
     }
 
     /// Another server decides from now on.
-    pub(super) fn end_leading(&self) {
+    pub(in crate::node) fn end_leading(&self) {
         let mut expiry = self.expiry.lock();
         expiry.clear();
         self.elapsed.end();
@@ -47,7 +47,7 @@ impl Shared {
     }
 
     /// Whether the zxids of the term are used up, but for a reserve: the counter has 32 bits.
-    pub(super) fn counter_runs_out(&self) -> bool {
+    pub(in crate::node) fn counter_runs_out(&self) -> bool {
         self.replica.figures().last_zxid().counter() >= self.zxid_counter_max
     }
 }

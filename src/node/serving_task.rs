@@ -10,10 +10,10 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hand_over::HandOver;
-use super::reconfig_task;
-use super::service::Service;
-use super::shared::Shared;
+use super::core::Shared;
+use super::leader::full_disk_handover::FullDiskHandover;
+use super::leader::reconfig;
+use super::serving::ServingMode;
 use crate::consensus::{Consensus, Proposer, Role, Status};
 
 /// How often to look for what no change of status tells: that contact was lost.
@@ -26,25 +26,25 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
 const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Keeps an eye on the consensus until the server stops.
-pub(super) struct Presence {
+pub(super) struct ServingTask {
     shared: Arc<Shared>,
     consensus: Consensus,
     proposer: Proposer,
-    /// Clients are let go when there was no contact to a majority for this long (`syncLimit`).
+    /// Clients are disconnected when there was no contact to a majority for this long (`syncLimit`).
     contact_max: Duration,
     /// Reads are offered after this time without contact (`readonlymode.enabled`).
     read_only_after: Duration,
-    hand_over: HandOver,
+    hand_over: FullDiskHandover,
     /// What was last said of the leader.
     said: Option<(u64, Option<MemberId>)>,
 }
 
-impl Presence {
+impl ServingTask {
     pub(super) fn new(shared: Arc<Shared>, consensus: Consensus, proposer: Proposer) -> Self {
         let contact_max = shared.contact_max();
         let tick = Duration::from_millis(u64::from(shared.config.sessions.tick_time_ms));
         let read_only_after = tick.max(READ_ONLY_AFTER_MIN);
-        let hand_over = HandOver::default();
+        let hand_over = FullDiskHandover::default();
         Self { shared, consensus, proposer, contact_max, read_only_after, hand_over, said: None }
     }
 
@@ -54,7 +54,7 @@ impl Presence {
         loop {
             let status = changes.borrow_and_update().clone();
             if status.role == Role::Stopped {
-                self.shared.set_service(Service::None);
+                self.shared.set_mode(ServingMode::NotServing);
                 return;
             }
             tokio::select! {
@@ -76,7 +76,7 @@ impl Presence {
             self.shared.end_leading();
         }
         let without_contact = self.proposer.without_contact();
-        self.shared.had_contact(without_contact);
+        self.shared.record_contact(without_contact);
         let cannot_follow = self.cannot_follow(status);
         self.serve_less(without_contact, cannot_follow);
         self.hand_over_with_full_disk(status).await;
@@ -96,7 +96,7 @@ impl Presence {
         let may_serve = is_formed
             && self.shared.is_member()
             && self.may_write(status)
-            && self.shared.service() != Service::Full;
+            && self.shared.serving_mode() != ServingMode::ReadWrite;
         if status.leader.is_none() || cannot_follow || !(may_serve || begins_to_lead) {
             return;
         }
@@ -113,11 +113,11 @@ impl Presence {
         // A barrier that took that long says too little of now.
         let in_contact = self.proposer.without_contact() <= self.contact_max;
         let may_serve = may_serve && in_contact && self.shared.is_member() && self.may_write(&now);
-        if may_serve && self.shared.service() != Service::Full {
+        if may_serve && self.shared.serving_mode() != ServingMode::ReadWrite {
             // Those that were content with reading have sessions that nobody else knows.
-            self.shared.set_service(Service::None);
-            self.let_go();
-            self.shared.set_service(Service::Full);
+            self.shared.set_mode(ServingMode::NotServing);
+            self.close_all();
+            self.shared.set_mode(ServingMode::ReadWrite);
             if !self.shared.settings.is_alone {
                 tracing::info!("clients are served");
             }
@@ -182,28 +182,28 @@ impl Presence {
     /// Lets clients go when contact was lost or nothing can be written down, and goes on with reads
     /// where that is wanted.
     fn serve_less(&self, without_contact: Duration, cannot_follow: bool) {
-        let serves = self.shared.service() == Service::Full;
+        let serves = self.shared.serving_mode() == ServingMode::ReadWrite;
         if serves && (cannot_follow || without_contact > self.contact_max) {
-            self.shared.set_service(Service::None);
+            self.shared.set_mode(ServingMode::NotServing);
             if cannot_follow {
                 tracing::warn!("the disk is full: clients are let go until there is space again");
             } else {
                 let limit = self.contact_max;
                 tracing::warn!("no contact to a majority for {limit:?}: clients are let go");
             }
-            self.let_go();
+            self.close_all();
         }
         let offers_reads = self.shared.config.features.read_only_mode && self.shared.is_member();
-        let is_idle = self.shared.service() == Service::None;
+        let is_idle = self.shared.serving_mode() == ServingMode::NotServing;
         if offers_reads && is_idle && without_contact > self.read_only_after {
-            self.shared.set_service(Service::ReadOnly);
+            self.shared.set_mode(ServingMode::ReadOnly);
             tracing::warn!("reads are served to clients that ask for read-only mode");
         }
     }
 
     /// Lets all clients go.
-    fn let_go(&self) {
-        for client in self.shared.clients.all() {
+    fn close_all(&self) {
+        for client in self.shared.connections.all() {
             client.conn.lock().close(CloseReason::NotServing);
             client.wake.notify_one();
         }
@@ -212,7 +212,7 @@ impl Presence {
     async fn lead(&self, term: u64) {
         self.shared.begin_leading(term).await;
         self.raise_version(&self.consensus.status());
-        reconfig_task::propose_first(&self.shared);
+        reconfig::propose_first(&self.shared);
         if !self.shared.ensemble.is_known() {
             let name = self.consensus.first_name();
             let command = Command::of_server(Op::NameEnsemble { name });

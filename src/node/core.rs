@@ -11,18 +11,18 @@ use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::barriers::Barriers;
-use super::clients::{Client, Clients};
 use super::clock::Clock;
-use super::departed::Departed;
+use super::connections::{ConnectionHandle, ConnectionRegistry};
+use super::consensus_config::{ClientAddresses, client_addresses};
 use super::descriptors::Descriptors;
+use super::digest_log::{DigestLog, RecentSnapshots};
 use super::elapsed::Elapsed;
-use super::history::{CheckpointNotes, DigestLog};
 use super::large_requests::LargeRequests;
-use super::long_work::LongWork;
-use super::members::{ClientAddresses, client_addresses};
+use super::long_requests::LongRequests;
+use super::read_barriers::ReadBarriers;
+use super::recent_disconnects::RecentDisconnects;
 use super::replica_lock::ReplicaLock;
-use super::service::{self, Service};
+use super::serving::{self, ServingMode};
 use super::settings::connection_throttle;
 use crate::config::Config;
 use crate::consensus::{
@@ -57,7 +57,7 @@ pub struct Shared {
     /// Who belongs to the ensemble, as of the last change.
     members: Mutex<Arc<Members>>,
     /// The open connections.
-    pub clients: Clients,
+    pub connections: ConnectionRegistry,
     /// How many there may be.
     pub descriptors: Descriptors,
     /// What is counted.
@@ -67,12 +67,12 @@ pub struct Shared {
     /// The deadlines of the sessions, kept by the leader.
     pub expiry: Mutex<Expiry>,
     /// What the next reports to the leader say of clients that are gone.
-    pub(super) departed: Departed,
+    pub(super) recent_disconnects: RecentDisconnects,
     /// When each follower last reported, in milliseconds of the server's clock.
     pub(super) reports: Mutex<BTreeMap<u64, u64>>,
     /// The name of the ensemble.
     pub(super) ensemble: EnsembleName,
-    pub(super) barriers: Barriers,
+    pub(super) read_barriers: ReadBarriers,
     /// Where the other servers are.
     addresses: AddressBook,
     /// Where clients reach them.
@@ -111,12 +111,12 @@ pub struct Shared {
     pub(super) failure: watch::Sender<Option<String>>,
     /// Connections with this number and those before it were closed without waiting for the outcome of what they
     /// sent.
-    settled: AtomicU64,
+    abandoned_up_to: AtomicU64,
     pub(super) zxid_counter_max: u32,
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
-    pub checkpoints: Mutex<CheckpointNotes>,
+    pub checkpoints: Mutex<RecentSnapshots>,
     /// The number that `gtmk` and `stmk` exchange. It selects nothing: what is logged is chosen with
     /// `--log`.
     pub trace_mask: AtomicI64,
@@ -126,7 +126,7 @@ pub struct Shared {
     /// Bytes of large requests that are not answered yet.
     pub large_requests: LargeRequests,
     /// The turns at requests that take long.
-    pub long_work: LongWork,
+    pub long_requests: LongRequests,
     pub(super) engine: OnceLock<Engine>,
     pub(super) server: u64,
     boot: u64,
@@ -167,8 +167,8 @@ impl Shared {
             settings,
             throttle,
             large_requests: LargeRequests::new(&config.limits),
-            long_work: LongWork::for_this_machine(),
-            clients: Clients::default(),
+            long_requests: LongRequests::for_this_machine(),
+            connections: ConnectionRegistry::default(),
             descriptors: Descriptors::raise_limit(),
             stats: ServerStats::default(),
             clock,
@@ -176,10 +176,10 @@ impl Shared {
             digests: Mutex::default(),
             checkpoints: Mutex::default(),
             trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
-            departed: Departed::default(),
+            recent_disconnects: RecentDisconnects::default(),
             reports: Mutex::default(),
             ensemble: EnsembleName::default(),
-            barriers: Barriers::default(),
+            read_barriers: ReadBarriers::default(),
             addresses,
             client_addresses: Mutex::new(client_addresses(&config.ensemble.servers)),
             is_member: AtomicBool::new(true),
@@ -189,7 +189,7 @@ impl Shared {
             leading: AtomicU64::new(0),
             leading_since_us: AtomicU64::new(0),
             leading_since_ms: AtomicU64::new(0),
-            service: AtomicU8::new(service::NONE),
+            service: AtomicU8::new(serving::NOT_SERVING),
             serves: Notify::new(),
             process_changed: Notify::new(),
             contact_us: AtomicU64::new(0),
@@ -199,7 +199,7 @@ impl Shared {
             progress: Progress::default(),
             versions: KnownVersions::default(),
             failure: watch::Sender::new(None),
-            settled: AtomicU64::new(0),
+            abandoned_up_to: AtomicU64::new(0),
             zxid_counter_max: failpoints::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
             watches: Arc::clone(replica.watches()),
             members: Mutex::new(Arc::new(replica.members().clone())),
@@ -259,7 +259,7 @@ impl Shared {
             tracing::info!("this server belongs to the ensemble now");
         } else {
             tracing::warn!("this server does not belong to the ensemble: it serves no clients");
-            self.set_service(Service::None);
+            self.set_mode(ServingMode::NotServing);
         }
     }
 
@@ -303,7 +303,7 @@ impl Shared {
     /// What connections always need to know.
     pub fn around(&self) -> Surroundings<'_> {
         let now_us = self.clock.now_us();
-        let read_only = self.service() == Service::ReadOnly;
+        let read_only = self.serving_mode() == ServingMode::ReadOnly;
         Surroundings { settings: &self.settings, stats: &self.stats.conns, now_us, read_only }
     }
 
@@ -319,7 +319,7 @@ impl Shared {
 
     /// A name for a new connection.
     pub fn next_conn_id(&self) -> ConnId {
-        ConnId { server: self.server, boot: self.boot, number: self.clients.next_number() }
+        ConnId { server: self.server, boot: self.boot, number: self.connections.next_number() }
     }
 
     /// Whether the connection is, or was, one of this process.
@@ -328,18 +328,18 @@ impl Shared {
     }
 
     /// All connections of now were closed: outcomes of what they sent count for nothing any more.
-    pub(super) fn settle(&self) {
-        self.settled.store(self.clients.last_number(), Ordering::Relaxed);
+    pub(super) fn abandon_outcomes(&self) {
+        self.abandoned_up_to.store(self.connections.last_number(), Ordering::Relaxed);
         self.stats.conns.settle_writes();
     }
 
     /// Whether the outcome of what a connection of this server sent counts for nothing any more.
-    pub(super) fn is_settled(&self, connection: u64) -> bool {
-        connection <= self.settled.load(Ordering::Relaxed)
+    pub(super) fn is_abandoned(&self, connection: u64) -> bool {
+        connection <= self.abandoned_up_to.load(Ordering::Relaxed)
     }
 
     /// A connection is gone: its watches go, its session stays.
-    pub async fn disconnect(&self, client: &Client, reason: CloseReason) {
+    pub async fn disconnect(&self, client: &ConnectionHandle, reason: CloseReason) {
         self.stats.count_close(reason.kind());
         let (id, session) = {
             let mut conn = client.conn.lock();
@@ -347,8 +347,8 @@ impl Shared {
             (conn.id(), conn.session())
         };
         let heard_us = client.heard_us.load(Ordering::Relaxed);
-        self.departed.note(session, heard_us);
-        self.clients.remove(id.number);
+        self.recent_disconnects.note(session, heard_us);
+        self.connections.remove(id.number);
         self.expiry.lock().touch(heard_us / 1000, session);
         while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
             tokio::task::yield_now().await;

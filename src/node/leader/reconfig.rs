@@ -15,8 +15,8 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::seats::Seats;
-use super::shared::Shared;
+use super::super::core::Shared;
+use super::member_lives::MemberLives;
 use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
 
 /// How often to look for what nobody tells: that a server caught up, or is silent.
@@ -26,17 +26,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a server that leaves is given to hear of it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const REMOVAL_GRACE: Duration = Duration::from_secs(2);
 
 /// Ticks that a server may take to catch up, where the configuration does not say.
 const INIT_LIMIT_TICKS_DEFAULT: u32 = 10;
 
 /// Keeps the members of the consensus in step, where this server leads.
-pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: CancellationToken) {
+pub(in crate::node) async fn run(
+    shared: Arc<Shared>,
+    consensus: Consensus,
+    stop: CancellationToken,
+) {
     if shared.settings.is_alone {
         return;
     }
-    let mut task = Task { shared, consensus, wait: None, farewells: BTreeMap::new() };
+    let mut task = Task { shared, consensus, wait: None, removals: BTreeMap::new() };
     loop {
         tokio::select! {
             () = task.shared.members_changed.notified() => {}
@@ -44,7 +48,7 @@ pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: Cancell
             () = stop.cancelled() => return,
         }
         if task.shared.leading().is_none() {
-            task.forget();
+            task.reset();
             continue;
         }
         let lost = task.consensus.watch_status();
@@ -58,7 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, consensus: Consensus, stop: Cancell
 
 /// Says who belongs to an ensemble that was formed of this server's own list; to be called by a new
 /// leader. Where the ensemble knows already, nothing comes of it.
-pub(super) fn propose_first(shared: &Shared) {
+pub(in crate::node) fn propose_first(shared: &Shared) {
     if shared.settings.is_alone || shared.members().current.is_some() {
         return;
     }
@@ -87,7 +91,7 @@ async fn leadership_lost(mut status: tokio::sync::watch::Receiver<crate::consens
 }
 
 /// What there is and what there should be, at one moment.
-struct Look {
+struct MembershipView {
     members: Members,
     /// Who asks to be taken in.
     asking: BTreeMap<u64, Joiner>,
@@ -97,32 +101,32 @@ struct Look {
     pending: Option<i64>,
 }
 
-impl Look {
-    fn seats(&self) -> Seats<'_> {
-        Seats { own: self.own, members: &self.members, asking: &self.asking }
+impl MembershipView {
+    fn lives(&self) -> MemberLives<'_> {
+        MemberLives { own: self.own, members: &self.members, asking: &self.asking }
     }
 
     /// Who is to vote for each server that is to: nobody, where no life of it is known.
     fn voters(&self) -> BTreeMap<u64, Option<MemberId>> {
-        let seats = self.seats();
+        let lives = self.lives();
         let voters = self.wanted.voters().into_iter();
-        let to_be = voters.map(|number| (number, seats.voter_to_be(number)));
+        let to_be = voters.map(|number| (number, lives.next_voter(number)));
         if self.pending.is_some() {
             return to_be.collect();
         }
         // Nobody waits for an answer: who has no vote yet gets it when it has caught up.
         let has_vote = |member: &MemberId| self.members.voters.contains(member);
-        let may = |member: &MemberId| has_vote(member) || seats.is_synced(*member);
+        let may = |member: &MemberId| has_vote(member) || lives.is_synced(*member);
         to_be.map(|(number, member)| (number, member.filter(may))).collect()
     }
 
     /// Those that are to take part and do not, with their addresses.
     fn missing(&self) -> BTreeMap<MemberId, String> {
-        let seats = self.seats();
+        let lives = self.lives();
         let addresses = self.wanted.addresses().into_iter();
         let members = addresses.filter_map(|(number, address)| {
-            let seat = seats.seat(number);
-            let other = seat.other.filter(|_| !seat.voter.is_some_and(|v| seats.answers(v)))?;
+            let server = lives.of_server(number);
+            let other = server.other.filter(|_| !server.voter.is_some_and(|v| lives.answers(v)))?;
             (!self.members.servers.contains_key(&other)).then_some((other, address))
         });
         members.collect()
@@ -142,16 +146,16 @@ struct Task {
     /// Since when which voters are waited for.
     wait: Option<(BTreeSet<u64>, Instant)>,
     /// Since when servers are about to be dropped.
-    farewells: BTreeMap<MemberId, Instant>,
+    removals: BTreeMap<MemberId, Instant>,
 }
 
 impl Task {
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.wait = None;
-        self.farewells.clear();
+        self.removals.clear();
     }
 
-    fn look(&self) -> Option<Look> {
+    fn view(&self) -> Option<MembershipView> {
         let (members, own) = (self.consensus.members(), self.consensus.member());
         let asking = self.consensus.admissions().asking();
         let known = self.shared.members();
@@ -163,24 +167,24 @@ impl Task {
             }
             None => (current, None),
         };
-        Some(Look { members, asking, own, wanted, pending })
+        Some(MembershipView { members, asking, own, wanted, pending })
     }
 
     /// Does what is to be done next, if anything.
     async fn step(&mut self) {
-        let Some(look) = self.look() else {
+        let Some(view) = self.view() else {
             // The leadership may have begun before this server was told who belongs to it.
             return propose_first(&self.shared);
         };
-        self.tell(&look);
-        if look.members.changing && !look.members.joint {
+        self.answer_joiners(&view);
+        if view.members.changing && !view.members.joint {
             return;
         }
-        let done = if look.members.joint {
+        let done = if view.members.joint {
             // Somebody began; whatever is wanted now, this has to be finished first.
-            self.consensus.set_voters(look.members.voters.clone()).await
+            self.consensus.set_voters(view.members.voters.clone()).await
         } else {
-            self.towards_wanted(&look).await
+            self.towards_wanted(&view).await
         };
         if let Err(error) = done {
             tracing::debug!(%error, "the next look tries again");
@@ -188,37 +192,37 @@ impl Task {
     }
 
     /// Tells those that ask to be taken in what they wait for.
-    fn tell(&self, look: &Look) {
-        let seats = look.seats();
-        for Joiner { member, .. } in look.asking.values() {
-            let is_wanted = look.wanted.servers.contains_key(&member.number);
-            let answer = seats.waits_for(*member, is_wanted);
+    fn answer_joiners(&self, view: &MembershipView) {
+        let lives = view.lives();
+        for Joiner { member, .. } in view.asking.values() {
+            let is_wanted = view.wanted.servers.contains_key(&member.number);
+            let answer = lives.waits_for(*member, is_wanted);
             self.consensus.admissions().tell(*member, answer);
         }
     }
 
-    async fn towards_wanted(&mut self, look: &Look) -> Result<(), ChangeFailed> {
-        let missing = look.missing();
+    async fn towards_wanted(&mut self, view: &MembershipView) -> Result<(), ChangeFailed> {
+        let missing = view.missing();
         if !missing.is_empty() {
             let let_in = names(missing.keys());
             self.consensus.set_servers(missing).await?;
             tracing::info!("server {let_in} takes part without a vote until it has caught up");
             return Ok(());
         }
-        let wanted = look.voters();
+        let wanted = view.voters();
         let voters: BTreeSet<MemberId> = wanted.values().flatten().copied().collect();
-        let is_right = voters == look.members.voters;
-        match look.pending {
+        let is_right = voters == view.members.voters;
+        match view.pending {
             None if is_right => {
                 self.wait = None;
-                self.tidy(look).await
+                self.update_servers(view).await
             }
             Some(zxid) if is_right && wanted.values().all(Option::is_some) => {
                 self.wait = None;
                 self.finish(zxid, true);
                 Ok(())
             }
-            Some(_) | None => self.change_voters(look, &wanted, voters).await,
+            Some(_) | None => self.change_voters(view, &wanted, voters).await,
         }
     }
 
@@ -233,11 +237,11 @@ impl Task {
 
     async fn change_voters(
         &mut self,
-        look: &Look,
+        view: &MembershipView,
         wanted: &BTreeMap<u64, Option<MemberId>>,
         voters: BTreeSet<MemberId>,
     ) -> Result<(), ChangeFailed> {
-        match (self.readiness(look, wanted), look.pending) {
+        match (self.readiness(view, wanted), view.pending) {
             (Ready::NotYet, _) | (Ready::Never, None) => Ok(()),
             (Ready::Never, Some(zxid)) => {
                 self.wait = None;
@@ -247,31 +251,31 @@ impl Task {
                 Ok(())
             }
             // Servers that never answered get their vote when they come.
-            (Ready::Yes, Some(zxid)) if voters == look.members.voters => {
+            (Ready::Yes, Some(zxid)) if voters == view.members.voters => {
                 self.wait = None;
                 self.finish(zxid, true);
                 Ok(())
             }
-            (Ready::Yes, _) => self.set_voters(look, voters).await,
+            (Ready::Yes, _) => self.set_voters(view, voters).await,
         }
     }
 
     async fn set_voters(
         &self,
-        look: &Look,
+        view: &MembershipView,
         voters: BTreeSet<MemberId>,
     ) -> Result<(), ChangeFailed> {
-        let (own, seats) = (look.own, look.seats());
-        let heirs = voters.intersection(&look.members.voters);
-        let mut heirs = heirs.filter(|id| **id != own && seats.is_synced(**id));
+        let (own, lives) = (view.own, view.lives());
+        let successors = voters.intersection(&view.members.voters);
+        let mut successors = successors.filter(|id| **id != own && lives.is_synced(**id));
         if !voters.contains(&own)
-            && let Some(heir) = heirs.next()
+            && let Some(successor) = successors.next()
         {
-            tracing::info!("server {heir} is to lead, as this server loses its vote");
-            self.consensus.hand_over_to(*heir).await;
+            tracing::info!("server {successor} is to lead, as this server loses its vote");
+            self.consensus.hand_over_to(*successor).await;
             return Ok(());
         }
-        let (before, after) = (names(&look.members.voters), names(&voters));
+        let (before, after) = (names(&view.members.voters), names(&voters));
         tracing::info!("the voters change from servers {before} to servers {after}");
         self.consensus.set_voters(voters).await?;
         tracing::info!("the voters are servers {after}");
@@ -280,7 +284,11 @@ impl Task {
 
     /// ZooKeeper changes the members when a majority of the new voters is up to date. Here those that
     /// join are waited for as well, for as long as they answer and `initLimit` allows.
-    fn readiness(&mut self, look: &Look, wanted: &BTreeMap<u64, Option<MemberId>>) -> Ready {
+    fn readiness(
+        &mut self,
+        view: &MembershipView,
+        wanted: &BTreeMap<u64, Option<MemberId>>,
+    ) -> Ready {
         let numbers: BTreeSet<u64> = wanted.keys().copied().collect();
         let since = match &self.wait {
             Some((waited_for, since)) if *waited_for == numbers => *since,
@@ -289,20 +297,20 @@ impl Task {
                 Instant::now()
             }
         };
-        let (waited, seats) = (since.elapsed(), look.seats());
+        let (waited, lives) = (since.elapsed(), view.lives());
         let voters: Vec<Option<MemberId>> = wanted.values().copied().collect();
-        let synced = |voter: &Option<MemberId>| voter.is_some_and(|id| seats.is_synced(id));
+        let synced = |voter: &Option<MemberId>| voter.is_some_and(|id| lives.is_synced(id));
         let hopeless = |voter: &Option<MemberId>| {
-            !voter.is_some_and(|id| seats.answers(id)) && waited > ANSWER_WITHIN
+            !voter.is_some_and(|id| lives.answers(id)) && waited > ANSWER_WITHIN
         };
         let is_majority = |count: usize| count > voters.len() / 2;
         let quorum = is_majority(voters.iter().filter(|voter| synced(voter)).count());
         let is_new =
-            |voter: &&Option<MemberId>| voter.is_none_or(|id| !look.members.voters.contains(&id));
+            |voter: &&Option<MemberId>| voter.is_none_or(|id| !view.members.voters.contains(&id));
         let mut late = voters.iter().filter(is_new).filter(|voter| !synced(voter));
-        if waited > self.patience() || late.all(hopeless) {
+        if waited > self.catch_up_limit() || late.all(hopeless) {
             let hope = voters.iter().filter(|voter| !hopeless(voter)).count();
-            let give_up = waited > self.patience() || !is_majority(hope);
+            let give_up = waited > self.catch_up_limit() || !is_majority(hope);
             return match (quorum, give_up) {
                 (true, _) => Ready::Yes,
                 (false, true) => Ready::Never,
@@ -313,7 +321,7 @@ impl Task {
     }
 
     /// How long a server may take to catch up.
-    fn patience(&self) -> Duration {
+    fn catch_up_limit(&self) -> Duration {
         let ticks = match self.shared.config.ensemble.init_limit_ticks {
             0 => INIT_LIMIT_TICKS_DEFAULT,
             ticks => ticks,
@@ -323,33 +331,35 @@ impl Task {
     }
 
     /// The voters are right; what is left is where all are, and who is to take part no more.
-    async fn tidy(&mut self, look: &Look) -> Result<(), ChangeFailed> {
-        if !look.members.voters.contains(&look.own) {
-            // All voters were exchanged at once: none of the old ones could be the heir before.
-            if let Some(heir) = look.members.voters.iter().find(|id| look.members.is_synced(**id)) {
-                self.consensus.hand_over_to(*heir).await;
+    async fn update_servers(&mut self, view: &MembershipView) -> Result<(), ChangeFailed> {
+        if !view.members.voters.contains(&view.own) {
+            // All voters were exchanged at once: none of the old ones could be the successor before.
+            if let Some(successor) =
+                view.members.voters.iter().find(|id| view.members.is_synced(**id))
+            {
+                self.consensus.hand_over_to(*successor).await;
             }
             return Ok(());
         }
-        let seats = look.seats();
-        let addresses = look.wanted.addresses().into_iter();
+        let lives = view.lives();
+        let addresses = view.wanted.addresses().into_iter();
         let addresses: BTreeMap<MemberId, String> = addresses
-            .filter_map(|(number, address)| Some((seats.seat(number).member()?, address)))
+            .filter_map(|(number, address)| Some((lives.of_server(number).member()?, address)))
             .collect();
         let is_news =
-            |(id, address): &(&MemberId, &String)| look.members.servers.get(id) != Some(address);
+            |(id, address): &(&MemberId, &String)| view.members.servers.get(id) != Some(address);
         let news: BTreeMap<MemberId, String> =
             addresses.iter().filter(is_news).map(|(id, at)| (*id, at.clone())).collect();
         if !news.is_empty() {
             return self.consensus.set_servers(news).await;
         }
         let stays = |id: &MemberId| {
-            let seat = seats.seat(id.number);
-            let is_wanted = look.wanted.servers.contains_key(&id.number);
-            is_wanted && (seat.voter == Some(*id) || seat.other == Some(*id))
+            let server = lives.of_server(id.number);
+            let is_wanted = view.wanted.servers.contains_key(&id.number);
+            is_wanted && (server.voter == Some(*id) || server.other == Some(*id))
         };
-        let leaving = look.members.servers.keys().filter(|id| !stays(id)).copied().collect();
-        let gone = self.gone(look, leaving);
+        let leaving = view.members.servers.keys().filter(|id| !stays(id)).copied().collect();
+        let gone = self.ready_to_remove(view, leaving);
         if gone.is_empty() {
             return Ok(());
         }
@@ -360,18 +370,22 @@ impl Task {
     }
 
     /// Those of the leaving servers that have heard of it, or were given the time to.
-    fn gone(&mut self, look: &Look, leaving: BTreeSet<MemberId>) -> BTreeSet<MemberId> {
-        self.farewells.retain(|id, _| leaving.contains(id));
+    fn ready_to_remove(
+        &mut self,
+        view: &MembershipView,
+        leaving: BTreeSet<MemberId>,
+    ) -> BTreeSet<MemberId> {
+        self.removals.retain(|id, _| leaving.contains(id));
         let heard = |id: &MemberId| {
-            let matched = look.members.progress.get(id).and_then(|progress| progress.matched);
-            matched.is_some_and(|matched| matched >= look.members.last_index)
+            let matched = view.members.progress.get(id).and_then(|progress| progress.matched);
+            matched.is_some_and(|matched| matched >= view.members.last_index)
         };
         let mut gone = BTreeSet::new();
         for id in leaving {
-            let since = *self.farewells.entry(id).or_insert_with(Instant::now);
+            let since = *self.removals.entry(id).or_insert_with(Instant::now);
             // It hears that it left, and then once more that this is committed.
-            let told = heard(&id) && since.elapsed() > FAREWELL / 4;
-            if told || since.elapsed() > FAREWELL {
+            let told = heard(&id) && since.elapsed() > REMOVAL_GRACE / 4;
+            if told || since.elapsed() > REMOVAL_GRACE {
                 gone.insert(id);
             }
         }

@@ -7,16 +7,17 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commands::Stamps;
+use super::apply::{Applier, restore};
+use super::consensus_config::consensus_config;
+use super::core::Shared;
+use super::digest_log::SnapshotInfo;
+use super::entry_stamper::EntryStamper;
 use super::error::ServeError;
-use super::history::CheckpointNote;
-use super::liaison::Liaison;
-use super::machine::{Machine, restore};
-use super::members::consensus_config;
-use super::presence::Presence;
+use super::leader::{containers, expiry, reconfig};
+use super::peer_status::PeerStatusReports;
+use super::read_barriers;
+use super::serving_task::ServingTask;
 use super::settings::settings;
-use super::shared::Shared;
-use super::{barriers, container_task, expiry_task, reconfig_task};
 use crate::admin;
 use crate::admin::http::Surfaces;
 use crate::config::{ClientsConfig, Config};
@@ -71,7 +72,7 @@ impl Server {
         let consensus_config = consensus_config(&config, &addresses)?;
         let settings = settings(&config);
         let is_alone = settings.is_alone;
-        let stored = dir.state().mark().position.map(|position| CheckpointNote {
+        let stored = dir.state().mark().position.map(|position| SnapshotInfo {
             index: position.index,
             zxid: replica.last_zxid(),
             // When it was written is not kept; its last write is the nearest there is.
@@ -82,7 +83,7 @@ impl Server {
         shared.learn_name(&shared.replica.read_blocking());
         shared.learn_members(&shared.members());
         shared.learn_process(&shared.replica.read_blocking());
-        let machine = Machine::new(Arc::clone(&shared));
+        let machine = Applier::new(Arc::clone(&shared));
         let ensemble = shared.ensemble.clone();
         let (versions, process) = (shared.versions.clone(), boot);
         let consensus_config = ConsensusConfig { ensemble, versions, process, ..consensus_config };
@@ -92,14 +93,14 @@ impl Server {
         }
         let options = ProposerOptions::default();
         let (commands, liaison) =
-            (Stamps::new(Arc::clone(&shared)), Liaison::new(Arc::clone(&shared)));
+            (EntryStamper::new(Arc::clone(&shared)), PeerStatusReports::new(Arc::clone(&shared)));
         let progress = shared.progress.clone();
         let proposer = Proposer::start(&consensus, options, commands, Arc::new(liaison), progress);
         shared.start_with(consensus.clone(), proposer.clone());
         // What was counted while the log was read again happened before.
         admin::reading::reset(&shared);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let presence = Presence::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
+        let presence = ServingTask::new(Arc::clone(&shared), consensus.clone(), proposer.clone());
         if is_alone {
             shared.begin_leading(consensus.status().term).await;
         }
@@ -108,10 +109,10 @@ impl Server {
             // Where nothing can be written, words are answered all the same.
             let _ = tokio::time::timeout(SERVES_WITHIN, shared.serves()).await;
         }
-        tasks.spawn(reconfig_task::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
-        tasks.spawn(barriers::run(Arc::clone(&shared), proposer, stop.clone()));
-        tasks.spawn(expiry_task::run(Arc::clone(&shared), stop.clone()));
-        tasks.spawn(container_task::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(reconfig::run(Arc::clone(&shared), consensus.clone(), stop.clone()));
+        tasks.spawn(read_barriers::run(Arc::clone(&shared), proposer, stop.clone()));
+        tasks.spawn(expiry::run(Arc::clone(&shared), stop.clone()));
+        tasks.spawn(containers::run(Arc::clone(&shared), stop.clone()));
         surfaces.run(&shared, &stop, &tasks);
         for listener in listeners {
             tasks.spawn(listener.run(Arc::clone(&shared), stop.clone(), tasks.clone()));

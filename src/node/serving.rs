@@ -3,33 +3,33 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::core::Shared;
 
 /// Ticks without contact after which clients are let go, where the configuration does not say.
 const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
 
 /// What clients get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Service {
+pub enum ServingMode {
     /// Nothing: the server is not up to date, or has no contact to a majority.
-    None,
+    NotServing,
     /// Reads of what the server has, for those who want that (`readonlymode.enabled`).
     ReadOnly,
     /// Everything.
-    Full,
+    ReadWrite,
 }
 
-pub(super) const NONE: u8 = 0;
+pub(super) const NOT_SERVING: u8 = 0;
 const READ_ONLY: u8 = 1;
-const FULL: u8 = 2;
+const READ_WRITE: u8 = 2;
 
 impl Shared {
     /// What clients get at the moment.
-    pub fn service(&self) -> Service {
+    pub fn serving_mode(&self) -> ServingMode {
         match self.service.load(Ordering::Acquire) {
-            FULL => Service::Full,
-            READ_ONLY => Service::ReadOnly,
-            _ => Service::None,
+            READ_WRITE => ServingMode::ReadWrite,
+            READ_ONLY => ServingMode::ReadOnly,
+            _ => ServingMode::NotServing,
         }
     }
 
@@ -39,14 +39,14 @@ impl Shared {
     }
 
     /// Changes what clients get; says whether it is another than before.
-    pub(super) fn set_service(&self, service: Service) -> bool {
-        let number = match service {
-            Service::None => NONE,
-            Service::ReadOnly => READ_ONLY,
-            Service::Full => FULL,
+    pub(super) fn set_mode(&self, mode: ServingMode) -> bool {
+        let number = match mode {
+            ServingMode::NotServing => NOT_SERVING,
+            ServingMode::ReadOnly => READ_ONLY,
+            ServingMode::ReadWrite => READ_WRITE,
         };
         let is_another = self.service.swap(number, Ordering::AcqRel) != number;
-        if service == Service::Full {
+        if mode == ServingMode::ReadWrite {
             self.serves.notify_one();
         }
         is_another
@@ -54,7 +54,7 @@ impl Shared {
 
     /// Waits until clients get everything. To be awaited in one place only.
     pub(super) async fn serves(&self) {
-        while self.service() != Service::Full {
+        while self.serving_mode() != ServingMode::ReadWrite {
             self.serves.notified().await;
         }
     }
@@ -71,10 +71,10 @@ impl Shared {
     /// Whether this server serves and had contact lately. Looks at the clock, as a process that was
     /// stopped for a while does not know before.
     pub fn may_answer(&self, now_us: u64) -> bool {
-        match self.service() {
-            Service::None => false,
-            Service::ReadOnly => true,
-            Service::Full => self.settings.is_alone || self.has_contact(now_us),
+        match self.serving_mode() {
+            ServingMode::NotServing => false,
+            ServingMode::ReadOnly => true,
+            ServingMode::ReadWrite => self.settings.is_alone || self.has_contact(now_us),
         }
     }
 
@@ -84,14 +84,14 @@ impl Shared {
     }
 
     /// The last contact to a majority was this long ago.
-    pub(super) fn had_contact(&self, age: Duration) {
+    pub(super) fn record_contact(&self, age: Duration) {
         let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
         self.contact_us.store(self.clock.now_us().saturating_sub(age_us), Ordering::Relaxed);
     }
 
     /// The server cannot go on: it serves nobody any more, and its process ends with this message.
     pub(super) fn fail(&self, why: String) {
-        self.set_service(Service::None);
+        self.set_mode(ServingMode::NotServing);
         self.failure.send_if_modified(|failure| {
             failure.is_none() && {
                 tracing::error!("{why}");
