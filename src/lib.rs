@@ -9,14 +9,16 @@
 //! `kernel`. ARCHITECTURE.md walks through both.
 
 pub mod config;
-pub mod env;
 
 pub mod consensus;
+pub mod env;
 pub mod net;
-pub mod server;
+pub mod node;
 pub mod storage;
 
 pub mod admin;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;
+
+mod failpoints;

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::client_task;
 use super::secure::{Secure, Welcome};
 use crate::config::ClientsConfig;
-use crate::server::{ServeError, Shared};
+use crate::node::{ServeError, Shared};
 use crate::telemetry::RateLimitedLog;
 
 /// Connections that wait to be accepted, where the configuration does not say.
@@ -143,7 +143,7 @@ fn admit(
             "too many connections for the limit of open files (`ulimit -n`): new ones are refused",
         );
     }
-    if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
+    if !shared.connections.admit(peer.ip(), config.max_per_ip, config.max_total) {
         shared.stats.conns.connections_rejected.increment();
         door.log_rejection(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
         return;
@@ -158,7 +158,7 @@ fn admit(
         if let Some(welcome) = greet(&shared, &stop, (stream, peer), &door).await {
             client_task::run(&shared, welcome, peer, &stop).await;
         }
-        shared.clients.release(peer.ip());
+        shared.connections.release(peer.ip());
     });
 }
 

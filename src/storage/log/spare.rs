@@ -211,10 +211,6 @@ impl PoolShared {
     }
 
     /// Removes a segment, then rests as long as that took; returns one that could not be removed.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the rest follows the removal, nothing else does"
-    )]
     fn remove(&self, unused: Unused) -> Option<Unused> {
         let start = Instant::now();
         if let Err(error) = self.files.remove(&unused.name) {
@@ -282,7 +278,6 @@ pub(super) fn prepare(
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
 fn fill(
     file: &dyn LogFile,
     capacity: u64,

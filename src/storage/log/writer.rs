@@ -268,7 +268,6 @@ impl Writer {
     }
 
     /// Makes all written frames durable.
-    #[expect(clippy::disallowed_methods, reason = "flushes are measured, nothing depends on it")]
     fn flush(&mut self) -> io::Result<()> {
         let start = Instant::now();
         while let Err(error) = self.current().file.sync() {

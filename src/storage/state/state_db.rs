@@ -149,7 +149,6 @@ impl StateDb {
     ///
     /// [`StorageError::Database`], what the source returns, and [`StorageError::Io`] where the log cannot be
     /// flushed. The previous checkpoint stands then.
-    #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
         source: &mut dyn RowSource,
