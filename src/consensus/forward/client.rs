@@ -16,7 +16,6 @@ use super::channel::ForwardChannel;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
-use crate::consensus::proposer::sealer::BatchSealer;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
@@ -80,7 +79,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
         if let Some(channel) = self.connect(target, leader, term).await {

@@ -7,7 +7,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use super::super::raft::node::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
-use super::sealer::BatchSealer;
 use super::task::{ProposalTarget, ProposerTask};
 
 /// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
@@ -27,7 +26,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Proposes entries for as long as this server leads in this term.
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
@@ -78,7 +77,7 @@ impl<C: BatchSealer> ProposerTask<C> {
             let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
             let server = self.shared.consensus.member().number;
-            let entry = batch.entry(server, in_sections, &mut self.sealer);
+            let entry = batch.entry(server, in_sections, &mut *self.sealer);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {

@@ -45,9 +45,9 @@ impl ProposalTarget {
 }
 
 /// Takes batches and brings them to the log.
-pub(crate) struct ProposerTask<C> {
+pub(crate) struct ProposerTask {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) sealer: C,
+    pub(crate) sealer: Box<dyn BatchSealer>,
     pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
@@ -63,10 +63,10 @@ pub(crate) struct ProposerTask<C> {
     asked: Option<Instant>,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     pub(crate) fn new(
         shared: Arc<ProposerState>,
-        sealer: C,
+        sealer: Box<dyn BatchSealer>,
         peer_status: Arc<dyn PeerStatus>,
         barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
