@@ -29,7 +29,7 @@ use super::super::raft::types::Batch as Payload;
 /// The last field of a message that did not have it at first; its default, where the other server sent none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Later<T>(pub(crate) T);
+pub(super) struct Later<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Later<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -39,7 +39,7 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Later<T> {
 
 /// From a follower.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum ToLeader {
+pub(super) enum ToLeader {
     /// First of all: which term the other is taken to lead.
     Open { term: u64 },
     /// Commands of the follower's clients.
@@ -61,7 +61,7 @@ pub(crate) enum ToLeader {
 
 /// From the leader.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum ToFollower {
+pub(super) enum ToFollower {
     /// It leads that term.
     Accepted,
     /// All batches up to this one are applied.

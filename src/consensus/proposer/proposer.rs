@@ -198,9 +198,9 @@ pub(crate) type BarrierRequest = oneshot::Sender<Result<(), ReadError>>;
 
 #[derive(Debug)]
 pub(crate) struct ProposerState {
-    pub(crate) queue: Mutex<Queue>,
+    pub(super) queue: Mutex<Queue>,
     /// As in the queue, to be read without its lock.
-    pub(crate) unfinished_bytes: AtomicUsize,
+    pub(super) unfinished_bytes: AtomicUsize,
     /// Signalled when the queue is no longer empty.
     pub(crate) filled: Notify,
     pub(crate) consensus: Consensus,

@@ -33,7 +33,7 @@ pub(crate) enum ProposalTarget {
 }
 
 impl ProposalTarget {
-    pub(crate) fn of(status: &Status, own: MemberId) -> Self {
+    fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
             (Role::Stopped, _) => Self::Stopped,
@@ -48,7 +48,7 @@ impl ProposalTarget {
 /// its lock is held for the time of one exchange.
 pub(crate) struct ProposerTask {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) sealer: Box<dyn BatchSealer>,
+    pub(super) sealer: Box<dyn BatchSealer>,
     pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
@@ -67,7 +67,7 @@ pub(crate) struct ProposerTask {
 }
 
 impl ProposerTask {
-    pub(crate) fn new(
+    pub(super) fn new(
         shared: Arc<ProposerState>,
         sealer: Box<dyn BatchSealer>,
         peer_status: Arc<dyn PeerStatus>,
@@ -90,7 +90,7 @@ impl ProposerTask {
     }
 
     /// Brings batches to wherever they go, until the consensus stops.
-    pub(crate) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             self.take_progress();
             let target = self.target();
