@@ -25,7 +25,6 @@ mod directory;
 mod ephemerals;
 mod error;
 mod expirable;
-mod mutate;
 mod node;
 mod node_store;
 mod pages;
@@ -37,6 +36,7 @@ mod quota_text;
 mod read;
 mod row;
 mod scheme;
+mod totals;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod tree;
 mod txn;
