@@ -2,8 +2,6 @@
 
 #[path = "replicas/damaged.rs"]
 mod damaged;
-#[path = "scripts/rows.rs"]
-mod rows;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +22,7 @@ use kernel::replica::{
 use kernel::session::{ConnId, KeptReply};
 use kernel::tree::Policy;
 use proptest::prelude::*;
-use rows::{Rows, restore};
+use testkit::checkpoint::{self, Rows, restore};
 
 /// What a command of the test log does.
 #[derive(Clone, Debug)]
@@ -445,7 +443,7 @@ impl Server {
     }
 
     fn checkpoint(&mut self, next: usize) {
-        rows::store(&mut self.replica, &mut self.rows, 3);
+        checkpoint::store(&mut self.replica, &mut self.rows, 3);
         self.next = next;
     }
 

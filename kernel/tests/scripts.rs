@@ -14,8 +14,6 @@ mod requests;
 mod shown;
 #[path = "scripts/tree_commands.rs"]
 mod tree_commands;
-#[path = "scripts/world.rs"]
-mod world;
 
 use conn_commands::ConnRunner;
 use tree_commands::TreeRunner;

@@ -14,6 +14,7 @@ use jute_proto::{
 use kernel::conn::CloseReason;
 use kernel::replica::{Op, Origin, Outcome as Applied};
 use kernel::session::ConnId;
+use testkit::InMemoryServer;
 
 use crate::error::{Error, Fate};
 
@@ -21,12 +22,6 @@ use super::request::{Reply, Request, WatchRegistration};
 use super::settings::Settings;
 use super::state_machine::{Effect, Session, Time};
 use super::watches::{Notice, WatchKind, WatcherId};
-
-#[expect(dead_code, reason = "shared with the server's own tests, which use all of it")]
-#[path = "../../../kernel/tests/scripts/world.rs"]
-mod world;
-
-use world::World;
 
 /// The server's name for the connection.
 const LINK: &str = "client";
@@ -67,7 +62,7 @@ type Outcome = Result<Reply, Error>;
 
 struct ClientAndServer {
     client: Session<usize, usize>,
-    server: World,
+    server: InMemoryServer,
     now: Time,
     chance: u64,
     to_server: BytesMut,
@@ -93,7 +88,7 @@ impl ClientAndServer {
         let client = Session::new(Settings { seed, exactly_once, ..Settings::new(1) });
         let mut pair = Self {
             client,
-            server: World::default(),
+            server: InMemoryServer::default(),
             now: Duration::ZERO,
             chance: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             to_server: BytesMut::new(),
@@ -394,7 +389,7 @@ fn judge_outcomes(scenario: Scenario) {
         assert!((done..=done + unknown).contains(&version), "seed {seed}: {version} {done}");
         let (made, perhaps) = pair.counted(CallKind::Sequential);
         let children = pair.server.replica.tree().node_count();
-        let children = children - World::default().replica.tree().node_count() - 1;
+        let children = children - InMemoryServer::default().replica.tree().node_count() - 1;
         assert!((made..=made + perhaps).contains(&children), "seed {seed}: {children} {made}");
         let mut newest = -1;
         for call in 0..calls {

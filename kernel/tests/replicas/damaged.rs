@@ -108,7 +108,7 @@ fn a_server_starts_on_a_host_with_a_line_break() {
             let zxid = replica.last_zxid().0;
             apply(&mut replica, 0, Op::FinishReconfig { zxid, done: true });
         }
-        rows::store(&mut replica, &mut rows, 1000);
+        checkpoint::store(&mut replica, &mut rows, 1000);
         let restarted = restore(&rows).expect("its own rows");
         assert_eq!(restarted.members(), replica.members());
         replica = restarted;
