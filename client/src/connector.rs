@@ -87,8 +87,8 @@ impl Connector {
     }
 
     /// Whether a server that has lost its quorum and only answers reads will do; not unless set.
-    /// While connected to one the client asks the others, ever more rarely, whether they take writes,
-    /// and goes to the first that does.
+    /// While connected to one the client asks the others, ever more rarely, whether they take
+    /// writes, and goes to the first that does.
     #[must_use]
     pub fn allow_read_only(mut self, allow: bool) -> Self {
         self.settings.read_only = allow;
@@ -124,9 +124,10 @@ impl Connector {
         self
     }
 
-    /// Whether to ask servers in the handshake for what Grovekeeper has beyond ZooKeeper's protocol; yes
-    /// unless set. Apache ZooKeeper takes no notice of it. A server that refuses clients which
-    /// ask for a version of the protocol that it does not know is to be asked for nothing.
+    /// Whether to ask servers in the handshake for what Grovekeeper has beyond ZooKeeper's
+    /// protocol; yes unless set. Apache ZooKeeper takes no notice of it. A server that refuses
+    /// clients which ask for a version of the protocol that it does not know is to be asked for
+    /// nothing.
     #[must_use]
     pub fn extensions(mut self, wanted: bool) -> Self {
         self.settings.extensions = wanted;

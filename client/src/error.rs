@@ -47,8 +47,9 @@ pub enum Error {
         /// Why.
         code: ErrorCode,
     },
-    /// The connection was lost before the answer came. The session goes on. With Grovekeeper changes are
-    /// sent again instead, see [`Connector::exactly_once`](crate::Connector::exactly_once).
+    /// The connection was lost before the answer came. The session goes on. With Grovekeeper
+    /// changes are sent again instead, see
+    /// [`Connector::exactly_once`](crate::Connector::exactly_once).
     #[error("the connection was lost: {fate}")]
     ConnectionLost {
         /// What is known about the change.

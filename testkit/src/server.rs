@@ -66,8 +66,8 @@ fn around<'a>(settings: &'a Settings, stats: &'a ConnStats, now_us: u64) -> Surr
     Surroundings { settings, stats, now_us, read_only: false }
 }
 
-/// One server that has a majority, driven by its test step by step. Its methods panic where the test names a
-/// connection that is not there.
+/// One server that has a majority, driven by its test step by step. Its methods panic where the
+/// test names a connection that is not there.
 #[derive(Debug)]
 pub struct InMemoryServer {
     /// The settings of its connections.

@@ -9,8 +9,8 @@ use super::call::{Call, record};
 use super::handle::Client;
 use super::subtree::{Chunk, SubtreeNode};
 
-/// How many znodes are read at a time. Those that were read before it is their turn are kept: no more
-/// than these for each level of the subtree.
+/// How many znodes are read at a time. Those that were read before it is their turn are kept: no
+/// more than these for each level of the subtree.
 const IN_FLIGHT_MAX: usize = 64;
 
 /// What is to come, the next at the end.

@@ -15,8 +15,8 @@ const READY: &str = "ready";
 /// the znodes of Curator's `DistributedDoubleBarrier`.
 ///
 /// **When the connection is lost** members stay inside for as long as their sessions live. **When a
-/// session is lost** its member counts as gone: the others do not wait for it, and its own calls fail
-/// with [`Error::SessionLost`].
+/// session is lost** its member counts as gone: the others do not wait for it, and its own calls
+/// fail with [`Error::SessionLost`].
 ///
 /// A barrier is for one round: who comes while others are still leaving is let in at once. Use
 /// another path for the next round.
@@ -77,7 +77,8 @@ impl DoubleBarrier {
     }
 }
 
-/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the others.
+/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the
+/// others.
 #[derive(Debug)]
 #[must_use = "a member goes out when it is dropped"]
 pub struct DoubleBarrierGuard {

@@ -15,9 +15,9 @@ use super::session_scope::{SessionScope, child, is_no_node};
 /// It interoperates with Curator's `LeaderSelector` and, with [`LockStyle::Kazoo`], with kazoo's
 /// `Election`.
 ///
-/// **When the connection is lost** a leader stays leader for as long as its session may live, but it
-/// cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the session
-/// is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
+/// **When the connection is lost** a leader stays leader for as long as its session may live, but
+/// it cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the
+/// session is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
 /// [`LockGuard::lost`] returns, and another is elected.
 ///
 /// ```no_run
@@ -79,8 +79,8 @@ impl Election {
     }
 
     /// Waits until this candidate is the leader and does `work`, which is given the number of the
-    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its next
-    /// await, when the leadership is lost.
+    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its
+    /// next await, when the leadership is lost.
     ///
     /// # Errors
     ///

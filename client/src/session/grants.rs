@@ -1,33 +1,40 @@
-//! Operations that only some servers have. They are never sent to another one, which would end the
-//! connection for it, with all that is under way: the caller is told what the server would say.
+//! What the server of the newest connection has beyond ZooKeeper's protocol.
+//!
+//! Operations that a server does not have are never sent to it: it would end the connection for
+//! them, with all that is under way. The caller is told what the server would say.
 
-use jute_proto::{ErrorCode, Extensions, OpCode};
+use jute_proto::{Extensions, OpCode};
 
-use crate::error::Error;
+use super::status::Status;
 
-use super::state_machine::{Effect, Phase, Session};
-
-/// What a server says to an operation that it does not have.
-const UNKNOWN: Error = Error::Server(ErrorCode::Unimplemented);
-
-impl<T, W: Clone> Session<T, W> {
-    /// Fails where the server that this client is connected to does not have the operation.
-    pub(super) fn check_operation(&self, op: OpCode) -> Result<(), Error> {
-        let is_open = matches!(self.phase, Phase::Open { .. });
-        if is_open && !is_known(self.granted, op) { Err(UNKNOWN) } else { Ok(()) }
-    }
-
-    /// Fails what waited for a connection and is unknown to the server of the one that came.
-    pub(super) fn withdraw_unknown(&mut self) {
-        let granted = self.granted;
-        for request in self.outstanding.withdraw(|op| !is_known(granted, op)) {
-            if let Some(token) = request.token {
-                self.effects.push_back(Effect::Complete(token, Err(UNKNOWN)));
-            }
-        }
-    }
+/// The extensions that a server granted. They stay as they are until the next handshake, so that
+/// the status of a client without a connection shows those of the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grants {
+    extensions: Extensions,
+    at_leader: bool,
+    /// Whether the server keeps the replies to numbered writes. An answer to the handshake that
+    /// ends before the number of the last one grants the extension, but cannot be used.
+    exactly_once: bool,
 }
 
-fn is_known(granted: Extensions, op: OpCode) -> bool {
-    Extensions::needed_by(op).is_none_or(|needed| granted.contains(needed))
+impl Grants {
+    /// Those of a plain ZooKeeper server.
+    pub(super) const NONE: Self = Self::new(Extensions::NONE, false, false);
+
+    pub(super) const fn new(extensions: Extensions, at_leader: bool, exactly_once: bool) -> Self {
+        Self { extensions, at_leader, exactly_once }
+    }
+
+    /// Whether the server has an operation.
+    pub(super) fn allows(self, op: OpCode) -> bool {
+        Extensions::needed_by(op).is_none_or(|needed| self.extensions.contains(needed))
+    }
+
+    /// Shows them in a status.
+    pub(super) fn show(self, status: &mut Status) {
+        status.linearizable = self.extensions.contains(Extensions::LINEARIZABLE_READS);
+        status.at_leader = self.at_leader;
+        status.exactly_once = self.exactly_once;
+    }
 }

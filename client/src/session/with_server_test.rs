@@ -18,9 +18,10 @@ use testkit::InMemoryServer;
 
 use crate::error::{Error, Fate};
 
+use super::connection::Time;
 use super::request::{Reply, Request, WatchRegistration};
 use super::settings::Settings;
-use super::state_machine::{Effect, Session, Time};
+use super::state_machine::{Effect, Session};
 use super::watches::{Notice, WatchKind, WatcherId};
 
 /// The server's name for the connection.
@@ -525,8 +526,8 @@ fn created_names_are_never_told_twice() {
 
 #[test]
 fn a_one_shot_watch_misses_nothing() {
-    // Whoever read a version that is not the last was told of a change, once, or that the session is
-    // over; whoever read the last was not told of any.
+    // Whoever read a version that is not the last was told of a change, once, or that the session
+    // is over; whoever read the last was not told of any.
     for seed in 1..=HISTORIES {
         let pair = history(seed, if seed % 2 == 0 { Scenario::Plain } else { Scenario::Once });
         let last = pair.version(pair.calls.len() - 1).expect("a last read");
@@ -552,7 +553,7 @@ fn a_one_shot_watch_misses_nothing() {
 }
 
 #[test]
-fn the_rig_itself_moves_bytes() {
+fn the_pair_itself_moves_bytes() {
     // Without faults a call is answered as the server answers.
     let mut pair = ClientAndServer::new(7, Scenario::Plain);
     pair.ask(CallKind::Setup);

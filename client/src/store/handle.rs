@@ -88,8 +88,8 @@ impl Store {
         Ok(self.entries(prefix).await?.into_iter().map(|(_, value)| value).collect())
     }
 
-    /// A key and all keys below it with their values, in order. Leases without a value have an empty
-    /// one.
+    /// A key and all keys below it with their values, in order. Leases without a value have an
+    /// empty one.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Store {
         }
     }
 
-    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has none.
-    /// Returns whether that was so.
+    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has
+    /// none. Returns whether that was so.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ pub enum StoreEvent {
 
 /// All that happens to the keys under a prefix, see [`Store::watch`](super::Store::watch).
 ///
-/// It goes on through lost connections and sessions: what happened in between is told then, less what
-/// cancelled itself out. Dropping it ends the watch.
+/// It goes on through lost connections and sessions: what happened in between is told then, less
+/// what cancelled itself out. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct StoreWatch {
     cache: TreeCache,

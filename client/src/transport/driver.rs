@@ -18,8 +18,8 @@ use super::session_handle::{SessionHandle, Token};
 use super::stream::{Security, Stream};
 use super::watch_queue::WatchQueue;
 
-/// How much room is made for what the server sends, and the least that a read is given. Answers that
-/// nobody has taken yet are slices of that room, so it is used up before there is more.
+/// How much room is made for what the server sends, and the least that a read is given. Answers
+/// that nobody has taken yet are slices of that room, so it is used up before there is more.
 const READ_ROOM: usize = 64 * 1024;
 const READ_ROOM_MIN: usize = 4 * 1024;
 
