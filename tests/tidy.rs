@@ -245,6 +245,37 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
 }
 
 #[test]
+fn the_client_meets_the_world_in_three_places() {
+    // Sockets, tasks and timers, and randomness each have one place in the client: there they are replaced to
+    // simulate it.
+    let places = [
+        ("tokio::net", "client/src/transport"),
+        ("tokio::task", "client/src/runtime.rs"),
+        ("tokio::spawn", "client/src/runtime.rs"),
+        ("tokio::time", "client/src/runtime.rs"),
+        ("tokio::runtime", "client/src/runtime.rs"),
+        ("Instant::now", "client/src/runtime.rs"),
+        ("SystemTime", "client/src/runtime.rs"),
+        ("RandomState", "client/src/random.rs"),
+        ("std::net::Tcp", "nowhere"),
+        ("std::fs", "nowhere"),
+        ("std::thread", "nowhere"),
+        ("std::env", "nowhere"),
+    ];
+    let mut broken = Vec::new();
+    for file in rust_files("client/src") {
+        for (number, line) in code_lines(&file) {
+            for (word, place) in places {
+                if line.contains(word) && !file.starts_with(root().join(place)) {
+                    broken.push(format!("{}:{number}: {word} outside of {place}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
 fn no_crate_includes_the_sources_of_another() {
     // What the tests of several crates share is in testkit: an include by path is compiled once for each, and
     // shows in no Cargo.toml.

@@ -1,6 +1,5 @@
 //! Making clients: where the servers are and how to treat them.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use crate::client::Client;
 use crate::error::{Error, Fate};
 use crate::path::Chroot;
+use crate::runtime::{spawn, within};
 use crate::session::{Credential, SavedSession, Session, SessionState, Settings, Status};
 #[cfg(feature = "tls")]
 use crate::transport::Tls;
@@ -213,20 +213,20 @@ impl Connector {
     /// [`Error::SessionLost`] where the session to resume is over; [`Error::AuthFailed`].
     pub async fn connect(mut self, servers: &str) -> Result<Client, Error> {
         let (hosts, chroot) = parse(servers)?;
-        let seed = RandomState::new().hash_one(servers);
+        let seed = crate::random::draw();
         self.settings.hosts = hosts.len();
         self.settings.seed = seed;
         let patience = self.connect_timeout.unwrap_or(self.settings.timeout);
         let session = Session::new(self.settings);
         let handle = Arc::new(SessionHandle::new(session, self.watch_buffer));
-        let driver = tokio::spawn(run(Arc::clone(&handle), hosts, self.security, seed));
+        let driver = spawn(run(Arc::clone(&handle), hosts, self.security, seed));
         let client = Client::new(handle, driver, chroot);
         let mut status = client.status();
         let settled = status.wait_for(|status| outcome(status).is_some());
-        match tokio::time::timeout(patience, settled).await {
-            Ok(Ok(status)) => outcome(&status).unwrap_or(Ok(())),
-            Ok(Err(_)) => Err(Error::Closed { fate: Fate::NotApplied }),
-            Err(_) => Err(Error::Unreachable),
+        match within(patience, settled).await {
+            Some(Ok(status)) => outcome(&status).unwrap_or(Ok(())),
+            Some(Err(_)) => Err(Error::Closed { fate: Fate::NotApplied }),
+            None => Err(Error::Unreachable),
         }?;
         Ok(client)
     }

@@ -166,6 +166,26 @@ impl Error {
         matches!(self, Self::ConnectionLost { .. } | Self::Unreachable)
     }
 
+    /// Whether the znode of the request is not there.
+    pub(crate) fn is_no_node(&self) -> bool {
+        self.code() == Some(ErrorCode::NoNode)
+    }
+
+    /// Whether the znode to be created is there already.
+    pub(crate) fn is_node_exists(&self) -> bool {
+        self.code() == Some(ErrorCode::NodeExists)
+    }
+
+    /// Whether the znode may not be read or changed so.
+    pub(crate) fn is_no_auth(&self) -> bool {
+        self.code() == Some(ErrorCode::NoAuth)
+    }
+
+    /// Whether the znode has another version than the request asked for.
+    pub(crate) fn is_bad_version(&self) -> bool {
+        self.code() == Some(ErrorCode::BadVersion)
+    }
+
     pub(crate) fn from_code(code: i32) -> Self {
         ErrorCode::try_from(code).map_or(Self::UnknownCode(code), Self::Server)
     }

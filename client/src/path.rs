@@ -56,6 +56,11 @@ fn invalid(path: &str, why: &'static str) -> Error {
     Error::InvalidPath { path: path.to_owned(), why }
 }
 
+/// The path of a child.
+pub(crate) fn child(parent: &str, name: &str) -> String {
+    if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
+}
+
 /// The parent of a path; the root has none.
 pub(crate) fn parent(path: &str) -> Option<&str> {
     match path.rfind('/')? {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jute_proto::{ErrorCode, GetDataRequest, GetDataResponse, OpCode, Stat, Zxid};
 
 use crate::error::Error;
+use crate::path::child;
 
 use super::call::{Call, record};
 use super::handle::Client;
@@ -121,10 +122,6 @@ fn tolerate<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
         }
         outcome => outcome.map(Some),
     }
-}
-
-fn child(parent: &str, name: &str) -> String {
-    format!("{}/{name}", if parent == "/" { "" } else { parent })
 }
 
 impl Client {

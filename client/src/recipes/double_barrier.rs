@@ -3,10 +3,12 @@
 use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
 use super::protected_node::ProtectedNode;
-use super::session_scope::{SessionScope, child, is_node_exists, unique_id};
+use super::session_scope::SessionScope;
 
 /// The znode that says that enough have come, as Curator calls it.
 const READY: &str = "ready";
@@ -60,7 +62,7 @@ impl DoubleBarrier {
             if self.members_inside(&scope).await?.len() >= self.members {
                 let create = || self.client.create(&ready, b"", CreateMode::Persistent);
                 match scope.retry(create).await {
-                    Err(error) if is_node_exists(&error) => {}
+                    Err(error) if error.is_node_exists() => {}
                     outcome => drop(outcome?),
                 }
             } else {

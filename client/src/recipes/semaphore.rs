@@ -2,11 +2,12 @@
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
 use super::lock::Lock;
 use super::protected_node::ProtectedNode;
-use super::session_scope::{child, unique_id};
 
 /// At most so many clients at a time, in the order of their coming.
 ///

@@ -17,6 +17,7 @@ use kernel::session::ConnId;
 use testkit::InMemoryServer;
 
 use crate::error::{Error, Fate};
+use crate::random::SplitMix64;
 
 use super::connection::Time;
 use super::request::{Reply, Request, WatchRegistration};
@@ -65,7 +66,7 @@ struct ClientAndServer {
     client: Session<usize, usize>,
     server: InMemoryServer,
     now: Time,
-    chance: u64,
+    random: SplitMix64,
     to_server: BytesMut,
     to_client: BytesMut,
     effects: VecDeque<Effect<usize, usize>>,
@@ -91,7 +92,7 @@ impl ClientAndServer {
             client,
             server: InMemoryServer::default(),
             now: Duration::ZERO,
-            chance: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: SplitMix64::new(seed),
             to_server: BytesMut::new(),
             to_client: BytesMut::new(),
             effects: VecDeque::new(),
@@ -110,10 +111,7 @@ impl ClientAndServer {
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        (self.chance >> 11) % limit
+        self.random.next() % limit
     }
 
     /// Carries out what the client wants.

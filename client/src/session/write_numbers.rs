@@ -7,6 +7,8 @@
 
 use jute_proto::{OpCode, WriteNumber, once};
 
+use crate::random::SplitMix64;
+
 /// The numbers of a client's writes, and how many of these are under way.
 #[derive(Debug)]
 pub(super) struct WriteNumbers {
@@ -30,7 +32,7 @@ impl WriteNumbers {
     /// Numbers that begin at a place of their own for each seed.
     pub(super) fn new(seed: u64) -> Self {
         // 33 bits leave room for two billion owners of a session.
-        let stride = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) + 1;
+        let stride = (SplitMix64::new(seed).next() >> 32) + 1;
         Self { granted: false, stride, last: stride, answered: stride, writes: 0, weight: 0 }
     }
 

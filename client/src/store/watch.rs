@@ -1,11 +1,11 @@
 //! What happens under a prefix.
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::recipes::{CacheEvent, CacheEvents, TreeCache};
+use crate::runtime::{JoinHandle, spawn};
 
 use super::keys::{is_key, is_lease};
 
@@ -74,7 +74,7 @@ impl StoreWatch {
         mut self,
         mut callback: impl FnMut(StoreEvent) + Send + 'static,
     ) -> WatchGuard {
-        WatchGuard(tokio::spawn(async move {
+        WatchGuard(spawn(async move {
             while let Some(event) = self.next().await {
                 callback(event);
             }
