@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A random number from the operating system. It spreads load and tells clients apart; it is not for secrets.
+/// A random number from the operating system. It spreads load and tells clients apart; it is not
+/// for secrets.
 pub(crate) fn draw() -> u64 {
     // Each state is seeded by the operating system.
     RandomState::new().hash_one(0_u8)
@@ -13,8 +14,8 @@ pub(crate) fn unique_id() -> String {
     format!("{:016x}{:016x}", draw(), draw())
 }
 
-/// A small generator of numbers: good enough to spread load, and the same for the same seed, so that a session can be
-/// tested.
+/// A small generator of numbers: good enough to spread load, and the same for the same seed, so
+/// that a session can be tested.
 #[derive(Debug)]
 pub(crate) struct SplitMix64(u64);
 

@@ -5,6 +5,7 @@
 //! it, because they would see two kernels, whose types differ.
 
 pub mod checkpoint;
+pub mod paths;
 pub mod server;
 
 pub use server::InMemoryServer;
