@@ -28,7 +28,7 @@ impl Grants {
 
     /// Whether the server has an operation.
     pub(super) fn allows(self, op: OpCode) -> bool {
-        Extensions::needed_by(op).is_none_or(|needed| self.extensions.contains(needed))
+        op.facts().extension.is_none_or(|needed| self.extensions.contains(needed))
     }
 
     /// Shows them in a status.

@@ -9,12 +9,11 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use jute_proto::{OpCode, WriteNumber, Xid, once};
+use jute_proto::{OpCode, WriteNumber, Xid};
 
 use crate::error::{Error, Fate};
 
 use super::packets::put_request;
-use super::request::is_repeatable;
 use super::settings::Settings;
 use super::watches::PendingWatch;
 use super::write_numbers::WriteNumbers;
@@ -56,7 +55,7 @@ impl<T> OutstandingRequest<T> {
 
     /// What is known about it after the loss of a connection, if it was sent there.
     fn fate_if_sent(&self) -> Fate {
-        if is_repeatable(self.op) { Fate::NotApplied } else { Fate::Unknown }
+        if self.op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
     }
 }
 
@@ -106,7 +105,7 @@ impl<T> Outstanding<T> {
 
     /// Whether a request with so long a record may be added.
     pub(super) fn admit(&self, op: OpCode, body: usize) -> Result<(), Error> {
-        let number = if self.may_number && once::is_numbered(op) { WriteNumber::LEN } else { 0 };
+        let number = if self.may_number && op.facts().exactly_once { WriteNumber::LEN } else { 0 };
         let len = body + OVERHEAD - 4 + number;
         if len > self.request_max {
             return Err(Error::TooLarge { len, max: self.request_max });
@@ -205,7 +204,7 @@ impl<T> Outstanding<T> {
         self.queue = requests;
         self.numbers.disconnected();
         let lost = |request: &OutstandingRequest<T>| {
-            !is_repeatable(request.op) && request.number.is_none()
+            !request.op.facts().repeatable && request.number.is_none()
         };
         self.drop_sent(lost, |request| request.number.is_some())
     }

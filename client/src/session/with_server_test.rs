@@ -168,7 +168,7 @@ impl ClientAndServer {
         let newest = self.server.replica.last_zxid();
         self.repeated +=
             u64::from(matches!(&applied, Some(Applied::Numbered(reply)) if reply.zxid < newest));
-        assert_ne!(applied, Some(Applied::Misnumbered));
+        assert_ne!(applied, Some(Applied::BadWriteNumber));
     }
 
     /// The server is killed, and with it some of what is not in its log yet.
@@ -271,7 +271,7 @@ impl ClientAndServer {
         let Some(conn) = self.server.conns.get_mut(LINK) else { return };
         self.to_client.unsplit(conn.take_output());
         let closed = conn.close_reason().is_some();
-        assert_ne!(conn.close_reason(), Some(&CloseReason::Misnumbered));
+        assert_ne!(conn.close_reason(), Some(&CloseReason::BadWriteNumber));
         let most = self.to_client.len() as u64;
         let some = usize::try_from(self.below(most + 1)).expect("small");
         let mut arrived = self.held_back(some);

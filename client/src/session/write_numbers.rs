@@ -69,7 +69,7 @@ impl WriteNumbers {
     /// Whether a request with so long a record may be sent now.
     pub(super) fn has_room(&self, op: OpCode, record_len: usize) -> bool {
         !self.granted
-            || !once::is_numbered(op)
+            || !op.facts().exactly_once
             || once::has_room(self.writes, self.weight, once::weight(op, record_len))
     }
 
@@ -81,7 +81,7 @@ impl WriteNumbers {
         record_len: usize,
         given: Option<u64>,
     ) -> Option<WriteNumber> {
-        if !self.granted || !once::is_numbered(op) {
+        if !self.granted || !op.facts().exactly_once {
             return None;
         }
         self.writes += 1;

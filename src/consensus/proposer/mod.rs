@@ -5,10 +5,10 @@
 //! meanwhile gathers in the next one. So an idle server sends a single command at once, and batches
 //! grow by themselves with the load; there is no delay to be tuned.
 //!
-//! * Where this server leads, a batch becomes an entry ([`lead`]).
-//! * Where it follows, batches travel to the leader in order ([`follow`]), which puts their commands
-//!   into its own batches and tells when these are applied ([`host`]). A follower that cannot open
-//!   the way to its leader is called by it ([`calls`]).
+//! * Where this server leads, a batch becomes an entry ([`leader`]).
+//! * Where it follows, batches travel to the leader in order ([`forward::client`](super::forward::client)), which puts their commands
+//!   into its own batches and tells when these are applied ([`forward::server`](super::forward::server)). A follower that cannot open
+//!   the way to its leader is called by it ([`forward::reverse_dial`](super::forward::reverse_dial)).
 //!
 //! A batch stays with its server until its own state shows that it is applied ([`progress`]). Whenever the
 //! way to the log was lost — another leader, a broken connection, an entry that was refused — all
@@ -19,21 +19,15 @@
 //! What a leader gives orders for, and what others forwarded to it, ends with its term: who it came from
 //! sends it again where that is needed.
 
-mod batch;
-mod calls;
-mod follow;
-mod host;
-mod lead;
-mod liaison;
-mod link;
-mod progress;
+pub(crate) mod batch;
+pub(crate) mod leader;
+pub(crate) mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
-mod proposer;
-mod queue;
-mod reports;
-mod task;
-mod wire;
+pub(crate) mod proposer;
+pub(crate) mod queue;
+pub(crate) mod sealer;
+pub(crate) mod task;
 
-pub use liaison::{Commands, Liaison};
-pub use progress::{Place, ProcessState, Progress};
+pub use progress::{ProcessState, Progress, SectionNumber};
 pub use proposer::{Proposer, ProposerOptions};
+pub use sealer::BatchSealer;

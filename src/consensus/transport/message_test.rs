@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use openraft::raft::TransferLeaderError;
+use openraft::{BasicNode, EntryPayload};
+
+use super::*;
+use crate::consensus::raft::types::{Batch, Entry, LogId, Membership, StoredMembership, log_id};
+use crate::storage::{LogPosition, Row, Table};
+use bytes::Bytes;
+
+/// Each message as commit 6ea9933 sent it, which used the types of openraft 0.10.0-alpha.37 for that. Other servers of
+/// an ensemble may run that build: a line is never changed, new messages get new lines.
+const GOLDEN: &str = include_str!("message_golden.txt");
+
+fn at(term: u64, index: u64) -> LogId {
+    log_id(LogPosition { term, index })
+}
+
+fn vote(term: u64, server: u64, committed: bool) -> RaftVote {
+    RaftVote { committed, ..RaftVote::new(term, server) }
+}
+
+fn membership() -> Membership {
+    let voters = vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 300])];
+    let servers = [(1, "one:2888"), (2, "two:2888"), (300, "three:2888"), (9, "")];
+    let servers = servers.map(|(id, address)| (id, BasicNode::new(address)));
+    Membership::new(voters, BTreeMap::from(servers)).unwrap()
+}
+
+fn append(entries: Vec<Entry>) -> Request {
+    Request::Append(AppendEntriesRequest {
+        vote: vote(300, 0x5f2a_c01d_0000_0003, true),
+        prev_log_id: Some(at(299, 70_000)),
+        entries,
+        leader_commit: Some(at(299, 69_999)),
+    })
+}
+
+fn entries() -> Vec<Entry> {
+    let payloads = [
+        EntryPayload::Blank,
+        EntryPayload::Normal(Batch(Bytes::new())),
+        EntryPayload::Normal(Batch(Bytes::from_static(b"commands"))),
+        EntryPayload::Membership(membership()),
+    ];
+    let entry = |(index, payload)| Entry { log_id: at(300, index), payload };
+    (70_001..).zip(payloads).map(entry).collect()
+}
+
+fn meta(last_membership: StoredMembership) -> SnapshotMeta {
+    SnapshotMeta { last_log_id: Some(at(7, 128)), last_membership }
+}
+
+fn block() -> WireBlock {
+    let mut block = RowBlock::default();
+    let value = Some(Bytes::from_static(b"value"));
+    block.push(&Row { table: Table::Nodes, key: Bytes::from_static(b"/a"), value }).unwrap();
+    WireBlock::new(200, block)
+}
+
+fn so_far() -> RowsSoFar {
+    let mut block = RowBlock::default();
+    block.push(&Row { table: Table::Sessions, key: Bytes::new(), value: None }).unwrap();
+    RowsSoFar::default().and(&block)
+}
+
+fn requests() -> Vec<(&'static str, Request)> {
+    let ask = VoteRequest::new(vote(8, 2, false), Some(at(7, 128)));
+    let handed_over = VoteRequest { leadership_transfer: true, ..ask.clone() };
+    let nothing = VoteRequest::new(vote(0, 0, false), None);
+    let transfer = TransferLeaderRequest::new(vote(8, 1, true), 2, Some(at(8, 130)));
+    let begin = |meta, anew| Request::BeginSnapshot { vote: vote(8, 1, true), meta, anew };
+    let stored = StoredMembership::new(Some(at(6, 3)), membership());
+    let heartbeat = AppendEntriesRequest {
+        vote: vote(1, 1, true),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
+    vec![
+        ("append", append(entries())),
+        ("append nothing", append(Vec::new())),
+        ("heartbeat", Request::Append(heartbeat)),
+        ("vote", Request::Vote(ask.clone())),
+        ("vote for a leader that hands over", Request::Vote(handed_over)),
+        ("vote of an empty server", Request::Vote(nothing)),
+        ("pre-vote", Request::PreVote(ask)),
+        ("transfer leader", Request::TransferLeader(transfer)),
+        ("begin snapshot", begin(meta(stored), false)),
+        ("begin snapshot anew", begin(SnapshotMeta::default(), true)),
+        ("rows", Request::Rows(block())),
+        ("end snapshot", Request::EndSnapshot(so_far())),
+    ]
+}
+
+fn responses() -> Vec<(&'static str, Response)> {
+    let append = Response::Append;
+    let transfer = Response::TransferLeader;
+    let (expected, actual) = (vote(8, 1, true), vote(9, 3, false));
+    let vote_changed = TransferLeaderError::VoteChanged { expected, actual };
+    let (expected, actual) = (Some(at(8, 130)), None);
+    let not_flushed = TransferLeaderError::LogNotFlushed { expected, actual };
+    vec![
+        ("success", append(AppendEntriesResponse::Success)),
+        ("partial success", append(AppendEntriesResponse::PartialSuccess(Some(at(8, 130))))),
+        ("partial success of nothing", append(AppendEntriesResponse::PartialSuccess(None))),
+        ("conflict", append(AppendEntriesResponse::Conflict)),
+        ("higher vote", append(AppendEntriesResponse::HigherVote(vote(9, 3, false)))),
+        ("vote granted", Response::Vote(VoteResponse::new(vote(8, 2, false), None, true))),
+        (
+            "vote refused",
+            Response::Vote(VoteResponse::new(vote(9, 3, true), Some(at(9, 131)), false)),
+        ),
+        ("leader transferred", transfer(Ok(()))),
+        ("vote changed", transfer(Err(vote_changed))),
+        ("log not flushed", transfer(Err(not_flushed))),
+        ("snapshot", Response::Snapshot(SnapshotResponse::new(vote(8, 1, true)))),
+        ("taken", Response::Taken),
+        ("failed", Response::Failed("the server is stopping".to_owned())),
+        ("continue", Response::Continue(so_far())),
+        ("working", Response::Working),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+/// The golden line of a message.
+fn golden(kind: &str, name: &str) -> &'static str {
+    let line = GOLDEN.lines().find_map(|line| {
+        let (known, hex) = line.rsplit_once(' ')?;
+        (known == format!("{kind} {name}:")).then_some(hex)
+    });
+    line.unwrap_or_else(|| panic!("no golden bytes of {kind} {name}"))
+}
+
+#[test]
+fn the_bytes_of_messages_stay_as_they_are() {
+    // Servers of both builds are in one ensemble while it is upgraded: each reads what the other one writes.
+    let mut count = 0;
+    for (name, request) in requests() {
+        let written = postcard::to_stdvec(&request).unwrap();
+        assert_eq!(hex(&written), golden("request", name), "request {name}");
+        let read: Request = postcard::from_bytes(&bytes(golden("request", name))).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{request:?}"), "request {name}");
+        assert_eq!(postcard::to_stdvec(&read).unwrap(), written, "request {name}");
+        count += 1;
+    }
+    for (name, response) in responses() {
+        let written = postcard::to_stdvec(&response).unwrap();
+        assert_eq!(hex(&written), golden("response", name), "response {name}");
+        let read: Response = postcard::from_bytes(&bytes(golden("response", name))).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{response:?}"), "response {name}");
+        assert_eq!(postcard::to_stdvec(&read).unwrap(), written, "response {name}");
+        count += 1;
+    }
+    assert_eq!(GOLDEN.lines().count(), count, "each golden line is of a message");
+}
