@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::consensus::{Consensus, PeerSide};
 use super::raft::node::RaftNode;
 use super::raft::state_machine::{StateMachine, in_place};
-use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
+use crate::consensus::bootstrap::{
+    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
+};
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
 use crate::consensus::leadership::fast_failover::FastFailover;
@@ -185,8 +187,9 @@ impl Consensus {
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
-            let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.raft.clone(), answering, failover, stop.clone()));
+            let answers = Arc::new(Answers::new(formation.clone(), control));
+            let raft = Arc::new(raft.clone());
+            tokio::spawn(listener.run(raft, answers, failover, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());

@@ -9,8 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::consensus::Consensus;
 use super::super::error::ReadError;
-use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::channel::ForwardChannel;
 use super::protocol::{Later, ToFollower, ToLeader};

@@ -12,8 +12,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 
 use super::super::consensus::Consensus;
 use super::super::leadership::read_index::LeadershipAck;
-use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
 use super::channel::ForwardChannel;

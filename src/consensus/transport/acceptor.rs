@@ -1,4 +1,4 @@
-//! The accepting side: hears what peers ask and lets openraft answer.
+//! The accepting side: hears what peers ask and lets Raft answer.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,9 +11,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kernel::ensemble::MemberId;
-use openraft::Raft;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::unconstrained;
@@ -21,10 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::bootstrap::{Formation, RaftControl};
 use super::super::leadership::fast_failover::FastFailover;
-use super::super::raft::state_machine::Machine;
-use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
 use super::connection_limits::{Guests, Host};
 use super::frame::Frames;
@@ -33,7 +27,8 @@ use super::frame::send;
 use super::gate::{ForwardConn, Gate};
 use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
-use super::message::{Request, Response};
+use super::message::{AppendRequest, Request, Response};
+use super::peer_service::{BootstrapService, RaftService};
 use super::security::Security;
 use super::stream::PeerStream;
 use super::terms::check_request;
@@ -80,8 +75,8 @@ impl PeerListener {
     /// Serves peers until `stop`.
     pub(crate) async fn run(
         self,
-        raft: Raft<TypeConfig, Machine>,
-        (formation, control): (Formation, Arc<dyn RaftControl>),
+        raft: Arc<dyn RaftService>,
+        bootstrap: Arc<dyn BootstrapService>,
         failover: FastFailover,
         stop: CancellationToken,
     ) {
@@ -96,12 +91,12 @@ impl PeerListener {
                     let (gate, stop) = (self.gate.clone(), stop.clone());
                     let (guests, room) = (self.guests.clone(), self.room.clone());
                     let inbox = self.inbox.clone();
-                    let (raft, failover) = (raft.clone(), failover.clone());
-                    let formation = (formation.clone(), Arc::clone(&control));
+                    let (raft, failover) = (Arc::clone(&raft), failover.clone());
+                    let bootstrap = Arc::clone(&bootstrap);
                     let connection = Connection { raft, inbox, failover, room, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
-                            () = serve((gate, guests), formation, connection, stream, from) => {}
+                            () = serve((gate, guests), bootstrap, connection, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -120,7 +115,7 @@ impl PeerListener {
 /// Serves one connection to its end.
 async fn serve(
     (gate, guests): (Gate, Guests),
-    (formation, control): (Formation, Arc<dyn RaftControl>),
+    bootstrap: Arc<dyn BootstrapService>,
     connection: Connection,
     stream: TcpStream,
     addr: SocketAddr,
@@ -149,7 +144,7 @@ async fn serve(
             () = guest.has_to_leave() => {}
         },
         Purpose::Formation => tokio::select! {
-            () = formation.answer(stream, from, &*control) => {}
+            () = bootstrap.answer(stream, from) => {}
             () = guest.has_to_leave() => {}
         },
         purpose @ (Purpose::Forward | Purpose::Lead) => {
@@ -160,7 +155,7 @@ async fn serve(
 
 /// One connection of a peer.
 struct Connection {
-    raft: Raft<TypeConfig, Machine>,
+    raft: Arc<dyn RaftService>,
     inbox: Inbox,
     failover: FastFailover,
     room: Room,
@@ -188,8 +183,7 @@ impl Connection {
 
     /// Refuses what no honest server says.
     fn check(&self, request: &Request, peer: u64) -> io::Result<()> {
-        let own = self.raft.metrics().borrow_watched().vote.leader_id.term;
-        check_request(request, peer, own)
+        check_request(request, peer, self.raft.term())
             .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
@@ -239,15 +233,8 @@ impl Connection {
     }
 
     /// Begins an append; it has its place behind those before it when this returns.
-    async fn append(&self, rpc: AppendEntriesRequest<TypeConfig>) -> Pending {
-        let raft = self.raft.clone();
-        begin(async move {
-            match raft.append_entries(rpc).await {
-                Ok(response) => Response::Append(response),
-                Err(error) => Response::Failed(error.to_string()),
-            }
-        })
-        .await
+    async fn append(&self, request: AppendRequest) -> Pending {
+        begin(self.raft.append(request)).await
     }
 
     /// Answers a request; says meanwhile that it is still there.
@@ -264,18 +251,14 @@ impl Connection {
     async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
             Request::Append(rpc) => self.append(rpc).await.await,
-            Request::Vote(rpc) => {
-                Response::Vote(self.raft.vote(rpc).await.map_err(|e| e.to_string())?)
+            Request::Vote(rpc) => Response::Vote(self.raft.vote(rpc).await?),
+            Request::PreVote(rpc) => Response::Vote(self.raft.pre_vote(rpc).await?),
+            Request::TransferLeader(rpc) => {
+                Response::TransferLeader(self.raft.transfer_leader(rpc).await?)
             }
-            Request::PreVote(rpc) => {
-                Response::Vote(self.raft.pre_vote(rpc).await.map_err(|e| e.to_string())?)
-            }
-            Request::TransferLeader(rpc) => Response::TransferLeader(
-                self.raft.handle_transfer_leader(rpc).await.map_err(|e| e.to_string())?,
-            ),
             Request::BeginSnapshot { vote, meta, anew } => {
                 let (response, receiving) =
-                    self.inbox.begin(&self.raft, (vote, meta), anew).await?;
+                    self.inbox.begin(&*self.raft, (vote, meta), anew).await?;
                 self.receiving = receiving;
                 response
             }
@@ -285,13 +268,13 @@ impl Connection {
             }
             Request::EndSnapshot(total) => {
                 let receiving = self.receiving.take().ok_or(NO_SNAPSHOT)?;
-                self.inbox.install(&self.raft, receiving, total).await?
+                self.inbox.install(&*self.raft, receiving, total).await?
             }
         })
     }
 }
 
-/// Begins something: what it sends to a channel with room has its place there when this returns. openraft's has room
+/// Begins something: what it sends to a channel with room has its place there when this returns. Raft's has room
 /// for far more than all peers may send at once.
 async fn begin(work: impl Future<Output = Response> + Send + 'static) -> Pending {
     // A task that has used up its turn is sent away by the next channel, and gets no place. What it begins later would
@@ -316,11 +299,11 @@ const NO_SNAPSHOT: &str = "these are rows of no checkpoint";
 
 #[cfg(test)]
 mod tests {
-    use openraft::raft::AppendEntriesResponse;
     use tokio::sync::oneshot;
     use tokio::task::coop::{consume_budget, has_budget_remaining};
 
     use super::*;
+    use crate::consensus::transport::message::AppendResponse;
 
     #[tokio::test]
     async fn what_is_begun_first_comes_first() {
@@ -349,9 +332,9 @@ mod tests {
         for number in 0..5 {
             let (first, answer) = received.try_recv().unwrap();
             assert_eq!(first, number);
-            answer.send(Response::Append(AppendEntriesResponse::Success)).unwrap();
+            answer.send(Response::Append(AppendResponse::Success)).unwrap();
             let answered = begun.pop_front().unwrap().await;
-            assert!(matches!(answered, Response::Append(AppendEntriesResponse::Success)));
+            assert!(matches!(answered, Response::Append(AppendResponse::Success)));
         }
     }
 }
