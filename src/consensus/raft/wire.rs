@@ -233,3 +233,7 @@ pub(super) fn snapshot_response_from_wire(
 ) -> SnapshotResponse<TypeConfig> {
     SnapshotResponse::new(raft_vote(response.vote))
 }
+
+#[cfg(test)]
+#[path = "wire_test.rs"]
+mod tests;
