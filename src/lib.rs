@@ -11,12 +11,14 @@
 pub mod config;
 
 pub mod consensus;
+pub mod env;
 pub mod net;
-pub mod server;
+pub mod node;
 pub mod storage;
 
 pub mod admin;
-pub mod bench;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;
+
+mod failpoints;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use grovekeeper::config::Config;
-use grovekeeper::server::Server;
+use grovekeeper::node::Server;
 use jute_proto::{
     ConnectRequest, ConnectResponse, CreateRequest, Encode, ErrorCode, GetDataRequest, OpCode,
     Reader, ReplyHeader, Request, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame,

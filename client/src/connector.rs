@@ -12,7 +12,7 @@ use crate::path::Chroot;
 use crate::session::{Credential, SavedSession, Session, SessionState, Settings, Status};
 #[cfg(feature = "tls")]
 use crate::transport::Tls;
-use crate::transport::{Host, Security, Shared, run};
+use crate::transport::{Host, Security, SessionHandle, run};
 
 /// Says how a client is to connect; [`Client::builder`] makes one.
 ///
@@ -217,9 +217,9 @@ impl Connector {
         self.settings.seed = seed;
         let patience = self.connect_timeout.unwrap_or(self.settings.timeout);
         let session = Session::new(self.settings);
-        let shared = Arc::new(Shared::new(session, self.watch_buffer));
-        let driver = tokio::spawn(run(Arc::clone(&shared), hosts, self.security, seed));
-        let client = Client::new(shared, driver, chroot);
+        let handle = Arc::new(SessionHandle::new(session, self.watch_buffer));
+        let driver = tokio::spawn(run(Arc::clone(&handle), hosts, self.security, seed));
+        let client = Client::new(handle, driver, chroot);
         let mut status = client.status();
         let settled = status.wait_for(|status| outcome(status).is_some());
         match tokio::time::timeout(patience, settled).await {

@@ -17,7 +17,7 @@ use jute_proto::{
     Request, SessionId, SetAclRequest, SetDataRequest, SetWatchesRequest, Xid, Zxid,
 };
 use kernel::conn::Propose;
-use kernel::ensemble::{Change, Configuration, ServerSpec};
+use kernel::ensemble::{Configuration, MembershipChange, ServerSpec};
 use kernel::limits::{IDENTITIES_LEN_MAX, MULTI_READ_LEN_MIN, REQUEST_LEN_LONG, RESULT_LEN_LONG};
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{Command, Op, Origin, Outcome};
@@ -331,7 +331,7 @@ fn a_change_of_members_is_judged_in_linear_time() {
         let joiner = |at: usize| format!("{}=10.1.{}.{}:1:2;3", at % 250, at / 250 % 250, at % 250);
         let joining: Vec<String> = (0..40_000).map(joiner).collect();
         let joining = joining.join(",");
-        let change = Change { joining: Some(&joining), ..Change::default() };
+        let change = MembershipChange { joining: Some(&joining), ..MembershipChange::default() };
         assert_eq!(change.apply(&current, false).map(|servers| servers.len()), Ok(250));
     });
 }

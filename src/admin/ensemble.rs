@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernel::ensemble::{Configuration, MemberId, ServerSpec};
 
 use crate::consensus::{Consensus, Members, Role};
-use crate::server::Shared;
+use crate::node::Shared;
 use crate::telemetry::{EnsembleGauges, LeaderGauges};
 
 /// The configuration in force; that of the file while the ensemble has none, and nothing for a

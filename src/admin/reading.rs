@@ -14,9 +14,9 @@ use kernel::stats::Extremes;
 use super::{ensemble, process};
 use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
-use crate::server::{CheckpointNote, DigestRecord, Service, Shared};
+use crate::node::{DigestRecord, ServingMode, Shared, SnapshotInfo};
 use crate::storage::LogPosition;
-use crate::telemetry::{Gauges, Metric, RaftGauges, StorageSpreads, catalogue};
+use crate::telemetry::{Gauges, Metric, RaftGauges, StorageHistograms, catalogue};
 
 /// The figures of `srvr`.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,7 +47,7 @@ pub fn server(shared: &Shared) -> ServerReading {
         latency_us: stats.conns.latency_us.read(),
         received: stats.conns.packets_received.get(),
         sent: stats.conns.packets_sent.get(),
-        connections: shared.clients.len(),
+        connections: shared.connections.len(),
         outstanding: stats.conns.outstanding(),
         zxid: figures.last_zxid(),
         mode: mode(shared),
@@ -72,13 +72,13 @@ pub fn mode(shared: &Shared) -> &'static str {
 
 /// Whether the server answers reads only, for want of a quorum.
 pub fn is_read_only(shared: &Shared) -> bool {
-    shared.service() == Service::ReadOnly
+    shared.serving_mode() == ServingMode::ReadOnly
 }
 
 /// Reads the whole catalogue.
 pub fn metrics(shared: &Shared) -> Vec<Metric> {
     let dir = shared.consensus().map(Consensus::data_dir);
-    let storage = dir.map(|dir| StorageSpreads {
+    let storage = dir.map(|dir| StorageHistograms {
         flush_us: dir.log().flush_us(),
         checkpoint_us: dir.state().checkpoint_us(),
     });
@@ -90,7 +90,7 @@ fn gauges(shared: &Shared) -> Gauges {
     let figures = shared.replica.figures();
     Gauges {
         uptime_ms: shared.clock.now_us() / 1000,
-        connections: shared.clients.len(),
+        connections: shared.connections.len(),
         sessions: figures.sessions(),
         nodes: figures.nodes(),
         watches: shared.watches.count(),
@@ -149,7 +149,7 @@ pub struct ConnReading {
 pub fn connections(shared: &Shared) -> Vec<ConnReading> {
     let (now_us, wall_ms) = (shared.clock.now_us(), shared.clock.wall_ms());
     let mut readings = Vec::new();
-    for client in shared.clients.all() {
+    for client in shared.connections.all() {
         let heard_us = client.heard_us.load(Ordering::Relaxed);
         let conn = client.conn.lock();
         let report = conn.report();
@@ -168,7 +168,7 @@ pub fn connections(shared: &Shared) -> Vec<ConnReading> {
 
 /// Forgets the counts of all connections (`crst`).
 pub fn reset_connections(shared: &Shared) {
-    for client in shared.clients.all() {
+    for client in shared.connections.all() {
         client.conn.lock().reset_report();
     }
 }
@@ -195,7 +195,8 @@ pub fn watch_summary(shared: &Shared) -> (usize, usize, usize) {
 /// The watched paths and the sessions that watch them.
 pub fn watches_by_path(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<SessionId>> {
     let watches = shared.watches.data_watches();
-    let session = |number| shared.clients.get(number).map(|client| client.conn.lock().session());
+    let session =
+        |number| shared.connections.get(number).map(|client| client.conn.lock().session());
     let by_path = watches.into_iter().map(|(path, watchers)| {
         let sessions = watchers.into_iter().filter_map(session).collect();
         (path, sessions)
@@ -241,7 +242,7 @@ pub fn digests(shared: &Shared) -> Vec<DigestRecord> {
 }
 
 /// The newest checkpoint on disk.
-pub fn last_checkpoint(shared: &Shared) -> Option<CheckpointNote> {
+pub fn last_checkpoint(shared: &Shared) -> Option<SnapshotInfo> {
     let stands = shared.consensus()?.status().checkpoint?;
     shared.checkpoints.lock().up_to(stands.index)
 }

@@ -217,7 +217,7 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
             |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
         Secret::read(file).map_err(of)
     })?;
-    let starts = Starts::new(start, dir.met()?, secret);
+    let starts = Starts::new(start, dir.known_starts()?, secret);
     Ok(Own { member: dir.member(), starts, ensemble, versions })
 }
 

@@ -20,9 +20,9 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
+use super::long_write_permit::{LongWritePermit, takes_turns};
 use super::secure::Welcome;
-use super::write_turn::{WriteTurn, is_multi};
-use crate::server::{Client, LongTurn, Shared, TooMuch};
+use crate::node::{ConnectionHandle, LongRequestPermit, OverLimit, Shared};
 use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
@@ -100,7 +100,7 @@ enum Input {
 
 struct Task<'a> {
     shared: &'a Arc<Shared>,
-    client: Arc<Client>,
+    client: Arc<ConnectionHandle>,
     stream: Transport,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
@@ -117,7 +117,7 @@ struct Task<'a> {
     left_behind: Option<usize>,
     /// Bytes of large requests that this connection has to give back.
     large_bytes: u64,
-    write_turn: WriteTurn,
+    long_write: LongWritePermit,
 }
 
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ impl<'a> Task<'a> {
             conn.secured(&shared.settings, welcome.subject);
         }
         let (stream, outlet) = welcome.stream.share();
-        let client = shared.clients.insert(conn, now_us, outlet);
+        let client = shared.connections.insert(conn, now_us, outlet);
         Self {
             shared,
             client,
@@ -149,7 +149,7 @@ impl<'a> Task<'a> {
             more: false,
             left_behind: None,
             large_bytes: 0,
-            write_turn: WriteTurn::new(&shared.long_work),
+            long_write: LongWritePermit::new(&shared.long_requests),
         }
     }
 
@@ -179,7 +179,7 @@ impl<'a> Task<'a> {
                 let reason = conn.close_reason().cloned();
                 if let Some(reason) = reason {
                     self.output.unsplit(conn.take_output());
-                    self.client.set_at_rest(false);
+                    self.client.set_task_idle(false);
                     return reason;
                 }
                 // What the socket does not take yet stays with the connection, which has a limit for it:
@@ -206,13 +206,13 @@ impl<'a> Task<'a> {
                 let wants_input = conn.wants_input(settings) && !crowded && !waits;
                 // What is resumed into an output that is still full would pause again at once.
                 let paused = conn.has_paused() && takes;
-                let at_rest = wants_input
+                let task_idle = wants_input
                     && !paused
                     && self.open
                     && self.output.is_empty()
                     && self.large_bytes == 0
-                    && self.write_turn.is_none();
-                self.client.set_at_rest(at_rest);
+                    && self.long_write.is_none();
+                self.client.set_task_idle(task_idle);
                 (wants_input, conn.idle_limit_us(settings), paused, conn.takes_long())
             };
             if paused {
@@ -246,7 +246,7 @@ impl<'a> Task<'a> {
             self.client.resume(view, &mut &**self.shared);
         };
         if long {
-            let turn = self.shared.long_work.turn().await;
+            let turn = self.shared.long_requests.acquire().await;
             let replica = self.shared.replica.read_at_length().await;
             turn.run(|| resume(&replica, true));
         } else {
@@ -274,7 +274,7 @@ impl<'a> Task<'a> {
                 moved.unwrap_or(Input::Failed)
             }
             () = self.client.wake.notified() => Input::Woken,
-            () = self.write_turn.granted() => Input::Woken,
+            () = self.long_write.granted() => Input::Woken,
             () = tokio::task::yield_now(), if self.more => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
             () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
@@ -314,7 +314,7 @@ impl<'a> Task<'a> {
         let held = self.held.take();
         self.more = false;
         self.left_behind = None;
-        self.write_turn.end(|seq| self.client.conn.lock().is_outstanding(seq));
+        self.long_write.end(|seq| self.client.conn.lock().is_outstanding(seq));
         if self.input.is_empty() {
             if self.input.capacity() > INPUT_KEPT_MAX {
                 self.input = BytesMut::new();
@@ -346,25 +346,25 @@ impl<'a> Task<'a> {
             let conn = self.client.conn.lock();
             if !conn.wants_input(&shared.settings) {
                 // Others have the room meanwhile.
-                self.write_turn.used(None);
+                self.long_write.used(None);
                 self.held = held.map(|held| Held { stall: None, ..held });
                 return None;
             }
             conn.last_seq()
         };
-        if is_multi(&self.input) && !self.write_turn.ask(shared.long_work.room_of(len)) {
+        if takes_turns(&self.input) && !self.long_write.ask(shared.long_requests.room_of(len)) {
             self.left_behind = Some(len);
             self.held = held.map(|held| Held { stall: None, ..held });
             return None;
         }
-        let turn = match self.write_turn.is_granted() {
-            true => LongTurn::of_write(),
-            false => shared.long_work.turn().await,
+        let turn = match self.long_write.is_granted() {
+            true => LongRequestPermit::of_write(),
+            false => shared.long_requests.acquire().await,
         };
         let replica = shared.replica.read_at_length().await;
         let refused = turn.run(|| self.hand_frames_over(&replica, held, true));
         let last = self.client.conn.lock().last_seq();
-        self.write_turn.used(last.filter(|_| last != before));
+        self.long_write.used(last.filter(|_| last != before));
         refused
     }
 
@@ -430,7 +430,7 @@ impl<'a> Task<'a> {
         if self.shared.large_requests.is_large(len) {
             match self.shared.large_requests.reserve(len) {
                 Ok(()) => self.large_bytes += len,
-                Err(TooMuch { in_flight, max }) => {
+                Err(OverLimit { in_flight, max }) => {
                     self.shared.stats.large_requests_rejected.increment();
                     return conn.close(CloseReason::LargeRequests { len, in_flight, max });
                 }

@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::client_task;
 use super::secure::{Secure, Welcome};
 use crate::config::ClientsConfig;
-use crate::server::{ServeError, Shared};
-use crate::telemetry::Complaints;
+use crate::node::{ServeError, Shared};
+use crate::telemetry::RateLimitedLog;
 
 /// Connections that wait to be accepted, where the configuration does not say.
 const BACKLOG: u32 = 1024;
@@ -31,13 +31,13 @@ pub struct Listener {
 struct Door {
     way: Way,
     /// What was said of addresses: a client that is refused tries again and again.
-    complaints: Arc<Mutex<Complaints<IpAddr>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
 }
 
 impl Door {
     /// Writes a line to the log, unless the same was said of this address lately.
-    fn complain(&self, of: IpAddr, what: &str) {
-        if self.complaints.lock().is_new(of, what) {
+    fn log_rejection(&self, of: IpAddr, what: &str) {
+        if self.rate_limited_log.lock().should_log(of, what) {
             tracing::warn!("{what} (said once a minute at most)");
         }
     }
@@ -90,7 +90,7 @@ impl Listener {
             socket.set_nonblocking(true)?;
             let listener = TcpListener::from_std(socket.into())?;
             let addr = listener.local_addr()?;
-            Ok(Self { listener, addr, door: Door { way, complaints: Arc::default() } })
+            Ok(Self { listener, addr, door: Door { way, rate_limited_log: Arc::default() } })
         };
         listen().map_err(|source| ServeError::Listen { addr, source })
     }
@@ -116,8 +116,10 @@ impl Listener {
                 Ok((stream, peer)) => admit(&shared, &stop, &tasks, (stream, peer), &self.door),
                 Err(error) => {
                     // Out of file descriptors, mostly: others may be closed meanwhile.
-                    self.door
-                        .complain(self.addr.ip(), &format!("cannot accept a connection: {error}"));
+                    self.door.log_rejection(
+                        self.addr.ip(),
+                        &format!("cannot accept a connection: {error}"),
+                    );
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
             }
@@ -136,14 +138,14 @@ fn admit(
     if !shared.descriptors.leave_enough(&stream) {
         shared.stats.conns.connections_rejected.increment();
         let listener = stream.local_addr().map_or(peer.ip(), |addr| addr.ip());
-        return door.complain(
+        return door.log_rejection(
             listener,
             "too many connections for the limit of open files (`ulimit -n`): new ones are refused",
         );
     }
-    if !shared.clients.admit(peer.ip(), config.max_per_ip, config.max_total) {
+    if !shared.connections.admit(peer.ip(), config.max_per_ip, config.max_total) {
         shared.stats.conns.connections_rejected.increment();
-        door.complain(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
+        door.log_rejection(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
         return;
     }
     // Neither option is worth refusing a client for.
@@ -156,7 +158,7 @@ fn admit(
         if let Some(welcome) = greet(&shared, &stop, (stream, peer), &door).await {
             client_task::run(&shared, welcome, peer, &stop).await;
         }
-        shared.clients.release(peer.ip());
+        shared.connections.release(peer.ip());
     });
 }
 
@@ -185,7 +187,7 @@ async fn greet(
         Err(error) => {
             shared.stats.conns.connections_rejected.increment();
             let ip = peer.ip();
-            door.complain(ip, &format!("refused a connection from {ip}: {error}"));
+            door.log_rejection(ip, &format!("refused a connection from {ip}: {error}"));
             None
         }
     }

@@ -3,7 +3,7 @@
 mod client_task;
 mod four_letter;
 mod listener;
+mod long_write_permit;
 mod secure;
-mod write_turn;
 
 pub use listener::Listener;

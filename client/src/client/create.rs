@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::path::Chroot;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
 /// What kind of znode to create, and who may do what with it.
@@ -180,8 +180,8 @@ impl Client {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn created(reply: Reply, frame: &mut Frame) -> Result<Created, Error> {
+fn created(reply: Reply, context: &mut DecodeContext) -> Result<Created, Error> {
     let response: Create2Response<'_> = record(&reply)?;
-    let path = frame.chroot.to_caller(&response.path).to_owned();
+    let path = context.chroot.to_caller(&response.path).to_owned();
     Ok(Created { path, stat: response.stat })
 }

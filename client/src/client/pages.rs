@@ -15,7 +15,7 @@ use jute_proto::{
 use crate::error::Error;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
 /// Some of the children of a znode, see [`Client::list_page`].
@@ -104,7 +104,7 @@ impl Client {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn page(reply: Reply, _: &mut Frame) -> Result<ChildrenPage, Error> {
+fn page(reply: Reply, _: &mut DecodeContext) -> Result<ChildrenPage, Error> {
     let response: ListPageResponse<'_> = record(&reply)?;
     let names = response.children.into_iter().map(Into::into).collect();
     let (more, stat) = (response.more, response.stat);

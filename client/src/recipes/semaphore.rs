@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::session::WatchedEvent;
 
 use super::lock::Lock;
-use super::steady::{child, unique_id};
-use super::ticket::Ticket;
+use super::protected_node::ProtectedNode;
+use super::session_scope::{child, unique_id};
 
 /// At most so many clients at a time, in the order of their coming.
 ///
@@ -50,17 +50,17 @@ impl Semaphore {
         let turn = Lock::new(&self.client, &child(&self.path, "locks")).acquire().await?;
         let leases = child(&self.path, "leases");
         let prefix = format!("_c_{}-lease-", unique_id());
-        let ticket = Ticket::take(&self.client, &leases, prefix, b"").await?;
+        let node = ProtectedNode::create(&self.client, &leases, prefix, b"").await?;
         loop {
-            let tenure = turn.tenure();
-            let (taken, _, change) = tenure.again(|| self.client.list_and_watch(&leases)).await?;
+            let scope = turn.scope();
+            let (taken, _, change) = scope.retry(|| self.client.list_and_watch(&leases)).await?;
             if taken.len() <= self.permits {
                 break;
             }
             let _: WatchedEvent = change.await?;
         }
         turn.release().await?;
-        Ok(Permit { ticket })
+        Ok(Permit { node })
     }
 }
 
@@ -69,20 +69,20 @@ impl Semaphore {
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit {
-    ticket: Ticket,
+    node: ProtectedNode,
 }
 
 impl Permit {
     /// Whether the permit is certainly held at this moment: the session has a connection.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.ticket.tenure().is_sure()
+        self.node.scope().is_connected()
     }
 
     /// Returns when the permit must be taken for lost, as
     /// [`LockGuard::lost`](super::LockGuard::lost).
     pub async fn lost(&self) {
-        self.ticket.tenure().ended().await;
+        self.node.scope().lost().await;
     }
 
     /// Gives the permit back, and returns when it is given back.
@@ -91,6 +91,6 @@ impl Permit {
     ///
     /// Where the client ends first; the permit goes with the session then.
     pub async fn release(self) -> Result<(), Error> {
-        self.ticket.give_back().await
+        self.node.delete().await
     }
 }

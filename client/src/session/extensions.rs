@@ -5,7 +5,7 @@ use jute_proto::{ErrorCode, Extensions, OpCode};
 
 use crate::error::Error;
 
-use super::machine::{Effect, Phase, Session};
+use super::state_machine::{Effect, Phase, Session};
 
 /// What a server says to an operation that it does not have.
 const UNKNOWN: Error = Error::Server(ErrorCode::Unimplemented);
@@ -20,8 +20,8 @@ impl<T, W: Clone> Session<T, W> {
     /// Fails what waited for a connection and is unknown to the server of the one that came.
     pub(super) fn withdraw_unknown(&mut self) {
         let granted = self.granted;
-        for call in self.calls.withdraw(|op| !is_known(granted, op)) {
-            if let Some(token) = call.token {
+        for request in self.outstanding.withdraw(|op| !is_known(granted, op)) {
+            if let Some(token) = request.token {
                 self.effects.push_back(Effect::Complete(token, Err(UNKNOWN)));
             }
         }
@@ -29,5 +29,5 @@ impl<T, W: Clone> Session<T, W> {
 }
 
 fn is_known(granted: Extensions, op: OpCode) -> bool {
-    Extensions::needed_by(op).is_none_or(|needed| granted.contains(needed))
+    op.facts().extension.is_none_or(|needed| granted.contains(needed))
 }

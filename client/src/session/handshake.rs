@@ -10,16 +10,16 @@ use thiserror::Error;
 
 use crate::error::Error;
 
-use super::calls::OutOfOrder;
-use super::leader::Greeting;
-use super::machine::{ATTEMPT_MAX, Effect, Phase, Session, Time};
+use super::leader_search::ConnectReply;
+use super::outstanding::OutOfOrder;
 use super::request::Reply;
+use super::state_machine::{ATTEMPT_MAX, Effect, Phase, Session, Time};
 use super::status::SessionState;
 use super::watches::WatchedEvent;
 
 /// Why a packet of the server ends the connection.
 #[derive(Debug, Error)]
-pub(super) enum Broken {
+pub(super) enum ProtocolError {
     #[error("{0}")]
     Decode(#[from] DecodeError),
     #[error("answer {0} to a request that is not the next")]
@@ -28,7 +28,7 @@ pub(super) enum Broken {
 
 impl<T, W: Clone> Session<T, W> {
     /// Sends the handshake.
-    pub(super) fn greet(&mut self, now: Time) {
+    pub(super) fn send_connect_request(&mut self, now: Time) {
         let Phase::Dialing { deadline } = self.phase else { return };
         // The answer may take as long as opening the connection might have taken.
         let patience = (self.status.timeout / 3).min(ATTEMPT_MAX);
@@ -49,18 +49,18 @@ impl<T, W: Clone> Session<T, W> {
     }
 
     /// Takes the answer to the handshake off the front of `input`, a frame of `len` bytes.
-    pub(super) fn greeted(
+    pub(super) fn connect_replied(
         &mut self,
         now: Time,
         input: &mut BytesMut,
         len: usize,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ProtocolError> {
         let frame = take_frame(input, len);
-        let greeting = Greeting::decode(&frame)?;
-        if self.sent_on(now, &greeting) {
+        let reply = ConnectReply::decode(&frame)?;
+        if self.sent_on(now, &reply) {
             return Ok(());
         }
-        let Greeting { response, applied, .. } = greeting;
+        let ConnectReply { response, applied, .. } = reply;
         let Some(timeout) = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0) else {
             self.refused(now);
             return Ok(());
@@ -75,10 +75,10 @@ impl<T, W: Clone> Session<T, W> {
         self.plan_probes(now);
         self.authenticate();
         self.rearm();
-        let failed = self.calls.connected(applied);
+        let failed = self.outstanding.connected(applied);
         self.fail(failed);
         self.withdraw_unknown();
-        self.calls.flush(&mut self.out);
+        self.outstanding.flush(&mut self.out);
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl<T, W: Clone> Session<T, W> {
         self.status.timeout = self.settings.timeout;
         self.password = Bytes::new();
         self.last_heard = now;
-        self.search.since = now;
+        self.leader_search.since = now;
         self.phase = Phase::Waiting { until: now };
         // Whoever is woken by the end of a call or a watch finds the next session in the status.
         self.set_state(SessionState::Connecting);
@@ -110,7 +110,7 @@ impl<T, W: Clone> Session<T, W> {
     }
 
     /// Takes a packet that follows the handshake off the front of `input`, a frame of `len` bytes.
-    pub(super) fn answer(&mut self, input: &mut BytesMut, len: usize) -> Result<(), Broken> {
+    pub(super) fn answer(&mut self, input: &mut BytesMut, len: usize) -> Result<(), ProtocolError> {
         let mut frame = take_frame(input, len);
         let header: ReplyHeader = Reader::new(&frame).record()?;
         frame.advance(ReplyHeader::LEN);
@@ -124,7 +124,7 @@ impl<T, W: Clone> Session<T, W> {
             }
             xid => {
                 self.replied(header, frame.freeze())
-                    .map_err(|OutOfOrder| Broken::OutOfOrder(xid))?;
+                    .map_err(|OutOfOrder| ProtocolError::OutOfOrder(xid))?;
             }
         }
         Ok(())
@@ -161,8 +161,8 @@ impl<T, W: Clone> Session<T, W> {
     }
 
     fn replied(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), OutOfOrder> {
-        let call = self.calls.answered(header.xid)?;
-        self.calls.flush(&mut self.out);
+        let call = self.outstanding.answered(header.xid)?;
+        self.outstanding.flush(&mut self.out);
         self.saw(header.zxid);
         if let Some(watch) = &call.watch
             && let Some(removal) = self.watches.answered(watch, header.err)

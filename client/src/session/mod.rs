@@ -19,35 +19,35 @@
 //! | `read_only` | leaving a read-only server for one that takes writes |
 //! | `hosts` | which server to try next, and when |
 
-mod calls;
 mod extensions;
 mod handshake;
+#[cfg(test)]
+mod harness_test;
 mod hosts;
-mod leader;
+mod leader_search;
 #[cfg(test)]
-mod leader_test;
-mod machine;
-#[cfg(test)]
-mod machine_test;
-mod once;
-#[cfg(test)]
-mod once_test;
-mod read_only;
+mod leader_search_test;
+mod outstanding;
+mod read_write_search;
 mod rearm;
 mod request;
-#[cfg(test)]
-mod rig_test;
 mod settings;
-mod status;
+mod state_machine;
 #[cfg(test)]
-mod together_test;
+mod state_machine_test;
+mod status;
 mod watches;
 #[cfg(test)]
 mod watches_test;
+#[cfg(test)]
+mod with_server_test;
+mod write_numbers;
+#[cfg(test)]
+mod write_numbers_test;
 
-pub(crate) use machine::{Effect, Session, Time};
-pub(crate) use request::{Arm, Reply, Request};
+pub(crate) use request::{Reply, Request, WatchRegistration};
 pub(crate) use settings::{Credential, Settings};
+pub(crate) use state_machine::{Effect, Session, Time};
 pub use status::{SavedSession, SessionState, Status};
 pub use watches::WatchedEvent;
-pub(crate) use watches::{Notice, Table, WatcherId};
+pub(crate) use watches::{Notice, WatchKind, WatcherId};

@@ -12,14 +12,14 @@ use jute_proto::{
     AuthRequest, Encode, OpCode, ReplyHeader, SetWatches2Request, SetWatchesRequest, Xid, Zxid,
 };
 
-use super::calls::put_frame;
-use super::machine::Session;
+use super::outstanding::put_frame;
 use super::settings::Credential;
-use super::watches::Table;
+use super::state_machine::Session;
+use super::watches::WatchKind;
 
 /// How many characters of paths go into one request, so that it stays far below the limit of a
 /// frame; Java clients use the same number.
-const BATCH_CHARS_MAX: usize = 128 * 1024;
+const PATH_CHARS_MAX: usize = 128 * 1024;
 
 /// How far re-arming has come.
 #[derive(Debug, Default)]
@@ -47,17 +47,18 @@ impl<T, W: Clone> Session<T, W> {
     pub(super) fn rearm(&mut self) {
         self.rearm = Rearm { waiting: 0, relative: self.last_zxid, gap_due: false };
         let armed = self.watches.armed();
-        self.rearm.gap_due =
-            armed.iter().any(|(table, _)| matches!(table, Table::Persistent | Table::Recursive));
-        let (mut batch, mut chars) = (Batch::default(), 0);
-        for (table, path) in armed {
-            if chars > 0 && chars + path.len() > BATCH_CHARS_MAX {
+        self.rearm.gap_due = armed
+            .iter()
+            .any(|(kind, _)| matches!(kind, WatchKind::Persistent | WatchKind::Recursive));
+        let (mut batch, mut chars) = (SetWatches::default(), 0);
+        for (kind, path) in armed {
+            if chars > 0 && chars + path.len() > PATH_CHARS_MAX {
                 batch.put(self.last_zxid, &mut self.out);
                 self.rearm.waiting += 1;
-                (batch, chars) = (Batch::default(), 0);
+                (batch, chars) = (SetWatches::default(), 0);
             }
             chars += path.len();
-            batch.add(table, path);
+            batch.add(kind, path);
         }
         if chars > 0 {
             batch.put(self.last_zxid, &mut self.out);
@@ -81,7 +82,7 @@ impl<T, W: Clone> Session<T, W> {
         if std::mem::take(&mut self.rearm.gap_due) {
             let effects = &mut self.effects;
             self.watches.gap(|sink, notice| {
-                effects.push_back(super::machine::Effect::Notify(sink, notice));
+                effects.push_back(super::state_machine::Effect::Notify(sink, notice));
             });
         }
     }
@@ -97,7 +98,7 @@ pub(super) fn put_auth(out: &mut BytesMut, credential: &Credential) {
 
 /// Watches that go into one request.
 #[derive(Default)]
-struct Batch<'a> {
+struct SetWatches<'a> {
     data: Vec<Cow<'a, str>>,
     exist: Vec<Cow<'a, str>>,
     child: Vec<Cow<'a, str>>,
@@ -105,14 +106,14 @@ struct Batch<'a> {
     recursive: Vec<Cow<'a, str>>,
 }
 
-impl<'a> Batch<'a> {
-    fn add(&mut self, table: Table, path: &'a str) {
-        let paths = match table {
-            Table::Data => &mut self.data,
-            Table::Exist => &mut self.exist,
-            Table::Child => &mut self.child,
-            Table::Persistent => &mut self.persistent,
-            Table::Recursive => &mut self.recursive,
+impl<'a> SetWatches<'a> {
+    fn add(&mut self, kind: WatchKind, path: &'a str) {
+        let paths = match kind {
+            WatchKind::Data => &mut self.data,
+            WatchKind::Exist => &mut self.exist,
+            WatchKind::Child => &mut self.child,
+            WatchKind::Persistent => &mut self.persistent,
+            WatchKind::Recursive => &mut self.recursive,
         };
         paths.push(path.into());
     }

@@ -40,14 +40,14 @@ pub enum StoreEvent {
 /// cancelled itself out. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct StoreWatch {
-    mirror: TreeCache,
+    cache: TreeCache,
     events: CacheEvents,
 }
 
 impl StoreWatch {
     pub(super) fn start(client: &Client, path: &str) -> Self {
-        let (mirror, events) = TreeCache::start_listening(client, path);
-        Self { mirror, events }
+        let (cache, events) = TreeCache::start_listening(client, path);
+        Self { cache, events }
     }
 
     /// Waits until the watch is set: all that happens from then on is told.
@@ -56,7 +56,7 @@ impl StoreWatch {
     ///
     /// What the server refuses, and the end of the client.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.mirror.ready().await
+        self.cache.ready().await
     }
 
     /// The next event, or `None` when the client has ended. Nothing is lost when the future is

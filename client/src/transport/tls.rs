@@ -34,12 +34,12 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct Tls {
     roots: Arc<RootCertStore>,
-    identity: Option<Arc<Identity>>,
+    identity: Option<Arc<CertifiedKey>>,
     verify_host: bool,
     config: Arc<ClientConfig>,
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type CertifiedKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
     /// Trusts servers whose certificates come from the authorities in `pem`, and are made out to the
@@ -126,7 +126,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 fn configure(
     roots: &Arc<RootCertStore>,
-    identity: Option<&Identity>,
+    identity: Option<&CertifiedKey>,
     verify_host: bool,
 ) -> Result<Arc<ClientConfig>, Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());

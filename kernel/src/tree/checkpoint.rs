@@ -12,9 +12,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::node::{Content, Node, NodeKind};
+use super::node_store::NodeId;
 use super::path;
 use super::row::{self, RowError};
-use super::store::NodeId;
 use super::tree::Tree;
 
 /// A row of a checkpoint.
@@ -63,14 +63,14 @@ impl Tree {
     /// Begins a checkpoint of all that changed since the last one, or since the tree was made, as it
     /// is now. Costs the same however much that is. The one before must have been taken to its end.
     pub fn begin_checkpoint(&mut self) -> RemovedNodes {
-        RemovedNodes(self.exchange_lists())
+        RemovedNodes(self.checkpoint.begin())
     }
 
     /// Takes the next nodes of the checkpoint that was begun, as they were then: at most `limit`, and
     /// those that were changed or removed meanwhile. Costs a few pointer copies for each. `None` when
     /// there are no more.
     pub fn take_changed(&mut self, limit: usize) -> Option<ChangedNodes> {
-        self.take_awaited(limit).map(ChangedNodes)
+        self.checkpoint.take(&mut self.nodes, limit).map(ChangedNodes)
     }
 }
 
@@ -129,7 +129,7 @@ impl TreeLoader {
 
     /// About so many nodes are to come: makes room for them.
     pub fn expect(&mut self, nodes: usize) {
-        self.tree.store.reserve(nodes);
+        self.tree.nodes.reserve(nodes);
     }
 
     /// Adds a node.
@@ -176,16 +176,15 @@ impl TreeLoader {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let Some(parent) = self.tree.find_parent(parent) else {
+        let Some(parent) = self.tree.nodes.find_parent(parent) else {
             self.early.push((path, id));
             return Ok(());
         };
-        if matches!(self.tree.store.get(parent).kind(), NodeKind::Ephemeral(_)) {
+        if matches!(self.tree.nodes.get(parent).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        self.tree.directory_mut(parent).insert(path);
-        self.tree.adopt(parent, id);
-        self.tree.family = Some(parent);
+        self.tree.nodes.adopt_child(parent, id);
+        self.tree.nodes.expect_parent(parent);
         Ok(())
     }
 }

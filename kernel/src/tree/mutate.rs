@@ -5,25 +5,21 @@
 
 use alloc::sync::Arc;
 
-use super::changes::Listed;
-use super::directory::Growth;
+use super::checkpoint_tracker::DirtyLen;
 use super::node::{Content, Node, NodeKind};
-use super::store::NodeId;
+use super::node_store::NodeId;
 use super::tree::Tree;
 use super::undo::{Undo, UndoLog};
 
 /// Where a `multi` began.
 #[derive(Debug)]
-pub(super) struct Savepoint {
-    slots: usize,
-    removed: usize,
-}
+pub(super) struct Savepoint(DirtyLen);
 
 impl Tree {
     /// Adds a node under its parent. Only the root has none.
     pub(super) fn attach(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
         let id = self.link(parent, node);
-        self.note_change(id);
+        self.checkpoint.mark_dirty(id, &mut self.nodes.get_mut(id).content);
         if let (Some(undo), Some(parent)) = (&mut self.undo, parent) {
             undo.note_created(parent, id);
         }
@@ -32,11 +28,9 @@ impl Tree {
 
     /// Removes a node without children. The caller has the last of it.
     pub(super) fn detach(&mut self, parent: NodeId, id: NodeId) -> Detached {
-        self.keep(id);
+        self.checkpoint.preserve(self.nodes.get_mut(id));
         let node = self.unlink(parent, id);
-        if node.content.stored {
-            self.changed.removed.push(Arc::clone(&node.path));
-        }
+        self.checkpoint.note_removed(&node);
         let detached = Detached { path: Arc::clone(&node.path), content: node.content.clone() };
         if let Some(undo) = &mut self.undo {
             undo.note_removed(parent, node);
@@ -46,32 +40,32 @@ impl Tree {
 
     /// Changes the content of a node, though never its kind.
     pub(super) fn change(&mut self, id: NodeId, change: impl FnOnce(&str, &mut Content)) {
-        self.keep(id);
-        let node = self.store.get_mut(id);
+        let node = self.nodes.get_mut(id);
+        self.checkpoint.preserve(node);
         if let Some(undo) = &mut self.undo {
             undo.note_content(id, &node.content);
         }
         let (digest, size) = (node.content.digest(), node.content.data_len() as u64);
         change(&node.path, &mut node.content);
+        self.checkpoint.mark_dirty(id, &mut node.content);
         let content = &node.content;
         let size_now = content.data_len() as u64;
         self.digest = self.digest.wrapping_sub(digest).wrapping_add(content.digest());
         self.resize(id, size, size_now);
-        self.note_change(id);
     }
 
     /// The data of a node is longer, or shorter, than before.
     fn resize(&mut self, id: NodeId, before: u64, now: u64) {
         if before != now {
             self.data_size = self.data_size - before + now;
-            self.data_grew(id, now.cast_signed() - before.cast_signed());
+            self.nodes.data_grew(id, now.cast_signed() - before.cast_signed());
         }
     }
 
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self) -> Savepoint {
         self.undo = Some(UndoLog::default());
-        Savepoint { slots: self.changed.slots.len(), removed: self.changed.removed.len() }
+        Savepoint(self.checkpoint.dirty_len())
     }
 
     /// Keeps all that changed since [`begin`](Self::begin).
@@ -92,14 +86,11 @@ impl Tree {
             }
         }
         self.quotas.all_written();
-        for id in self.changed.slots.drain(savepoint.slots..) {
-            self.store.set_listed(id, Listed::No);
-        }
-        self.changed.removed.truncate(savepoint.removed);
+        self.checkpoint.truncate(&savepoint.0, &mut self.nodes);
     }
 
     fn put_content_back(&mut self, id: NodeId, content: Content) {
-        let node = self.store.get_mut(id);
+        let node = self.nodes.get_mut(id);
         let undone = core::mem::replace(&mut node.content, content);
         let content = &node.content;
         let size_now = content.data_len() as u64;
@@ -112,8 +103,7 @@ impl Tree {
         let (path, bytes) = (Arc::clone(&node.path), node.content.data_len() as i64);
         let id = self.insert(node);
         if let Some(parent) = parent {
-            self.directory_mut(parent).insert(path);
-            self.grow(parent, Growth { nodes: 1, bytes });
+            self.nodes.add_child(parent, path, bytes);
         }
         id
     }
@@ -121,14 +111,14 @@ impl Tree {
     /// Adds a node, but not to the children of its parent: loading does this when all are there.
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
         self.count(&node);
-        self.store.insert(node, self.changed.name)
+        self.nodes.insert(node, self.checkpoint.dirty_mark())
     }
 
     /// As [`insert`](Self::insert), unless there is a node with this path already; a tree that is given
     /// one twice is of no more use.
     pub(super) fn insert_new(&mut self, node: Node) -> Option<NodeId> {
         self.count(&node);
-        self.store.insert_new(node, self.changed.name)
+        self.nodes.insert_new(node, self.checkpoint.dirty_mark())
     }
 
     fn count(&mut self, node: &Node) {
@@ -138,35 +128,22 @@ impl Tree {
     }
 
     fn unlink(&mut self, parent: NodeId, id: NodeId) -> Node {
-        let node = self.store.remove(id);
+        let node = self.nodes.remove(id);
         debug_assert_eq!(node.child_count(), 0, "a node with children cannot go");
         self.digest = self.digest.wrapping_sub(node.content.digest());
         self.data_size -= size(&node);
         self.unindex(&node);
-        self.grow(parent, Growth { nodes: -1, bytes: -(node.content.data_len() as i64) });
-        let siblings = &mut self.store.get_mut(parent).directory;
-        if let Some(directory) = siblings {
-            directory.remove(&node.path);
-            if directory.children.is_empty() {
-                *siblings = None;
-            }
-        }
+        self.nodes.remove_child(parent, &node.path, node.content.data_len() as i64);
         node
     }
 
     fn index(&mut self, node: &Node) {
+        let path = || Arc::clone(&node.path);
         match node.kind() {
             NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => {
-                let new = self.ephemerals.entry(session).or_default().insert(node.path.clone());
-                self.ephemeral_count += usize::from(new);
-            }
-            NodeKind::Container => {
-                self.containers.insert(node.path.clone());
-            }
-            NodeKind::Ttl(_) => {
-                self.ttl_nodes.insert(node.path.clone());
-            }
+            NodeKind::Ephemeral(session) => self.ephemerals.insert(session, path()),
+            NodeKind::Container => self.expirable.insert_container(path()),
+            NodeKind::Ttl(_) => self.expirable.insert_ttl_node(path()),
         }
         self.quotas.node_set(&node.path, node.data());
     }
@@ -174,20 +151,9 @@ impl Tree {
     fn unindex(&mut self, node: &Node) {
         match node.kind() {
             NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => {
-                if let Some(paths) = self.ephemerals.get_mut(&session) {
-                    self.ephemeral_count -= usize::from(paths.remove(&node.path));
-                    if paths.is_empty() {
-                        self.ephemerals.remove(&session);
-                    }
-                }
-            }
-            NodeKind::Container => {
-                self.containers.remove(&node.path);
-            }
-            NodeKind::Ttl(_) => {
-                self.ttl_nodes.remove(&node.path);
-            }
+            NodeKind::Ephemeral(session) => self.ephemerals.remove(session, &node.path),
+            NodeKind::Container => self.expirable.remove_container(&node.path),
+            NodeKind::Ttl(_) => self.expirable.remove_ttl_node(&node.path),
         }
         self.quotas.node_detached(&node.path);
     }

@@ -15,12 +15,13 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::directory::SizeDelta;
 use super::error::OpError;
+use super::node_store::NodeId;
 use super::path;
 use super::policy::Policy;
 use super::prefix_map::PrefixMap;
 use super::quota_text::{Limits, Stats};
-use super::store::NodeId;
 use super::tree::Tree;
 
 const LIMITS: &str = "zookeeper_limits";
@@ -161,13 +162,6 @@ pub(super) struct QuotaEvents(Vec<QuotaEvent>);
 
 const EVENTS_MAX: usize = 64;
 
-/// What an operation adds to the usage of a quota.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Added {
-    pub(super) nodes: i64,
-    pub(super) bytes: i64,
-}
-
 impl Tree {
     /// Whether [`take_quota_events`](Self::take_quota_events) has something to tell.
     pub fn has_quota_events(&self) -> bool {
@@ -184,15 +178,15 @@ impl Tree {
     pub(super) fn check_quota(
         &mut self,
         path: &str,
-        added: Added,
+        delta: SizeDelta,
         policy: Policy,
     ) -> Result<(), OpError> {
         let Some((target, quota)) = self.quotas.deepest(path) else { return Ok(()) };
         let (Some(limits), Some(Usage { stats, .. })) = (&quota.limits, &quota.usage) else {
             return Ok(());
         };
-        let nodes = (QuotaUnit::Nodes, limits.nodes, stats.nodes, added.nodes);
-        let bytes = (QuotaUnit::Bytes, limits.bytes, stats.bytes, added.bytes);
+        let nodes = (QuotaUnit::Nodes, limits.nodes, stats.nodes, delta.nodes);
+        let bytes = (QuotaUnit::Bytes, limits.bytes, stats.bytes, delta.bytes);
         for (unit, limit, used, added) in [nodes, bytes] {
             let hard = limit.hard > UNLIMITED;
             let limit = if hard { limit.hard } else { limit.soft };
@@ -213,10 +207,10 @@ impl Tree {
     }
 
     /// Adds to the usage of the deepest quota above a path.
-    pub(super) fn add_usage(&mut self, path: &str, added: Added) {
+    pub(super) fn add_usage(&mut self, path: &str, delta: SizeDelta) {
         let Some((_, quota)) = self.quotas.deepest(path) else { return };
         let Some(Usage { node, stats, .. }) = &quota.usage else { return };
-        let (node, stats) = (Arc::clone(node), stats.plus(added));
+        let (node, stats) = (Arc::clone(node), stats.plus(delta));
         let before = self.quotas.put(&node, stats);
         if let (Some(undo), Some(stats)) = (&mut self.undo, before) {
             undo.note_usage(node, stats);
@@ -227,8 +221,12 @@ impl Tree {
     pub(super) fn count_if_stats_node(&mut self, path: &str) {
         let Some(target) = target(path, STATS) else { return };
         let stats = self.find(target).map_or(Stats::new(0, 0), |id| {
-            let (below, own) = (self.below(id), self.store.get(id).content.data_len() as u64);
-            Stats::new((below.nodes + 1).cast_signed(), (below.bytes + own).cast_signed())
+            let (descendants, own) =
+                (self.nodes.descendants(id), self.nodes.get(id).content.data_len() as u64);
+            Stats::new(
+                (descendants.nodes + 1).cast_signed(),
+                (descendants.bytes + own).cast_signed(),
+            )
         });
         // To be taken back with the node.
         self.quotas.put(path, stats);
@@ -236,7 +234,7 @@ impl Tree {
 
     /// Takes what a node says of a quota, if it is one of a quota, after its data was set.
     pub(super) fn read_if_quota_node(&mut self, id: NodeId) {
-        let node = self.store.get(id);
+        let node = self.nodes.get(id);
         self.quotas.node_set(node.shared_path(), node.data());
     }
 
@@ -250,7 +248,7 @@ impl Tree {
             usage.written = true;
             let text = usage.stats.to_string();
             let Some(id) = self.find(&node) else { continue };
-            if self.store.get(id).data() != Some(text.as_bytes()) {
+            if self.nodes.get(id).data() != Some(text.as_bytes()) {
                 self.change(id, |path, content| content.put_data(path, Some(text.as_bytes())));
             }
         }
@@ -258,7 +256,7 @@ impl Tree {
 
     /// As [`write_usage`](Self::write_usage), where the node that is about to be looked at may be one of them.
     pub(super) fn write_usage_of(&mut self, id: NodeId) {
-        let may_be_one = || self.store.get(id).path().starts_with(path::QUOTA);
+        let may_be_one = || self.nodes.get(id).path().starts_with(path::QUOTA);
         if !self.quotas.unwritten.is_empty() && may_be_one() {
             self.write_usage();
         }

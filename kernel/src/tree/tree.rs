@@ -1,18 +1,18 @@
 //! The tree: its nodes and the indexes that follow from them.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
 
-use jute_proto::{Acl, Perms, SessionId, Zxid};
+use jute_proto::{Acl, Perms, Zxid};
 
 use super::acl::{self, AclRef, AclTable};
-use super::changes::{Awaited, ChangeList};
+use super::checkpoint_tracker::CheckpointTracker;
+use super::ephemerals::Ephemerals;
 use super::error::OpError;
+use super::expirable::ExpirableNodes;
 use super::node::{Content, Node, NodeKind};
+use super::node_store::{NodeId, NodeStore};
 use super::path;
 use super::quota::{QuotaEvents, Quotas};
-use super::store::{NodeId, Store};
 use super::txn::OpContext;
 use super::undo::UndoLog;
 use crate::limits::APPLIED_ACLS_LEN_MAX;
@@ -20,15 +20,10 @@ use crate::limits::APPLIED_ACLS_LEN_MAX;
 /// A tree of znodes.
 #[derive(Debug)]
 pub struct Tree {
-    pub(super) store: Store,
+    pub(super) nodes: NodeStore,
     pub(super) acls: AclTable,
-    /// The ephemeral nodes of each session that has any.
-    pub(super) ephemerals: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
-    pub(super) ephemeral_count: usize,
-    /// All container nodes.
-    pub(super) containers: BTreeSet<Arc<str>>,
-    /// All nodes with a time to live.
-    pub(super) ttl_nodes: BTreeSet<Arc<str>>,
+    pub(super) ephemerals: Ephemerals,
+    pub(super) expirable: ExpirableNodes,
     /// The paths that have a quota, and what is used of it.
     pub(super) quotas: Quotas,
     /// Quotas that were exceeded and not yet reported.
@@ -37,13 +32,7 @@ pub struct Tree {
     pub(super) digest: u64,
     /// Bytes of all paths and data.
     pub(super) data_size: u64,
-    /// What the next checkpoint has to write.
-    pub(super) changed: ChangeList,
-    /// What the checkpoint under way has not taken yet.
-    pub(super) awaited: Awaited,
-    /// The parent of the node that was created last: where the next one's is mostly found. The slot may
-    /// have another node by now, or none.
-    pub(super) family: Option<NodeId>,
+    pub(super) checkpoint: CheckpointTracker,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<UndoLog>,
     /// Bytes of access control lists that the write at hand made of shorter ones.
@@ -80,19 +69,15 @@ impl Tree {
     /// Not even the built-in nodes: a state that only loading a checkpoint passes through.
     pub(super) fn without_nodes() -> Self {
         Self {
-            store: Store::new(),
+            nodes: NodeStore::new(),
             acls: AclTable::new(),
-            ephemerals: BTreeMap::new(),
-            ephemeral_count: 0,
-            containers: BTreeSet::new(),
-            ttl_nodes: BTreeSet::new(),
+            ephemerals: Ephemerals::default(),
+            expirable: ExpirableNodes::default(),
             quotas: Quotas::default(),
             quota_events: QuotaEvents::default(),
             digest: 0,
             data_size: 0,
-            changed: ChangeList::default(),
-            awaited: Awaited::default(),
-            family: None,
+            checkpoint: CheckpointTracker::default(),
             undo: None,
             expanded_len: 0,
         }
@@ -100,14 +85,7 @@ impl Tree {
 
     /// The slot of a node. The empty path is the root, as in ZooKeeper.
     pub(super) fn find(&self, path: &str) -> Option<NodeId> {
-        self.store.find(if path.is_empty() { path::ROOT } else { path })
-    }
-
-    /// As [`find`](Self::find), for the parent of a node that is made: mostly that of the one before, whose path is
-    /// compared in place of being hashed and looked up.
-    pub(super) fn find_parent(&self, path: &str) -> Option<NodeId> {
-        let is_it = |id: &NodeId| self.store.live(*id).is_some_and(|node| node.path() == path);
-        self.family.filter(is_it).or_else(|| self.find(path))
+        self.nodes.find(if path.is_empty() { path::ROOT } else { path })
     }
 
     /// What becomes of a list that a client sends, see [`acl::fixup`].

@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::node::{Content, Node};
+use super::node_store::NodeId;
 use super::quota_text::Stats;
-use super::store::NodeId;
 
 /// How to take back one change.
 #[derive(Debug)]

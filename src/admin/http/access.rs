@@ -9,7 +9,7 @@ use kernel::session::auth::authenticate;
 use kernel::tree::Tree;
 
 use super::answer::Answer;
-use crate::server::Shared;
+use crate::node::Shared;
 
 /// Why a command is not run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

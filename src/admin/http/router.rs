@@ -18,7 +18,7 @@ use super::listener::Peer;
 use super::run::{Arguments, run, wrong_method};
 use super::shed::shed;
 use crate::admin::reading;
-use crate::server::Shared;
+use crate::node::Shared;
 use crate::telemetry::prometheus;
 
 /// The page for people: one file that asks the commands.

@@ -13,7 +13,7 @@ use super::command::Command;
 use super::connections;
 use crate::admin::{VERSION, ensemble, environment, reading};
 use crate::consensus::Role;
-use crate::server::Shared;
+use crate::node::Shared;
 use crate::telemetry::{flatten, rounded, to_ms};
 
 /// Arguments of a request.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::command::Command;
-use crate::server::Shared;
+use crate::node::Shared;
 
 /// Longest body that is read.
 const BODY_LEN_MAX: usize = 4 << 10;
@@ -47,7 +47,7 @@ fn percentage(body: &[u8]) -> Result<usize, String> {
 /// Closes every so-many-th connection, so that old and new ones are hit alike.
 fn close(shared: &Shared, percentage: usize) -> usize {
     let mut count = 0;
-    for (at, client) in shared.clients.all().iter().enumerate() {
+    for (at, client) in shared.connections.all().iter().enumerate() {
         if (at + 1) * percentage / 100 > at * percentage / 100 {
             client.conn.lock().close(CloseReason::Shed);
             client.wake.notify_one();

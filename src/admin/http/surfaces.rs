@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::listener::HttpListener;
 use super::router;
 use crate::config::{AdminConfig, Config};
-use crate::server::{ServeError, Shared};
+use crate::node::{ServeError, Shared};
 
 /// The HTTP servers of a server, bound and not yet serving.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::node::{Raft, role};
 use crate::consensus::status::Role;
 use crate::storage::RaftLog;
-use crate::storage::log::Call;
+use crate::storage::log::InPlaceHooks;
 
 /// Has small appends to an idle log written by a task, on the thread that proposed them and will apply
 /// them: no thread has to wake up for the flush, and none after it. Needs a runtime with other
@@ -22,7 +22,7 @@ pub(super) fn start(log: &RaftLog, raft: &Raft, has_peers: bool) {
     let (call, mut called) = mpsc::channel(1);
     let server = raft.server_metrics();
     let leads = move || role(server.borrow_watched().state) == Role::Leader;
-    let in_place = log.write_in_place(Call {
+    let in_place = log.write_in_place(InPlaceHooks {
         wanted: Box::new(move || !(has_peers && leads())),
         to_write: Box::new(move || {
             let _ = call.try_send(());

@@ -138,7 +138,7 @@ async fn serve(
         Purpose::Raft => tokio::select! {
             error = connection.serve(stream, from) => {
                 if error.kind() == io::ErrorKind::InvalidData {
-                    gate.complain(addr, &error);
+                    gate.log_rejection(addr, &error);
                 }
             }
             () = guest.has_to_leave() => {}

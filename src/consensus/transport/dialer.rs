@@ -20,7 +20,7 @@ use super::secret::Meeting;
 use super::security::Security;
 use super::stream::PeerStream;
 use super::stream::prepare;
-use crate::telemetry::Complaints;
+use crate::telemetry::RateLimitedLog;
 
 /// How long connecting and greeting may take; longer where servers are far apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,14 +36,14 @@ pub(crate) struct Dialer {
     book: AddressBook,
     timings: Timings,
     security: Security,
-    complaints: Arc<Mutex<Complaints<u64>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
 }
 
 impl Dialer {
     /// Connects as `own`, to the addresses of the book where it has them.
     pub(crate) fn new(own: impl Into<Own>, book: AddressBook, security: Security) -> Self {
         let (own, timings) = (own.into(), Timings::default());
-        Self { own, book, timings, security, complaints: Arc::default() }
+        Self { own, book, timings, security, rate_limited_log: Arc::default() }
     }
 
     /// Waits as long for the others as these timings need.
@@ -145,9 +145,9 @@ impl Dialer {
 
     /// Says in the log what is wrong with a server that is there.
     fn say(&self, target: u64, address: &str, error: Option<&io::Error>) {
-        let mut complaints = self.complaints.lock();
-        let Some(error) = error else { return complaints.forget(&target) };
-        if complaints.is_new(target, &error.to_string()) {
+        let mut rate_limited_log = self.rate_limited_log.lock();
+        let Some(error) = error else { return rate_limited_log.forget(&target) };
+        if rate_limited_log.should_log(target, &error.to_string()) {
             let refuses = error.kind() == io::ErrorKind::PermissionDenied;
             let what = if refuses { "refuses this one" } else { "cannot be talked to" };
             let server = MemberId::from_raft_id(target);

@@ -22,7 +22,7 @@ use super::secret::Meeting;
 use super::security::{Accepted, Security};
 use super::stream::PeerStream;
 use super::stream::prepare;
-use crate::telemetry::Complaints;
+use crate::telemetry::RateLimitedLog;
 
 /// A connection on which a follower forwards requests of its clients to its leader.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Gate {
     book: AddressBook,
     /// Takes connections for [`Purpose::Forward`] and [`Purpose::Lead`]; without it they are refused.
     forwards: Option<mpsc::Sender<ForwardConn>>,
-    complaints: Arc<Mutex<Complaints<IpAddr>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
 }
 
 impl Gate {
@@ -57,8 +57,8 @@ impl Gate {
         (security, book): (Security, AddressBook),
         forwards: Option<mpsc::Sender<ForwardConn>>,
     ) -> Self {
-        let (own, complaints) = (own.into(), Arc::default());
-        Self { own, security, book, forwards, complaints }
+        let (own, rate_limited_log) = (own.into(), Arc::default());
+        Self { own, security, book, forwards, rate_limited_log }
     }
 
     /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
@@ -79,7 +79,7 @@ impl Gate {
         let admitted = self.try_admit(stream).await;
         let error = match admitted {
             Ok(admitted) => {
-                self.complaints.lock().forget(&from.ip());
+                self.rate_limited_log.lock().forget(&from.ip());
                 return Some(admitted);
             }
             Err(error) => error,
@@ -87,14 +87,14 @@ impl Gate {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             tracing::debug!("{from} left without a greeting");
         } else {
-            self.complain(from, &error);
+            self.log_rejection(from, &error);
         }
         None
     }
 
     /// Says what is wrong with whoever is at this address, but not again and again.
-    pub(super) fn complain(&self, from: SocketAddr, error: &io::Error) {
-        if self.complaints.lock().is_new(from.ip(), &error.to_string()) {
+    pub(super) fn log_rejection(&self, from: SocketAddr, error: &io::Error) {
+        if self.rate_limited_log.lock().should_log(from.ip(), &error.to_string()) {
             tracing::warn!("refused a connection from {from}: {error}");
         }
     }

@@ -23,7 +23,7 @@ use super::message::{
 };
 use super::snapshot_transfer::{SnapshotRows, Transfer, TransferError};
 use crate::storage::Vote;
-use crate::telemetry::Complaints;
+use crate::telemetry::RateLimitedLog;
 
 /// A connection is given up that owes this many answers.
 const OWED_MAX: usize = 256;
@@ -58,14 +58,14 @@ pub(crate) struct Peers {
     leadership: Leadership,
     idle: Idle,
     acknowledged: Acknowledged,
-    complaints: Arc<Mutex<Complaints<u64>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
 }
 
 impl Peers {
     /// The peers of a server.
     pub(crate) fn new(dialer: Dialer, leadership: Leadership) -> Self {
         let (idle, acknowledged) = (Idle::default(), Acknowledged::default());
-        Self { dialer, leadership, idle, acknowledged, complaints: Arc::default() }
+        Self { dialer, leadership, idle, acknowledged, rate_limited_log: Arc::default() }
     }
 
     /// The way to one peer. `address` is where the replicated configuration says that it is.
@@ -75,7 +75,7 @@ impl Peers {
             leadership: self.leadership.clone(),
             idle: Arc::clone(&self.idle),
             acknowledged: self.acknowledged.clone(),
-            complaints: Arc::clone(&self.complaints),
+            rate_limited_log: Arc::clone(&self.rate_limited_log),
             target,
             address: address.to_owned(),
             link: None,
@@ -100,7 +100,7 @@ pub(crate) struct Peer {
     pub(super) leadership: Leadership,
     idle: Idle,
     pub(super) acknowledged: Acknowledged,
-    complaints: Arc<Mutex<Complaints<u64>>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
     pub(super) target: u64,
     /// Where the replicated configuration says that it is.
     address: String,
@@ -255,7 +255,7 @@ impl Peer {
 
     /// It has lost what it acknowledged; the log says so now and then.
     pub(super) fn forgetful(&self, reason: &str) -> Unreachable {
-        if self.complaints.lock().is_new(self.target, "it is forgetful") {
+        if self.rate_limited_log.lock().should_log(self.target, "it is forgetful") {
             tracing::error!("{reason}");
         }
         self.unreachable(&reason)

@@ -5,7 +5,6 @@
 //! is neither encrypted nor protected: that takes TLS.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::hello::Purpose;
+use crate::env::random;
 
 /// The shortest secret that is taken, in bytes.
 pub(super) const SECRET_LEN_MIN: usize = 16;
@@ -104,14 +104,9 @@ impl Secret {
     }
 }
 
-/// A number that was not drawn before and cannot be foretold, from the randomness that the standard library
-/// seeds its hash tables with.
+/// A number that was not drawn before and cannot be foretold.
 pub(super) fn nonce() -> [u8; NONCE_LEN] {
-    let mut nonce = [0; NONCE_LEN];
-    for part in nonce.chunks_mut(8) {
-        part.copy_from_slice(&RandomState::new().build_hasher().finish().to_be_bytes());
-    }
-    nonce
+    random::bytes()
 }
 
 #[cfg(test)]

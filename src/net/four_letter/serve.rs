@@ -12,7 +12,7 @@ use super::text;
 use super::word::Word;
 use crate::admin::{ensemble, environment, reading};
 use crate::config::Whitelist;
-use crate::server::Shared;
+use crate::node::Shared;
 
 /// How long a client may take to read the answer.
 const LINGER: Duration = Duration::from_secs(10);

@@ -1,12 +1,13 @@
 //! The log's view of a directory, so that tests can put a failing disk under it.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+
+use crate::env::fs::{self, File};
+use crate::failpoints;
 
 /// One flat directory. What it does is durable only after the matching sync.
 pub trait FileSystem: Debug + Send + Sync + 'static {
@@ -101,7 +102,7 @@ impl FileSystem for OsDirectory {
     }
 
     fn available_bytes(&self) -> io::Result<u64> {
-        available_bytes(&self.path)
+        fs::available_bytes(&self.path)
     }
 }
 
@@ -120,27 +121,6 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// The bytes an unprivileged user could still write to the file system that holds `path`.
-pub(crate) fn available_bytes(path: &Path) -> io::Result<u64> {
-    let stats = rustix::fs::statvfs(path)?;
-    Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
-}
-
-/// Waits for as many milliseconds as the file says that `GROVEKEEPER_TEST_SLOW_DISK` names: only tests
-/// set it, which have no slow disk at hand.
-fn slow_disk() {
-    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let file =
-        FILE.get_or_init(|| std::env::var_os("GROVEKEEPER_TEST_SLOW_DISK").map(PathBuf::from));
-    let Some(text) = file.as_ref().and_then(|file| fs::read_to_string(file).ok()) else { return };
-    wait(Duration::from_millis(text.trim().parse().unwrap_or(0)));
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is what a slow disk does")]
-fn wait(time: Duration) {
-    std::thread::sleep(time);
 }
 
 #[derive(Debug)]
@@ -162,7 +142,7 @@ impl LogFile for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        slow_disk();
+        failpoints::before_flush();
         self.file.sync_data()
     }
 }

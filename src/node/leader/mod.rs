@@ -1,0 +1,14 @@
+//! What only a leader does.
+//!
+//! * `leadership`: since when this server leads, and in which term.
+//! * `expiry` and `containers`: what the leader proposes by itself.
+//! * `reconfig`: keeps the members of the consensus in step with the configuration; `member_lives` says which life of a
+//!   server that concerns.
+//! * `full_disk_handover`: when a leader whose disk is full asks another server to lead.
+
+pub(super) mod containers;
+pub(super) mod expiry;
+pub(super) mod full_disk_handover;
+pub(super) mod leadership;
+pub(super) mod member_lives;
+pub(super) mod reconfig;
