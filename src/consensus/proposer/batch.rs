@@ -132,14 +132,14 @@ impl Batch {
         &mut self,
         server: u64,
         in_sections: bool,
-        sealer: &mut impl BatchSealer,
+        sealer: &mut dyn BatchSealer,
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
         let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
         let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
         let buffer = self.own.take_buffer();
-        let others = self.term_sections.iter().map(TermSection::as_section);
-        let (entry, at) = sealer.seal(in_sections, buffer, own, others);
+        let mut others = self.term_sections.iter().map(TermSection::as_section);
+        let (entry, at) = sealer.seal(in_sections, buffer, own, &mut others);
         self.own.frozen = Some(entry.slice(at..at + len));
         entry
     }
@@ -208,7 +208,7 @@ mod tests {
             _in_sections: bool,
             buffer: BytesMut,
             own: Option<(Sender, u32)>,
-            others: impl Iterator<Item = Section<'a>>,
+            others: &mut dyn Iterator<Item = Section<'a>>,
         ) -> (Bytes, usize) {
             let mut entry = BytesMut::from(&buffer[RESERVED_LEN..]);
             assert_eq!(own.is_some(), !entry.is_empty());

@@ -13,7 +13,7 @@ pub trait BatchSealer: Send + 'static {
         in_sections: bool,
         buffer: BytesMut,
         own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize);
 
     /// Whether this process may register.

@@ -19,10 +19,8 @@ use super::node::{Raft, RaftNode};
 use super::state_machine::tests::Nothing;
 use super::state_machine::{CheckpointLimits, Machine};
 use crate::consensus::error::ReadError;
-use crate::consensus::leadership::check_quorum::QuorumCheck;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
-use crate::consensus::start::Timings;
 use crate::consensus::transport::message::{AppendResponse, Entry};
 use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
 use crate::consensus::transport::{Leadership, Peers};
@@ -69,9 +67,8 @@ impl Fixture {
             snapshot_policy: SnapshotPolicy::Never,
             ..Config::default()
         };
-        let reads = ReadIndex::new(1, Timings::default());
-        let leadership =
-            Leadership { quorum_check: QuorumCheck::default(), read_index: reads.clone() };
+        let leadership = Leadership::of(1);
+        let reads = leadership.read_index.clone();
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),

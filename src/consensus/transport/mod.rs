@@ -83,7 +83,7 @@ mod terms;
 mod versions;
 mod wire_bytes;
 
-pub(crate) use acceptor::PeerListener;
+pub(crate) use acceptor::{PeerListener, PeerServices};
 pub use address_book::AddressBook;
 pub(crate) use append::Appended;
 pub(crate) use dialer::Dialer;
