@@ -20,3 +20,5 @@ pub mod admin;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;
+
+mod failpoints;

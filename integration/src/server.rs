@@ -262,7 +262,10 @@ impl Server {
     pub fn command(&self) -> Command {
         let config = self.config_path();
         let mut command = match self.options.kind {
-            Kind::Grovekeeper => grovekeeper::serve_command(&config, &self.options.arguments),
+            Kind::Grovekeeper => {
+                let binary = grovekeeper::binary();
+                grovekeeper::serve_command(&binary, &config, &self.options.arguments)
+            }
             Kind::ZooKeeper => {
                 let settings = self.options.settings.iter();
                 let properties = settings.filter(|(key, _)| zookeeper::is_system_property(key));

@@ -293,6 +293,9 @@ pub struct EnsembleConfig {
     pub tls: Option<PeerTlsOptions>,
     /// The file with a secret that the servers of the ensemble share (`quorum.secretFile`).
     pub secret_file: Option<PathBuf>,
+    /// Whether a server that this one's file names is connected to only where the file says, whatever the ensemble
+    /// agreed on (`quorum.addressesFromFile`).
+    pub addresses_from_file: bool,
 }
 
 /// The number of a server that has none: nobody else needs to know it.
@@ -515,6 +518,7 @@ impl Default for EnsembleConfig {
             listen_on_all_ips: false,
             tls: None,
             secret_file: None,
+            addresses_from_file: false,
         }
     }
 }

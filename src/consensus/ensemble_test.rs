@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    AddressBook, Commands, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
+    AddressBook, BatchSealer, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
     KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
@@ -172,8 +172,8 @@ async fn propose(server: &Server, entry: &str) {
     let entry = Bytes::copy_from_slice(entry.as_bytes());
     let applied = async {
         loop {
-            let outcome = server.consensus.submit(entry.clone()).await.unwrap();
-            if outcome.await.unwrap().is_ok() {
+            let mut outcome = server.consensus.submit(entry.clone()).await.unwrap();
+            if outcome.applied().await {
                 return;
             }
             let _ = server.consensus.read_barrier().await;
@@ -194,7 +194,7 @@ async fn wait_for_list(server: &Server, expected: &[&str]) {
 /// Entries are the commands alone.
 struct Plain;
 
-impl Commands for Plain {
+impl BatchSealer for Plain {
     fn seal<'a>(
         &mut self,
         _in_sections: bool,

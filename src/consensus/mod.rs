@@ -20,7 +20,7 @@
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
 //! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
-//! let proposer = Proposer::start(&consensus, options, commands, liaison);
+//! let proposer = Proposer::start(&consensus, options, sealer, peer_status, progress);
 //! ```
 //!
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
@@ -33,6 +33,7 @@
 //! * `transport`: connections between servers.
 
 mod bootstrap;
+mod consensus;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
@@ -40,6 +41,7 @@ mod forward;
 mod leadership;
 mod proposer;
 mod raft;
+mod start;
 mod status;
 mod transport;
 
@@ -47,13 +49,12 @@ pub use bootstrap::{
     Forms, INITIALIZE,
     admission::{Admissions, Joiner},
 };
+pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
-pub use forward::{Commands, Liaison};
-pub use proposer::{ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
+pub use forward::PeerStatus;
+pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
-pub use raft::{
-    ChangeFailed, Committed, Consensus, ConsensusConfig, MemberProgress, Members, StateMachine,
-    Timings,
-};
+pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};
+pub use start::{ConsensusConfig, Timings};
 pub use status::{Role, Status};
 pub use transport::{AddressBook, EnsembleName, KnownVersions};

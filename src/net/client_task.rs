@@ -20,7 +20,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
-use super::long_write_permit::{LongWritePermit, is_multi};
+use super::long_write_permit::{LongWritePermit, takes_turns};
 use super::secure::Welcome;
 use crate::node::{ConnectionHandle, LongRequestPermit, OverLimit, Shared};
 use crate::tls::Transport;
@@ -352,7 +352,7 @@ impl<'a> Task<'a> {
             }
             conn.last_seq()
         };
-        if is_multi(&self.input) && !self.long_write.ask(shared.long_requests.room_of(len)) {
+        if takes_turns(&self.input) && !self.long_write.ask(shared.long_requests.room_of(len)) {
             self.left_behind = Some(len);
             self.held = held.map(|held| Held { stall: None, ..held });
             return None;

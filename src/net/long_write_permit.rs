@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use jute_proto::OpCode;
+use kernel::conn::Handling;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::PollSemaphore;
 
@@ -79,11 +80,12 @@ impl LongWritePermit {
     }
 }
 
-/// Whether the frame in front, whose header is there, asks for a `multi`.
-pub(super) fn is_multi(input: &[u8]) -> bool {
+/// Whether the frame in front, whose header is there, is for an operation that waits for its turn where it is long.
+pub(super) fn takes_turns(input: &[u8]) -> bool {
     // The length of the frame and the xid come before.
     let code = input.get(8..).and_then(<[u8]>::first_chunk);
-    code.is_some_and(|code| i32::from_be_bytes(*code) == i32::from(OpCode::Multi))
+    let op = code.and_then(|code| OpCode::try_from(i32::from_be_bytes(*code)).ok());
+    op.is_some_and(|op| Handling::of(op).long_takes_turns)
 }
 
 #[cfg(test)]
@@ -124,7 +126,7 @@ mod tests {
     fn a_multi_is_known_by_its_header() {
         // The operation stands behind the length and the xid.
         let frame = |code: i32| [&[0, 0, 0, 8, 0, 0, 0, 1], &code.to_be_bytes()[..]].concat();
-        assert!(is_multi(&frame(14)));
-        assert!(!is_multi(&frame(22)) && !is_multi(&frame(14)[..11]));
+        assert!(takes_turns(&frame(14)));
+        assert!(!takes_turns(&frame(22)) && !takes_turns(&frame(14)[..11]));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jute_proto::{EventType, OpCode};
-use kernel::conn::{CloseReason, Surroundings, View};
+use kernel::conn::{CloseReason, Handling, Surroundings, View};
 use kernel::limits::REQUEST_LEN_LONG;
 use kernel::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
 use kernel::replica::entry::{is_repeatable, next_command, open_entry};
@@ -22,6 +22,7 @@ use super::digest_log::{DigestLog, DigestRecord, SnapshotInfo};
 use super::entry_progress::{EntryProgress, SectionProgress};
 use super::serving::ServingMode;
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
+use crate::failpoints;
 use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
 
 /// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
@@ -355,7 +356,9 @@ fn takes_long(replica: &Replica, command: &Command<'_>, len: usize) -> bool {
 fn changes_members(command: &Command<'_>) -> bool {
     match &command.op {
         Op::SetMembers { .. } | Op::FinishReconfig { .. } | Op::FinishReconfigIn { .. } => true,
-        Op::Request { op_code, .. } => *op_code == i32::from(OpCode::Reconfig),
+        Op::Request { op_code, .. } => {
+            OpCode::try_from(*op_code).is_ok_and(|op| Handling::of(op).changes_members)
+        }
         Op::Numbered { .. }
         | Op::CreateSession { .. }
         | Op::AttachSession { .. }
@@ -396,8 +399,8 @@ fn report_quotas(shared: &Shared) {
 fn keep_digest(shared: &Shared, replica: &Replica) {
     let zxid = replica.last_zxid();
     if DigestLog::wants(zxid) {
-        let digest = replica.tree().digest() ^ shared.digest_error();
-        let whole = replica.digest() ^ shared.digest_error();
+        let digest = replica.tree().digest() ^ failpoints::digest_error();
+        let whole = replica.digest() ^ failpoints::digest_error();
         shared.digests.lock().add(DigestRecord { zxid, digest, whole });
     }
 }

@@ -9,6 +9,7 @@ use kernel::ensemble::{HostPort, ServerSpec};
 use super::error::ServeError;
 use crate::config::Config;
 use crate::consensus::{AddressBook, ConsensusConfig, Forms, INITIALIZE, Timings};
+use crate::failpoints;
 
 /// What the consensus is started with; `addresses` gains what the file says.
 ///
@@ -49,7 +50,7 @@ pub(super) fn consensus_config(
         election_min: millis(config.ensemble.election_min_ms),
         election_max: millis(config.ensemble.election_max_ms),
     };
-    let entries_kept = super::test_settings::entries_kept().unwrap_or(ENTRIES_KEPT);
+    let entries_kept = failpoints::entries_kept().unwrap_or(ENTRIES_KEPT);
     let file = ConsensusConfig { servers, voters, ..base };
     Ok(ConsensusConfig { listen, addresses, timings, entries_kept, ..file })
 }

@@ -1,7 +1,6 @@
 //! What all tasks of a server look at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -25,12 +24,12 @@ use super::recent_disconnects::RecentDisconnects;
 use super::replica_lock::ReplicaLock;
 use super::serving::{self, ServingMode};
 use super::settings::connection_throttle;
-use super::test_settings;
 use crate::config::Config;
 use crate::consensus::{
     AddressBook, Consensus, EnsembleName, KnownVersions, ProcessState, Progress, Proposer,
     SectionNumber,
 };
+use crate::failpoints;
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
 
@@ -114,7 +113,6 @@ pub struct Shared {
     /// sent.
     abandoned_up_to: AtomicU64,
     pub(super) zxid_counter_max: u32,
-    wrong_digest: Option<PathBuf>,
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
@@ -202,8 +200,7 @@ impl Shared {
             versions: KnownVersions::default(),
             failure: watch::Sender::new(None),
             abandoned_up_to: AtomicU64::new(0),
-            wrong_digest: test_settings::wrong_digest_file(),
-            zxid_counter_max: test_settings::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
+            zxid_counter_max: failpoints::zxid_counter_max().unwrap_or(ZXID_COUNTER_MAX),
             watches: Arc::clone(replica.watches()),
             members: Mutex::new(Arc::new(replica.members().clone())),
             replica: ReplicaLock::new(replica),
@@ -230,11 +227,6 @@ impl Shared {
         if let Some(name) = replica.ensemble() {
             self.ensemble.set(ClusterId(name));
         }
-    }
-
-    /// What tests add to the digest, to have it found wrong.
-    pub(super) fn digest_error(&self) -> u64 {
-        u64::from(self.wrong_digest.as_ref().is_some_and(|file| file.exists()))
     }
 
     /// Whether this server belongs to its ensemble, as far as it knows. One that does not serves

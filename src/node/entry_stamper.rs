@@ -10,7 +10,7 @@ use kernel::tree::Policy;
 
 use super::core::Shared;
 use super::settings::policy;
-use crate::consensus::Commands;
+use crate::consensus::BatchSealer;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl EntryStamper {
     }
 }
 
-impl Commands for EntryStamper {
+impl BatchSealer for EntryStamper {
     fn seal<'a>(
         &mut self,
         in_sections: bool,

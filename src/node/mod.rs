@@ -46,7 +46,6 @@ mod server;
 mod serving;
 mod serving_task;
 mod settings;
-mod test_settings;
 
 pub use clock::Clock;
 pub use connections::{ConnectionHandle, ConnectionRegistry};

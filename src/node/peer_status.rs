@@ -112,8 +112,8 @@ impl PeerStatusReports {
     }
 }
 
-impl consensus::Liaison for PeerStatusReports {
-    fn report(&self, since_us: u64) -> (u64, Bytes) {
+impl consensus::PeerStatus for PeerStatusReports {
+    fn follower_report(&self, since_us: u64) -> (u64, Bytes) {
         let now_us = self.shared.clock.now_us();
         let since_us = since_us.saturating_sub(OVERLAP_US);
         let connected = self.shared.connections.all().into_iter().map(|client| {
@@ -131,7 +131,7 @@ impl consensus::Liaison for PeerStatusReports {
         (now_us, encode(FORMAT, &Report { heard }))
     }
 
-    fn reported(&self, from: u64, report: &[u8]) {
+    fn take_follower_report(&self, from: u64, report: &[u8]) {
         let Some(Report { heard }) = decode(FORMAT, report) else { return };
         let now_ms = self.shared.clock.now_us() / 1000;
         let mut expiry = self.shared.expiry.lock();
@@ -142,7 +142,7 @@ impl consensus::Liaison for PeerStatusReports {
         self.shared.reports.lock().insert(from, now_ms);
     }
 
-    fn notice(&self) -> Bytes {
+    fn leader_notice(&self) -> Bytes {
         let newest = self.shared.digests.lock().newest();
         let version = self.shared.version.load(Ordering::Acquire);
         if version < VERSION_ONCE {
@@ -159,7 +159,7 @@ impl consensus::Liaison for PeerStatusReports {
         commands.freeze()
     }
 
-    fn noticed(&self, notice: &[u8]) {
+    fn take_leader_notice(&self, notice: &[u8]) {
         let known = self.shared.version.load(Ordering::Acquire);
         let whole =
             decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);

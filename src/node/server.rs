@@ -25,6 +25,7 @@ use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role,
 };
 use crate::env::random;
+use crate::failpoints;
 use crate::net::Listener;
 use crate::storage::{DataDir, OpenOptions, StorageError};
 
@@ -65,7 +66,7 @@ impl Server {
         // Tells this process from all others.
         let boot = random::number();
         let addresses = AddressBook::default();
-        if super::test_settings::own_addresses_only() {
+        if config.ensemble.addresses_from_file || failpoints::own_addresses_only() {
             addresses.own_only();
         }
         let consensus_config = consensus_config(&config, &addresses)?;

@@ -9,9 +9,9 @@ use kernel::ensemble::MemberId;
 
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
-use super::log_place::{ELSEWHERE, LogPlace};
+use super::log_location::{ELSEWHERE, LogLocation};
 use super::state::VerifiedState;
-use super::{Met, Spool, StateDb, StorageError, starts};
+use super::{KnownStarts, Spool, StateDb, StorageError, starts};
 use crate::env::fs::{self, File, TryLockError};
 use crate::env::random;
 use crate::env::thread;
@@ -71,8 +71,8 @@ impl DataDir {
     /// Whatever is wrong with the directory, as a message that says what to do; then no file of it
     /// was changed.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, StorageError> {
-        let known = look(path, options)?;
-        let place = LogPlace::look(path, known, options)?;
+        let known = inspect(path, options)?;
+        let place = LogLocation::resolve(path, known, options)?;
         let own_lock = lock(path)?;
         let (log_lock, of_log) = place.open(options)?;
         let cluster = of_log.map(|identity| identity.cluster).or(options.cluster);
@@ -80,7 +80,7 @@ impl DataDir {
         let identity = match known {
             Some(identity) => identity,
             // Another process may have been first: what counts is what is there under the lock.
-            None => match look(path, options)? {
+            None => match inspect(path, options)? {
                 Some(identity) => identity,
                 None => match of_log {
                     // What is left of a server is its log, and that is what counts.
@@ -133,8 +133,8 @@ impl DataDir {
     /// # Errors
     ///
     /// [`StorageError::Io`], [`StorageError::Corrupt`].
-    pub fn met(&self) -> Result<Met, StorageError> {
-        Met::open(&self.path)
+    pub fn known_starts(&self) -> Result<KnownStarts, StorageError> {
+        KnownStarts::open(&self.path)
     }
 
     /// The folder of the log.
@@ -198,7 +198,10 @@ fn judge(
 }
 
 /// Judges a directory without touching it: its identity, or `None` when a new one may be made.
-pub(super) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageError> {
+pub(super) fn inspect(
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Option<Identity>, StorageError> {
     let names = match fs::read_dir(path) {
         Ok(entries) => entries
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))

@@ -2,7 +2,7 @@
 //!
 //! A data directory that is brought back to an earlier moment (a snapshot of a virtual machine, a copy)
 //! has forgotten what it acknowledged and voted since. Its starts show that: the other servers
-//! remember the highest number that they met ([`Met`]), so a lower one, or the same one of another process, is such
+//! remember the highest number that they met ([`KnownStarts`]), so a lower one, or the same one of another process, is such
 //! an image. One that was not met since cannot be noticed.
 //!
 //! Both files are text of two lines or more, and end with a check sum:
@@ -61,12 +61,12 @@ pub struct Start {
 
 /// The newest start that was met of each server, on disk.
 #[derive(Debug)]
-pub struct Met {
+pub struct KnownStarts {
     dir: PathBuf,
     starts: BTreeMap<MemberId, Start>,
 }
 
-impl Met {
+impl KnownStarts {
     /// What the data directory remembers.
     ///
     /// # Errors
@@ -85,7 +85,11 @@ impl Met {
     ///
     /// # Errors
     /// [`StorageError`]: it cannot be written down; it is not remembered then.
-    pub fn meet(&mut self, member: MemberId, start: Start) -> Result<Option<Start>, StorageError> {
+    pub fn observe(
+        &mut self,
+        member: MemberId,
+        start: Start,
+    ) -> Result<Option<Start>, StorageError> {
         if let Some(known) = self.starts.get(&member).copied() {
             if known == start {
                 return Ok(None);
@@ -168,7 +172,10 @@ mod tests {
         let member = |life| MemberId { number: 3, life };
         let start = |number, process| Start { number, process };
         let meet = |life, number, process| {
-            Met::open(dir.path()).unwrap().meet(member(life), start(number, process)).unwrap()
+            KnownStarts::open(dir.path())
+                .unwrap()
+                .observe(member(life), start(number, process))
+                .unwrap()
         };
         assert_eq!(meet(7, 4, 10), None);
         assert_eq!(meet(7, 4, 10), None, "another connection of the same process");

@@ -3,7 +3,7 @@
 //! `mntr`, the admin command `monitor` and Prometheus all read it, so they cannot disagree. Names and
 //! units are ZooKeeper's where it has the number; a number that has no meaning here has no entry.
 
-use jute_proto::OpCode;
+use kernel::conn::Handling;
 use kernel::stats::Histogram;
 
 use super::stats::ServerStats;
@@ -346,7 +346,7 @@ impl List {
     fn operations(&mut self, stats: &ServerStats) {
         let mut families: Vec<(&'static str, u64)> = Vec::new();
         for (op, count) in stats.conns.ops() {
-            let Some(family) = family(op) else { continue };
+            let Some(family) = Handling::of(op).metric else { continue };
             match families.iter_mut().find(|(known, _)| *known == family) {
                 Some((_, total)) => *total += count,
                 None => families.push((family, count)),
@@ -408,42 +408,11 @@ pub fn to_ms(us: u64) -> u64 {
     us.saturating_add(500) / 1000
 }
 
-/// The name under which an operation is counted; related ones share one, as in ZooKeeper.
-fn family(op: OpCode) -> Option<&'static str> {
-    Some(match op {
-        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => "create",
-        OpCode::Delete => "delete",
-        OpCode::Exists => "exists",
-        OpCode::GetData => "get_data",
-        OpCode::SetData => "set_data",
-        OpCode::GetAcl => "get_acl",
-        OpCode::SetAcl => "set_acl",
-        OpCode::GetChildren | OpCode::GetChildren2 => "get_children",
-        OpCode::GetAllChildrenNumber => "get_all_children_number",
-        OpCode::GetEphemerals => "get_ephemerals",
-        OpCode::Multi => "multi",
-        OpCode::MultiRead => "multi_read",
-        OpCode::Ping => "ping",
-        OpCode::Sync => "sync",
-        OpCode::Check => "check",
-        OpCode::CheckWatches => "check_watches",
-        OpCode::RemoveWatches => "remove_watches",
-        OpCode::AddWatch => "add_watch",
-        OpCode::SetWatches | OpCode::SetWatches2 => "set_watches",
-        OpCode::Reconfig => "reconfig",
-        OpCode::CreateSession => "create_session",
-        OpCode::CloseSession => "close_session",
-        OpCode::WhoAmI => "who_am_i",
-        OpCode::ListPage => "list_page",
-        OpCode::GetSubtree => "get_subtree",
-        OpCode::Auth | OpCode::Sasl | OpCode::DeleteContainer => return None,
-        OpCode::Notification | OpCode::Error => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use jute_proto::OpCode;
 
     use super::*;
 

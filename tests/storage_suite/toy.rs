@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use grovekeeper::consensus::{
-    Commands, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
+    BatchSealer, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
     StateMachine,
 };
 use grovekeeper::storage::{DataDir, OpenOptions, Row, RowRef, RowSource, StorageError, Table};
@@ -158,7 +158,7 @@ impl Server {
 /// Entries are the numbers alone.
 struct Plain;
 
-impl Commands for Plain {
+impl BatchSealer for Plain {
     fn seal<'a>(
         &mut self,
         _in_sections: bool,

@@ -8,9 +8,9 @@ use std::io;
 
 use bytes::BytesMut;
 use jute_proto::{
-    ConnectResponse, CreateResponse, Encode, ErrorCode, GetDataResponse, MultiHeader, OpCode,
-    Reader, ReplyHeader, Request, RequestHeader, SessionId, Stat, Zxid, begin_frame, begin_vec,
-    end_frame, end_vec, next_frame, put_str,
+    ConnectResponse, CreateResponse, Encode, ErrorCode, GetDataResponse, MultiHeader, MultiOp,
+    OpCode, Reader, ReplyHeader, Request, RequestHeader, SessionId, Stat, Zxid, begin_frame,
+    begin_vec, end_frame, end_vec, next_frame, put_str,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -109,10 +109,14 @@ impl NullServer {
             Request::Multi(multi) => {
                 for op in &multi.ops {
                     MultiHeader::success(op.op_code()).encode(out);
-                    if op.op_code() == OpCode::Create {
-                        put_str(out, op.path());
-                    } else if op.op_code() == OpCode::SetData {
-                        self.stat().encode(out);
+                    match op {
+                        MultiOp::Create(create) => put_str(out, &create.path),
+                        MultiOp::SetData(_) => self.stat().encode(out),
+                        MultiOp::Create2(_)
+                        | MultiOp::CreateContainer(_)
+                        | MultiOp::CreateTtl(_)
+                        | MultiOp::Delete(_)
+                        | MultiOp::Check(_) => {}
                     }
                 }
                 MultiHeader::END.encode(out);

@@ -29,5 +29,5 @@ impl<T, W: Clone> Session<T, W> {
 }
 
 fn is_known(granted: Extensions, op: OpCode) -> bool {
-    Extensions::needed_by(op).is_none_or(|needed| granted.contains(needed))
+    op.facts().extension.is_none_or(|needed| granted.contains(needed))
 }

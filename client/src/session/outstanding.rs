@@ -6,11 +6,10 @@
 use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
-use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame, once};
+use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame};
 
 use crate::error::{Error, Fate};
 
-use super::request::is_repeatable;
 use super::settings::Settings;
 use super::watches::PendingWatch;
 use super::write_numbers::WriteNumbers;
@@ -87,7 +86,7 @@ impl<T> Outstanding<T> {
 
     /// Whether a request with so long a record may be added.
     pub(super) fn admit(&self, op: OpCode, body: usize) -> Result<(), Error> {
-        let number = if self.may_number && once::is_numbered(op) { WriteNumber::LEN } else { 0 };
+        let number = if self.may_number && op.facts().exactly_once { WriteNumber::LEN } else { 0 };
         let len = body + OVERHEAD - 4 + number;
         if len > self.request_max {
             return Err(Error::TooLarge { len, max: self.request_max });
@@ -179,7 +178,7 @@ impl<T> Outstanding<T> {
         self.queue = requests;
         self.numbers.interrupted();
         let lost = |request: &OutstandingRequest<T>| {
-            !is_repeatable(request.op) && request.number.is_none()
+            !request.op.facts().repeatable && request.number.is_none()
         };
         self.drop_sent(lost, |request| request.number.is_some())
     }
@@ -249,7 +248,7 @@ impl<T> Outstanding<T> {
 }
 
 fn fate_of_sent(op: OpCode) -> Fate {
-    if is_repeatable(op) { Fate::NotApplied } else { Fate::Unknown }
+    if op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
 }
 
 /// Appends a frame.

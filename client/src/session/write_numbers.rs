@@ -58,13 +58,13 @@ impl WriteNumbers {
     /// Whether a request may be sent now.
     pub(super) fn has_room<T>(&self, request: &OutstandingRequest<T>) -> bool {
         !self.granted
-            || !once::is_numbered(request.op)
+            || !request.op.facts().exactly_once
             || once::has_room(self.writes, self.weighing, weight(request))
     }
 
     /// Numbers a request that is to be sent, if it has no number yet and needs one.
     pub(super) fn number<T>(&mut self, request: &mut OutstandingRequest<T>) -> Option<WriteNumber> {
-        if !self.granted || !once::is_numbered(request.op) {
+        if !self.granted || !request.op.facts().exactly_once {
             return None;
         }
         self.writes += 1;

@@ -69,7 +69,7 @@ fn sent(harness: &mut Harness) -> Vec<Sent> {
         let mut reader = Reader::new(&frame);
         let header: RequestHeader = reader.record().expect("a header");
         let op = OpCode::try_from(header.op).expect("an operation");
-        let number = once::is_numbered(op).then(|| {
+        let number = op.facts().exactly_once.then(|| {
             let WriteNumber { number, answered } = reader.record().expect("a number");
             (number, answered)
         });

@@ -87,7 +87,12 @@ impl Member {
         let mut command = match options.kind {
             Kind::Grovekeeper => {
                 let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-                grovekeeper::serve_command(&self.config(), &arguments)
+                let binary = if options.failpoints.is_empty() {
+                    grovekeeper::binary()
+                } else {
+                    grovekeeper::binary_with_failpoints().to_owned()
+                };
+                grovekeeper::serve_command(&binary, &self.config(), &arguments)
             }
             Kind::ZooKeeper => {
                 let settings = options.settings.iter();
@@ -99,7 +104,8 @@ impl Member {
             command = namespaces.command(server, &command);
         }
         command.current_dir(&self.folder);
-        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+        let failpoints = options.failpoints.iter();
+        command.envs(failpoints.map(|(failpoint, value)| (failpoint.variable(), value)));
         command
     }
 

@@ -7,6 +7,39 @@ use std::sync::Arc;
 use super::Ensemble;
 use crate::{Kind, Namespaces};
 
+/// A fault that a server brings about by itself when a test asks for it (`src/failpoints.rs` of the server).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failpoint {
+    /// The wall clock is wrong by the milliseconds in the file.
+    Clock,
+    /// So many entries are kept for followers that are behind.
+    EntriesKept,
+    /// A flush of the log takes the milliseconds in the file longer.
+    SlowDisk,
+    /// The server takes its state for another as long as the file is there.
+    WrongDigest,
+    /// A new term begins at this counter of zxids.
+    ZxidCounterMax,
+}
+
+impl Failpoint {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Clock, Self::EntriesKept, Self::SlowDisk, Self::WrongDigest, Self::ZxidCounterMax];
+
+    /// The variable of the environment that switches it on.
+    #[must_use]
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Clock => "GROVEKEEPER_TEST_CLOCK",
+            Self::EntriesKept => "GROVEKEEPER_TEST_ENTRIES_KEPT",
+            Self::SlowDisk => "GROVEKEEPER_TEST_SLOW_DISK",
+            Self::WrongDigest => "GROVEKEEPER_TEST_WRONG_DIGEST",
+            Self::ZxidCounterMax => "GROVEKEEPER_TEST_ZXID_COUNTER_MAX",
+        }
+    }
+}
+
 /// The servers of an ensemble and their settings; every setting is a key of `zoo.cfg`.
 #[derive(Debug, Clone)]
 pub struct EnsembleOptions {
@@ -16,7 +49,7 @@ pub struct EnsembleOptions {
     pub(super) settings: Vec<(String, String)>,
     pub(super) proxied: bool,
     pub(super) folder: Option<PathBuf>,
-    pub(super) environment: Vec<(String, OsString)>,
+    pub(super) failpoints: Vec<(Failpoint, OsString)>,
     pub(super) namespaces: Option<Arc<Namespaces>>,
 }
 
@@ -31,7 +64,7 @@ impl EnsembleOptions {
             settings: Vec::new(),
             proxied: false,
             folder: None,
-            environment: Vec::new(),
+            failpoints: Vec::new(),
             namespaces: None,
         };
         let common = [
@@ -70,10 +103,10 @@ impl EnsembleOptions {
         self
     }
 
-    /// Sets a variable in the environment of all servers.
+    /// Switches a failpoint of all servers on, which are then of the build that has them.
     #[must_use]
-    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.environment.push((name.to_owned(), value.into()));
+    pub fn failpoint(mut self, failpoint: Failpoint, value: impl Into<OsString>) -> Self {
+        self.failpoints.push((failpoint, value.into()));
         self
     }
 
@@ -82,7 +115,7 @@ impl EnsembleOptions {
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
         // Else a server would find the way around the proxy.
-        self.variable("GROVEKEEPER_TEST_OWN_ADDRESSES", "1")
+        self.set("quorum.addressesFromFile", "true")
     }
 
     /// Puts each server into a network namespace of its own, where others know it as

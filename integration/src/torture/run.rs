@@ -15,10 +15,10 @@ use super::sections::SectionCounts;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
-use crate::history::sequence::Create;
-use crate::history::{Anomaly, Promise};
 use crate::small_disk::megabytes;
-use crate::{Ensemble, EnsembleOptions, Kind, SmallDisk, tree};
+use crate::{Ensemble, EnsembleOptions, Failpoint, Kind, SmallDisk, tree};
+use history::sequence::Create;
+use history::{Anomaly, Promise};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);
@@ -127,8 +127,8 @@ fn start(options: &Options) -> (Ensemble, Option<Disk>) {
         settings = settings
             .set("reconfigEnabled", "true")
             .set("skipACL", "yes")
-            .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
-            .variable("GROVEKEEPER_TEST_CLOCK", CLOCK);
+            .failpoint(Failpoint::SlowDisk, SLOW_DISK)
+            .failpoint(Failpoint::Clock, CLOCK);
     }
     if options.kind == Kind::Grovekeeper && options.faults == Faults::Late {
         // No earlier answer stands for a late one: a leader whose answers are late refuses writes for moments.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use integration::costly::{Costly, Noticed, Run, Size};
-use integration::{EnsembleOptions, Kind, RawClient, eventually, raw};
+use integration::{EnsembleOptions, Failpoint, Kind, RawClient, eventually, raw};
 use jute_proto::{Encode, MultiOp, MultiRequest, OpCode, RequestHeader, SetDataRequest, Xid};
 
 /// How long each request is sent; `bin/costly` does it for a minute.
@@ -74,7 +74,7 @@ fn long_multis_wait_for_each_other() {
     // outcome. Who waits for the room keeps the session by its pings, and all are done in the end.
     let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
         .set("tickTime", "1000")
-        .variable("GROVEKEEPER_TEST_SLOW_DISK", "slow-disk")
+        .failpoint(Failpoint::SlowDisk, "slow-disk")
         .start();
     let leader = ensemble.wait_for_leader();
     let addr = ensemble.addr(leader);

@@ -1,9 +1,10 @@
 //! A server that missed much is given what it missed.
 
+use integration::Failpoint;
 use integration::raw::{RawClient, create_request};
 use jute_proto::OpCode;
 
-use crate::patience::{ENTRIES_KEPT, agreed, client, follower, three};
+use crate::patience::{agreed, client, follower, three};
 
 /// Writes that a server misses.
 const MISSED: usize = 1_200;
@@ -19,7 +20,8 @@ const KEPT: &str = "20";
 fn a_server_that_was_away_catches_up() {
     // A follower is killed, and the others write more than they keep in their logs: it catches up
     // when it is back, and then the leader can be spared.
-    let mut ensemble = three().set("snapCount", SNAP_COUNT).variable(ENTRIES_KEPT, KEPT).start();
+    let mut ensemble =
+        three().set("snapCount", SNAP_COUNT).failpoint(Failpoint::EntriesKept, KEPT).start();
     let leader = ensemble.wait_for_leader();
     let away = follower(&ensemble, leader);
     let mut writer = client(ensemble.addr(leader));
@@ -53,7 +55,8 @@ fn write_many(writer: &mut RawClient, prefix: &str) {
 #[test]
 fn a_server_that_lost_its_disk_catches_up() {
     // A follower's data is gone: it is given everything again, while the others serve.
-    let mut ensemble = three().set("snapCount", SNAP_COUNT).variable(ENTRIES_KEPT, KEPT).start();
+    let mut ensemble =
+        three().set("snapCount", SNAP_COUNT).failpoint(Failpoint::EntriesKept, KEPT).start();
     let leader = ensemble.wait_for_leader();
     let lost = follower(&ensemble, leader);
     let mut writer = client(ensemble.addr(leader));

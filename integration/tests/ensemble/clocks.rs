@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use integration::eventually::{eventually, throughout};
-use integration::{Ensemble, EnsembleOptions, Kind, RawClient};
+use integration::{Ensemble, EnsembleOptions, Failpoint, Kind, RawClient};
 use jute_proto::{Acl, CreateTtlRequest, OpCode};
 
 use crate::patience::{client, follower};
@@ -17,7 +17,7 @@ fn ensemble_with_clock(offset: &Path) -> Ensemble {
         .set("maxSessionTimeout", "2000")
         .set("extendedTypesEnabled", "true")
         .set("znode.container.checkIntervalMs", "100")
-        .variable("GROVEKEEPER_TEST_CLOCK", offset)
+        .failpoint(Failpoint::Clock, offset)
         .start()
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use integration::eventually::throughout;
-use integration::{EnsembleOptions, Kind, RawClient, SmallDisk, within};
+use integration::{EnsembleOptions, Failpoint, Kind, RawClient, SmallDisk, within};
 
-use crate::patience::{ENTRIES_KEPT, PATIENCE, agreed, client, create, follower};
+use crate::patience::{PATIENCE, agreed, client, create, follower};
 
 #[test]
 fn a_leader_with_a_full_disk_hands_over() {
@@ -87,7 +87,7 @@ fn a_server_that_has_no_room_for_what_it_is_sent_waits_for_it() {
     // without it, it does not end, and it is brought up to date when there is room.
     let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
         .set("snapCount", "10")
-        .variable(ENTRIES_KEPT, "10")
+        .failpoint(Failpoint::EntriesKept, "10")
         .prepare();
     let data = ensemble.folder(0).join("data");
     let Some(disk) = SmallDisk::mount(&data, "256m") else { return };
@@ -124,7 +124,7 @@ fn a_slow_disk_costs_time_and_nothing_else() {
     // The leader's disk, and then a follower's, takes 50 ms for each flush: writes are acknowledged
     // all the same, and nobody calls for an election.
     let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
-        .variable("GROVEKEEPER_TEST_SLOW_DISK", "slow-disk")
+        .failpoint(Failpoint::SlowDisk, "slow-disk")
         .start();
     let leader = ensemble.wait_for_leader();
     let other = follower(&ensemble, leader);
@@ -144,7 +144,7 @@ fn slow_disks_of_all_followers_depose_nobody() {
     // Each flush of the followers takes longer than a lost leader is waited for: writes take as long,
     // and the leader stays, in the same epoch, as those who are slow are still there.
     let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
-        .variable("GROVEKEEPER_TEST_SLOW_DISK", "slow-disk")
+        .failpoint(Failpoint::SlowDisk, "slow-disk")
         .start();
     let leader = ensemble.wait_for_leader();
     let before = create(ensemble.addr(leader), "/before");

@@ -1,6 +1,6 @@
 //! A replica that went its own way.
 
-use integration::{EnsembleOptions, Kind, within};
+use integration::{EnsembleOptions, Failpoint, Kind, within};
 
 use crate::patience::{PATIENCE, client, create, follower};
 
@@ -8,7 +8,7 @@ use crate::patience::{PATIENCE, client, create, follower};
 fn a_server_whose_state_differs_is_stopped() {
     // A follower whose tree is not the leader's says from which zxid on, and ends; the others go on.
     let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
-        .variable("GROVEKEEPER_TEST_WRONG_DIGEST", "wrong-digest")
+        .failpoint(Failpoint::WrongDigest, "wrong-digest")
         .start();
     let leader = ensemble.wait_for_leader();
     let wrong = follower(&ensemble, leader);

@@ -38,7 +38,7 @@ use Disk::{Alone, Empty, OfThree, Other};
 
 /// Three servers that find each other where their own files say.
 fn three() -> EnsembleOptions {
-    EnsembleOptions::new(Kind::Grovekeeper, 3).variable("GROVEKEEPER_TEST_OWN_ADDRESSES", "1")
+    EnsembleOptions::new(Kind::Grovekeeper, 3).set("quorum.addressesFromFile", "true")
 }
 
 const ALL: [usize; 3] = [0, 1, 2];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use integration::eventually::{pause_for, throughout};
 use integration::{
-    Ensemble, EnsembleOptions, Kind, Mode, Process, RawClient, Wish, binary, within,
+    Ensemble, EnsembleOptions, Failpoint, Kind, Mode, Process, RawClient, Wish, binary, within,
 };
 
 use crate::members::changeable;
@@ -64,7 +64,7 @@ enum Victim {
 fn three() -> Ensemble {
     EnsembleOptions::new(Kind::Grovekeeper, 3)
         .proxied()
-        .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
+        .failpoint(Failpoint::SlowDisk, SLOW_DISK)
         .start()
 }
 
@@ -234,7 +234,7 @@ fn double(ensemble: &Ensemble, of: usize, folder: &Path) -> Process {
     let config = folder.join("zoo.cfg");
     std::fs::write(&config, text.lines().map(line).collect::<String>()).expect("a file");
     let mut command = Command::new(binary());
-    command.arg("serve").arg("--config").arg(config).env("GROVEKEEPER_TEST_OWN_ADDRESSES", "1");
+    command.arg("serve").arg("--config").arg(config);
     Process::start(&mut command, &folder.join("server.log"))
 }
 

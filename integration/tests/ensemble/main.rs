@@ -9,6 +9,7 @@ mod disks;
 mod divergence;
 mod earlier_build;
 mod extensions;
+mod failpoints;
 mod far_apart;
 mod formed_once;
 mod forming;

@@ -8,9 +8,6 @@ use integration::tree::{self, Tree};
 use integration::{Ensemble, EnsembleOptions, Kind, RawClient, within};
 use jute_proto::Zxid;
 
-/// The variable that says how many log entries a server keeps behind a checkpoint.
-pub(crate) const ENTRIES_KEPT: &str = "GROVEKEEPER_TEST_ENTRIES_KEPT";
-
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 

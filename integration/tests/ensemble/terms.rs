@@ -1,6 +1,6 @@
 //! Terms and their zxids.
 
-use integration::{EnsembleOptions, Kind, within};
+use integration::{EnsembleOptions, Failpoint, Kind, within};
 
 use crate::patience::{PATIENCE, client, follower};
 
@@ -9,7 +9,7 @@ fn a_term_whose_zxids_are_used_up_is_followed_by_the_next() {
     // The counter in a zxid has 32 bits. Before it runs out another term begins by itself: a client of
     // a follower stays connected, every write is done once, and zxids only grow.
     let ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3)
-        .variable("GROVEKEEPER_TEST_ZXID_COUNTER_MAX", "300")
+        .failpoint(Failpoint::ZxidCounterMax, "300")
         .start();
     let leader = ensemble.wait_for_leader();
     let mut client = client(ensemble.addr(follower(&ensemble, leader)));

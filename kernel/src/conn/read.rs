@@ -16,8 +16,8 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, View};
+use super::handling::{Handling, Route};
 use super::rearm::Rearming;
-use super::route::{Route, route};
 use crate::limits::{REPLY_LEN_MAX, RESULT_LEN_LONG};
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
@@ -48,7 +48,7 @@ impl Conn {
         };
         let xid = header.xid;
         let op = self.operation(header.op);
-        if route(op) == Route::Refused {
+        if Handling::of(op).route == Route::Refused {
             let failure = (NO_ZXID, ErrorCode::Unimplemented);
             self.reply(view, (xid, op), failure, start_us, |_| {});
             return self.close(CloseReason::UnknownOperation(header.op));

@@ -4,9 +4,6 @@ use jute_proto::OpCode;
 
 use crate::stats::{Counter, Histogram};
 
-/// How many kinds of operations there are.
-const OPS: usize = OpCode::ALL.len();
-
 /// What all connections of a server count together.
 #[derive(Debug)]
 pub struct ConnStats {
@@ -40,7 +37,8 @@ pub struct ConnStats {
     pub auth_failures: Counter,
     /// Requests answered `THROTTLEDOP`.
     pub throttled_ops: Counter,
-    ops: [Counter; OPS],
+    /// In the order of [`OpCode::ALL`].
+    ops: [Counter; OpCode::COUNT],
 }
 
 impl Default for ConnStats {
@@ -66,29 +64,10 @@ impl Default for ConnStats {
     }
 }
 
-/// The lowest operation code.
-const OP_MIN: i32 = OpCode::CloseSession as i32;
-
-/// The place of each operation code in [`OpCode::ALL`], by the code less [`OP_MIN`]: requests are
-/// counted one by one, and a search would cost more than the counting.
-const PLACES: [u8; 640] = {
-    let mut places = [0; 640];
-    let mut at = 0;
-    while at < OPS {
-        places[(OpCode::ALL[at] as i32 - OP_MIN) as usize] = at as u8;
-        at += 1;
-    }
-    places
-};
-
-fn place(op: OpCode) -> usize {
-    usize::from(PLACES[(op as i32 - OP_MIN) as usize])
-}
-
 impl ConnStats {
     /// Counts an operation of this kind.
     pub fn count_op(&self, op: OpCode) {
-        self.ops[place(op)].increment();
+        self.ops[op.index()].increment();
     }
 
     /// How often each kind of operation was asked for.
@@ -133,9 +112,6 @@ mod tests {
     #[test]
     fn each_operation_is_counted_for_itself() {
         // The counter of one operation does not move another's, whichever it is.
-        for (at, op) in OpCode::ALL.iter().enumerate() {
-            assert_eq!(place(*op), at);
-        }
         let stats = ConnStats::default();
         stats.count_op(OpCode::GetData);
         assert_eq!(stats.ops().map(|(_, count)| count).sum::<u64>(), 1);

@@ -31,4 +31,5 @@ pub use outcome::{Event, EventSink, Outcome};
 pub use processes::{ProcessTable, Registration, SectionClaim};
 pub use reconfig::{Members, Pending};
 pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_ONCE};
+pub(crate) use replica::{Logged, logged};
 pub use section::{Section, Sender};

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
-use jute_proto::{ErrorCode, Id, Request, SessionId, WriteNumber, Zxid, once};
+use jute_proto::{ErrorCode, Id, ReconfigRequest, Request, SessionId, WriteNumber, Zxid, once};
 
 use super::answer;
 use super::checkpoint::ReplicaMeta;
@@ -393,12 +393,15 @@ impl Replica {
             return Ok(outcome);
         }
         let zxid = self.advance(stamp);
-        if let Request::Reconfig(request) = &request {
-            return Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request));
+        match logged(&request).ok_or_else(|| no_write(op_code))? {
+            Logged::Reconfig(request) => {
+                Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request))
+            }
+            Logged::Write(op) => {
+                let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
+                Ok(Outcome::Request(result))
+            }
         }
-        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
-        let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
-        Ok(Outcome::Request(result))
     }
 
     /// A write that may have been applied before, on another connection of its session. Its place on
@@ -413,7 +416,7 @@ impl Replica {
     ) -> Result<Outcome, EntryError> {
         let origin = command.origin;
         let (code, request) = decode_request(op_code, body)?;
-        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
+        let Some(Logged::Write(op)) = logged(&request) else { return Err(no_write(op_code)) };
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
         if let Some(outcome) = refusal(claim) {
@@ -540,9 +543,18 @@ fn refusal(claim: Claim) -> Option<Outcome> {
     }
 }
 
-/// The write that a request asks for, `None` for requests that do not belong into the log.
-pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
-    Some(match request {
+/// A request that belongs into the log.
+#[derive(Debug)]
+pub(crate) enum Logged<'a> {
+    /// One step: a write of the tree.
+    Write(WriteOp<'a>),
+    /// Two steps: what it asks for is noted, and finished by a command of the leader's.
+    Reconfig(&'a ReconfigRequest<'a>),
+}
+
+/// What a request asks the log for; `None` for requests that do not belong there.
+pub(crate) fn logged<'a>(request: &'a Request<'_>) -> Option<Logged<'a>> {
+    Some(Logged::Write(match request {
         Request::Create(create) => WriteOp::Create(Create::new(CreateOp::Create, create)),
         Request::Create2(create) => WriteOp::Create(Create::new(CreateOp::Create2, create)),
         Request::CreateContainer(create) => {
@@ -557,6 +569,7 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
             WriteOp::SetAcl { path: &set.path, acl: set.acl.as_deref(), version: set.version }
         }
         Request::Multi(multi) => WriteOp::multi(multi),
+        Request::Reconfig(reconfig) => return Some(Logged::Reconfig(reconfig)),
         Request::Exists(_)
         | Request::GetData(_)
         | Request::GetAcl(_)
@@ -565,7 +578,6 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
         | Request::Sync(_)
         | Request::Ping
         | Request::Check(_)
-        | Request::Reconfig(_)
         | Request::CheckWatches(_)
         | Request::RemoveWatches(_)
         | Request::DeleteContainer(_)
@@ -581,5 +593,5 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
         | Request::ListPage(_)
         | Request::GetSubtree(_)
         | Request::CloseSession => return None,
-    })
+    }))
 }

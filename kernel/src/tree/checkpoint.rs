@@ -63,14 +63,14 @@ impl Tree {
     /// Begins a checkpoint of all that changed since the last one, or since the tree was made, as it
     /// is now. Costs the same however much that is. The one before must have been taken to its end.
     pub fn begin_checkpoint(&mut self) -> RemovedNodes {
-        RemovedNodes(self.begin_tracking())
+        RemovedNodes(self.checkpoint.begin())
     }
 
     /// Takes the next nodes of the checkpoint that was begun, as they were then: at most `limit`, and
     /// those that were changed or removed meanwhile. Costs a few pointer copies for each. `None` when
     /// there are no more.
     pub fn take_changed(&mut self, limit: usize) -> Option<ChangedNodes> {
-        self.take_tracked(limit).map(ChangedNodes)
+        self.checkpoint.take(&mut self.nodes, limit).map(ChangedNodes)
     }
 }
 

@@ -1,19 +1,34 @@
-//! Which nodes the next checkpoint has to write, and which the one under way still has to take.
+//! Which nodes the next checkpoint has to write, and which the one in progress still has to take.
 //!
-//! A checkpoint keeps the tree as it was at one moment, and no request waits for it: to begin it is to
-//! exchange two lists. The nodes on the old list are taken afterwards, a few at a time. Whoever
-//! changes or removes a node that is awaited puts its content aside first ([`Tree::preserve`]), so the
-//! cost of a checkpoint follows the changes, and a write pays for one copy at most.
+//! A checkpoint keeps the tree as it was at one moment, and no request waits for it. To begin one is to
+//! exchange two lists: the dirty list becomes the list of the checkpoint in progress, and a new dirty list
+//! begins. The nodes on the old list are taken afterwards, a few at a time, while writes go on.
+//!
+//! Copy-on-write keeps the moment: a write calls [`CheckpointTracker::preserve`] before it changes or
+//! removes a node, and a node that is still to be taken is copied then. So a checkpoint costs as much as
+//! has changed, and a write pays for one copy at most.
+//!
+//! Between two calls this holds:
+//!
+//! * Each slot carries the mark of the list that has it, live or free. A slot with the mark of the dirty
+//!   list stands there exactly once.
+//! * A slot with the other mark stands on the list in progress and was not taken: its node is as it was
+//!   when the checkpoint began. A slot on that list with any other mark has nothing more to give.
+//! * Marks of the two lists alternate. So to begin a checkpoint, which re-marks nothing, makes each slot
+//!   of the dirty list one that is to be taken. This needs the list before it to be used up.
+//! * A node is `stored` where the last checkpoint has its row, or the one in progress will. To remove it
+//!   takes a row that says so. A node that was created anew in its path is not: the removal of the old one
+//!   is on the list already.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::node::Content;
-use super::node_store::NodeId;
-use super::tree::Tree;
+use super::node::{Content, Node};
+use super::node_store::{NodeId, NodeStore};
 
-/// Which list of changes has a slot. The lists of two successive checkpoints have different names, so
-/// that to begin a checkpoint costs nothing for the slots on its list.
+/// Which list has a slot. The lists of two successive checkpoints have different marks, so that to begin
+/// a checkpoint costs nothing for the slots on its list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum ListMark {
     /// None.
@@ -26,7 +41,7 @@ pub(super) enum ListMark {
 }
 
 impl ListMark {
-    /// The other list.
+    /// The mark of the other list.
     const fn other(self) -> Self {
         match self {
             Self::Even => Self::Odd,
@@ -35,50 +50,66 @@ impl ListMark {
     }
 }
 
+/// The dirty list, and the checkpoint in progress.
+#[derive(Debug)]
+pub(super) struct CheckpointTracker {
+    dirty: DirtyList,
+    in_progress: InProgress,
+}
+
 /// What the next checkpoint has to write.
 #[derive(Debug)]
-pub(super) struct DirtyList {
+struct DirtyList {
     /// How its slots are marked.
-    pub(super) mark: ListMark,
+    mark: ListMark,
     /// Slots whose node, if there is one, was created or changed. A slot is listed once.
-    pub(super) slots: Vec<NodeId>,
+    slots: Vec<NodeId>,
     /// Paths that the checkpoint before has and that were deleted since. A node may have been
     /// created there again, so removals are to be written before changes.
-    pub(super) removed: Vec<Arc<str>>,
+    removed: Vec<Arc<str>>,
 }
 
-impl Default for DirtyList {
-    fn default() -> Self {
-        Self { mark: ListMark::Odd, slots: Vec::new(), removed: Vec::new() }
-    }
-}
-
-impl DirtyList {
-    /// How the slots are marked that the checkpoint under way has not looked at.
-    pub(super) const fn awaited(&self) -> ListMark {
-        self.mark.other()
-    }
-}
-
-/// What the checkpoint under way has not taken yet.
+/// What the checkpoint in progress has not taken yet.
 #[derive(Debug, Default)]
-pub(super) struct InProgress {
-    slots: alloc::vec::IntoIter<NodeId>,
+struct InProgress {
+    slots: vec::IntoIter<NodeId>,
     /// Nodes as they were before they were changed or removed.
     preserved: Vec<(Arc<str>, Content)>,
 }
 
-impl Tree {
+impl InProgress {
+    fn is_finished(&self) -> bool {
+        self.slots.len() == 0 && self.preserved.is_empty()
+    }
+}
+
+/// How long the dirty list was when a `multi` began.
+#[derive(Debug)]
+pub(super) struct DirtyLen {
+    slots: usize,
+    removed: usize,
+}
+
+impl Default for CheckpointTracker {
+    fn default() -> Self {
+        let dirty = DirtyList { mark: ListMark::Odd, slots: Vec::new(), removed: Vec::new() };
+        Self { dirty, in_progress: InProgress::default() }
+    }
+}
+
+impl CheckpointTracker {
+    /// How a slot is marked that is on the dirty list.
+    pub(super) fn dirty_mark(&self) -> ListMark {
+        self.dirty.mark
+    }
+
     /// Begins a checkpoint of the tree as it is now: from here on changes are the next one's. Costs
     /// the same however much has changed. Returns the paths to be removed; the nodes come from
-    /// [`take_tracked`](Self::take_tracked).
+    /// [`take`](Self::take).
     ///
     /// All of them must have been taken before the next checkpoint begins.
-    pub(super) fn begin_tracking(&mut self) -> Vec<Arc<str>> {
-        debug_assert!(
-            self.in_progress.slots.len() == 0 && self.in_progress.preserved.is_empty(),
-            "one checkpoint at a time"
-        );
+    pub(super) fn begin(&mut self) -> Vec<Arc<str>> {
+        debug_assert!(self.in_progress.is_finished(), "one checkpoint at a time");
         let mark = self.dirty.mark.other();
         let next = DirtyList { mark, slots: Vec::new(), removed: Vec::new() };
         let DirtyList { slots, removed, .. } = core::mem::replace(&mut self.dirty, next);
@@ -86,21 +117,25 @@ impl Tree {
         removed
     }
 
-    /// Takes nodes of the checkpoint under way: those put aside, and those of the next `limit` slots.
+    /// Takes nodes of the checkpoint in progress: those preserved, and those of the next `limit` slots.
     /// `None` when there are no more.
-    pub(super) fn take_tracked(&mut self, limit: usize) -> Option<Vec<(Arc<str>, Content)>> {
-        let mut taken = core::mem::take(&mut self.in_progress.preserved);
-        if taken.is_empty() && self.in_progress.slots.len() == 0 {
+    pub(super) fn take(
+        &mut self,
+        nodes: &mut NodeStore,
+        limit: usize,
+    ) -> Option<Vec<(Arc<str>, Content)>> {
+        if self.in_progress.is_finished() {
             self.in_progress = InProgress::default();
             return None;
         }
-        let awaited = self.dirty.awaited();
+        let mut taken = core::mem::take(&mut self.in_progress.preserved);
+        let mark = self.dirty.mark.other();
         for id in self.in_progress.slots.by_ref().take(limit) {
-            if self.nodes.list_mark(id) != awaited {
+            if nodes.list_mark(id) != mark {
                 continue;
             }
-            self.nodes.set_list_mark(id, ListMark::Unlisted);
-            if let Some(node) = self.nodes.live_mut(id) {
+            nodes.set_list_mark(id, ListMark::Unlisted);
+            if let Some(node) = nodes.live_mut(id) {
                 node.content.stored = true;
                 taken.push((Arc::clone(&node.path), node.content.clone()));
             }
@@ -108,25 +143,42 @@ impl Tree {
         Some(taken)
     }
 
-    /// Puts a node aside, where the checkpoint under way awaits it; to be called before the node is
+    /// Copies a node that the checkpoint in progress has yet to take; to be called before the node is
     /// changed or removed.
-    pub(super) fn preserve(&mut self, id: NodeId) {
-        let awaited = self.dirty.awaited();
-        let node = self.nodes.get_mut(id);
-        if node.content.list_mark == awaited {
+    pub(super) fn preserve(&mut self, node: &mut Node) {
+        if node.content.list_mark == self.dirty.mark.other() {
             node.content.list_mark = ListMark::Unlisted;
             node.content.stored = true;
             self.in_progress.preserved.push((Arc::clone(&node.path), node.content.clone()));
         }
     }
 
-    /// Puts a node on the list of changes.
-    pub(super) fn mark_dirty(&mut self, id: NodeId) {
-        let mark = self.dirty.mark;
-        let content = &mut self.nodes.get_mut(id).content;
-        if content.list_mark != mark {
-            content.list_mark = mark;
+    /// A node was created or changed: the next checkpoint has to write it.
+    pub(super) fn mark_dirty(&mut self, id: NodeId, content: &mut Content) {
+        if content.list_mark != self.dirty.mark {
+            content.list_mark = self.dirty.mark;
             self.dirty.slots.push(id);
         }
+    }
+
+    /// A node was removed: the next checkpoint has to remove its row, if there is one.
+    pub(super) fn note_removed(&mut self, node: &Node) {
+        if node.content.stored {
+            self.dirty.removed.push(Arc::clone(&node.path));
+        }
+    }
+
+    /// Where the dirty list ends now, for [`truncate`](Self::truncate).
+    pub(super) fn dirty_len(&self) -> DirtyLen {
+        DirtyLen { slots: self.dirty.slots.len(), removed: self.dirty.removed.len() }
+    }
+
+    /// Takes off the dirty list whatever a `multi` put there that was taken back. No checkpoint may have
+    /// begun in between.
+    pub(super) fn truncate(&mut self, len: &DirtyLen, nodes: &mut NodeStore) {
+        for id in self.dirty.slots.drain(len.slots..) {
+            nodes.set_list_mark(id, ListMark::Unlisted);
+        }
+        self.dirty.removed.truncate(len.removed);
     }
 }

@@ -5,7 +5,7 @@
 
 use alloc::sync::Arc;
 
-use super::checkpoint_tracker::ListMark;
+use super::checkpoint_tracker::DirtyLen;
 use super::node::{Content, Node, NodeKind};
 use super::node_store::NodeId;
 use super::tree::Tree;
@@ -13,16 +13,13 @@ use super::undo::{Undo, UndoLog};
 
 /// Where a `multi` began.
 #[derive(Debug)]
-pub(super) struct Savepoint {
-    slots: usize,
-    removed: usize,
-}
+pub(super) struct Savepoint(DirtyLen);
 
 impl Tree {
     /// Adds a node under its parent. Only the root has none.
     pub(super) fn attach(&mut self, parent: Option<NodeId>, node: Node) -> NodeId {
         let id = self.link(parent, node);
-        self.mark_dirty(id);
+        self.checkpoint.mark_dirty(id, &mut self.nodes.get_mut(id).content);
         if let (Some(undo), Some(parent)) = (&mut self.undo, parent) {
             undo.note_created(parent, id);
         }
@@ -31,11 +28,9 @@ impl Tree {
 
     /// Removes a node without children. The caller has the last of it.
     pub(super) fn detach(&mut self, parent: NodeId, id: NodeId) -> Detached {
-        self.preserve(id);
+        self.checkpoint.preserve(self.nodes.get_mut(id));
         let node = self.unlink(parent, id);
-        if node.content.stored {
-            self.dirty.removed.push(Arc::clone(&node.path));
-        }
+        self.checkpoint.note_removed(&node);
         let detached = Detached { path: Arc::clone(&node.path), content: node.content.clone() };
         if let Some(undo) = &mut self.undo {
             undo.note_removed(parent, node);
@@ -45,18 +40,18 @@ impl Tree {
 
     /// Changes the content of a node, though never its kind.
     pub(super) fn change(&mut self, id: NodeId, change: impl FnOnce(&str, &mut Content)) {
-        self.preserve(id);
         let node = self.nodes.get_mut(id);
+        self.checkpoint.preserve(node);
         if let Some(undo) = &mut self.undo {
             undo.note_content(id, &node.content);
         }
         let (digest, size) = (node.content.digest(), node.content.data_len() as u64);
         change(&node.path, &mut node.content);
+        self.checkpoint.mark_dirty(id, &mut node.content);
         let content = &node.content;
         let size_now = content.data_len() as u64;
         self.digest = self.digest.wrapping_sub(digest).wrapping_add(content.digest());
         self.resize(id, size, size_now);
-        self.mark_dirty(id);
     }
 
     /// The data of a node is longer, or shorter, than before.
@@ -70,7 +65,7 @@ impl Tree {
     /// From here on changes can be taken back.
     pub(super) fn begin(&mut self) -> Savepoint {
         self.undo = Some(UndoLog::default());
-        Savepoint { slots: self.dirty.slots.len(), removed: self.dirty.removed.len() }
+        Savepoint(self.checkpoint.dirty_len())
     }
 
     /// Keeps all that changed since [`begin`](Self::begin).
@@ -91,10 +86,7 @@ impl Tree {
             }
         }
         self.quotas.all_written();
-        for id in self.dirty.slots.drain(savepoint.slots..) {
-            self.nodes.set_list_mark(id, ListMark::Unlisted);
-        }
-        self.dirty.removed.truncate(savepoint.removed);
+        self.checkpoint.truncate(&savepoint.0, &mut self.nodes);
     }
 
     fn put_content_back(&mut self, id: NodeId, content: Content) {
@@ -119,14 +111,14 @@ impl Tree {
     /// Adds a node, but not to the children of its parent: loading does this when all are there.
     pub(super) fn insert(&mut self, node: Node) -> NodeId {
         self.count(&node);
-        self.nodes.insert(node, self.dirty.mark)
+        self.nodes.insert(node, self.checkpoint.dirty_mark())
     }
 
     /// As [`insert`](Self::insert), unless there is a node with this path already; a tree that is given
     /// one twice is of no more use.
     pub(super) fn insert_new(&mut self, node: Node) -> Option<NodeId> {
         self.count(&node);
-        self.nodes.insert_new(node, self.dirty.mark)
+        self.nodes.insert_new(node, self.checkpoint.dirty_mark())
     }
 
     fn count(&mut self, node: &Node) {

@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use jute_proto::{Acl, Perms, Zxid};
 
 use super::acl::{self, AclRef, AclTable};
-use super::checkpoint_tracker::{DirtyList, InProgress};
+use super::checkpoint_tracker::CheckpointTracker;
 use super::ephemerals::Ephemerals;
 use super::error::OpError;
 use super::expirable::ExpirableNodes;
@@ -32,10 +32,7 @@ pub struct Tree {
     pub(super) digest: u64,
     /// Bytes of all paths and data.
     pub(super) data_size: u64,
-    /// What the next checkpoint has to write.
-    pub(super) dirty: DirtyList,
-    /// What the checkpoint under way has not taken yet.
-    pub(super) in_progress: InProgress,
+    pub(super) checkpoint: CheckpointTracker,
     /// While a `multi` is applied: how to take back what it did so far.
     pub(super) undo: Option<UndoLog>,
     /// Bytes of access control lists that the write at hand made of shorter ones.
@@ -80,8 +77,7 @@ impl Tree {
             quota_events: QuotaEvents::default(),
             digest: 0,
             data_size: 0,
-            dirty: DirtyList::default(),
-            in_progress: InProgress::default(),
+            checkpoint: CheckpointTracker::default(),
             undo: None,
             expanded_len: 0,
         }

@@ -135,6 +135,10 @@ pub(super) static KEYS: &[Key] = &[
     set("quorum.secretFile", "/etc/grovekeeper/secret", |d, s| {
         put(&mut d.config.ensemble.secret_file, text(s).map(|path| Some(path.into())))
     }),
+    // Where servers behind address translation reach each other, which ZooKeeper does not have.
+    set("quorum.addressesFromFile", "false", |d, s| {
+        put(&mut d.config.ensemble.addresses_from_file, s.value.bool())
+    }),
     // The clocks of Raft, which ZooKeeper does not have.
     set("raft.heartbeatMs", "40", |d, s| {
         d.clocks_line = s.line;

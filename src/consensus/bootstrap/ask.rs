@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::super::raft::handle::BoxFuture;
 use super::super::transport::frame::receive;
 use super::super::transport::frame::send;
 use super::super::transport::{Dialer, PeerStream, Purpose};

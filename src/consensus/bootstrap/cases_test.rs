@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
 use tokio::time::advance;
 
-use super::super::raft::handle::BoxFuture;
 use super::super::transport::{AddressBook, EnsembleName};
 use super::ask::Others;
 use super::decide::{Forms, Heard};

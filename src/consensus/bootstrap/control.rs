@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::{BasicNode, Raft};
+use futures_util::future::BoxFuture;
 
 use super::super::leadership::fast_failover::FastFailover;
-use super::super::raft::handle::BoxFuture;
-use super::super::raft::start::Timings;
-use super::super::raft::state_machine::Machine;
-use super::super::raft::types::TypeConfig;
+use super::super::raft::node::{MembershipView, RaftNode};
+use super::super::start::Timings;
+use super::super::status::Role;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};
 
@@ -19,7 +17,7 @@ const CONTACT_MIN: Duration = Duration::from_secs(1);
 
 /// Formation's view of openraft.
 pub(crate) struct Control {
-    raft: Raft<TypeConfig, Machine>,
+    raft: RaftNode,
     own: u64,
     failover: FastFailover,
     book: AddressBook,
@@ -28,7 +26,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(
-        raft: Raft<TypeConfig, Machine>,
+        raft: RaftNode,
         own: u64,
         failover: FastFailover,
         book: AddressBook,
@@ -46,31 +44,19 @@ impl Control {
 
 impl RaftControl for Control {
     fn view(&self) -> View {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let nodes = membership.nodes().map(|(id, node)| (*id, node.addr.clone()));
-        // openraft names a leader of the past, and this server before it is elected.
-        let leader = metrics.current_leader.filter(|leader| self.is_heard(*leader));
-        let is_candidate = leader == Some(self.own) && !metrics.state.is_leader();
-        View {
-            last_index: metrics.last_log_index,
-            voters: membership.voter_ids().collect(),
-            members: nodes.collect(),
-            leader: leader.filter(|_| !is_candidate),
-            agreed: self.book.is_agreed(),
-        }
+        let MembershipView { last_index, voters, members, leader, role } = self.raft.membership();
+        // Raft names a leader of the past, and this server before it is elected.
+        let leader = leader.filter(|leader| self.is_heard(*leader));
+        let is_candidate = leader == Some(self.own) && role != Role::Leader;
+        let leader = leader.filter(|_| !is_candidate);
+        View { last_index, voters, members, leader, agreed: self.book.is_agreed() }
     }
 
     fn initialize(&self, members: BTreeMap<u64, String>) -> BoxFuture<'_, Result<(), String>> {
-        let nodes = members.into_iter().map(|(id, address)| (id, BasicNode::new(address)));
-        let nodes: BTreeMap<u64, BasicNode> = nodes.collect();
-        Box::pin(
-            async move { self.raft.initialize(nodes).await.map_err(|error| error.to_string()) },
-        )
+        Box::pin(self.raft.initialize(members))
     }
 
     fn allow_elections(&self) {
-        self.raft.runtime_config().elect(true);
+        self.raft.allow_elections();
     }
 }

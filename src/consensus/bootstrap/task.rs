@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::super::raft::handle::BoxFuture;
 use super::super::transport::frame::receive_short;
 use super::super::transport::frame::send;
 use super::super::transport::{AddressBook, Dialer, EnsembleName, PeerStream};

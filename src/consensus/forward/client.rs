@@ -7,39 +7,39 @@ use std::time::Duration;
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::super::consensus::Consensus;
 use super::super::error::ReadError;
-use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
 use super::super::transport::frame::Room;
-use super::link::Link;
-use super::peer_status::Commands;
+use super::channel::ForwardChannel;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
+use crate::consensus::proposer::sealer::BatchSealer;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
 /// How often the leader is told what it is to know, and asked whether it is still one.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
-/// A leader or follower that says nothing for this long is taken for gone; longer where servers are far apart.
-pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// A connection on which nothing came for this long is given up; longer where servers are far apart.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// How long to wait after the way to the leader broke.
 const PAUSE: Duration = Duration::from_millis(20);
 
-type LeaderLink = Link<ToLeader, ToFollower>;
+type LeaderChannel = ForwardChannel<ToLeader, ToFollower>;
 
 /// What was sent and is not applied after so long goes again: the leader may have lost it.
 const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// What is known on one connection to a leader.
-struct Following {
-    link: LeaderLink,
+/// A connection to the leader, and what was sent on it.
+struct LeaderConn {
+    channel: LeaderChannel,
     /// How many of the unfinished batches were sent.
     sent: usize,
-    /// The number of the first of them on this connection, where this process numbers nothing.
+    /// The number of the first of them on this connection, while sections are not numbered.
     first: u64,
     /// When one of them was last applied, or none was on its way.
     progressed: Instant,
@@ -48,11 +48,11 @@ struct Following {
     heard: Instant,
 }
 
-impl Following {
-    fn new(link: LeaderLink) -> Self {
+impl LeaderConn {
+    fn new(channel: LeaderChannel) -> Self {
         let now = Instant::now();
         Self {
-            link,
+            channel,
             sent: 0,
             first: 1,
             progressed: now,
@@ -73,7 +73,7 @@ impl Following {
         self.last_barrier += 1;
         let id = self.last_barrier;
         self.barriers.insert(id, asked);
-        let to_send = self.link.to_send.clone();
+        let to_send = self.channel.to_send.clone();
         tokio::spawn(async move {
             // Looked at after the read had begun, or it would say nothing of that time.
             let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
@@ -85,19 +85,19 @@ impl Following {
 
 /// What the loop waited for.
 enum Next {
-    Told(Option<ToFollower>),
+    Message(Option<ToFollower>),
     Barrier(Option<BarrierRequest>),
     Report,
     /// There may be more to send, or another target.
     Recheck,
 }
 
-impl<C: Commands> ProposerTask<C> {
+impl<C: BatchSealer> ProposerTask<C> {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
-        if let Some(link) = self.connect(target, leader, term).await {
+        if let Some(channel) = self.connect(target, leader, term).await {
             self.reports.connection_ended();
-            let _ = self.talk(target, (leader, term), &mut Following::new(link)).await;
+            let _ = self.exchange(target, (leader, term), &mut LeaderConn::new(channel)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
         tokio::select! {
@@ -111,24 +111,24 @@ impl<C: Commands> ProposerTask<C> {
         target: ProposalTarget,
         leader: MemberId,
         term: u64,
-    ) -> Option<LeaderLink> {
+    ) -> Option<LeaderChannel> {
         let shared = Arc::clone(&self.shared);
         // To connect, to greet, to open.
-        let patience = shared.consensus.for_round_trips(5, SILENCE_MAX);
+        let patience = shared.consensus.for_round_trips(5, IDLE_MAX);
         let dialled = async {
             let stream = tokio::select! {
                 biased;
-                called = shared.calls.of(leader.raft_id()) => called,
+                taken = shared.reverse_dials.take(leader.raft_id()) => taken,
                 dialled = shared.consensus.dial(leader.raft_id(), Purpose::Forward) => dialled?,
             };
-            let mut link = LeaderLink::new(stream, Room::default());
-            link.send(ToLeader::Open { term }).await?;
-            matches!(link.receive().await?, ToFollower::Accepted).then_some(link)
+            let mut channel = LeaderChannel::new(stream, Room::default());
+            channel.send(ToLeader::Open { term }).await?;
+            matches!(channel.receive().await?, ToFollower::Accepted).then_some(channel)
         };
         tokio::pin!(dialled);
         while self.target() == target {
             tokio::select! {
-                link = &mut dialled => return link,
+                channel = &mut dialled => return channel,
                 _ = self.status.changed() => {}
                 asked = self.barriers.recv() => {
                     if let Some(asked) = asked {
@@ -141,52 +141,53 @@ impl<C: Commands> ProposerTask<C> {
         None
     }
 
-    /// `None` where the connection broke.
-    async fn talk(
+    /// Sends batches and reports, and takes what the leader answers, until the target changes. `None` where the
+    /// connection broke or has to be made anew.
+    async fn exchange(
         &mut self,
         target: ProposalTarget,
         (leader, term): (MemberId, u64),
-        following: &mut Following,
+        conn: &mut LeaderConn,
     ) -> Option<()> {
         let shared = Arc::clone(&self.shared);
-        let silence_max = shared.consensus.for_round_trips(2, SILENCE_MAX);
+        let idle_max = shared.consensus.for_round_trips(2, IDLE_MAX);
         let mut reports = interval(REPORT_EVERY);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.target() == target && following.heard.elapsed() < silence_max {
+        while self.target() == target && conn.heard.elapsed() < idle_max {
             if self.take_progress() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
             }
-            self.finish_applied(following);
-            if following.progressed.elapsed() > SEND_AGAIN_AFTER {
+            self.finish_applied(conn);
+            if conn.progressed.elapsed() > SEND_AGAIN_AFTER {
                 return None;
             }
             if self.registration().is_some() {
                 let process = shared.consensus.process();
-                self.send(target, following, ToLeader::Register { process }).await?;
+                self.send(target, conn, ToLeader::Register { process }).await?;
             }
-            self.send_batches(target, following).await?;
-            let room = following.sent < self.shared.options.batches_in_flight_max;
+            self.send_batches(target, conn).await?;
+            let room = conn.sent < self.shared.options.batches_in_flight_max;
             let next = tokio::select! {
-                told = following.link.receive() => Next::Told(told),
+                message = conn.channel.receive() => Next::Message(message),
                 asked = self.barriers.recv() => Next::Barrier(asked),
                 _ = reports.tick() => Next::Report,
-                // The leader called before it saw this connection: one is enough.
-                _ = shared.calls.of(leader.raft_id()) => Next::Recheck,
+                // The leader dialled before it saw this connection: one is enough.
+                _ = shared.reverse_dials.take(leader.raft_id()) => Next::Recheck,
                 () = self.shared.filled.notified(), if room => Next::Recheck,
                 () = shared.progress.changed() => Next::Recheck,
                 _ = self.status.changed() => Next::Recheck,
             };
             match next {
-                Next::Told(told) => self.told(following, told?),
+                Next::Message(message) => self.handle(conn, message?),
                 Next::Barrier(Some(asked)) => {
-                    following.ask_for_read(asked, shared.consensus.clone(), leader, term);
+                    conn.ask_for_read(asked, shared.consensus.clone(), leader, term);
                 }
                 Next::Report => {
-                    let (until, report) = self.liaison.report(self.reports.since());
+                    let (until, report) = self.peer_status.follower_report(self.reports.since());
                     self.reports.sent(until);
                     let report = Payload(report);
-                    self.send(target, following, ToLeader::Report { report }).await?;
+                    self.send(target, conn, ToLeader::Report { report }).await?;
                 }
                 Next::Barrier(None) | Next::Recheck => {}
             }
@@ -195,39 +196,35 @@ impl<C: Commands> ProposerTask<C> {
     }
 
     /// Finishes what this server's own state shows to be applied.
-    fn finish_applied(&mut self, following: &mut Following) {
-        while self.numbers() && following.sent > 0 && self.oldest_is_applied() {
+    fn finish_applied(&mut self, conn: &mut LeaderConn) {
+        while self.numbers() && conn.sent > 0 && self.oldest_is_applied() {
             self.finish_oldest();
-            following.sent -= 1;
-            following.progressed = Instant::now();
+            conn.sent -= 1;
+            conn.progressed = Instant::now();
         }
-        if following.sent == 0 {
-            following.progressed = Instant::now();
+        if conn.sent == 0 {
+            conn.progressed = Instant::now();
         }
     }
 
-    async fn send_batches(
-        &mut self,
-        target: ProposalTarget,
-        following: &mut Following,
-    ) -> Option<()> {
-        while following.sent < self.shared.options.batches_in_flight_max {
-            if following.sent == self.unfinished.len() && self.take(None).is_none() {
+    async fn send_batches(&mut self, target: ProposalTarget, conn: &mut LeaderConn) -> Option<()> {
+        while conn.sent < self.shared.options.batches_in_flight_max {
+            if conn.sent == self.unfinished.len() && self.take(None).is_none() {
                 break;
             }
-            let batch = self.unfinished.get_mut(following.sent)?;
+            let batch = self.unfinished.get_mut(conn.sent)?;
             let (payload, commands) = (Payload(batch.payload()), batch.own.commands);
             let message = match batch.number {
                 Some(SectionNumber { incarnation, number }) => {
                     ToLeader::Numbered { incarnation, number, commands, payload }
                 }
                 None => {
-                    let number = following.first + following.sent as u64;
+                    let number = conn.first + conn.sent as u64;
                     ToLeader::Batch { number, commands, payload }
                 }
             };
-            self.send(target, following, message).await?;
-            following.sent += 1;
+            self.send(target, conn, message).await?;
+            conn.sent += 1;
         }
         Some(())
     }
@@ -237,32 +234,32 @@ impl<C: Commands> ProposerTask<C> {
     async fn send(
         &mut self,
         target: ProposalTarget,
-        following: &Following,
+        conn: &LeaderConn,
         message: ToLeader,
     ) -> Option<()> {
-        let sent = following.link.send(message);
+        let sent = conn.channel.send(message);
         tokio::pin!(sent);
         loop {
             tokio::select! {
                 sent = &mut sent => return sent,
                 _ = self.status.changed() => if self.target() != target { return None },
-                () = tokio::time::sleep(SILENCE_MAX) => return None,
+                () = tokio::time::sleep(IDLE_MAX) => return None,
             }
         }
     }
 
-    fn told(&mut self, following: &mut Following, message: ToFollower) {
-        following.heard = Instant::now();
+    fn handle(&mut self, conn: &mut LeaderConn, message: ToFollower) {
+        conn.heard = Instant::now();
         match message {
             ToFollower::Applied { number } => {
-                while !self.numbers() && following.sent > 0 && following.first <= number {
+                while !self.numbers() && conn.sent > 0 && conn.first <= number {
                     self.finish_oldest();
-                    following.first += 1;
-                    following.sent -= 1;
+                    conn.first += 1;
+                    conn.sent -= 1;
                 }
             }
             ToFollower::ReadIndex { id, at } => {
-                let Some(asked) = following.barriers.remove(&id) else { return };
+                let Some(asked) = conn.barriers.remove(&id) else { return };
                 let consensus = self.shared.consensus.clone();
                 tokio::spawn(async move {
                     let _ = asked.send(match at {
@@ -279,7 +276,7 @@ impl<C: Commands> ProposerTask<C> {
                 if let Some(at) = reported.filter(|_| has_quorum) {
                     self.shared.contact.made_at(at);
                 }
-                self.liaison.noticed(&notice.0);
+                self.peer_status.take_leader_notice(&notice.0);
             }
             ToFollower::Accepted => {}
         }

@@ -4,12 +4,12 @@
 //! and tells when these are applied ([`server`]). A leader dials a follower that cannot dial it
 //! ([`reverse_dial`]).
 
+pub(crate) mod channel;
 pub(crate) mod client;
-pub(crate) mod link;
 pub(crate) mod peer_status;
 pub(crate) mod protocol;
 pub(crate) mod reports;
 pub(crate) mod reverse_dial;
 pub(crate) mod server;
 
-pub use peer_status::{Commands, Liaison};
+pub use peer_status::PeerStatus;

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 pub(crate) struct Reports {
     /// When each was sent that is not answered, and up to when it says something.
     unanswered: VecDeque<(Instant, u64)>,
-    /// Up to when a leader has heard.
-    heard: u64,
+    /// Up to when a leader has answered.
+    answered_until: u64,
 }
 
 impl Reports {
     /// From when on the next report is to say something: a report that is lost costs nothing.
     pub(crate) fn since(&self) -> u64 {
-        self.heard
+        self.answered_until
     }
 
     /// A report is about to be sent that says all up to `until`.
@@ -27,7 +27,7 @@ impl Reports {
     /// The leader has answered the oldest one. Returns when that was sent.
     pub(crate) fn answered(&mut self) -> Option<Instant> {
         let (at, until) = self.unanswered.pop_front()?;
-        self.heard = self.heard.max(until);
+        self.answered_until = self.answered_until.max(until);
         Some(at)
     }
 

@@ -1,4 +1,4 @@
-//! The way between a follower and its leader where only the leader can open it.
+//! Reverse dial: the leader opens the connection for forwarding where its follower cannot.
 //!
 //! The consensus itself needs no more than that the leader reaches its followers. A leader whose own
 //! address is wrong for the others, or behind a firewall that lets nobody in, would lead for ever
@@ -12,28 +12,28 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::raft::handle::Consensus;
+use super::super::consensus::Consensus;
 use super::super::transport::{PeerStream, Purpose};
 
-/// How often a leader looks who is missing. Who is missing twice is called.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a leader checks which followers have no connection. It dials those that had none twice.
+pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// A leader's call that a follower has not taken up yet; the newest counts.
+/// At a follower: the newest connection that a leader opened and that is not in use yet.
 #[derive(Debug, Default)]
-pub(crate) struct Calls {
+pub(crate) struct ReverseDials {
     newest: Mutex<Option<(u64, PeerStream)>>,
     came: Notify,
 }
 
-impl Calls {
+impl ReverseDials {
     /// Server `from` has opened a connection.
-    pub(crate) fn put(&self, from: u64, stream: PeerStream) {
+    pub(crate) fn offer(&self, from: u64, stream: PeerStream) {
         *self.newest.lock() = Some((from, stream));
         self.came.notify_one();
     }
 
     /// Waits for a connection that `leader` has opened. Cancel-safe.
-    pub(crate) async fn of(&self, leader: u64) -> PeerStream {
+    pub(crate) async fn take(&self, leader: u64) -> PeerStream {
         loop {
             if let Some((_, stream)) = self.newest.lock().take_if(|(from, _)| *from == leader) {
                 return stream;
@@ -43,61 +43,65 @@ impl Calls {
     }
 }
 
-/// Which followers have a connection to this server, or are being called. Cheap to clone; all clones
+/// At a leader: which followers have a connection to this server, or are being dialled. Cheap to clone; all clones
 /// are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Roll(Arc<Mutex<BTreeMap<u64, usize>>>);
+pub(crate) struct ConnectedFollowers(Arc<Mutex<BTreeMap<u64, usize>>>);
 
-impl Roll {
+impl ConnectedFollowers {
     /// Counts a connection of `server` until the guard is dropped.
-    pub(crate) fn enter(&self, server: u64) -> Entered {
+    pub(crate) fn add(&self, server: u64) -> ConnectionGuard {
         *self.0.lock().entry(server).or_default() += 1;
-        Entered { roll: self.clone(), server }
+        ConnectionGuard { connected: self.clone(), server }
     }
 
-    /// Those of `servers` that have none.
+    /// Those of `servers` that have no connection.
     fn missing(&self, servers: impl Iterator<Item = u64>) -> BTreeSet<u64> {
-        let entered = self.0.lock();
-        servers.filter(|server| !entered.contains_key(server)).collect()
+        let counts = self.0.lock();
+        servers.filter(|server| !counts.contains_key(server)).collect()
     }
 }
 
 /// A connection that is counted.
 #[derive(Debug)]
-pub(crate) struct Entered {
-    roll: Roll,
+pub(crate) struct ConnectionGuard {
+    connected: ConnectedFollowers,
     server: u64,
 }
 
-impl Drop for Entered {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut entered = self.roll.0.lock();
-        if let Some(count) = entered.get_mut(&self.server) {
+        let mut counts = self.connected.0.lock();
+        if let Some(count) = counts.get_mut(&self.server) {
             *count -= 1;
             if *count == 0 {
-                entered.remove(&self.server);
+                counts.remove(&self.server);
             }
         }
     }
 }
 
-/// A leader's memory of who was missing.
+/// At a leader: which followers had no connection at the last check.
 #[derive(Debug, Default)]
-pub(crate) struct Missed {
+pub(crate) struct AbsentFollowers {
     term: u64,
     servers: BTreeSet<u64>,
 }
 
-impl Missed {
-    /// Looks who is missing now, and says who was missing before in the same term: they are to be
-    /// called. Nobody is, where this server does not lead.
-    pub(crate) fn look(&mut self, consensus: &Consensus, roll: &Roll) -> BTreeSet<u64> {
+impl AbsentFollowers {
+    /// Checks which followers have no connection now. Returns those that had none at the last check in the same term
+    /// either: they are to be dialled. None is where this server does not lead.
+    pub(crate) fn to_dial(
+        &mut self,
+        consensus: &Consensus,
+        connected: &ConnectedFollowers,
+    ) -> BTreeSet<u64> {
         let status = consensus.status();
         if !status.is_leader() {
             *self = Self::default();
             return BTreeSet::new();
         }
-        self.note(status.term, roll.missing(consensus.others().into_iter()))
+        self.note(status.term, connected.missing(consensus.others().into_iter()))
     }
 
     fn note(&mut self, term: u64, missing: BTreeSet<u64>) -> BTreeSet<u64> {
@@ -109,7 +113,7 @@ impl Missed {
 }
 
 /// Opens a connection to a follower; `None` where that cannot be reached either.
-pub(crate) async fn call(consensus: &Consensus, follower: u64) -> Option<PeerStream> {
+pub(crate) async fn dial_follower(consensus: &Consensus, follower: u64) -> Option<PeerStream> {
     let stream = consensus.dial(follower, Purpose::Lead).await?;
     tracing::debug!("called server {follower}, which does not connect by itself");
     Some(stream)
@@ -120,18 +124,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_missing_twice_is_called() {
+    fn a_follower_without_a_connection_at_two_checks_is_dialled() {
         // Followers that connect within a moment are left alone, also after a change of leader.
-        let (roll, mut missed) = (Roll::default(), Missed::default());
-        let all = || roll.missing([1, 2, 3].into_iter());
-        let one = roll.enter(1);
-        let again = roll.enter(1);
-        assert_eq!(missed.note(7, all()), BTreeSet::new());
-        let two = roll.enter(2);
+        let (connected, mut absent) = (ConnectedFollowers::default(), AbsentFollowers::default());
+        let all = || connected.missing([1, 2, 3].into_iter());
+        let one = connected.add(1);
+        let again = connected.add(1);
+        assert_eq!(absent.note(7, all()), BTreeSet::new());
+        let two = connected.add(2);
         drop(again);
-        assert_eq!(missed.note(7, all()), BTreeSet::from([3]));
+        assert_eq!(absent.note(7, all()), BTreeSet::from([3]));
         drop((one, two));
-        assert_eq!(missed.note(8, all()), BTreeSet::new(), "another term");
-        assert_eq!(missed.note(8, all()), BTreeSet::from([1, 2, 3]));
+        assert_eq!(absent.note(8, all()), BTreeSet::new(), "another term");
+        assert_eq!(absent.note(8, all()), BTreeSet::from([1, 2, 3]));
     }
 }

@@ -10,21 +10,19 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::super::consensus::Consensus;
 use super::super::leadership::read_index::LeadershipAck;
-use super::super::raft::handle::Consensus;
 use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
 use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
-use super::client::SILENCE_MAX;
-use super::link::Link;
-use super::peer_status::Liaison;
+use super::channel::ForwardChannel;
+use super::client::IDLE_MAX;
+use super::peer_status::PeerStatus;
 use super::protocol::{Later, ToFollower, ToLeader};
-use super::reverse_dial::Entered;
-use super::reverse_dial::LOOK_EVERY;
-use super::reverse_dial::Missed;
-use super::reverse_dial::Roll;
-use super::reverse_dial::call;
+use super::reverse_dial::{
+    AbsentFollowers, CHECK_EVERY, ConnectedFollowers, ConnectionGuard, dial_follower,
+};
 use crate::consensus::proposer::batch::{AckedUpTo, ForwardAck, TermSection};
 use crate::consensus::proposer::proposer::Proposer;
 
@@ -44,31 +42,33 @@ const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run(
     proposer: Proposer,
     mut forwards: mpsc::Receiver<ForwardConn>,
-    liaison: Arc<dyn Liaison>,
+    peer_status: Arc<dyn PeerStatus>,
 ) {
     let mut status = proposer.consensus().watch_status();
-    let (hosts, mut missed) =
-        (Hosts { proposer, liaison, roll: Roll::default() }, Missed::default());
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (server, mut absent) = (
+        ForwardServer { proposer, peer_status, connected: ConnectedFollowers::default() },
+        AbsentFollowers::default(),
+    );
+    let mut checks = interval(CHECK_EVERY);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
             next = forwards.recv() => next,
             _ = status.wait_for(|status| status.role == Role::Stopped) => None,
-            _ = looks.tick() => {
-                let servers = missed.look(hosts.proposer.consensus(), &hosts.roll);
-                servers.into_iter().for_each(|server| hosts.call(server));
+            _ = checks.tick() => {
+                let to_dial = absent.to_dial(server.proposer.consensus(), &server.connected);
+                to_dial.into_iter().for_each(|follower| server.dial(follower));
                 continue;
             }
         };
         let Some(ForwardConn { from, purpose, stream, guest, room }) = next else { return };
         if purpose == Purpose::Lead {
-            hosts.proposer.calls().put(from, stream);
+            server.proposer.reverse_dials().offer(from, stream);
         } else {
-            let host = hosts.host(hosts.roll.enter(from), from, stream, room);
+            let conn = server.conn(server.connected.add(from), from, stream, room);
             tokio::spawn(async move {
                 tokio::select! {
-                    () = host.serve() => {}
+                    () = conn.serve() => {}
                     () = guest.has_to_leave() => {}
                 }
             });
@@ -78,32 +78,38 @@ pub(crate) async fn run(
 
 /// What all connections of followers share.
 #[derive(Clone)]
-struct Hosts {
+struct ForwardServer {
     proposer: Proposer,
-    liaison: Arc<dyn Liaison>,
-    roll: Roll,
+    peer_status: Arc<dyn PeerStatus>,
+    connected: ConnectedFollowers,
 }
 
-impl Hosts {
-    fn host(&self, entered: Entered, from: u64, stream: PeerStream, room: Room) -> Host {
-        Host {
+impl ForwardServer {
+    fn conn(
+        &self,
+        guard: ConnectionGuard,
+        from: u64,
+        stream: PeerStream,
+        room: Room,
+    ) -> FollowerConn {
+        FollowerConn {
             from,
-            link: Link::new(stream, room),
+            channel: ForwardChannel::new(stream, room),
             status: self.proposer.consensus().watch_status(),
             proposer: self.proposer.clone(),
-            liaison: Arc::clone(&self.liaison),
+            peer_status: Arc::clone(&self.peer_status),
             acked: Arc::default(),
             taken: VecDeque::new(),
-            _entered: entered,
+            _guard: guard,
         }
     }
 
     /// Opens a connection to a follower and serves it.
-    fn call(&self, follower: u64) {
-        let (hosts, entered) = (self.clone(), self.roll.enter(follower));
+    fn dial(&self, follower: u64) {
+        let (server, guard) = (self.clone(), self.connected.add(follower));
         tokio::spawn(async move {
-            if let Some(stream) = call(hosts.proposer.consensus(), follower).await {
-                hosts.host(entered, follower, stream, Room::default()).serve().await;
+            if let Some(stream) = dial_follower(server.proposer.consensus(), follower).await {
+                server.conn(guard, follower, stream, Room::default()).serve().await;
             }
         });
     }
@@ -113,23 +119,23 @@ impl Hosts {
 const TAKEN_MAX: usize = 16;
 
 /// One follower's connection.
-struct Host {
+struct FollowerConn {
     from: u64,
-    link: Link<ToFollower, ToLeader>,
+    channel: ForwardChannel<ToFollower, ToLeader>,
     status: watch::Receiver<Status>,
     proposer: Proposer,
-    liaison: Arc<dyn Liaison>,
+    peer_status: Arc<dyn PeerStatus>,
     acked: Arc<AckedUpTo>,
     /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
     /// hears nothing takes this server for gone, and sends everything again.
     taken: VecDeque<TermSection>,
-    _entered: Entered,
+    _guard: ConnectionGuard,
 }
 
-impl Host {
+impl FollowerConn {
     async fn serve(mut self) {
-        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
-        let opened = timeout(silence_max, self.link.receive()).await;
+        let idle_max = self.proposer.consensus().for_round_trips(2, IDLE_MAX);
+        let opened = timeout(idle_max, self.channel.receive()).await;
         let Ok(Some(ToLeader::Open { term })) = opened else { return };
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
@@ -137,32 +143,32 @@ impl Host {
             let from = MemberId::from_raft_id(self.from);
             return tracing::debug!("server {from} takes this one for leader of {term}");
         }
-        if self.link.send(ToFollower::Accepted).await.is_some() {
-            let _ = self.talk(term).await;
+        if self.channel.send(ToFollower::Accepted).await.is_some() {
+            let _ = self.exchange(term).await;
         }
     }
 
-    /// Takes what comes until the leadership ends, the connection breaks or the follower falls silent.
-    async fn talk(&mut self, term: u64) -> Option<()> {
+    /// Takes what comes until the lead ends, the connection breaks, or nothing came on it for too long.
+    async fn exchange(&mut self, term: u64) -> Option<()> {
         let acked = Arc::clone(&self.acked);
-        let silence_max = self.proposer.consensus().for_round_trips(2, SILENCE_MAX);
+        let idle_max = self.proposer.consensus().for_round_trips(2, IDLE_MAX);
         // A follower reports several times a second.
         let (mut told, mut heard) = (0, Instant::now());
         while self.leads(term) {
             self.propose_taken()?;
             let room = self.taken.len() < TAKEN_MAX;
             tokio::select! {
-                message = self.link.receive(), if room => {
-                    self.take(term, message?).await?;
+                message = self.channel.receive(), if room => {
+                    self.handle(term, message?).await?;
                     heard = Instant::now();
                 }
-                () = sleep_until(heard + silence_max) => return None,
+                () = sleep_until(heard + idle_max) => return None,
                 () = sleep(STALL), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();
                     if number > told {
                         told = number;
-                        self.link.send(ToFollower::Applied { number }).await?;
+                        self.channel.send(ToFollower::Applied { number }).await?;
                     }
                 }
                 _ = self.status.changed() => {}
@@ -185,7 +191,7 @@ impl Host {
         Some(())
     }
 
-    async fn take(&mut self, term: u64, message: ToLeader) -> Option<()> {
+    async fn handle(&mut self, term: u64, message: ToLeader) -> Option<()> {
         match message {
             ToLeader::Batch { number, commands, payload } => {
                 let ack = Some(ForwardAck { to: Arc::clone(&self.acked), number });
@@ -206,12 +212,12 @@ impl Host {
             }
             ToLeader::Register { process } => {
                 let server = MemberId::number_of(self.from);
-                let commands = self.liaison.registration(server, process);
+                let commands = self.peer_status.registration(server, process);
                 self.proposer.push_unnumbered(term, commands).ok()
             }
             ToLeader::ReadIndex { id, acks_leader: Later(acks_leader) } => {
                 let consensus = self.proposer.consensus().clone();
-                let answer = self.link.to_send.clone();
+                let answer = self.channel.to_send.clone();
                 let asker = acks_leader.then_some(LeadershipAck { server: self.from, term });
                 tokio::spawn(async move {
                     let at = consensus.read_index(asker).await.ok();
@@ -221,10 +227,10 @@ impl Host {
                 Some(())
             }
             ToLeader::Report { report } => {
-                self.liaison.reported(MemberId::number_of(self.from), &report.0);
+                self.peer_status.take_follower_report(MemberId::number_of(self.from), &report.0);
                 let has_quorum = has_quorum(self.proposer.consensus());
-                let notice = Payload(self.liaison.notice());
-                self.link.send(ToFollower::Notice { has_quorum, notice }).await
+                let notice = Payload(self.peer_status.leader_notice());
+                self.channel.send(ToFollower::Notice { has_quorum, notice }).await
             }
             ToLeader::Open { .. } => None,
         }

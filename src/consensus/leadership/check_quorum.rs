@@ -14,19 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::{Raft, RaftMetrics};
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::raft_leader::RaftLeader;
 use super::read_index::is_majority;
-use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::Machine;
-use crate::consensus::raft::types::TypeConfig;
-use crate::consensus::status::Role;
-use crate::consensus::status::lease_age;
-use crate::consensus::status::role;
+use crate::consensus::start::Timings;
 
 /// When something last came from each of the others.
 #[derive(Debug, Default)]
@@ -169,7 +163,7 @@ impl Suppression {
 
 /// Checks once in a heartbeat whether this leader hears from a quorum, until `stop`.
 pub(crate) async fn run(
-    raft: Raft<TypeConfig, Machine>,
+    raft: Arc<dyn RaftLeader>,
     own: u64,
     quorum_check: QuorumCheck,
     timings: Timings,
@@ -184,23 +178,16 @@ pub(crate) async fn run(
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let metrics = raft.metrics();
-        let (term, sets, confirmed) = leads(&metrics.borrow_watched());
+        let view = raft.view();
         let was_suppressed = quorum_check.suppresses_heartbeats();
-        let suppressed =
-            suppression.update(term, confirmed, |since| quorum_check.majority(own, &sets, since));
+        let suppressed = suppression.update(view.term_led(), view.lease_age, |since| {
+            quorum_check.majority(own, &view.voters, since)
+        });
         if suppressed && !was_suppressed {
             tracing::debug!("this leader hears no majority, or too late, and falls silent");
         }
         quorum_check.set_suppressed(suppressed);
     }
-}
-
-/// The term that this server leads, if it does, the sets of voters, and how long ago a majority confirmed it.
-fn leads(metrics: &RaftMetrics<TypeConfig>) -> (Option<u64>, Vec<BTreeSet<u64>>, Option<Duration>) {
-    let leads = role(metrics.state) == Role::Leader;
-    let sets = metrics.membership_config.membership().get_joint_config().clone();
-    (leads.then_some(metrics.current_term), sets, lease_age(metrics))
 }
 
 #[cfg(test)]

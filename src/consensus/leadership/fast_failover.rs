@@ -12,14 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kernel::ensemble::MemberId;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::{Raft, RaftMetrics};
 use tokio::time::{Instant, sleep_until};
 
 use super::check_quorum::PeerActivity;
-use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::Machine;
-use crate::consensus::raft::types::TypeConfig;
+use super::raft_leader::{RaftLeader, RaftView};
+use crate::consensus::start::Timings;
 
 /// How long after the lease the first follower asks: the others may have heard from the leader a little later.
 const GRACE: Duration = Duration::from_millis(5);
@@ -31,8 +28,9 @@ const TURN: Duration = Duration::from_millis(30);
 const ROUNDS: u32 = 2;
 
 /// What a follower does when its leader's process ended. Clones are one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct FastFailover {
+    raft: Arc<dyn RaftLeader>,
     own: u64,
     lease: Duration,
     /// When a request last came from each server, over whichever connection.
@@ -42,9 +40,9 @@ pub(crate) struct FastFailover {
 }
 
 impl FastFailover {
-    pub(crate) fn new(own: u64, timings: Timings) -> Self {
+    pub(crate) fn new(raft: Arc<dyn RaftLeader>, own: u64, timings: Timings) -> Self {
         let (activity, is_waiting) = (Arc::default(), Arc::default());
-        Self { own, lease: timings.election_max, activity, is_waiting }
+        Self { raft, own, lease: timings.election_max, activity, is_waiting }
     }
 
     /// A request came from `peer`.
@@ -58,24 +56,21 @@ impl FastFailover {
     }
 
     /// A connection from `peer` has ended. If that was the leader of this server, which has a vote, it asks for votes in its turn.
-    pub(crate) fn connection_closed(&self, raft: &Raft<TypeConfig, Machine>, peer: u64) {
-        let Some((turn, followers)) = turn_of(&raft.metrics().borrow_watched(), self.own, peer)
-        else {
-            return;
-        };
+    pub(crate) fn connection_closed(&self, peer: u64) {
+        let Some((turn, followers)) = turn_of(&self.raft.view(), self.own, peer) else { return };
         if self.is_waiting.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (raft, is_waiting) = (raft.clone(), Arc::clone(&self.is_waiting));
+        let (raft, is_waiting) = (Arc::clone(&self.raft), Arc::clone(&self.is_waiting));
         let last = self.activity.last(peer).unwrap_or_else(Instant::now);
         let first = last + self.lease + GRACE + TURN * turn;
         tokio::spawn(async move {
             for round in 0..ROUNDS {
                 sleep_until(first + TURN * followers * round).await;
-                if raft.metrics().borrow_watched().current_leader != Some(peer) {
+                if raft.view().leader != Some(peer) {
                     break;
                 }
-                if let Err(error) = raft.trigger().elect(true).await {
+                if let Err(error) = raft.pre_vote().await {
                     tracing::debug!(%error, "nobody is asked to vote");
                 }
             }
@@ -85,11 +80,11 @@ impl FastFailover {
 }
 
 /// The turn of the voter `own` among the followers of its leader `peer`, from 0, and how many there are.
-fn turn_of(metrics: &RaftMetrics<TypeConfig>, own: u64, peer: u64) -> Option<(u32, u32)> {
-    if metrics.current_leader != Some(peer) {
+fn turn_of(view: &RaftView, own: u64, peer: u64) -> Option<(u32, u32)> {
+    if view.leader != Some(peer) {
         return None;
     }
-    turn_among(metrics.membership_config.membership().voter_ids(), own, peer)
+    turn_among(view.voters.iter().flatten().copied(), own, peer)
 }
 
 /// As [`turn_of`], among these voters.

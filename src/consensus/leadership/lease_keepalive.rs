@@ -11,20 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use openraft::Raft;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::impls::ProgressResponder;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::consensus::raft::handle::Handle;
-use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::state_machine::Machine;
-use crate::consensus::raft::types::{Batch, TypeConfig};
-use crate::consensus::status::lease_age;
+use super::raft_leader::RaftLeader;
+use crate::consensus::start::Timings;
 use crate::storage::DataDir;
 
 /// The no-ops of this time are counted...
@@ -67,9 +60,7 @@ impl LeaseKeeper {
     }
 
     /// Appends a no-op whenever the last confirmation of the lead is too old, until `stop`.
-    pub(crate) async fn run(self, raft: Raft<TypeConfig, Machine>, stop: CancellationToken) {
-        let metrics = raft.metrics();
-        let raft: Arc<dyn Handle> = Arc::new(raft);
+    pub(crate) async fn run(self, raft: Arc<dyn RaftLeader>, stop: CancellationToken) {
         let mut ticks = interval(self.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut appended, mut counted) = (0, Instant::now());
@@ -80,7 +71,7 @@ impl LeaseKeeper {
                 () = self.last.done.notified() => {}
                 () = stop.cancelled() => return,
             }
-            let confirmed = lease_age(&metrics.borrow_watched());
+            let confirmed = raft.view().lease_age;
             if confirmed.is_some_and(|since| since > self.due_after()) && self.append_noop(&raft) {
                 appended += 1;
             }
@@ -99,7 +90,7 @@ impl LeaseKeeper {
     }
 
     /// Proposes a no-op. Does not where the disk is full, the last no-op is under way, or this leader backs off.
-    fn append_noop(&self, raft: &Arc<dyn Handle>) -> bool {
+    fn append_noop(&self, raft: &Arc<dyn RaftLeader>) -> bool {
         let backs_off = self.last.back_off_until.lock().is_some_and(|until| Instant::now() < until);
         if self.dir.disk_full() || backs_off || self.last.under_way.swap(true, Ordering::AcqRel) {
             return false;
@@ -107,9 +98,7 @@ impl LeaseKeeper {
         let (raft, last, lease) = (Arc::clone(raft), Arc::clone(&self.last), self.lease);
         tokio::spawn(async move {
             let proposed = Instant::now();
-            let (responder, outcome) = ProgressResponder::complete_only();
-            let queued = raft.propose(Batch(Bytes::new()), Some(responder)).await;
-            let is_applied = queued.is_ok() && matches!(outcome.await, Ok(Ok(_)));
+            let is_applied = raft.append_noop().await;
             // On slow disks heartbeats wait for the flush of an entry: without any they may be in time.
             if proposed.elapsed() >= lease {
                 *last.back_off_until.lock() =
@@ -153,8 +142,9 @@ mod tests {
             };
             timeout(SOON, as_full_as_it_should_be).await.unwrap();
             let before = dir.log().state().last;
+            let raft: Arc<dyn RaftLeader> = Arc::new(consensus.raft.clone());
             let keeper = LeaseKeeper::new(Timings::default(), dir.clone());
-            let is_appended = keeper.append_noop(&consensus.raft);
+            let is_appended = keeper.append_noop(&raft);
             assert_eq!(is_appended, low_water_bytes == 0, "low water at {low_water_bytes}");
             if is_appended {
                 timeout(SOON, keeper.last.done.notified()).await.unwrap();

@@ -3,4 +3,5 @@
 pub(crate) mod check_quorum;
 pub(crate) mod fast_failover;
 pub(crate) mod lease_keepalive;
+pub(crate) mod raft_leader;
 pub(crate) mod read_index;

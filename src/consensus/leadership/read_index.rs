@@ -25,20 +25,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use openraft::RaftState;
-use openraft::raft::AppendEntriesRequest;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::raft_leader::RaftLeader;
 use crate::consensus::error::ReadError;
-use crate::consensus::raft::handle::Handle;
-use crate::consensus::raft::start::Timings;
-use crate::consensus::raft::types::LogId;
-use crate::consensus::raft::types::RaftVote;
-use crate::consensus::raft::types::TypeConfig;
-use crate::consensus::raft::types::position;
+use crate::consensus::start::Timings;
 use crate::consensus::status::Status;
-use crate::storage::LogPosition;
+use crate::storage::{LogPosition, Vote};
 
 /// How long a leader waits for a majority to confirm that it leads; longer where servers are far apart. It
 /// knows earlier when it is deposed.
@@ -118,51 +112,19 @@ pub(crate) fn is_majority(sets: &[BTreeSet<u64>], counts: impl Fn(u64) -> bool) 
 /// A leader's state as a read needs it, at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaderView {
-    vote: RaftVote,
+    /// Its own vote, for itself.
+    pub(crate) vote: Vote,
     /// The later one of the first entry of its term and the newest entry that is committed.
-    index: LogPosition,
-    committed: Option<LogId>,
+    pub(crate) index: LogPosition,
+    pub(crate) committed: Option<LogPosition>,
     /// The voters in force: two sets while they change.
-    voters: Vec<BTreeSet<u64>>,
+    pub(crate) voters: Vec<BTreeSet<u64>>,
 }
 
 impl LeaderView {
-    /// What `state` says, if server `own` leads.
-    pub(crate) fn of(state: &RaftState<TypeConfig>, own: u64) -> Option<Self> {
-        let vote = *state.vote_ref();
-        if !vote.committed || vote.leader_id.voted_for != own {
-            return None;
-        }
-        let committed = state.local_committed().copied();
-        let term = vote.leader_id.term;
-        // What earlier terms left is committed with the first entry of the own one.
-        let index = match committed {
-            Some(committed) if committed.leader_id.term == term => committed,
-            Some(_) | None => first_of_term(state, term)?,
-        };
-        let membership = state.membership_state.effective().membership();
-        let voters = membership.get_joint_config().clone();
-        Some(Self { vote, index: position(&index), committed, voters })
-    }
-
     fn term(&self) -> u64 {
-        self.vote.leader_id.term
+        self.vote.term
     }
-}
-
-/// The first entry of a leader's own term, which ends its log.
-fn first_of_term(state: &RaftState<TypeConfig>, term: u64) -> Option<LogId> {
-    let last = state.log_ids.last()?;
-    let mut first = state.log_ids.purged().map_or(0, |purged| purged.index + 1);
-    let mut end = last.index;
-    while first < end {
-        let middle = first + (end - first) / 2;
-        match state.log_ids.get(middle) {
-            Some(id) if id.leader_id.term == term => end = middle,
-            Some(_) | None => first = middle + 1,
-        }
-    }
-    state.log_ids.get(first).filter(|id| id.leader_id.term == term)
 }
 
 /// A heartbeat that reads ask for.
@@ -183,14 +145,9 @@ impl ReadHeartbeat {
         self.leader.voters.iter().any(|set| set.contains(&peer))
     }
 
-    /// The heartbeat. It names no entry that the other one should have: only the vote is asked about.
-    pub(crate) fn request(&self) -> AppendEntriesRequest<TypeConfig> {
-        AppendEntriesRequest {
-            vote: self.leader.vote,
-            prev_log_id: None,
-            entries: Vec::new(),
-            leader_commit: self.leader.committed,
-        }
+    /// The leader that sends it.
+    pub(crate) fn leader(&self) -> &LeaderView {
+        &self.leader
     }
 }
 
@@ -259,7 +216,7 @@ impl ReadIndex {
     /// [`ReadError`]: this server does not lead, or no majority confirmed in time that it does.
     pub(crate) async fn confirm(
         &self,
-        raft: &dyn Handle,
+        raft: &dyn RaftLeader,
         mut status: watch::Receiver<Status>,
         asker: Option<LeadershipAck>,
     ) -> Result<LogPosition, ReadError> {
@@ -293,11 +250,17 @@ impl ReadIndex {
         }
     }
 
+    /// How many rounds have begun.
+    #[cfg(test)]
+    pub(crate) fn rounds_begun(&self) -> u64 {
+        self.0.round.load(Ordering::SeqCst)
+    }
+
     /// As if a leader of term 4 with these voters began a read.
     #[cfg(test)]
     pub(crate) fn begin(&self, voters: &[u64]) {
         let round = self.0.round.fetch_add(1, Ordering::SeqCst) + 1;
-        let vote = RaftVote { committed: true, ..RaftVote::new(4, self.0.own) };
+        let vote = Vote { term: 4, server: self.0.own, committed: true };
         let index = LogPosition { term: 4, index: 1 };
         let voters = vec![voters.iter().copied().collect()];
         self.ask(ReadHeartbeat {

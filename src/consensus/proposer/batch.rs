@@ -9,7 +9,7 @@ use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
 
 use super::progress::SectionNumber;
-use crate::consensus::forward::peer_status::Commands;
+use super::sealer::BatchSealer;
 
 /// Commands that become one entry: those of this server, and sections that belong to a term.
 #[derive(Debug, Default)]
@@ -132,14 +132,14 @@ impl Batch {
         &mut self,
         server: u64,
         in_sections: bool,
-        commands: &mut impl Commands,
+        sealer: &mut impl BatchSealer,
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
         let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
         let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
         let buffer = self.own.take_buffer();
         let others = self.term_sections.iter().map(TermSection::as_section);
-        let (entry, at) = commands.seal(in_sections, buffer, own, others);
+        let (entry, at) = sealer.seal(in_sections, buffer, own, others);
         self.own.frozen = Some(entry.slice(at..at + len));
         entry
     }
@@ -202,7 +202,7 @@ mod tests {
 
     struct Plain;
 
-    impl Commands for Plain {
+    impl BatchSealer for Plain {
         fn seal<'a>(
             &mut self,
             _in_sections: bool,

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use super::super::raft::handle::Outcome;
+use super::super::raft::node::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
+use super::sealer::BatchSealer;
 use super::task::{ProposalTarget, ProposerTask, REGISTER_EVERY};
-use crate::consensus::forward::peer_status::Commands;
 
 /// How long to wait after an entry was refused although this server leads: a new leader refuses
 /// until a majority has answered it.
@@ -36,11 +35,11 @@ enum Next {
     Recheck,
 }
 
-impl<C: Commands> ProposerTask<C> {
+impl<C: BatchSealer> ProposerTask<C> {
     /// Proposes entries for as long as this server leads in this term.
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
-        let mut proposed: VecDeque<Outcome> = VecDeque::new();
+        let mut proposed: VecDeque<ProposalOutcome> = VecDeque::new();
         let mut polls = interval_at(Instant::now() + POLL_EVERY, POLL_EVERY);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.target() == target {
@@ -78,7 +77,7 @@ impl<C: Commands> ProposerTask<C> {
     }
 
     /// Proposes as many entries as may be on their way; false where the consensus takes none.
-    async fn propose(&mut self, proposed: &mut VecDeque<Outcome>, term: u64) -> bool {
+    async fn propose(&mut self, proposed: &mut VecDeque<ProposalOutcome>, term: u64) -> bool {
         while proposed.len() < self.shared.options.entries_in_flight_max {
             if proposed.len() == self.unfinished.len() && self.take(Some(term)).is_none() {
                 return true;
@@ -86,7 +85,7 @@ impl<C: Commands> ProposerTask<C> {
             let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
             let server = self.shared.consensus.member().number;
-            let entry = batch.entry(server, in_sections, &mut self.commands);
+            let entry = batch.entry(server, in_sections, &mut self.sealer);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {
@@ -106,13 +105,11 @@ impl<C: Commands> ProposerTask<C> {
 
     async fn next_as_leader(
         &mut self,
-        proposed: &mut VecDeque<Outcome>,
+        proposed: &mut VecDeque<ProposalOutcome>,
         polls: &mut Interval,
     ) -> Next {
-        match proposed.front_mut().map(Outcome::try_recv) {
-            Some(Ok(result)) => return Next::Oldest(result.is_ok()),
-            Some(Err(TryRecvError::Closed)) => return Next::Oldest(false),
-            Some(Err(TryRecvError::Empty)) | None => {}
+        if let Some(applied) = proposed.front_mut().and_then(ProposalOutcome::try_applied) {
+            return Next::Oldest(applied);
         }
         let room = proposed.len() < self.shared.options.entries_in_flight_max;
         // Waking this task delays the reply that is made at that moment: where nothing depends on
@@ -123,7 +120,7 @@ impl<C: Commands> ProposerTask<C> {
         let unregistered = self.process.registered.is_none();
         let oldest = async {
             match proposed.front_mut() {
-                Some(outcome) => matches!(outcome.await, Ok(Ok(_))),
+                Some(outcome) => outcome.applied().await,
                 None => std::future::pending().await,
             }
         };

@@ -25,7 +25,9 @@ pub(crate) mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 pub(crate) mod proposer;
 pub(crate) mod queue;
+pub(crate) mod sealer;
 pub(crate) mod task;
 
 pub use progress::{ProcessState, Progress, SectionNumber};
 pub use proposer::{Proposer, ProposerOptions};
+pub use sealer::BatchSealer;

@@ -10,14 +10,15 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::super::consensus::Consensus;
 use super::super::error::{ProposeError, ReadError};
-use super::super::raft::handle::Consensus;
 use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
+use super::sealer::BatchSealer;
 use super::task::{Contact, ProposerTask};
-use crate::consensus::forward::peer_status::{Commands, Liaison};
-use crate::consensus::forward::reverse_dial::Calls;
+use crate::consensus::forward::peer_status::PeerStatus;
+use crate::consensus::forward::reverse_dial::ReverseDials;
 use crate::consensus::forward::server;
 
 /// Barriers that may wait to be asked for.
@@ -60,8 +61,8 @@ impl Proposer {
     pub fn start(
         consensus: &Consensus,
         options: ProposerOptions,
-        commands: impl Commands,
-        liaison: Arc<dyn Liaison>,
+        sealer: impl BatchSealer,
+        peer_status: Arc<dyn PeerStatus>,
         progress: Progress,
     ) -> Self {
         let (ask, barriers) = mpsc::channel(BARRIERS_WAITING_MAX);
@@ -72,15 +73,15 @@ impl Proposer {
             consensus: consensus.clone(),
             options,
             contact: Contact::default(),
-            calls: Calls::default(),
+            reverse_dials: ReverseDials::default(),
             progress,
             ask,
         });
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
-            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&liaison)));
+            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(ProposerTask::new(shared, commands, liaison, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, sealer, peer_status, barriers).run());
         proposer
     }
 
@@ -186,8 +187,8 @@ impl Proposer {
         self.push_term_section(self.shared.unnumbered(term, commands))
     }
 
-    pub(crate) fn calls(&self) -> &Calls {
-        &self.shared.calls
+    pub(crate) fn reverse_dials(&self) -> &ReverseDials {
+        &self.shared.reverse_dials
     }
 }
 
@@ -204,8 +205,8 @@ pub(crate) struct ProposerState {
     pub(crate) consensus: Consensus,
     pub(crate) options: ProposerOptions,
     pub(crate) contact: Contact,
-    /// Where the leader opened the way to itself.
-    pub(crate) calls: Calls,
+    /// Connections that the leader opened to this follower.
+    pub(crate) reverse_dials: ReverseDials,
     /// What became of what this process wants written.
     pub(crate) progress: Progress,
     ask: mpsc::Sender<BarrierRequest>,

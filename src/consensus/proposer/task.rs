@@ -17,7 +17,8 @@ use super::super::status::{Role, Status};
 use super::batch::Batch;
 use super::progress::{ProcessState, SectionNumber};
 use super::proposer::{BarrierRequest, ProposerState};
-use crate::consensus::forward::peer_status::{Commands, Liaison};
+use super::sealer::BatchSealer;
+use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reports::Reports;
 
 /// When this server last knew that a majority stands behind its leader, or behind itself.
@@ -80,8 +81,8 @@ pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
 /// Takes batches and brings them to the log.
 pub(crate) struct ProposerTask<C> {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) commands: C,
-    pub(crate) liaison: Arc<dyn Liaison>,
+    pub(crate) sealer: C,
+    pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
     pub(crate) reports: Reports,
@@ -96,19 +97,19 @@ pub(crate) struct ProposerTask<C> {
     asked: Option<Instant>,
 }
 
-impl<C: Commands> ProposerTask<C> {
+impl<C: BatchSealer> ProposerTask<C> {
     pub(crate) fn new(
         shared: Arc<ProposerState>,
-        commands: C,
-        liaison: Arc<dyn Liaison>,
+        sealer: C,
+        peer_status: Arc<dyn PeerStatus>,
         barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
         let (status, process) = (shared.consensus.watch_status(), shared.progress.get());
         let unfinished = VecDeque::new();
         Self {
             shared,
-            commands,
-            liaison,
+            sealer,
+            peer_status,
             barriers,
             reports: Reports::default(),
             unfinished,
@@ -217,13 +218,13 @@ impl<C: Commands> ProposerTask<C> {
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early
-            || !self.commands.may_register()
+            || !self.sealer.may_register()
         {
             return None;
         }
         self.asked = Some(Instant::now());
         let consensus = &self.shared.consensus;
-        Some(self.liaison.registration(consensus.member().number, consensus.process()))
+        Some(self.peer_status.registration(consensus.member().number, consensus.process()))
     }
 
     /// Drops commands of former terms from what was on its way.

@@ -11,16 +11,9 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use super::membership;
-use super::types::Batch;
-use super::types::Entry;
-use super::types::LeaderId;
-use super::types::LogId;
-use super::types::RaftVote;
-use super::types::TypeConfig;
-use super::types::log_id;
-use super::types::position;
+use super::types::{self, Batch, Entry, LogId, RaftVote, TypeConfig, log_id, position, raft_vote};
 use crate::storage::log::EntryKind;
-use crate::storage::{LogEntry, LogPosition, RaftLog, Vote};
+use crate::storage::{LogEntry, LogPosition, RaftLog};
 
 /// Entries read at once when many are applied.
 const READ_ENTRIES_MAX: u64 = 256;
@@ -93,10 +86,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<RaftVote>> {
-        Ok(self.log.vote().map(|vote| RaftVote {
-            leader_id: LeaderId { term: vote.term, voted_for: vote.server },
-            committed: vote.committed,
-        }))
+        Ok(self.log.vote().map(raft_vote))
     }
 }
 
@@ -116,11 +106,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &RaftVote) -> io::Result<()> {
-        let LeaderId { term, voted_for } = vote.leader_id;
-        let vote = Vote { term, server: voted_for, committed: vote.committed };
         let (done, saved) = oneshot::channel();
         self.log.save_vote(
-            vote,
+            types::vote(vote),
             Box::new(move |result| {
                 let _ = done.send(result);
             }),

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use openraft::BasicNode;
+use openraft::async_runtime::WatchReceiver as _;
 use thiserror::Error;
 
-use super::handle::Consensus;
+use super::node::RaftNode;
 use super::types::ChangeMembers;
 
 /// A change of the members that was not, or not known to be, carried out.
@@ -70,10 +71,11 @@ pub struct MemberProgress {
     pub silence: Option<Duration>,
 }
 
-impl Consensus {
+impl RaftNode {
     /// Who takes part.
-    pub fn members(&self) -> Members {
+    pub(crate) fn members(&self) -> Members {
         let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
         let effective = metrics.membership_config.membership();
         let sets = effective.get_joint_config();
         let mut progress: BTreeMap<MemberId, MemberProgress> = BTreeMap::new();
@@ -86,7 +88,7 @@ impl Consensus {
             let silence = at.as_ref().map(|at| openraft::Instant::elapsed(&**at));
             progress.entry(member(*server)).or_default().silence = silence;
         }
-        progress.remove(&self.member());
+        progress.remove(&member(*self.raft.node_id()));
         Members {
             voters: sets.last().into_iter().flatten().copied().map(member).collect(),
             changing: sets.len() > 1
@@ -99,41 +101,33 @@ impl Consensus {
         }
     }
 
-    /// Lets servers take part without a vote; who takes part already gets this address. Returns
-    /// when that is committed.
-    ///
-    /// # Errors
-    /// [`ChangeFailed`]: this server does not lead, or another change is under way.
-    pub async fn set_servers(
+    /// Lets servers take part without a vote; who takes part already gets this address.
+    pub(crate) async fn set_servers(
         &self,
         servers: BTreeMap<MemberId, String>,
     ) -> Result<(), ChangeFailed> {
         let nodes =
             servers.into_iter().map(|(id, address)| (id.raft_id(), BasicNode::new(address)));
-        self.raft.change_members(ChangeMembers::SetNodes(nodes.collect())).await
+        self.change(ChangeMembers::SetNodes(nodes.collect())).await
     }
 
-    /// Drops servers that have no vote. Returns when that is committed.
-    ///
-    /// # Errors
-    /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them votes.
-    pub async fn drop_servers(&self, servers: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
-        self.raft.change_members(ChangeMembers::RemoveNodes(raft_ids(servers))).await
+    /// Drops servers that have no vote.
+    pub(crate) async fn drop_servers(
+        &self,
+        servers: BTreeSet<MemberId>,
+    ) -> Result<(), ChangeFailed> {
+        self.change(ChangeMembers::RemoveNodes(raft_ids(servers))).await
     }
 
-    /// Makes these the voters: first old and new together, then the new alone. Who loses its vote
-    /// goes on without one. Each of them must take part already. Returns when all is committed; if
-    /// it is given up half-way, [`Members::joint`] says so and another call finishes it.
-    ///
-    /// # Errors
-    /// [`ChangeFailed`]: as [`Self::set_servers`], or one of them does not take part.
-    pub async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
-        self.raft.change_members(ChangeMembers::ReplaceAllVoters(raft_ids(voters))).await
+    /// Makes these the voters: first old and new together, then the new alone.
+    pub(crate) async fn set_voters(&self, voters: BTreeSet<MemberId>) -> Result<(), ChangeFailed> {
+        self.change(ChangeMembers::ReplaceAllVoters(raft_ids(voters))).await
     }
 
-    /// Asks another voter to lead. This server accepts no proposals from here on.
-    pub async fn hand_over_to(&self, server: MemberId) {
-        self.raft.begin_next_term(Some(server.raft_id())).await;
+    /// Removed voters go on as servers without a vote. Returns when the change is committed.
+    async fn change(&self, change: ChangeMembers) -> Result<(), ChangeFailed> {
+        let changed = self.raft.change_membership(change, true).await;
+        changed.map(drop).map_err(|error| ChangeFailed(error.to_string()))
     }
 }
 

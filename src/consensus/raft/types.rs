@@ -8,7 +8,7 @@ use openraft::{BasicNode, RaftTypeConfig};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::storage::LogPosition;
+use crate::storage::{LogPosition, Vote};
 
 openraft::declare_raft_types!(
     /// What openraft is told about our types.
@@ -107,6 +107,18 @@ pub(crate) type Snapshot<D> = openraft::Snapshot<TermId, u64, BasicNode, D>;
 pub(crate) fn log_id(position: LogPosition) -> LogId {
     // Which server led a term is no part of a committed leader's name.
     LogId::new(LeaderId::new(position.term, 0).to_committed(), position.index)
+}
+
+/// openraft's form of a vote.
+pub(crate) fn raft_vote(vote: Vote) -> RaftVote {
+    let Vote { term, server, committed } = vote;
+    RaftVote { leader_id: LeaderId { term, voted_for: server }, committed }
+}
+
+/// Our form of a vote.
+pub(crate) fn vote(vote: &RaftVote) -> Vote {
+    let LeaderId { term, voted_for } = vote.leader_id;
+    Vote { term, server: voted_for, committed: vote.committed }
 }
 
 /// Our name for a place in the log.

@@ -182,7 +182,7 @@ impl Connection {
     async fn serve(mut self, mut stream: PeerStream, peer: u64) -> io::Error {
         let Err(error) = self.try_serve(&mut stream, peer).await;
         tracing::debug!("server {} left: {error}", MemberId::from_raft_id(peer));
-        self.failover.connection_closed(&self.raft, peer);
+        self.failover.connection_closed(peer);
         error
     }
 

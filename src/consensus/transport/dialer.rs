@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::super::raft::start::Timings;
+use super::super::start::Timings;
 use super::address_book::AddressBook;
 use super::hello::Hello;
 use super::hello::Own;

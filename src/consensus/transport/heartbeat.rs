@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::super::leadership::read_index::ReadHeartbeat;
-use super::super::raft::types::{RaftVote, TypeConfig};
+use super::super::raft::types::{RaftVote, TypeConfig, log_id, raft_vote};
 use super::append::Answer;
 use super::append::Sent;
 use super::append::answer;
@@ -102,6 +102,18 @@ enum Whose {
     Openraft(Sent, Option<oneshot::Sender<Answer>>),
     /// Reads; nobody waits.
     Reads,
+}
+
+/// The request of a heartbeat that reads ask for. It names no entry that the peer should have: only the vote is asked
+/// about.
+fn request_of(heartbeat: &ReadHeartbeat) -> Append {
+    let leader = heartbeat.leader();
+    Append {
+        vote: raft_vote(leader.vote),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: leader.committed.map(log_id),
+    }
 }
 
 /// The newest heartbeat that the peer has answered.
@@ -218,7 +230,7 @@ impl Task {
         if let Some(asked) = self.read_due() {
             self.read_sent = Some(asked.id());
             self.reads_unanswered += 1;
-            self.send(asked.request(), Whose::Reads).await;
+            self.send(request_of(&asked), Whose::Reads).await;
         }
     }
 
@@ -299,7 +311,7 @@ mod tests {
     use super::super::puppet::Puppet;
     use super::super::puppet::dialer;
     use super::*;
-    use crate::consensus::raft::start::Timings;
+    use crate::consensus::start::Timings;
 
     /// How long anything may take.
     const PATIENCE: Duration = Duration::from_secs(10);

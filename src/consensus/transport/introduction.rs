@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::hello::{REASON_LEN_MAX, put_reason};
 use super::secret::{Meeting, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
 use super::stream::Wire;
-use crate::storage::{Met, Start};
+use crate::storage::{KnownStarts, Start};
 
 /// Why a server is refused that does not show that it knows the secret.
 const NO_SECRET: &str = "it does not know the secret of this ensemble: check `quorum.secretFile`";
@@ -31,13 +31,13 @@ pub(super) const SINCE: u16 = 2;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Starts {
     own: Start,
-    met: Option<Arc<Mutex<Met>>>,
+    met: Option<Arc<Mutex<KnownStarts>>>,
     secret: Secret,
 }
 
 impl Starts {
     /// Introduces this server as `own`; what is met goes to `met`.
-    pub(crate) fn new(own: Start, met: Met, secret: Secret) -> Self {
+    pub(crate) fn new(own: Start, met: KnownStarts, secret: Secret) -> Self {
         Self { own, met: Some(Arc::new(Mutex::new(met))), secret }
     }
 
@@ -91,7 +91,7 @@ impl Starts {
     async fn meet(&self, peer: MemberId, theirs: Start) -> Option<String> {
         let met = Arc::clone(self.met.as_ref()?);
         // Written to disk where it is new.
-        let met = tokio::task::spawn_blocking(move || met.lock().meet(peer, theirs)).await;
+        let met = tokio::task::spawn_blocking(move || met.lock().observe(peer, theirs)).await;
         match met {
             Ok(Ok(newer)) => newer.map(|newer| refusal(peer, theirs, newer)),
             Ok(Err(error)) => {
@@ -151,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = DataDir::open(dir.path(), &OpenOptions::new(2)).unwrap();
         let own = Start { number: 1, process: 7 };
-        let here = Starts::new(own, dir.met().unwrap(), Secret::default());
+        let here = Starts::new(own, dir.known_starts().unwrap(), Secret::default());
         for (number, process, welcome) in
             [(5, 1, true), (5, 1, true), (5, 2, false), (4, 3, false), (6, 4, true)]
         {

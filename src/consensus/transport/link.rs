@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::super::leadership::check_quorum::QuorumCheck;
 use super::super::leadership::read_index::{ReadIndex, RequestStamp};
 #[cfg(test)]
-use super::super::raft::start::Timings;
+use super::super::start::Timings;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::encode;

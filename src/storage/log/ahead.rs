@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use super::entry::LogEntry;
-use super::raft_log::Shared;
+use super::raft_log::LogShared;
 use crate::env::thread;
 use crate::env::thread::JoinHandle;
 use crate::storage::StorageError;
@@ -27,7 +27,7 @@ pub struct EntriesAhead {
 }
 
 impl EntriesAhead {
-    pub(super) fn start(log: Arc<Shared>, range: Range<u64>) -> io::Result<Self> {
+    pub(super) fn start(log: Arc<LogShared>, range: Range<u64>) -> io::Result<Self> {
         let (sender, batches) = mpsc::sync_channel(BATCHES);
         let thread = thread::Builder::new()
             .name("log-reader".into())
@@ -36,7 +36,7 @@ impl EntriesAhead {
     }
 }
 
-fn read(log: &Shared, range: Range<u64>, batches: &mpsc::SyncSender<Batch>) {
+fn read(log: &LogShared, range: Range<u64>, batches: &mpsc::SyncSender<Batch>) {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for index in range {
         let entry = match log.read(index..index + 1) {

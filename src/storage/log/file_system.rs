@@ -4,11 +4,10 @@ use std::fmt::Debug;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::env::fs::{self, File};
-use crate::env::thread;
+use crate::failpoints;
 
 /// One flat directory. What it does is durable only after the matching sync.
 pub trait FileSystem: Debug + Send + Sync + 'static {
@@ -124,21 +123,6 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Waits for as many milliseconds as the file says that `GROVEKEEPER_TEST_SLOW_DISK` names: only tests
-/// set it, which have no slow disk at hand.
-fn slow_disk() {
-    static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let file =
-        FILE.get_or_init(|| std::env::var_os("GROVEKEEPER_TEST_SLOW_DISK").map(PathBuf::from));
-    let Some(text) = file.as_ref().and_then(|file| fs::read_to_string(file).ok()) else { return };
-    wait(Duration::from_millis(text.trim().parse().unwrap_or(0)));
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is what a slow disk does")]
-fn wait(time: Duration) {
-    thread::sleep(time);
-}
-
 #[derive(Debug)]
 struct OsFile {
     file: File,
@@ -158,7 +142,7 @@ impl LogFile for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        slow_disk();
+        failpoints::before_flush();
         self.file.sync_data()
     }
 }

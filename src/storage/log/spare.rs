@@ -63,11 +63,11 @@ struct Unused {
 /// The prepared segment and the thread that prepares it.
 #[derive(Clone, Debug)]
 pub(super) struct SparePool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PoolShared {
     files: Arc<dyn FileSystem>,
     options: LogOptions,
     state: Mutex<State>,
@@ -100,7 +100,7 @@ struct State {
 
 impl SparePool {
     pub(super) fn start(files: Arc<dyn FileSystem>, options: &LogOptions) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PoolShared {
             files,
             options: options.clone(),
             state: Mutex::default(),
@@ -163,7 +163,7 @@ impl SparePool {
     }
 }
 
-impl Shared {
+impl PoolShared {
     fn run(&self) {
         let mut state = self.state.lock();
         while !state.stopping {
@@ -211,10 +211,6 @@ impl Shared {
     }
 
     /// Removes a segment, then rests as long as that took; returns one that could not be removed.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the rest follows the removal, nothing else does"
-    )]
     fn remove(&self, unused: Unused) -> Option<Unused> {
         let start = Instant::now();
         if let Err(error) = self.files.remove(&unused.name) {
@@ -282,7 +278,6 @@ pub(super) fn prepare(
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
 fn fill(
     file: &dyn LogFile,
     capacity: u64,

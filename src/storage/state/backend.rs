@@ -120,7 +120,6 @@ impl StateFile {
     }
 
     /// Flushes what was written so far, where it is much, and gives way to others.
-    #[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
     fn flush_now_and_then(&self, written: usize) -> io::Result<()> {
         if self.unflushed.fetch_add(written, Ordering::Relaxed) + written < FLUSH_BYTES {
             return Ok(());

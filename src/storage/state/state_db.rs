@@ -62,10 +62,10 @@ pub struct CheckpointSize {
 /// The state database. Cheap to clone.
 #[derive(Clone)]
 pub struct StateDb {
-    shared: Arc<Shared>,
+    shared: Arc<StateShared>,
 }
 
-struct Shared {
+struct StateShared {
     database: Database,
     path: PathBuf,
     patience: Arc<Patience>,
@@ -115,7 +115,7 @@ impl StateDb {
         let checkpoint_us = Histogram::default();
         let path = path.to_path_buf();
         let mark = Mutex::default();
-        let shared = Shared { database, path, patience, mark, checkpoint_us };
+        let shared = StateShared { database, path, patience, mark, checkpoint_us };
         let state = Self { shared: Arc::new(shared) };
         state.check_format()?;
         *state.shared.mark.lock() = state.reader()?.mark()?;
@@ -149,7 +149,6 @@ impl StateDb {
     ///
     /// [`StorageError::Database`], what the source returns, and [`StorageError::Io`] where the log cannot be
     /// flushed. The previous checkpoint stands then.
-    #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
         source: &mut dyn RowSource,

@@ -10,15 +10,15 @@ use super::scenes;
 use super::situation::{Situation, Situations};
 use super::stage::{SLOW_DISK, Stage};
 use crate::eventually::{Stopwatch, attempt, pause_for};
-use crate::history::sequence::Create;
-use crate::history::{Anomaly, Promise};
 use crate::torture::dice::Dice;
 use crate::torture::figures::{Figures, Tally};
 use crate::torture::plan::Faults;
 use crate::torture::verify::{self, Checked};
 use crate::torture::workload;
 use crate::torture::world::World;
-use crate::{Ensemble, EnsembleOptions, Kind, Mode, RawClient, tree, within};
+use crate::{Ensemble, EnsembleOptions, Failpoint, Kind, Mode, RawClient, tree, within};
+use history::sequence::Create;
+use history::{Anomaly, Promise};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);
@@ -222,7 +222,7 @@ impl Run<'_> {
             .set("maxClientCnxns", "0")
             .proxied()
             .folder(&self.options.folder.join(format!("ensemble-{}", self.eras)))
-            .variable("GROVEKEEPER_TEST_SLOW_DISK", SLOW_DISK)
+            .failpoint(Failpoint::SlowDisk, SLOW_DISK)
             .prepare();
         ensemble.list(0, &[0], &[]);
         ensemble.start(0);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use kernel::ensemble::MemberId;
 
 use super::StorageError;
-use super::data_dir::{OpenOptions, initialize, lock, look, random_life, write_identity};
+use super::data_dir::{OpenOptions, initialize, inspect, lock, random_life, write_identity};
 use super::identity::Identity;
 use crate::env::fs::{self, File};
 
@@ -22,7 +22,7 @@ pub(super) const ELSEWHERE: &str = "log-elsewhere";
 const LOG: &str = "log";
 
 /// The place of a log, not yet locked or made.
-pub(super) struct LogPlace<'a> {
+pub(super) struct LogLocation<'a> {
     data: &'a Path,
     /// The directory of the log, where it has one of its own.
     apart: Option<&'a Path>,
@@ -30,20 +30,21 @@ pub(super) struct LogPlace<'a> {
     known: Option<Identity>,
 }
 
-impl<'a> LogPlace<'a> {
+impl<'a> LogLocation<'a> {
     /// Judges where the log has to be, without touching anything. `identity` is that of the data
     /// directory, if it has one.
-    pub(super) fn look(
+    pub(super) fn resolve(
         data: &'a Path,
         identity: Option<Identity>,
         options: &'a OpenOptions,
     ) -> Result<Self, StorageError> {
         let apart = options.log_dir.as_deref().filter(|dir| !is_same(dir, data));
         let note = identity.and_then(|_| fs::read_to_string(data.join(ELSEWHERE)).ok());
-        let refuse = |what: String| Err(StorageError::LogPlace { path: data.to_path_buf(), what });
+        let refuse =
+            |what: String| Err(StorageError::LogLocation { path: data.to_path_buf(), what });
         let known = match (identity, note, apart) {
             (Some(_), None, None) | (None, _, None) => None,
-            (None, _, Some(dir)) => look(dir, options)?,
+            (None, _, Some(dir)) => inspect(dir, options)?,
             (Some(_), None, Some(_)) => {
                 return refuse(
                     "its log is in its own folder `log`, and stays there. Remove dataLogDir, or \
@@ -56,7 +57,7 @@ impl<'a> LogPlace<'a> {
             }
             (Some(identity), Some(note), Some(dir)) => {
                 let expected = OpenOptions { cluster: Some(identity.cluster), ..options.clone() };
-                match look(dir, &expected)? {
+                match inspect(dir, &expected)? {
                     Some(known) => Some(known),
                     None => {
                         let dir = dir.display();
@@ -83,7 +84,7 @@ impl<'a> LogPlace<'a> {
             self.note(dir)?;
             return Ok((Some(lock), Some(identity)));
         }
-        let identity = match look(dir, options)? {
+        let identity = match inspect(dir, options)? {
             Some(identity) => identity,
             None => initialize(dir, options)?,
         };

@@ -6,26 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::{Config, Raft, SnapshotPolicy};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoints::Checkpoints;
-use super::handle::{Consensus, PeerSide};
-use super::log_store::LogStore;
-use super::log_task;
-use super::state_machine::CheckpointLimits;
-use super::state_machine::Machine;
-use super::state_machine::StateMachine;
-use super::state_machine::in_place;
-use super::types::TypeConfig;
+use super::consensus::{Consensus, PeerSide};
+use super::raft::node::RaftNode;
+use super::raft::state_machine::{StateMachine, in_place};
 use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
-use crate::consensus::error::{Fatal, StartError};
-use crate::consensus::leadership::check_quorum;
-use crate::consensus::leadership::check_quorum::QuorumCheck;
+use crate::consensus::error::StartError;
+use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
 use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
+use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::transport::{
     AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
@@ -109,7 +102,7 @@ pub struct ConsensusConfig {
 
 impl ConsensusConfig {
     /// Whether the file has other voters than this server.
-    fn names_others(&self) -> bool {
+    pub(super) fn names_others(&self) -> bool {
         self.voters.iter().any(|voter| *voter != self.server)
     }
 
@@ -172,37 +165,19 @@ impl Consensus {
             ),
             None => None,
         };
-        let (written, checkpoint_written) = mpsc::unbounded_channel();
-        let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
-        let log_store = LogStore::new(dir.log().clone());
-        let mut machine = Machine::new(
-            machine,
-            dir,
-            Arc::clone(&checkpoints),
-            CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
-            dir.log().state().last.map_or(0, |last| last.index),
-        )
-        .map_err(|Fatal(what)| StartError::Restore(what))?;
-        in_place(|| machine.apply_again(&log_store))
-            .map_err(|Fatal(what)| StartError::Restore(what))?;
         let read_index = ReadIndex::new(member.raft_id(), config.timings);
+        let quorum_check = QuorumCheck::default();
         let leadership =
-            Leadership { quorum_check: QuorumCheck::default(), read_index: read_index.clone() };
-        let quorum_check = leadership.quorum_check.clone();
-        let raft = Raft::<TypeConfig, Machine>::new(
-            member.raft_id(),
-            Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone(), leadership),
-            log_store,
-            machine,
-        )
-        .await
-        .map_err(|error| StartError::Restore(error.to_string()))?;
-        log_task::start(dir.log(), &raft, config.listen.is_some());
+            Leadership { quorum_check: quorum_check.clone(), read_index: read_index.clone() };
+        let peers = Peers::new(dialer.clone(), leadership);
+        let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
         let stop = CancellationToken::new();
         let (own, timings) = (member.raft_id(), config.timings);
-        tokio::spawn(check_quorum::run(raft.clone(), own, quorum_check, timings, stop.clone()));
-        let failover = FastFailover::new(own, timings);
+        let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());
+        let checking =
+            check_quorum::run(Arc::clone(&leader), own, quorum_check, timings, stop.clone());
+        tokio::spawn(checking);
+        let failover = FastFailover::new(leader, own, timings);
         let book = config.addresses.clone();
         let control = Control::new(raft.clone(), own, failover.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
@@ -211,7 +186,7 @@ impl Consensus {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.clone(), answering, failover, stop.clone()));
+            tokio::spawn(listener.run(raft.raft.clone(), answering, failover, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());
@@ -226,7 +201,7 @@ impl Consensus {
             read_index,
             timings,
         };
-        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
+        Ok(Self::new(raft, dir.clone(), checkpoints, stop, peers))
     }
 }
 
@@ -239,21 +214,19 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
             |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
         Secret::read(file).map_err(of)
     })?;
-    let starts = Starts::new(start, dir.met()?, secret);
+    let starts = Starts::new(start, dir.known_starts()?, secret);
     Ok(Own { member: dir.member(), starts, ensemble, versions })
 }
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
 /// another one looks for it as soon as it listens.
 async fn begin(
-    raft: &Raft<TypeConfig, Machine>,
+    raft: &RaftNode,
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,
 ) -> Result<Formation, StartError> {
-    let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
-    // From here on openraft has told what it found.
-    raft.with_raft_state(|_| ()).await.map_err(|error| restore(&error))?;
+    raft.wait_until_started().await.map_err(StartError::Restore)?;
     let (own, view) = (dir.member().raft_id(), control.view());
     let is_empty = view.last_index.is_none();
     if is_empty {
@@ -269,7 +242,7 @@ async fn begin(
         book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
-    let formation = formation.map_err(|error| restore(&error))?;
+    let formation = formation.map_err(|error| StartError::Restore(error.to_string()))?;
     if config.names_others() {
         // One that was formed on its own has to look for the others first.
         if !view.voters.iter().eq([&own]) || view.agreed {
@@ -282,7 +255,7 @@ async fn begin(
         formed.map_err(StartError::Restore)?;
     } else if view.voters.iter().eq([&own]) {
         // Nobody else could win: there is nothing to wait for.
-        raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
+        raft.elect().await.map_err(StartError::Restore)?;
     }
     Ok(formation)
 }
@@ -313,25 +286,4 @@ fn check_joined(dir: &DataDir) -> Result<(), StartError> {
         )));
     }
     Ok(())
-}
-
-fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let raft = Config {
-        cluster_name: "grovekeeper".to_owned(),
-        heartbeat_interval: millis(config.timings.heartbeat),
-        election_timeout_min: millis(config.timings.election_min),
-        election_timeout_max: millis(config.timings.election_max),
-        // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: config.entries_kept,
-        // A server that was cut off must not depose a leader when it returns.
-        enable_pre_vote: Some(true),
-        // A restarted leader might have missed a newer one: it must be elected again.
-        enable_leader_restore: Some(false),
-        // One that was formed on its own would elect itself before it has looked for the others.
-        enable_elect: !config.names_others(),
-        ..Config::default()
-    };
-    raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jute_proto::Zxid;
 
 use super::{Action, Finding, History, Outcome, Seen, check};
-use crate::history::{Promise, Span};
+use crate::{Promise, Span};
 
 fn span(invoked: u64, completed: u64) -> Span {
     Span::new(Duration::from_millis(invoked), Duration::from_millis(completed))

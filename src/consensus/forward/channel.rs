@@ -17,13 +17,13 @@ const WAITING_MAX: usize = 32;
 
 /// A connection on which `Out` goes and `In` comes. Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Link<Out, In> {
+pub(crate) struct ForwardChannel<Out, In> {
     pub(crate) to_send: mpsc::Sender<Out>,
     received: mpsc::Receiver<In>,
     tasks: [JoinHandle<()>; 2],
 }
 
-impl<Out, In> Link<Out, In>
+impl<Out, In> ForwardChannel<Out, In>
 where
     Out: Serialize + Send + Sync + 'static,
     In: DeserializeOwned + Send + 'static,
@@ -62,7 +62,7 @@ where
     }
 }
 
-impl<Out, In> Drop for Link<Out, In> {
+impl<Out, In> Drop for ForwardChannel<Out, In> {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();

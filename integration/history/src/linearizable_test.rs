@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{Object, Verdict, check};
-use crate::history::Span;
+use crate::Span;
 
 /// A register of a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

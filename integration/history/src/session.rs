@@ -109,7 +109,7 @@ mod tests {
     use jute_proto::Zxid;
 
     use super::SessionOrder;
-    use crate::history::Promise;
+    use crate::Promise;
 
     #[test]
     fn zxids_that_go_back_are_found() {

@@ -121,7 +121,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Create, Outcome, Present, check};
-    use crate::history::{Promise, Span};
+    use crate::{Promise, Span};
 
     fn create(id: u64, at: u64, outcome: Outcome) -> Create {
         let span = Span::new(Duration::from_millis(at), Duration::from_millis(at + 1));

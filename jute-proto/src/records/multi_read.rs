@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use crate::codec::{Decode, Encode, Reader};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 
 use super::multi::decode_until_end;
 use super::{GetChildrenRequest, GetDataRequest, MultiHeader};

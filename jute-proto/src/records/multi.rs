@@ -8,7 +8,7 @@ use crate::codec::{Decode, Encode, Reader, record};
 use crate::create_mode::CreateMode;
 use crate::error::DecodeError;
 use crate::error_code::ErrorCode;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 use crate::stat::Stat;
 
 use super::{
@@ -308,5 +308,60 @@ impl Encode for MultiResponse<'_> {
             result.encode(out);
         }
         MultiHeader::END.encode(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::error::UnknownValue;
+    use crate::operations::Request;
+    use crate::records::GetDataRequest;
+
+    fn encoded(request: &Request<'_>) -> BytesMut {
+        let mut out = BytesMut::new();
+        request.encode(&mut out);
+        out
+    }
+
+    fn create(flags: i32) -> CreateRequest<'static> {
+        CreateRequest { path: "/a".into(), data: None, acl: Some(vec![]), flags }
+    }
+
+    #[test]
+    fn a_read_among_writes_makes_a_multi_undecodable() {
+        // Neither kind of multi takes what belongs into the other.
+        let mut mixed = BytesMut::new();
+        MultiHeader::request(OpCode::GetData).encode(&mut mixed);
+        GetDataRequest { path: "/a".into(), watch: false }.encode(&mut mixed);
+        MultiHeader::END.encode(&mut mixed);
+        assert!(Request::decode(OpCode::MultiRead, &mut Reader::new(&mixed)).is_ok());
+        let refused = Request::decode(OpCode::Multi, &mut Reader::new(&mixed));
+        assert_eq!(refused, Err(DecodeError::OpNotAllowedInMulti { op: 4 }));
+    }
+
+    #[test]
+    fn unknown_flags_make_a_multi_undecodable_and_a_create_not() {
+        // Outside of a multi the flags are judged later, where they are a bad argument.
+        let alone = encoded(&Request::Create(create(7)));
+        assert!(Request::decode(OpCode::Create, &mut Reader::new(&alone)).is_ok());
+        let multi = MultiRequest { ops: vec![MultiOp::Create(create(7))] };
+        let multi = encoded(&Request::Multi(multi));
+        assert_eq!(
+            Request::decode(OpCode::Multi, &mut Reader::new(&multi)),
+            Err(UnknownValue { what: "create mode", value: 7 }.into())
+        );
+    }
+
+    #[test]
+    fn in_a_multi_the_flags_decide_what_is_created() {
+        // A create with the flag of a container creates a container.
+        let multi =
+            encoded(&Request::Multi(MultiRequest { ops: vec![MultiOp::Create2(create(4))] }));
+        let decoded = Request::decode(OpCode::Multi, &mut Reader::new(&multi));
+        let expected = MultiRequest { ops: vec![MultiOp::CreateContainer(create(4))] };
+        assert_eq!(decoded, Ok(Request::Multi(expected)));
     }
 }

@@ -92,9 +92,10 @@ impl Network {
         let back = self.paths[&(to, from)].theirs.subscribe();
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
         let runtime = self.runtime.as_ref().expect("the proxy runs");
-        let address = (Ipv4Addr::LOCALHOST, crate::free_port());
-        let listener =
-            runtime.block_on(TcpListener::bind(address)).expect("a free port to listen on");
+        let listener = runtime
+            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .expect("a free port to listen on");
+        let port = listener.local_addr().expect("the address of a listener").port();
         let connections = Arc::clone(&self.connections);
         runtime.spawn(async move {
             loop {
@@ -106,7 +107,7 @@ impl Network {
                 }
             }
         });
-        address.1
+        port
     }
 
     /// Sets the condition of the direction from one server to another.
