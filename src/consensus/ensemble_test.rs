@@ -101,6 +101,7 @@ impl Ensemble {
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(800),
             election_max: Duration::from_millis(1600),
+            ..Timings::default()
         };
         let proxies = BTreeMap::new();
         Self { addresses, proxies, dirs, names, books, tls, versions, timings }

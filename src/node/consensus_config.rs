@@ -59,6 +59,7 @@ pub(super) fn consensus_config(
         heartbeat: millis(config.ensemble.heartbeat_ms),
         election_min: millis(config.ensemble.election_min_ms),
         election_max: millis(config.ensemble.election_max_ms),
+        ..Timings::default()
     };
     let entries_kept = failpoints::entries_kept().unwrap_or(ENTRIES_KEPT);
     let file = ConsensusConfig { servers, voters, ..base };

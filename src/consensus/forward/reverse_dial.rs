@@ -7,16 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::super::consensus::Consensus;
 use super::super::transport::{PeerStream, Purpose};
-
-/// How often a leader checks which followers have no connection. It dials those that had none twice.
-pub(crate) const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// At a follower: the newest connection that a leader opened and that is not in use yet.
 #[derive(Debug, Default)]

@@ -1,7 +1,6 @@
 //! Batches become entries, where this server leads.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
@@ -9,14 +8,7 @@ use super::super::raft::node::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
 use super::sealer::BatchSealer;
-use super::task::{ProposalTarget, ProposerTask, REGISTER_EVERY};
-
-/// How long to wait after an entry was refused although this server leads: a new leader refuses
-/// until a majority has answered it.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// How often the fate of entries is polled that nobody waits for.
-const POLL_EVERY: Duration = Duration::from_millis(20);
+use super::task::{ProposalTarget, ProposerTask};
 
 /// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
 const POLLED_BYTES_MAX: usize = 4 << 10;
@@ -40,7 +32,8 @@ impl<C: BatchSealer> ProposerTask<C> {
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // Stands for the first ones of the unfinished.
         let mut proposed: VecDeque<ProposalOutcome> = VecDeque::new();
-        let mut polls = interval_at(Instant::now() + POLL_EVERY, POLL_EVERY);
+        let poll_every = self.shared.consensus.timings().outcome_poll_every;
+        let mut polls = interval_at(Instant::now() + poll_every, poll_every);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.target() == target {
             if self.take_progress() {
@@ -117,6 +110,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         let urgent = !room || self.unfinished.front().is_some_and(is_awaited);
         let open = !proposed.is_empty();
         // Else nothing changes that the fate of entries does not show.
+        let register_every = self.shared.consensus.timings().register_every;
         let unregistered = self.process.registered.is_none();
         let oldest = async {
             match proposed.front_mut() {
@@ -130,14 +124,15 @@ impl<C: BatchSealer> ProposerTask<C> {
             asked = self.barriers.recv() => Next::Barrier(asked),
             () = self.shared.filled.notified(), if room => Next::Recheck,
             () = self.shared.progress.changed(), if unregistered => Next::Recheck,
-            () = sleep(REGISTER_EVERY), if unregistered && self.numbers() => Next::Recheck,
+            () = sleep(register_every), if unregistered && self.numbers() => Next::Recheck,
             _ = self.status.changed() => Next::Recheck,
         }
     }
 
     async fn pause(&mut self) {
+        let pause = self.shared.consensus.timings().refused_retry_after;
         tokio::select! {
-            () = sleep(PAUSE) => {}
+            () = sleep(pause) => {}
             _ = self.status.changed() => {}
         }
     }

@@ -3,12 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
 use kernel::replica::VERSION_ONCE;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -20,35 +18,6 @@ use super::proposer::{BarrierRequest, ProposerState};
 use super::sealer::BatchSealer;
 use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reports::Reports;
-
-/// When this server last knew that a majority stands behind its leader, or behind itself.
-#[derive(Debug)]
-pub(crate) struct Contact(Mutex<Instant>);
-
-impl Default for Contact {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
-
-impl Contact {
-    /// It is known of this moment; of a later one it may be known already.
-    pub(crate) fn made_at(&self, at: Instant) {
-        let mut last = self.0.lock();
-        *last = at.max(*last);
-    }
-
-    /// As [`Contact::made_at`], so long ago.
-    pub(crate) fn made_before(&self, age: Duration) {
-        if let Some(at) = Instant::now().checked_sub(age) {
-            self.made_at(at);
-        }
-    }
-
-    pub(crate) fn age(&self) -> Duration {
-        self.0.lock().elapsed()
-    }
-}
 
 /// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,9 +43,6 @@ impl ProposalTarget {
         }
     }
 }
-
-/// How long to wait before a registration that was not seen to be applied is proposed again.
-pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes batches and brings them to the log.
 pub(crate) struct ProposerTask<C> {
@@ -214,7 +180,8 @@ impl<C: BatchSealer> ProposerTask<C> {
 
     /// The commands that register this process, where it is time to propose them.
     pub(crate) fn registration(&mut self) -> Option<Bytes> {
-        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
+        let register_every = self.shared.consensus.timings().register_every;
+        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < register_every);
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early
@@ -293,20 +260,4 @@ fn is_within(batch: &Batch, last: SectionNumber) -> bool {
     let is_within =
         |of: SectionNumber| of.incarnation == last.incarnation && of.number <= last.number;
     batch.number.is_some_and(is_within)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_contact_counts() {
-        // A leader's contact is remembered when it leads no more; an older one changes nothing.
-        let contact = Contact::default();
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(contact.age(), Duration::from_secs(60));
-        contact.made_before(Duration::from_secs(2));
-        contact.made_before(Duration::from_secs(5));
-        assert_eq!(contact.age(), Duration::from_secs(2));
-    }
 }

@@ -20,10 +20,8 @@ use super::state_machine::tests::Nothing;
 use super::state_machine::{CheckpointLimits, Machine};
 use super::types::{Entry, LogId, RaftVote, position};
 use crate::consensus::error::ReadError;
-use crate::consensus::leadership::check_quorum::QuorumCheck;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
-use crate::consensus::start::Timings;
 use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
 use crate::consensus::transport::{Leadership, Peers};
 use crate::storage::{DataDir, LogPosition, OpenOptions};
@@ -69,9 +67,8 @@ impl Fixture {
             snapshot_policy: SnapshotPolicy::Never,
             ..Config::default()
         };
-        let reads = ReadIndex::new(1, Timings::default());
-        let leadership =
-            Leadership { quorum_check: QuorumCheck::default(), read_index: reads.clone() };
+        let leadership = Leadership::of(1);
+        let reads = leadership.read_index.clone();
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),

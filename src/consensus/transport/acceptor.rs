@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::bootstrap::{Formation, RaftControl};
+use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
+use super::super::leadership::timings::WORKING_EVERY;
 use super::super::raft::state_machine::Machine;
 use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
@@ -38,12 +40,6 @@ use super::security::Security;
 use super::stream::PeerStream;
 use super::terms::check_request;
 use crate::storage::Spool;
-
-/// A request that takes longer is answered by [`Response::Working`] meanwhile, this often.
-///
-/// Also what a leader hears of a follower whose disk is slow: much less than what makes it doubt
-/// that it hears anybody (`leadership/check_quorum.rs`).
-pub(super) const WORKING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Appends of one connection that may wait to be flushed.
 const APPENDS_MAX: usize = 64;
@@ -82,7 +78,7 @@ impl PeerListener {
         self,
         raft: Raft<TypeConfig, Machine>,
         (formation, control): (Formation, Arc<dyn RaftControl>),
-        failover: FastFailover,
+        (contact, failover): (Contact, FastFailover),
         stop: CancellationToken,
     ) {
         let connections = TaskTracker::new();
@@ -97,8 +93,10 @@ impl PeerListener {
                     let (guests, room) = (self.guests.clone(), self.room.clone());
                     let inbox = self.inbox.clone();
                     let (raft, failover) = (raft.clone(), failover.clone());
+                    let contact = contact.clone();
                     let formation = (formation.clone(), Arc::clone(&control));
-                    let connection = Connection { raft, inbox, failover, room, receiving: None };
+                    let connection =
+                        Connection { raft, inbox, contact, failover, room, receiving: None };
                     connections.spawn(async move {
                         tokio::select! {
                             () = serve((gate, guests), formation, connection, stream, from) => {}
@@ -162,6 +160,7 @@ async fn serve(
 struct Connection {
     raft: Raft<TypeConfig, Machine>,
     inbox: Inbox,
+    contact: Contact,
     failover: FastFailover,
     room: Room,
     receiving: Option<Receiving>,
@@ -209,13 +208,13 @@ impl Connection {
                 biased;
                 answer = first(&mut appends) => Event::Answer(answer),
                 request = frames.next(stream), if has_room => Event::Request(request),
-                () = sleep_until(said + WORKING_INTERVAL), if !appends.is_empty() => {
+                () = sleep_until(said + WORKING_EVERY), if !appends.is_empty() => {
                     Event::StillWorking
                 }
             };
             if let Event::Request(Ok(request)) = &event {
                 self.check(request, peer)?;
-                self.failover.note_activity(peer);
+                self.contact.requesting().note(peer);
             }
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {
@@ -254,7 +253,7 @@ impl Connection {
     async fn answer(&mut self, stream: &mut PeerStream, request: Request) -> io::Result<()> {
         let mut work = pin!(self.perform(request));
         loop {
-            match timeout(WORKING_INTERVAL, &mut work).await {
+            match timeout(WORKING_EVERY, &mut work).await {
                 Ok(done) => return send(stream, &done.unwrap_or_else(Response::Failed)).await,
                 Err(_) => send(stream, &Response::Working).await?,
             }

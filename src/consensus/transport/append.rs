@@ -28,7 +28,7 @@ const REQUEST_BYTES_SOFT_MAX: usize = 1 << 20;
 const REQUESTS_MAX: usize = 64;
 
 /// How long the other server may be silent while it owes an answer; longer where servers are far apart. It says every
-/// [`WORKING_INTERVAL`](super::acceptor::WORKING_INTERVAL) that it works.
+/// [`WORKING_EVERY`](super::super::leadership::timings::WORKING_EVERY) that it works.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection is expected to carry at least this much; large requests take longer.
@@ -143,7 +143,7 @@ impl<'s, S: Stream<Item = Append> + Unpin + Send + 'static> Appends<'s, S> {
                 () = link.closed() => Event::Closed,
             });
         }
-        let until = link.heard() + limit;
+        let until = link.late_at(limit);
         timeout_at(until, async {
             tokio::select! {
                 biased;

@@ -311,7 +311,7 @@ mod tests {
     use super::super::puppet::Puppet;
     use super::super::puppet::dialer;
     use super::*;
-    use crate::consensus::start::Timings;
+    use crate::consensus::leadership::timings::Timings;
 
     /// How long anything may take.
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -373,7 +373,7 @@ mod tests {
         }
 
         fn confirms(&self, term: u64) -> bool {
-            self.leadership.read_index.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
+            self.leadership.contact.since_quorum(term, &[BTreeSet::from([1, 2])]).is_some()
         }
 
         /// Waits until an answer to a heartbeat of this term was read.
