@@ -24,7 +24,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::raft::types::Batch as Payload;
+use super::super::transport::WireBytes as Payload;
 
 /// The last field of a message that did not have it at first; its default, where the other server sent none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
