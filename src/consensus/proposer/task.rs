@@ -61,8 +61,8 @@ pub(crate) struct ProposerTask {
     pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
-    /// When this process last asked to be registered. Only one registration is under way: two would end one
-    /// incarnation for the next.
+    /// When this process last asked to be registered. A registration may be lost with its leader, so it is asked
+    /// for again after a while.
     asked: Option<Instant>,
 }
 

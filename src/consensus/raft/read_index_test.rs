@@ -19,8 +19,11 @@ use super::node::{Raft, RaftNode};
 use super::state_machine::tests::Nothing;
 use super::state_machine::{CheckpointLimits, Machine};
 use crate::consensus::error::ReadError;
+use crate::consensus::leadership::check_quorum::QuorumCheck;
+use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
+use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::message::{AppendResponse, Entry};
 use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
 use crate::consensus::transport::{Leadership, Peers};
@@ -67,12 +70,16 @@ impl Fixture {
             snapshot_policy: SnapshotPolicy::Never,
             ..Config::default()
         };
-        let leadership = Leadership::of(1);
-        let reads = leadership.read_index.clone();
+        // A machine that is busy must neither end a read nor break a connection before the test has looked.
+        let timings = Timings { election_max: DEADLINE, ..Timings::default() };
+        let contact = Contact::new(1);
+        let reads = ReadIndex::new(contact.clone(), timings);
+        let quorum_check = QuorumCheck::default();
+        let leadership = Leadership { contact, quorum_check, read_index: reads.clone() };
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),
-            RaftNetwork(Peers::new(dialer(1), leadership)),
+            RaftNetwork(Peers::new(dialer(1).with_timings(timings), leadership)),
             LogStore::new(dir.log().clone()),
             machine,
         )
