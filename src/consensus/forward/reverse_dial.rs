@@ -96,7 +96,7 @@ pub(super) struct AbsentFollowers {
 impl AbsentFollowers {
     /// Checks which followers have no connection now. Returns those that had none at the last check in the same
     /// term either: they are to be dialled. None is where this server does not lead.
-    pub(super) fn to_dial(
+    pub(super) fn take_due(
         &mut self,
         consensus: &Consensus,
         connected: &ConnectedFollowers,

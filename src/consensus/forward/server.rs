@@ -44,7 +44,7 @@ pub(crate) async fn run(
             next = forwards.recv() => next,
             _ = status.wait_for(|status| status.role == Role::Stopped) => None,
             _ = checks.tick() => {
-                let to_dial = absent.to_dial(server.proposer.consensus(), &server.connected);
+                let to_dial = absent.take_due(server.proposer.consensus(), &server.connected);
                 to_dial.into_iter().for_each(|follower| server.dial(follower));
                 continue;
             }

@@ -19,7 +19,6 @@ use super::node::{Raft, RaftNode};
 use super::state_machine::tests::Nothing;
 use super::state_machine::{CheckpointLimits, Machine};
 use crate::consensus::error::ReadError;
-use crate::consensus::leadership::check_quorum::QuorumCheck;
 use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
@@ -72,10 +71,8 @@ impl Fixture {
         };
         // A machine that is busy must neither end a read nor break a connection before the test has looked.
         let timings = Timings { election_max: DEADLINE, ..Timings::default() };
-        let contact = Contact::new(1);
-        let reads = ReadIndex::new(contact.clone(), timings);
-        let quorum_check = QuorumCheck::default();
-        let leadership = Leadership { contact, quorum_check, read_index: reads.clone() };
+        let leadership = Leadership::new(Contact::new(1), timings);
+        let reads = leadership.read_index.clone();
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),
