@@ -19,6 +19,7 @@ use kernel::replica::{
     Command, Event, EventSink, Op, Origin, Replica, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
+use kernel::time::{ElapsedTime, WallTime};
 
 /// Nodes before the measurement.
 const NODES: usize = 10_000;
@@ -108,8 +109,8 @@ impl Server {
         }
         if let Some(entry) = log.seal(settings) {
             let (header, mut sections) = section::open(&entry).expect("its own encoding");
-            let section::Header { time_ms, elapsed_ms, policy } = header;
-            let stamp = Stamp { term: 1, index: log.number, time_ms, elapsed_ms, policy };
+            let section::Header { wall_time, elapsed, policy } = header;
+            let stamp = Stamp { term: 1, index: log.number, wall_time, elapsed, policy };
             replica.begin_entry(&stamp);
             let section = next_section(&mut sections).expect("its own encoding").expect("one");
             assert_eq!(replica.claim_section(section.sender), SectionClaim::Granted);
@@ -145,7 +146,8 @@ impl Log {
         }
         self.number += 1;
         let policy = settings.policy;
-        let header = section::Header { time_ms: 1000, elapsed_ms: 1000, policy };
+        let header =
+            section::Header { wall_time: WallTime(1000), elapsed: ElapsedTime(1000), policy };
         let sender = Sender { server: 1, incarnation: 1, number: self.number };
         let batch = self.batch.split();
         Some(section::seal(batch, &header, Some((sender, count)), std::iter::empty()))

@@ -14,6 +14,7 @@ use kernel::replica::{
     Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
+use kernel::time::ElapsedTime;
 use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
 use super::connections::{ConnectionHandle, WakeList};
@@ -78,8 +79,8 @@ impl Applier {
             return self.apply_sections(term, index, payload);
         }
         let (header, commands) = open_entry(payload)?;
-        let EntryHeader { time_ms, policy, count } = header;
-        let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
+        let EntryHeader { wall_time, policy, count } = header;
+        let stamp = Stamp { term, index, wall_time, elapsed: ElapsedTime(0), policy };
         if self.shared.replica.read_blocking().version() >= VERSION_ONCE {
             // It was on its way when the version was raised. Its clients were let go.
             self.shared.stats.sections_ended.increment();
@@ -92,8 +93,8 @@ impl Applier {
 
     fn apply_sections(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
         let (header, sections) = section::open(payload)?;
-        let section::Header { time_ms, elapsed_ms, policy } = header;
-        let stamp = Stamp { term, index, time_ms, elapsed_ms, policy };
+        let section::Header { wall_time, elapsed, policy } = header;
+        let stamp = Stamp { term, index, wall_time, elapsed, policy };
         self.apply_in_turns(EntryProgress::of_sections(stamp, sections))
     }
 
@@ -114,8 +115,8 @@ impl Applier {
         if !std::mem::replace(&mut entry.begun, true) {
             let stamp = &entry.stamp;
             replica.begin_entry(stamp);
-            shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
-            shared.elapsed.applied(replica.elapsed_ms(), shared.clock.now_us());
+            shared.last_time_ms.store(stamp.wall_time.0, Ordering::Relaxed);
+            shared.elapsed.applied(replica.elapsed().0, shared.clock.now_us());
         }
         let mut room = LEN_PER_LOCK;
         while room > 0 {
@@ -510,8 +511,8 @@ impl StateMachine for Applier {
         replica.keep_watches(Arc::clone(&self.shared.watches));
         self.shared.learn_name(&replica);
         self.shared.learn_members(replica.members());
-        self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
-        self.shared.elapsed.applied(replica.elapsed_ms(), self.shared.clock.now_us());
+        self.shared.last_time_ms.store(replica.last_wall_time().0, Ordering::Relaxed);
+        self.shared.elapsed.applied(replica.elapsed().0, self.shared.clock.now_us());
         self.shared.digests.lock().clear();
         let before = self.replace(replica);
         // It may be large, and nobody waits for it any more.

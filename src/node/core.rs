@@ -193,7 +193,7 @@ impl Shared {
             serves: Notify::new(),
             process_changed: Notify::new(),
             contact_us: AtomicU64::new(0),
-            last_time_ms: AtomicI64::new(replica.last_time_ms()),
+            last_time_ms: AtomicI64::new(replica.last_wall_time().0),
             elapsed: Elapsed::default(),
             version: AtomicU16::new(replica.version()),
             progress: Progress::default(),

@@ -6,6 +6,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use kernel::replica::entry::{self, EntryHeader, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Section, Sender};
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::Policy;
 
 use super::core::Shared;
@@ -40,7 +41,7 @@ impl EntryStamper {
         }
         let applied_ms = self.shared.last_time_ms();
         self.last_ms = self.last_ms.max(applied_ms).max(self.shared.clock.wall_ms());
-        let header = EntryHeader { time_ms: self.last_ms, policy: self.policy, count };
+        let header = EntryHeader { wall_time: WallTime(self.last_ms), policy: self.policy, count };
         (seal_batch(buffer, &header), entry::HEADER_LEN)
     }
 }
@@ -57,8 +58,8 @@ impl BatchSealer for EntryStamper {
             return self.seal_without_sections(buffer, own, others);
         }
         let header = section::Header {
-            time_ms: self.shared.clock.wall_ms(),
-            elapsed_ms: self.shared.elapsed_ms(),
+            wall_time: WallTime(self.shared.clock.wall_ms()),
+            elapsed: ElapsedTime(self.shared.elapsed_ms()),
             policy: self.policy,
         };
         let at = if own.is_some() { RESERVED_LEN } else { 0 };

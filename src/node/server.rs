@@ -76,7 +76,7 @@ impl Server {
             index: position.index,
             zxid: replica.last_zxid(),
             // When it was written is not kept; its last write is the nearest there is.
-            time_ms: replica.last_time_ms(),
+            time_ms: replica.last_wall_time().0,
         });
         let shared = Arc::new(Shared::new(config, settings, replica, boot, addresses));
         shared.checkpoints.lock().extend(stored);

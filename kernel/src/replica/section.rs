@@ -27,6 +27,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::entry::{self, EntryError};
+use crate::time::{ElapsedTime, WallTime};
 use crate::tree::Policy;
 
 /// The version of this encoding.
@@ -46,10 +47,10 @@ const _: () = assert!(entry::HEADER_LEN <= RESERVED_LEN);
 /// What the leader stamps on an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// The leader's wall time in milliseconds. It may go back, as clocks do.
-    pub time_ms: i64,
-    /// How long the ensemble has had leaders, in milliseconds: what expires goes by this.
-    pub elapsed_ms: u64,
+    /// The leader's clock.
+    pub wall_time: WallTime,
+    /// What expires goes by this.
+    pub elapsed: ElapsedTime,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
 }
@@ -94,8 +95,8 @@ pub fn seal<'a>(
     let mut head = &mut buffer[..RESERVED_LEN];
     head.put_u8(FORMAT);
     head.put_u16_le(header.policy.to_bits().into());
-    head.put_i64_le(header.time_ms);
-    head.put_u64_le(header.elapsed_ms);
+    head.put_i64_le(header.wall_time.0);
+    head.put_u64_le(header.elapsed.0);
     match own {
         Some((sender, count)) => put_section_header(&mut head, sender, count, len),
         None => buffer.truncate(ENTRY_HEADER_LEN),
@@ -128,9 +129,9 @@ pub fn open(entry: &[u8]) -> Result<(Header, &[u8]), EntryError> {
     }
     // The upper half is for settings to come.
     let (policy, mut rest) = (Policy::from_bits(head[1]), &head[3..]);
-    let time_ms = take_u64(&mut rest).ok_or_else(truncated)?.cast_signed();
-    let elapsed_ms = take_u64(&mut rest).ok_or_else(truncated)?;
-    Ok((Header { time_ms, elapsed_ms, policy }, sections))
+    let wall_time = WallTime(take_u64(&mut rest).ok_or_else(truncated)?.cast_signed());
+    let elapsed = ElapsedTime(take_u64(&mut rest).ok_or_else(truncated)?);
+    Ok((Header { wall_time, elapsed, policy }, sections))
 }
 
 /// Takes the next section off the front of `rest`; `None` at the end.
@@ -190,7 +191,7 @@ mod tests {
 
     fn header() -> Header {
         let policy = Policy { skip_acl: true, ..Policy::default() };
-        Header { time_ms: -3, elapsed_ms: 1 << 40, policy }
+        Header { wall_time: WallTime(-3), elapsed: ElapsedTime(1 << 40), policy }
     }
 
     fn sender(number: u64) -> Sender {

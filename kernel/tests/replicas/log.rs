@@ -11,6 +11,7 @@ use kernel::replica::entry::{HEADER_LEN, encode_identities, push_command, seal_b
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_ONCE};
 use kernel::session::ConnId;
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::Policy;
 use proptest::prelude::*;
 
@@ -211,11 +212,12 @@ pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
             continue;
         }
         let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
-        let time_ms = at as i64 * 10;
+        let ms = at as i64 * 10;
         let payload = if is_raised {
             // Clocks go back; elapsed time does not.
-            let time_ms = time_ms - i64::from(at % 7 == 0) * 500;
-            let header = section::Header { time_ms, elapsed_ms: at as u64 * 10, policy };
+            let wall_time = WallTime(ms - i64::from(at % 7 == 0) * 500);
+            let elapsed = ElapsedTime(at as u64 * 10);
+            let header = section::Header { wall_time, elapsed, policy };
             let (before, sender) = processes.sections(index(entries.len()), step.fate);
             let sections = before
                 .iter()
@@ -230,7 +232,7 @@ pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
                 buffer.extend_from_slice(&of_nobody(Op::RaiseVersion { version: VERSION_ONCE }));
                 count += 1;
             }
-            seal_batch(buffer, &EntryHeader { time_ms, policy, count })
+            seal_batch(buffer, &EntryHeader { wall_time: WallTime(ms), policy, count })
         };
         entries.push(Entry { term, payload, fate: step.fate, pauses: step.pauses });
         commands.clear();

@@ -12,6 +12,7 @@ use kernel::conn::{CloseReason, Conn, ConnStats, Propose, Refusal, Settings, Sur
 use kernel::replica::entry::{next_command, push_command};
 use kernel::replica::{Applied, Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp};
 use kernel::session::{ConnId, ConnectionThrottle};
+use kernel::time::WallTime;
 
 /// The way into the log: a queue of encoded commands.
 #[derive(Debug, Default)]
@@ -83,7 +84,8 @@ pub(crate) struct World {
 impl Default for World {
     fn default() -> Self {
         let settings = Settings::default();
-        let stamp = Stamp { time_ms: 1000, policy: settings.policy, ..Stamp::default() };
+        let stamp =
+            Stamp { wall_time: WallTime(1000), policy: settings.policy, ..Stamp::default() };
         Self {
             settings,
             stats: ConnStats::default(),

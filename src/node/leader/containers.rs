@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,10 @@ async fn look(
     search: &mut ExpirySearch,
 ) -> Option<Vec<Expired>> {
     let replica = shared.replica.read().await;
-    let now = Now { wall_ms: shared.clock.wall_ms(), elapsed_ms: shared.elapsed_ms() };
+    let now = Now {
+        wall_time: WallTime(shared.clock.wall_ms()),
+        elapsed: ElapsedTime(shared.elapsed_ms()),
+    };
     replica.expired(now, settings, search, CANDIDATES_AT_ONCE)
 }
 
