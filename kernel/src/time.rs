@@ -42,6 +42,12 @@ impl ElapsedTime {
 pub struct SessionTime(pub u64);
 
 impl SessionTime {
+    /// From microseconds of that clock.
+    #[must_use]
+    pub const fn from_us(us: u64) -> Self {
+        Self(us / 1000)
+    }
+
     /// So many milliseconds later.
     #[must_use]
     pub const fn after_ms(self, ms: u64) -> Self {

@@ -177,7 +177,7 @@ pub fn reset_connections(shared: &Shared) {
 /// server's clock.
 pub fn expiring_sessions(shared: &Shared) -> Vec<(u64, Vec<SessionId>)> {
     let expiry = shared.expiry.lock();
-    expiry.buckets().map(|(at_ms, ids)| (at_ms, ids.iter().copied().collect())).collect()
+    expiry.buckets().map(|(at, ids)| (at.0, ids.iter().copied().collect())).collect()
 }
 
 /// The sessions with ephemeral nodes, and these.

@@ -14,7 +14,7 @@ use kernel::replica::{
     Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
-use kernel::time::ElapsedTime;
+use kernel::time::{ElapsedTime, SessionTime};
 use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
 
 use super::connections::{ConnectionHandle, WakeList};
@@ -413,8 +413,8 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
             if shared.leading().is_none() {
                 return;
             }
-            let now_ms = shared.clock.now_us() / 1000;
-            shared.expiry.lock().track(now_ms, command.origin.session, *timeout_ms);
+            let now = SessionTime::from_us(shared.clock.now_us());
+            shared.expiry.lock().track(now, command.origin.session, *timeout_ms);
         }
         Outcome::SessionClosed => {
             shared.expiry.lock().forget(command.origin.session);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use kernel::conn::{CloseReason, Settings, Surroundings, View};
 use kernel::replica::{Members, Registration, Replica, VERSION_ONCE};
 use kernel::session::{ConnId, ConnectionThrottle, Expiry, SessionIds};
+use kernel::time::SessionTime;
 use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -349,7 +350,7 @@ impl Shared {
         let heard_us = client.heard_us.load(Ordering::Relaxed);
         self.recent_disconnects.note(session, heard_us);
         self.connections.remove(id.number);
-        self.expiry.lock().touch(heard_us / 1000, session);
+        self.expiry.lock().touch(SessionTime::from_us(heard_us), session);
         while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
             tokio::task::yield_now().await;
         }

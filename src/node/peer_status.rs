@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
 use kernel::replica::entry::push_command;
 use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::time::SessionTime;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +137,7 @@ impl consensus::PeerStatus for PeerStatusReports {
         let now_ms = self.shared.clock.now_us() / 1000;
         let mut expiry = self.shared.expiry.lock();
         for (session, age_ms) in heard {
-            expiry.touch(now_ms.saturating_sub(u64::from(age_ms)), SessionId(session));
+            expiry.touch(SessionTime(now_ms.saturating_sub(u64::from(age_ms))), SessionId(session));
         }
         drop(expiry);
         self.shared.reports.lock().insert(from, now_ms);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kernel::replica::{Command, Op, VERSION_ONCE};
 use kernel::session::Overdue;
+use kernel::time::SessionTime;
 use tokio_util::sync::CancellationToken;
 
 use super::super::core::Shared;
@@ -32,7 +33,7 @@ pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             continue;
         }
         hear(&shared);
-        let expired = shared.expiry.lock().expired(shared.clock.now_us() / 1000);
+        let expired = shared.expiry.lock().expired(SessionTime::from_us(shared.clock.now_us()));
         for overdue in expired {
             expire(&shared, overdue).await;
         }
@@ -42,8 +43,8 @@ pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 fn hear(shared: &Shared) {
     for client in shared.connections.all() {
         let session = client.session();
-        let heard_ms = client.heard_us.load(Ordering::Relaxed) / 1000;
-        shared.expiry.lock().touch(heard_ms, session);
+        let heard = SessionTime::from_us(client.heard_us.load(Ordering::Relaxed));
+        shared.expiry.lock().touch(heard, session);
     }
 }
 
@@ -58,9 +59,9 @@ async fn expire(shared: &Shared, overdue: Overdue) {
         replica.sessions().get(session).cloned()
     };
     let Some(record) = record else { return };
-    let now_ms = shared.clock.now_us() / 1000;
-    if may_be_alive(shared, record.owner.server, overdue.due_ms, now_ms) {
-        return shared.expiry.lock().postpone(now_ms, overdue, record.timeout_ms);
+    let now = SessionTime::from_us(shared.clock.now_us());
+    if may_be_alive(shared, record.owner.server, overdue.due, now) {
+        return shared.expiry.lock().postpone(now, overdue, record.timeout_ms);
     }
     let (owner, Some(term)) = (record.owner, shared.leading()) else { return };
     let op = match shared.version.load(Ordering::Acquire) {
@@ -71,20 +72,20 @@ async fn expire(shared: &Shared, overdue: Overdue) {
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
     if shared.propose_as_leader(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.
-        shared.expiry.lock().track(now_ms, session, record.timeout_ms);
+        shared.expiry.lock().track(now, session, record.timeout_ms);
     }
 }
 
 /// Whether a session may have been heard of, before it was overdue, by the server of its connection,
 /// which has not reported since. A server that has no contact for as long as `syncLimit` lets its
 /// clients go.
-fn may_be_alive(shared: &Shared, server: u64, due_ms: u64, now_ms: u64) -> bool {
+fn may_be_alive(shared: &Shared, server: u64, due: SessionTime, now: SessionTime) -> bool {
     if server == shared.server() {
         return false;
     }
     let reported_ms = shared.reports.lock().get(&server).copied();
     // Who has not reported to a new leader yet may have much to say.
     let reported_ms = reported_ms.unwrap_or_else(|| shared.leading_since_ms());
-    let silent = Duration::from_millis(now_ms.saturating_sub(reported_ms));
-    reported_ms < due_ms && silent < shared.contact_max()
+    let silent = Duration::from_millis(now.0.saturating_sub(reported_ms));
+    reported_ms < due.0 && silent < shared.contact_max()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use kernel::time::SessionTime;
+
 use super::super::core::Shared;
 
 impl Shared {
@@ -19,15 +21,15 @@ impl Shared {
     pub(in crate::node) async fn begin_leading(&self, term: u64) {
         // Under this lock no session comes or goes.
         let replica = self.replica.read().await;
-        let now_ms = self.clock.now_us() / 1000;
+        let now = SessionTime::from_us(self.clock.now_us());
         let mut expiry = self.expiry.lock();
         expiry.clear();
         for (session, record) in replica.sessions().iter() {
-            expiry.track(now_ms, session, record.timeout_ms);
+            expiry.track(now, session, record.timeout_ms);
         }
         self.reports.lock().clear();
         self.elapsed.begin();
-        self.leading_since_ms.store(now_ms, Ordering::Relaxed);
+        self.leading_since_ms.store(now.0, Ordering::Relaxed);
         self.leading_since_us.store(self.clock.now_us(), Ordering::Relaxed);
         self.leading.store(term, Ordering::Release);
     }
