@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use jute_proto::{Acl, CreateMode, CreateRequest, DeleteRequest, Encode, OpCode, SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{
     Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_ONCE,
@@ -11,7 +12,7 @@ use kernel::time::ElapsedTime;
 use kernel::tree::Policy;
 
 const SESSION: SessionId = SessionId(1);
-const CONN: ConnId = ConnId { server: 1, boot: 1, number: 1 };
+const CONN: ConnId = ConnId { server: ServerId(1), boot: 1, number: 1 };
 
 struct Nobody;
 

@@ -160,7 +160,7 @@ impl Applier {
         }
         let more = part.number < part.count;
         let may_be_ours =
-            part.sender.incarnation == 0 || part.sender.server == core.process.server();
+            part.sender.incarnation == 0 || part.sender.server.0 == core.process.server();
         if !more && may_be_ours {
             self.learn_process(core, replica);
         }

@@ -17,6 +17,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{Id, OpCode, Reader, Request, SessionId};
 use serde::{Deserialize, Serialize};
 
+use crate::ensemble::ServerId;
 use crate::session::ConnId;
 use crate::time::WallTime;
 use crate::tree::Policy;
@@ -148,7 +149,7 @@ pub enum Op<'a> {
     /// A process of a server begins to number what it wants written.
     RegisterServer {
         /// The number of the server.
-        server: u64,
+        server: ServerId,
         /// The random number of the process.
         process: u64,
     },
@@ -413,7 +414,7 @@ mod tests {
     use super::*;
 
     fn commands() -> Vec<Command<'static>> {
-        let conn = ConnId { server: 1, boot: u64::MAX, number: 9 };
+        let conn = ConnId { server: ServerId(1), boot: u64::MAX, number: 9 };
         let origin = Origin { session: SessionId(-5), conn, seq: 77 };
         vec![
             Command {

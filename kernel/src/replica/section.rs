@@ -27,6 +27,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::entry::{self, EntryError};
+use crate::ensemble::ServerId;
 use crate::time::{ElapsedTime, WallTime};
 use crate::tree::Policy;
 
@@ -59,7 +60,7 @@ pub struct Header {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sender {
     /// The number of the server.
-    pub server: u64,
+    pub server: ServerId,
     /// The index of the entry that registered its process: a later process has a higher one. 0 for a section
     /// without a number, whose commands do no harm when they are applied twice
     /// ([`is_repeatable`](entry::is_repeatable)).
@@ -109,7 +110,7 @@ pub fn seal<'a>(
 }
 
 fn put_section_header(out: &mut impl BufMut, sender: Sender, count: u32, len: usize) {
-    out.put_u64_le(sender.server);
+    out.put_u64_le(sender.server.0);
     out.put_u64_le(sender.incarnation);
     out.put_u64_le(sender.number);
     out.put_u32_le(count);
@@ -147,7 +148,7 @@ pub fn next_section<'a>(rest: &mut &'a [u8]) -> Result<Option<Section<'a>>, Entr
 }
 
 fn take_section<'a>(rest: &mut &'a [u8]) -> Option<Section<'a>> {
-    let server = take_u64(rest)?;
+    let server = ServerId(take_u64(rest)?);
     let sender = Sender { server, incarnation: take_u64(rest)?, number: take_u64(rest)? };
     let (count, len) = (take_u32(rest)?, take_u32(rest)?);
     let (commands, left) = rest.split_at_checked(usize::try_from(len).ok()?)?;
@@ -195,7 +196,7 @@ mod tests {
     }
 
     fn sender(number: u64) -> Sender {
-        Sender { server: 300, incarnation: 7, number }
+        Sender { server: ServerId(300), incarnation: 7, number }
     }
 
     fn sealed(own: &[u8], others: &[&[u8]]) -> Bytes {

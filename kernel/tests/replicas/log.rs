@@ -7,6 +7,7 @@ use jute_proto::{
     Acl, CreateRequest, DeleteRequest, Encode, Id, MultiOp, MultiRequest, Perms, Request,
     SessionId, SetAclRequest, SetDataRequest,
 };
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::{HEADER_LEN, encode_identities, push_command, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_ONCE};
@@ -151,7 +152,7 @@ pub(crate) struct Entry {
 }
 
 /// The server whose clients write.
-pub(crate) const SERVER: u64 = 1;
+pub(crate) const SERVER: ServerId = ServerId(1);
 
 /// The processes of the server, as the log's writer follows them.
 #[derive(Default)]
@@ -260,7 +261,7 @@ fn push_step(
             | Act::Close
     );
     let number = if claims && !step.stranger { owner } else { step.conn };
-    let conn = ConnId { server: 1, boot: 2, number };
+    let conn = ConnId { server: ServerId(1), boot: 2, number };
     let seq = if claims { (next + step.skew) as u64 } else { 0 };
     let origin = Origin { session: SessionId(step.session), conn, seq };
     let op = match &step.act {
