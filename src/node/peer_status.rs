@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::push_command;
 use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
@@ -142,7 +143,10 @@ impl consensus::PeerStatus for PeerStatusReports {
 
     fn registration(&self, server: u64, process: u64) -> Bytes {
         let mut commands = BytesMut::new();
-        push_command(&mut commands, &Command::of_server(Op::RegisterServer { server, process }));
+        push_command(
+            &mut commands,
+            &Command::of_server(Op::RegisterServer { server: ServerId(server), process }),
+        );
         commands.freeze()
     }
 

@@ -17,7 +17,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{Id, OpCode, Reader, Request, SessionId};
 use serde::{Deserialize, Serialize};
 
+use crate::ensemble::ServerId;
 use crate::session::ConnId;
+use crate::time::WallTime;
 use crate::tree::Policy;
 
 /// The version of this encoding. A server refuses entries of a version that it does not know.
@@ -29,8 +31,8 @@ pub const HEADER_LEN: usize = 14;
 /// What the leader stamps on a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EntryHeader {
-    /// Wall time in milliseconds; never goes back from one entry to the next.
-    pub time_ms: i64,
+    /// The leader's clock; in entries of this format it never goes back.
+    pub wall_time: WallTime,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
     /// How many commands follow.
@@ -147,7 +149,7 @@ pub enum Op<'a> {
     /// A process of a server begins to number what it wants written.
     RegisterServer {
         /// The number of the server.
-        server: u64,
+        server: ServerId,
         /// The random number of the process.
         process: u64,
     },
@@ -262,7 +264,7 @@ pub fn seal_batch(mut buffer: BytesMut, header: &EntryHeader) -> Bytes {
     buffer[0] = FORMAT;
     buffer[1] = header.policy.to_bits();
     buffer[2..6].copy_from_slice(&header.count.to_le_bytes());
-    buffer[6..14].copy_from_slice(&header.time_ms.to_le_bytes());
+    buffer[6..14].copy_from_slice(&header.wall_time.0.to_le_bytes());
     buffer.freeze()
 }
 
@@ -280,8 +282,8 @@ pub fn open_entry(entry: &[u8]) -> Result<(EntryHeader, &[u8]), EntryError> {
     let count = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
     let mut time = [0; 8];
     time.copy_from_slice(&head[6..14]);
-    let time_ms = i64::from_le_bytes(time);
-    Ok((EntryHeader { time_ms, policy: Policy::from_bits(head[1]), count }, commands))
+    let wall_time = WallTime(i64::from_le_bytes(time));
+    Ok((EntryHeader { wall_time, policy: Policy::from_bits(head[1]), count }, commands))
 }
 
 /// Takes the next command off the front of `rest`; `number` is for the error message.
@@ -412,7 +414,7 @@ mod tests {
     use super::*;
 
     fn commands() -> Vec<Command<'static>> {
-        let conn = ConnId { server: 1, boot: u64::MAX, number: 9 };
+        let conn = ConnId { server: ServerId(1), boot: u64::MAX, number: 9 };
         let origin = Origin { session: SessionId(-5), conn, seq: 77 };
         vec![
             Command {
@@ -435,7 +437,7 @@ mod tests {
     fn a_batch_comes_back_as_it_went() {
         // Header and commands survive the log, in order.
         let policy = Policy { enforce_quota: true, ..Policy::default() };
-        let header = EntryHeader { time_ms: -3, policy, count: 5 };
+        let header = EntryHeader { wall_time: WallTime(-3), policy, count: 5 };
         let mut buffer = BytesMut::new();
         begin_batch(&mut buffer);
         for command in commands() {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kernel::ensemble::MemberId;
+use kernel::ensemble::ServerId;
 use kernel::replica::section::check_commands;
 use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
@@ -194,7 +195,7 @@ impl FollowerConn {
             }
             ToLeader::Numbered { incarnation, number, commands, payload } => {
                 let server = MemberId::number_of(self.from);
-                let sender = Some(Sender { server, incarnation, number });
+                let sender = Some(Sender { server: ServerId(server), incarnation, number });
                 let commands =
                     TermSection { sender, count: commands, commands: payload.0, term, ack: None };
                 self.take_commands(commands)

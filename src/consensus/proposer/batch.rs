@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kernel::ensemble::ServerId;
 use kernel::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
 use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
@@ -140,7 +141,8 @@ impl Batch {
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
         let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
-        let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
+        let own = (count > 0)
+            .then_some((Sender { server: ServerId(server), incarnation, number }, count));
         let buffer = self.own.take_buffer();
         let mut others = self.term_sections.iter().map(TermSection::as_section);
         let (entry, at) = sealer.seal(in_sections, buffer, own, &mut others);

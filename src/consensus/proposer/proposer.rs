@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kernel::ensemble::ServerId;
 use kernel::replica::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -214,7 +215,8 @@ pub(crate) struct ProposerState {
 
 impl ProposerState {
     pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> TermSection {
-        let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
+        let sender =
+            Sender { server: ServerId(self.consensus.member().number), ..Sender::default() };
         TermSection { sender: Some(sender), count: 1, commands, term, ack: None }
     }
 }
