@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::leadership::timings::Timings;
 use super::raft::checkpoints::Checkpoints;
 use super::raft::members::{ChangeFailed, Members};
 use super::raft::node::{ProposalOutcome, RaftNode};
-use super::start::Timings;
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
+use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
@@ -51,6 +52,8 @@ pub(crate) struct PeerSide {
     /// What keeps the lease where they answer late.
     pub(crate) lease_keeper: LeaseKeeper,
     pub(crate) formation: Formation,
+    /// Who was heard from when.
+    pub(crate) contact: Contact,
     /// What confirms reads.
     pub(crate) read_index: ReadIndex,
     pub(crate) timings: Timings,
@@ -120,6 +123,11 @@ impl Consensus {
         self.raft.follows(leader, term).await
     }
 
+    /// How long things may take.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.peers.timings
+    }
+
     /// Time enough for so many packets there and back, and at least `usual`.
     pub fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
         self.peers.timings.for_round_trips(count, usual)
@@ -135,7 +143,22 @@ impl Consensus {
     pub(crate) fn since_quorum(&self) -> Option<Duration> {
         let view = self.raft.view();
         let term = view.term_led()?;
-        self.peers.read_index.since_quorum(term, &view.voters)
+        self.peers.contact.since_quorum(term, &view.voters)
+    }
+
+    /// Who was heard from when.
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.peers.contact
+    }
+
+    /// The age of the last moment of which this server knows that a majority stood behind its leader (or
+    /// behind itself, where it leads).
+    pub(crate) fn without_contact(&self) -> Duration {
+        let quorum = self.peers.contact.quorum();
+        if let Some(age) = self.since_quorum() {
+            quorum.note_age(age);
+        }
+        quorum.age()
     }
 
     /// Whether this server leads, as of the last change that was told.

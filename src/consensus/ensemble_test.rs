@@ -101,6 +101,7 @@ impl Ensemble {
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(800),
             election_max: Duration::from_millis(1600),
+            ..Timings::default()
         };
         let proxies = BTreeMap::new();
         Self { addresses, proxies, dirs, names, books, tls, versions, timings }
@@ -200,7 +201,7 @@ impl BatchSealer for Plain {
         _in_sections: bool,
         mut buffer: BytesMut,
         _own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         buffer.advance(RESERVED_LEN);
         others.for_each(|other| buffer.extend_from_slice(other.commands));

@@ -52,9 +52,10 @@ pub use bootstrap::{
 pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::PeerStatus;
+pub use leadership::timings::Timings;
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
 pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};
-pub use start::{ConsensusConfig, Timings};
+pub use start::ConsensusConfig;
 pub use status::{Role, Status};
 pub use transport::{AddressBook, EnsembleName, KnownVersions};

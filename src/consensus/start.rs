@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -13,16 +12,20 @@ use tokio_util::sync::CancellationToken;
 use super::consensus::{Consensus, PeerSide};
 use super::raft::node::RaftNode;
 use super::raft::state_machine::{StateMachine, in_place};
-use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
+use crate::consensus::bootstrap::{
+    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
+};
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
+use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
+use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
-    Security, Starts,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, PeerServices,
+    Peers, Secret, Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -31,36 +34,6 @@ use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
 const FORWARDS_WAITING_MAX: usize = 32;
-
-/// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timings {
-    /// How often a leader tells that it is there.
-    pub heartbeat: Duration,
-    /// A follower that hears nothing grants its vote to another after `election_max`, and asks for
-    /// votes itself when a time has passed on top that is drawn anew each time, from this one...
-    pub election_min: Duration,
-    /// ... up to this one, so that two rarely ask at once.
-    pub election_max: Duration,
-}
-
-impl Timings {
-    /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
-    /// one took longer than `election_max`, so these timings are raised where servers are far apart.
-    pub(crate) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
-        usual.max(self.election_max * count)
-    }
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(40),
-            election_min: Duration::from_millis(100),
-            election_max: Duration::from_millis(200),
-        }
-    }
-}
 
 /// Who takes part, and how.
 #[derive(Clone, Debug)]
@@ -81,7 +54,7 @@ pub struct ConsensusConfig {
     pub addresses: AddressBook,
     /// Where peers connect to this server; not needed by an ensemble of one.
     pub listen: Option<SocketAddr>,
-    /// The clocks.
+    /// How long things may take.
     pub timings: Timings,
     /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
     /// log that a restart replays.
@@ -165,28 +138,42 @@ impl Consensus {
             ),
             None => None,
         };
-        let read_index = ReadIndex::new(member.raft_id(), config.timings);
+        let contact = Contact::new(member.raft_id());
+        let read_index = ReadIndex::new(contact.clone(), config.timings);
         let quorum_check = QuorumCheck::default();
-        let leadership =
-            Leadership { quorum_check: quorum_check.clone(), read_index: read_index.clone() };
+        let leadership = Leadership {
+            contact: contact.clone(),
+            quorum_check: quorum_check.clone(),
+            read_index: read_index.clone(),
+        };
         let peers = Peers::new(dialer.clone(), leadership);
         let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
         let stop = CancellationToken::new();
-        let (own, timings) = (member.raft_id(), config.timings);
+        let timings = config.timings;
         let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());
-        let checking =
-            check_quorum::run(Arc::clone(&leader), own, quorum_check, timings, stop.clone());
+        let checking = check_quorum::run(
+            Arc::clone(&leader),
+            contact.clone(),
+            quorum_check,
+            timings,
+            stop.clone(),
+        );
         tokio::spawn(checking);
-        let failover = FastFailover::new(leader, own, timings);
+        let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), own, failover.clone(), book, timings);
+        let control = Control::new(raft.clone(), contact.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
         let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
-            let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.raft.clone(), answering, failover, stop.clone()));
+            let services = PeerServices {
+                raft: Arc::new(raft.clone()),
+                bootstrap: Arc::new(Answers::new(formation.clone(), control)),
+                contact: contact.clone(),
+                failover,
+            };
+            tokio::spawn(listener.run(services, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());
@@ -198,6 +185,7 @@ impl Consensus {
             forwards,
             lease_keeper,
             formation,
+            contact,
             read_index,
             timings,
         };

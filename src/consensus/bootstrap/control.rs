@@ -5,40 +5,36 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::super::leadership::fast_failover::FastFailover;
+use super::super::leadership::contact::Contact;
+use super::super::leadership::timings::Timings;
 use super::super::raft::node::{MembershipView, RaftNode};
-use super::super::start::Timings;
 use super::super::status::Role;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};
 
-/// A leader that was not heard of for this long is none, at least.
-const CONTACT_MIN: Duration = Duration::from_secs(1);
-
 /// Formation's view of openraft.
 pub(crate) struct Control {
     raft: RaftNode,
-    own: u64,
-    failover: FastFailover,
+    contact: Contact,
     book: AddressBook,
-    contact: Duration,
+    /// A leader of which nothing came for this long is none.
+    forgotten_after: Duration,
 }
 
 impl Control {
     pub(crate) fn new(
         raft: RaftNode,
-        own: u64,
-        failover: FastFailover,
+        contact: Contact,
         book: AddressBook,
         timings: Timings,
     ) -> Self {
-        let contact = CONTACT_MIN.max(timings.election_max * 3);
-        Self { raft, own, failover, book, contact }
+        let forgotten_after = timings.leader_forgotten_after();
+        Self { raft, contact, book, forgotten_after }
     }
 
     fn is_heard(&self, leader: u64) -> bool {
-        let heard = self.failover.last_activity(leader);
-        leader == self.own || heard.is_some_and(|at| at.elapsed() < self.contact)
+        let last = self.contact.requesting().last(leader);
+        leader == self.contact.own() || last.is_some_and(|at| at.elapsed() < self.forgotten_after)
     }
 }
 
@@ -47,7 +43,7 @@ impl RaftControl for Control {
         let MembershipView { last_index, voters, members, leader, role } = self.raft.membership();
         // Raft names a leader of the past, and this server before it is elected.
         let leader = leader.filter(|leader| self.is_heard(*leader));
-        let is_candidate = leader == Some(self.own) && role != Role::Leader;
+        let is_candidate = leader == Some(self.contact.own()) && role != Role::Leader;
         let leader = leader.filter(|_| !is_candidate);
         View { last_index, voters, members, leader, agreed: self.book.is_agreed() }
     }

@@ -1,38 +1,28 @@
-//! Batches travel to the leader, where this server follows one.
+//! The follower's end: the proposer's task while this server follows a leader.
+//!
+//! `LeaderConn::sent` counts how many of the unfinished batches were sent on this connection. Those are the first
+//! ones of `unfinished`, so a new connection begins with none sent, and everything goes again in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kernel::ensemble::MemberId;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::super::consensus::Consensus;
 use super::super::error::ReadError;
-use super::super::raft::types::Batch as Payload;
+use super::super::leadership::contact::ConnectionActivity;
 use super::super::transport::Purpose;
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::channel::ForwardChannel;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
-use crate::consensus::proposer::sealer::BatchSealer;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
-/// How often the leader is told what it is to know, and asked whether it is still one.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
-
-/// A connection on which nothing came for this long is given up; longer where servers are far apart.
-pub(crate) const IDLE_MAX: Duration = Duration::from_secs(2);
-
-/// How long to wait after the way to the leader broke.
-const PAUSE: Duration = Duration::from_millis(20);
-
 type LeaderChannel = ForwardChannel<ToLeader, ToFollower>;
-
-/// What was sent and is not applied after so long goes again: the leader may have lost it.
-const SEND_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// A connection to the leader, and what was sent on it.
 struct LeaderConn {
@@ -45,7 +35,7 @@ struct LeaderConn {
     progressed: Instant,
     barriers: BTreeMap<u64, BarrierRequest>,
     last_barrier: u64,
-    heard: Instant,
+    activity: ConnectionActivity,
 }
 
 impl LeaderConn {
@@ -58,7 +48,7 @@ impl LeaderConn {
             progressed: now,
             barriers: BTreeMap::new(),
             last_barrier: 0,
-            heard: now,
+            activity: ConnectionActivity::new(),
         }
     }
 
@@ -75,9 +65,9 @@ impl LeaderConn {
         self.barriers.insert(id, asked);
         let to_send = self.channel.to_send.clone();
         tokio::spawn(async move {
-            // Looked at after the read had begun, or it would say nothing of that time.
+            // Asked after the read had begun: an earlier look would say nothing of that time.
             let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
-            // Where the connection breaks, so does the wait for the answer.
+            // If the connection is broken, the wait for the answer ends with it.
             let _ = to_send.send(ToLeader::ReadIndex { id, acks_leader }).await;
         });
     }
@@ -92,7 +82,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
         if let Some(channel) = self.connect(target, leader, term).await {
@@ -100,8 +90,9 @@ impl<C: BatchSealer> ProposerTask<C> {
             let _ = self.exchange(target, (leader, term), &mut LeaderConn::new(channel)).await;
             tracing::debug!("no longer forwards to server {leader}, leader of term {term}");
         }
+        let pause = self.shared.consensus.timings().forward_retry_after;
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
+            () = sleep(pause) => {}
             _ = self.status.changed() => {}
         }
     }
@@ -113,8 +104,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         term: u64,
     ) -> Option<LeaderChannel> {
         let shared = Arc::clone(&self.shared);
-        // To connect, to greet, to open.
-        let patience = shared.consensus.for_round_trips(5, IDLE_MAX);
+        let patience = shared.consensus.timings().forward_open_within();
         let dialled = async {
             let stream = tokio::select! {
                 biased;
@@ -135,7 +125,7 @@ impl<C: BatchSealer> ProposerTask<C> {
                         let _ = asked.send(Err(ReadError::NoQuorum));
                     }
                 }
-                () = tokio::time::sleep(patience) => return None,
+                () = sleep(patience) => return None,
             }
         }
         None
@@ -150,16 +140,17 @@ impl<C: BatchSealer> ProposerTask<C> {
         conn: &mut LeaderConn,
     ) -> Option<()> {
         let shared = Arc::clone(&self.shared);
-        let idle_max = shared.consensus.for_round_trips(2, IDLE_MAX);
-        let mut reports = interval(REPORT_EVERY);
+        let timings = *shared.consensus.timings();
+        let idle_max = timings.forward_idle_max();
+        let mut reports = interval(timings.report_every);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.target() == target && conn.heard.elapsed() < idle_max {
+        while self.target() == target && Instant::now() < conn.activity.idle_at(idle_max) {
             if self.take_progress() {
                 // Under other numbers, or in another version, everything goes again.
                 return None;
             }
             self.finish_applied(conn);
-            if conn.progressed.elapsed() > SEND_AGAIN_AFTER {
+            if conn.progressed.elapsed() > timings.resend_after {
                 return None;
             }
             if self.registration().is_some() {
@@ -239,17 +230,18 @@ impl<C: BatchSealer> ProposerTask<C> {
     ) -> Option<()> {
         let sent = conn.channel.send(message);
         tokio::pin!(sent);
+        let patience = self.shared.consensus.timings().forward_idle_min;
         loop {
             tokio::select! {
                 sent = &mut sent => return sent,
                 _ = self.status.changed() => if self.target() != target { return None },
-                () = tokio::time::sleep(IDLE_MAX) => return None,
+                () = sleep(patience) => return None,
             }
         }
     }
 
     fn handle(&mut self, conn: &mut LeaderConn, message: ToFollower) {
-        conn.heard = Instant::now();
+        conn.activity.note();
         match message {
             ToFollower::Applied { number } => {
                 while !self.numbers() && conn.sent > 0 && conn.first <= number {
@@ -271,10 +263,11 @@ impl<C: BatchSealer> ProposerTask<C> {
                 });
             }
             ToFollower::Notice { has_quorum, notice } => {
-                // It may have been on its way for long: it says nothing of any time after the report was sent.
+                // The notice may have been under way for long. It says nothing of any time after the report was
+                // sent.
                 let reported = self.reports.answered();
                 if let Some(at) = reported.filter(|_| has_quorum) {
-                    self.shared.contact.made_at(at);
+                    self.shared.consensus.contact().quorum().note_at(at);
                 }
                 self.peer_status.take_leader_notice(&notice.0);
             }

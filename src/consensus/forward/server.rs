@@ -1,42 +1,30 @@
-//! The leader's side: takes what followers forward.
+//! The leader's end: takes what followers forward.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use kernel::replica::section::check_commands;
 use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::consensus::Consensus;
+use super::super::leadership::contact::ConnectionActivity;
 use super::super::leadership::read_index::LeadershipAck;
-use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
 use super::channel::ForwardChannel;
-use super::client::IDLE_MAX;
 use super::peer_status::PeerStatus;
 use super::protocol::{Later, ToFollower, ToLeader};
-use super::reverse_dial::{
-    AbsentFollowers, CHECK_EVERY, ConnectedFollowers, ConnectionGuard, dial_follower,
-};
+use super::reverse_dial::{AbsentFollowers, ConnectedFollowers, ConnectionGuard, dial_follower};
 use crate::consensus::proposer::batch::{AckedUpTo, ForwardAck, TermSection};
 use crate::consensus::proposer::proposer::Proposer;
 
-/// How long a follower that heard of a new leader waits for this server to hear of it too.
-const LEAD_WITHIN: Duration = Duration::from_millis(500);
-
 /// When this many bytes wait, followers are not read any more.
 const WAITING_BYTES_HIGH: usize = 16 << 20;
-
-/// How long to wait then before looking again.
-const STALL: Duration = Duration::from_millis(2);
-
-/// A leader behind which a majority stood this lately counts as one; longer ago where servers are far apart.
-const QUORUM_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Serves followers until the consensus stops.
 pub(crate) async fn run(
@@ -49,7 +37,7 @@ pub(crate) async fn run(
         ForwardServer { proposer, peer_status, connected: ConnectedFollowers::default() },
         AbsentFollowers::default(),
     );
-    let mut checks = interval(CHECK_EVERY);
+    let mut checks = interval(server.proposer.consensus().timings().reverse_dial_check_every);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = tokio::select! {
@@ -126,20 +114,20 @@ struct FollowerConn {
     proposer: Proposer,
     peer_status: Arc<dyn PeerStatus>,
     acked: Arc<AckedUpTo>,
-    /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
-    /// hears nothing takes this server for gone, and sends everything again.
+    /// Commands that wait until the log has room. Reports and reads do not wait behind them: a follower to which
+    /// nothing comes gives up the connection and sends everything again.
     taken: VecDeque<TermSection>,
     _guard: ConnectionGuard,
 }
 
 impl FollowerConn {
     async fn serve(mut self) {
-        let idle_max = self.proposer.consensus().for_round_trips(2, IDLE_MAX);
-        let opened = timeout(idle_max, self.channel.receive()).await;
+        let timings = *self.proposer.consensus().timings();
+        let opened = timeout(timings.forward_idle_max(), self.channel.receive()).await;
         let Ok(Some(ToLeader::Open { term })) = opened else { return };
         let leads = |status: &Status| status.is_leader() && status.term == term;
         let waited = async { self.status.wait_for(leads).await.is_ok() };
-        if !timeout(LEAD_WITHIN, waited).await.unwrap_or(false) {
+        if !timeout(timings.lead_known_within, waited).await.unwrap_or(false) {
             let from = MemberId::from_raft_id(self.from);
             return tracing::debug!("server {from} takes this one for leader of {term}");
         }
@@ -151,19 +139,20 @@ impl FollowerConn {
     /// Takes what comes until the lead ends, the connection breaks, or nothing came on it for too long.
     async fn exchange(&mut self, term: u64) -> Option<()> {
         let acked = Arc::clone(&self.acked);
-        let idle_max = self.proposer.consensus().for_round_trips(2, IDLE_MAX);
+        let timings = *self.proposer.consensus().timings();
+        let idle_max = timings.forward_idle_max();
         // A follower reports several times a second.
-        let (mut told, mut heard) = (0, Instant::now());
+        let (mut told, mut activity) = (0, ConnectionActivity::new());
         while self.leads(term) {
             self.propose_taken()?;
             let room = self.taken.len() < TAKEN_MAX;
             tokio::select! {
                 message = self.channel.receive(), if room => {
                     self.handle(term, message?).await?;
-                    heard = Instant::now();
+                    activity.note();
                 }
-                () = sleep_until(heard + idle_max) => return None,
-                () = sleep(STALL), if !self.taken.is_empty() => {}
+                () = sleep_until(activity.idle_at(idle_max)) => return None,
+                () = sleep(timings.full_log_retry_after), if !self.taken.is_empty() => {}
                 () = acked.changed.notified() => {
                     let number = acked.number();
                     if number > told {
@@ -257,6 +246,6 @@ impl FollowerConn {
 }
 
 fn has_quorum(consensus: &Consensus) -> bool {
-    let max = consensus.for_round_trips(2, QUORUM_AGE_MAX);
+    let max = consensus.timings().quorum_age_max();
     consensus.since_quorum().is_some_and(|age| age < max)
 }

@@ -1,63 +1,35 @@
 //! Check-quorum: a leader that hears from no quorum stops sending, so that followers time out and elect another.
 //!
-//! Heartbeats renew the followers' trust in their leader. A leader whose own messages arrive, but who receives nothing,
-//! would so keep the others from electing a server that can do the work. It suppresses its heartbeats for long
-//! enough that they elect. A leader that receives answers, but has had none in time for so long that its lease is
-//! gone, does the same: it would take no write any more, and nobody would take its place.
+//! Heartbeats renew the followers' trust in their leader. A leader whose own messages arrive, but who receives
+//! nothing, would so keep the others from electing a server that can do the work. It suppresses its heartbeats for
+//! long enough that they elect. A leader that receives answers, but has had none in time for so long that its lease
+//! is gone, does the same: it would take no write any more, and nobody would take its place.
 //!
 //! Activity is anything that came over a connection, not an answer to a heartbeat. That answer waits for the
 //! follower's disk, and a follower with a slow disk is still there and says so
 //! ([`Response::Working`](crate::consensus::transport)).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::contact::Contact;
 use super::raft_leader::RaftLeader;
-use super::read_index::is_majority;
-use crate::consensus::start::Timings;
+use super::timings::Timings;
 
-/// When something last came from each of the others.
-#[derive(Debug, Default)]
-pub(crate) struct PeerActivity(Mutex<BTreeMap<u64, Instant>>);
-
-impl PeerActivity {
-    /// Something came from `peer`.
-    pub(crate) fn note(&self, peer: u64) {
-        self.0.lock().insert(peer, Instant::now());
-    }
-
-    /// When it last did.
-    pub(crate) fn last(&self, peer: u64) -> Option<Instant> {
-        self.0.lock().get(&peer).copied()
-    }
-}
-
-/// What came over connections to peers, and whether anything may be sent to them as the leader. Cheap to
-/// clone; all clones are one.
+/// Whether anything may be sent to peers as the leader. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct QuorumCheck(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    activity: PeerActivity,
-    suppressed: AtomicBool,
+pub(crate) struct QuorumCheck {
+    suppressed: Arc<AtomicBool>,
 }
 
 impl QuorumCheck {
-    /// Something came from `peer`.
-    pub(crate) fn note_activity(&self, peer: u64) {
-        self.0.activity.note(peer);
-    }
-
     /// Whether this server is to send nothing as a leader.
     pub(crate) fn suppresses_heartbeats(&self) -> bool {
-        self.0.suppressed.load(Ordering::Relaxed)
+        self.suppressed.load(Ordering::Relaxed)
     }
 
     /// As if this leader had heard from no quorum.
@@ -67,43 +39,14 @@ impl QuorumCheck {
     }
 
     fn set_suppressed(&self, suppressed: bool) {
-        self.0.suppressed.store(suppressed, Ordering::Relaxed);
-    }
-
-    /// Whether something came from a majority of each of `sets` since `since`; `own` always counts.
-    fn majority(&self, own: u64, sets: &[BTreeSet<u64>], since: Instant) -> bool {
-        let is_active = |id: u64| self.0.activity.last(id).is_some_and(|at| at >= since);
-        is_majority(sets, |id| id == own || is_active(id))
-    }
-}
-
-/// After which times a leader suppresses its heartbeats, and for how long.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    check_every: Duration,
-    /// A leader whose lead no majority confirmed for this long suppresses its heartbeats...
-    unconfirmed_after: Duration,
-    /// ... and so does one to which nothing came from a majority for this long...
-    no_activity_after: Duration,
-    /// ... for this long: followers take the leader for lost, wait their random time on top, and elect.
-    suppress_for: Duration,
-}
-
-impl Limits {
-    fn of(timings: Timings) -> Self {
-        let Timings { heartbeat, election_max, .. } = timings;
-        let no_activity_after = (election_max * 3 / 2).max(heartbeat * 3);
-        // Long: a follower whose disk is slow answers late, and would be no better leader.
-        let unconfirmed_after = election_max * 10;
-        let suppress_for = election_max * 3;
-        Self { check_every: heartbeat, unconfirmed_after, no_activity_after, suppress_for }
+        self.suppressed.store(suppressed, Ordering::Relaxed);
     }
 }
 
 /// Decides when a leader suppresses its heartbeats.
 #[derive(Debug)]
 struct Suppression {
-    limits: Limits,
+    timings: Timings,
     /// The term that this server leads, and since when the others have had the chance to be heard.
     leads: Option<(u64, Instant)>,
     suppressed_until: Option<Instant>,
@@ -111,8 +54,8 @@ struct Suppression {
 }
 
 impl Suppression {
-    fn new(limits: Limits) -> Self {
-        Self { limits, leads: None, suppressed_until: None, last_check: Instant::now() }
+    fn new(timings: Timings) -> Self {
+        Self { timings, leads: None, suppressed_until: None, last_check: Instant::now() }
     }
 
     /// Whether the leader of `term` suppresses its heartbeats from now on; `None` for a server that does not lead.
@@ -127,7 +70,7 @@ impl Suppression {
         let now = Instant::now();
         // A process that was stopped or starved could not receive: that nothing came says nothing of the others.
         let was_away =
-            now - std::mem::replace(&mut self.last_check, now) > self.limits.check_every * 3;
+            now - std::mem::replace(&mut self.last_check, now) > self.timings.heartbeat * 3;
         let Some(term) = term else {
             (self.leads, self.suppressed_until) = (None, None);
             return false;
@@ -148,7 +91,8 @@ impl Suppression {
             self.leads = Some((term, now));
             return false;
         }
-        let Limits { no_activity_after, unconfirmed_after, .. } = self.limits;
+        let no_activity_after = self.timings.no_activity_after();
+        let unconfirmed_after = self.timings.unconfirmed_after();
         let no_activity = now - since >= no_activity_after
             && !now.checked_sub(no_activity_after).is_none_or(is_active);
         let unconfirmed = now - since >= unconfirmed_after
@@ -156,7 +100,7 @@ impl Suppression {
         if !no_activity && !unconfirmed {
             return false;
         }
-        self.suppressed_until = Some(now + self.limits.suppress_for);
+        self.suppressed_until = Some(now + self.timings.suppress_for());
         true
     }
 }
@@ -164,14 +108,13 @@ impl Suppression {
 /// Checks once in a heartbeat whether this leader hears from a quorum, until `stop`.
 pub(crate) async fn run(
     raft: Arc<dyn RaftLeader>,
-    own: u64,
+    contact: Contact,
     quorum_check: QuorumCheck,
     timings: Timings,
     stop: CancellationToken,
 ) {
-    let limits = Limits::of(timings);
-    let mut suppression = Suppression::new(limits);
-    let mut ticks = interval(limits.check_every);
+    let mut suppression = Suppression::new(timings);
+    let mut ticks = interval(timings.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -181,7 +124,7 @@ pub(crate) async fn run(
         let view = raft.view();
         let was_suppressed = quorum_check.suppresses_heartbeats();
         let suppressed = suppression.update(view.term_led(), view.lease_age, |since| {
-            quorum_check.majority(own, &view.voters, since)
+            contact.answering().has_majority(contact.own(), &view.voters, since)
         });
         if suppressed && !was_suppressed {
             tracing::debug!("this leader hears no majority, or too late, and falls silent");
@@ -192,18 +135,21 @@ pub(crate) async fn run(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::contact::PeerActivity;
     use super::*;
 
     const TICK: Duration = Duration::from_millis(40);
 
     fn suppression() -> Suppression {
-        Suppression::new(Limits::of(Timings::default()))
+        Suppression::new(Timings::default())
     }
 
     async fn pass(
         suppression: &mut Suppression,
         time: Duration,
-        quorum_check: &QuorumCheck,
+        activity: &PeerActivity,
     ) -> Vec<bool> {
         let sets = [BTreeSet::from([1, 2, 3])];
         let mut suppressed = Vec::new();
@@ -211,7 +157,7 @@ mod tests {
             tokio::time::advance(TICK).await;
             suppressed.push(
                 suppression
-                    .update(Some(7), Some(TICK), |since| quorum_check.majority(1, &sets, since)),
+                    .update(Some(7), Some(TICK), |since| activity.has_majority(1, &sets, since)),
             );
         }
         suppressed
@@ -221,23 +167,20 @@ mod tests {
     async fn a_leader_that_hears_from_nobody_suppresses_heartbeats_for_a_while() {
         // One of two followers is enough. Without any, the leader sends nothing for longer than followers
         // wait for it, then sends again, as there may be nobody who could be elected.
-        let (mut suppression, quorum_check) = (suppression(), QuorumCheck::default());
+        let (mut suppression, activity) = (suppression(), PeerActivity::default());
         assert!(
-            pass(&mut suppression, Duration::from_millis(280), &quorum_check)
-                .await
-                .iter()
-                .all(|s| !s)
+            pass(&mut suppression, Duration::from_millis(280), &activity).await.iter().all(|s| !s)
         );
         for _ in 0..20 {
-            quorum_check.note_activity(3);
+            activity.note(3);
             assert!(
-                pass(&mut suppression, Duration::from_millis(240), &quorum_check)
+                pass(&mut suppression, Duration::from_millis(240), &activity)
                     .await
                     .iter()
                     .all(|s| !s)
             );
         }
-        let suppressed = pass(&mut suppression, Duration::from_secs(3), &quorum_check).await;
+        let suppressed = pass(&mut suppression, Duration::from_secs(3), &activity).await;
         let longest =
             suppressed.split(|suppressed| !suppressed).map(<[bool]>::len).max().unwrap_or(0);
         assert!(longest >= 14, "{suppressed:?}");
@@ -266,29 +209,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_leader_that_was_stopped_gives_the_others_time_to_be_heard() {
         // As it does after an election: while it was stopped nothing could come.
-        let (mut suppression, quorum_check) = (suppression(), QuorumCheck::default());
-        pass(&mut suppression, Duration::from_millis(120), &quorum_check).await;
+        let (mut suppression, activity) = (suppression(), PeerActivity::default());
+        pass(&mut suppression, Duration::from_millis(120), &activity).await;
         tokio::time::advance(Duration::from_secs(9)).await;
         assert!(
-            pass(&mut suppression, Duration::from_millis(280), &quorum_check)
-                .await
-                .iter()
-                .all(|s| !s)
+            pass(&mut suppression, Duration::from_millis(280), &activity).await.iter().all(|s| !s)
         );
         assert!(!suppression.update(Some(8), None, |_| false), "another term");
         assert!(!suppression.update(None, None, |_| false), "it leads no more");
-    }
-
-    #[test]
-    fn a_majority_of_the_old_and_one_of_the_new_voters_have_to_be_active() {
-        // While the voters change, both sets count.
-        let (quorum_check, start) = (QuorumCheck::default(), Instant::now());
-        let sets = [BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 4, 5])];
-        quorum_check.note_activity(2);
-        assert!(quorum_check.majority(1, &sets[..1], start));
-        assert!(!quorum_check.majority(1, &sets, start));
-        quorum_check.note_activity(5);
-        assert!(quorum_check.majority(1, &sets, start));
-        assert!(quorum_check.majority(1, &[BTreeSet::from([1])], start), "alone");
     }
 }

@@ -1,28 +1,21 @@
 //! Fast failover: staggered pre-votes when the leader's process has ended.
 //!
-//! A follower that receives nothing cannot tell a dead leader from a slow one. It waits until the leader's lease is over,
-//! and then for a random time, so that two followers rarely ask for votes at once. A process that ended is gone for
-//! certain, as its system closes the connections. Its followers then ask for votes as soon as the lease is over, one after
-//! the other in the order of their numbers. They send pre-votes first, so a leader that only lost a connection is not
-//! disturbed.
+//! A follower that receives nothing cannot tell a dead leader from a slow one. It waits until the leader's lease is
+//! over, and then for a random time, so that two followers rarely ask for votes at once. A process that ended is
+//! gone for certain, as its system closes the connections. Its followers then ask for votes as soon as the lease is
+//! over, one after the other in the order of their numbers. They send pre-votes first, so a leader that only lost a
+//! connection is not disturbed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, sleep_until};
 
-use super::check_quorum::PeerActivity;
+use super::contact::Contact;
 use super::raft_leader::{RaftLeader, RaftView};
-use crate::consensus::start::Timings;
-
-/// How long after the lease the first follower asks: the others may have heard from the leader a little later.
-const GRACE: Duration = Duration::from_millis(5);
-
-/// How long each follower has before the next one asks: more than an election takes among servers near each other.
-const TURN: Duration = Duration::from_millis(30);
+use super::timings::Timings;
 
 /// How often each follower asks before the random election timeouts decide alone.
 const ROUNDS: u32 = 2;
@@ -31,42 +24,33 @@ const ROUNDS: u32 = 2;
 #[derive(Clone)]
 pub(crate) struct FastFailover {
     raft: Arc<dyn RaftLeader>,
-    own: u64,
-    lease: Duration,
-    /// When a request last came from each server, over whichever connection.
-    activity: Arc<PeerActivity>,
+    contact: Contact,
+    timings: Timings,
     /// Whether this server waits for its turns.
     is_waiting: Arc<AtomicBool>,
 }
 
 impl FastFailover {
-    pub(crate) fn new(raft: Arc<dyn RaftLeader>, own: u64, timings: Timings) -> Self {
-        let (activity, is_waiting) = (Arc::default(), Arc::default());
-        Self { raft, own, lease: timings.election_max, activity, is_waiting }
+    pub(crate) fn new(raft: Arc<dyn RaftLeader>, contact: Contact, timings: Timings) -> Self {
+        Self { raft, contact, timings, is_waiting: Arc::default() }
     }
 
-    /// A request came from `peer`.
-    pub(crate) fn note_activity(&self, peer: u64) {
-        self.activity.note(peer);
-    }
-
-    /// When one last did.
-    pub(crate) fn last_activity(&self, peer: u64) -> Option<Instant> {
-        self.activity.last(peer)
-    }
-
-    /// A connection from `peer` has ended. If that was the leader of this server, which has a vote, it asks for votes in its turn.
+    /// A connection from `peer` has ended. If that was its leader, and this server has a vote, it asks for votes in
+    /// its turn.
     pub(crate) fn connection_closed(&self, peer: u64) {
-        let Some((turn, followers)) = turn_of(&self.raft.view(), self.own, peer) else { return };
+        let Some((turn, followers)) = turn_of(&self.raft.view(), self.contact.own(), peer) else {
+            return;
+        };
         if self.is_waiting.swap(true, Ordering::AcqRel) {
             return;
         }
         let (raft, is_waiting) = (Arc::clone(&self.raft), Arc::clone(&self.is_waiting));
-        let last = self.activity.last(peer).unwrap_or_else(Instant::now);
-        let first = last + self.lease + GRACE + TURN * turn;
+        let last = self.contact.requesting().last(peer).unwrap_or_else(Instant::now);
+        let Timings { failover_grace, failover_turn, .. } = self.timings;
+        let first = last + self.timings.lease() + failover_grace + failover_turn * turn;
         tokio::spawn(async move {
             for round in 0..ROUNDS {
-                sleep_until(first + TURN * followers * round).await;
+                sleep_until(first + failover_turn * followers * round).await;
                 if raft.view().leader != Some(peer) {
                     break;
                 }

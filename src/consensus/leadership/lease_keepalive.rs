@@ -2,10 +2,10 @@
 //!
 //! openraft gives up a heartbeat when the next one is due. An earlier answer stands in for a late one
 //! (`transport/heartbeat.rs`). If a round trip is so long that this is not enough, the lease runs out, although the
-//! ensemble works, and the leader takes no write any more. The answer to an entry is waited for, and renews the lease
-//! as well. So a leader without writes appends no-op entries. Reads need none: this server counts the answers for them
-//! (`leadership/read_index.rs`). A full disk takes no no-op: its last space is for what was accepted, and another server
-//! is to lead.
+//! ensemble works, and the leader takes no write any more. The answer to an entry is waited for, and renews the
+//! lease as well. So a leader without writes appends no-op entries. Reads need none: this server counts the answers
+//! for them (`leadership/read_index.rs`). A full disk takes no no-op: its last space is for what was accepted, and
+//! another server is to lead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::raft_leader::RaftLeader;
-use crate::consensus::start::Timings;
+use super::timings::Timings;
 use crate::storage::DataDir;
 
 /// The no-ops of this time are counted...
@@ -25,15 +25,10 @@ const COUNTED_OVER: Duration = Duration::from_secs(60);
 /// ... and so many are worth a warning.
 const WARNED_FROM: u32 = 200;
 
-/// After a no-op that took longer than a lease, none is appended for so many times as long.
-const BACK_OFF_FACTOR: u32 = 10;
-
 /// Appends no-op entries that renew the lease, one at a time. Clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseKeeper {
-    heartbeat: Duration,
-    /// How long an answer keeps the lease, counted from when its request was sent.
-    lease: Duration,
+    timings: Timings,
     /// Where no-ops are written.
     dir: DataDir,
     last: Arc<LastNoop>,
@@ -50,29 +45,26 @@ struct LastNoop {
 
 impl LeaseKeeper {
     pub(crate) fn new(timings: Timings, dir: DataDir) -> Self {
-        let Timings { heartbeat, election_max: lease, .. } = timings;
-        Self { heartbeat, lease, dir, last: Arc::default() }
-    }
-
-    /// How old the last confirmation of the lead may be before a no-op is appended.
-    fn due_after(&self) -> Duration {
-        self.heartbeat * 3 / 2
+        Self { timings, dir, last: Arc::default() }
     }
 
     /// Appends a no-op whenever the last confirmation of the lead is too old, until `stop`.
     pub(crate) async fn run(self, raft: Arc<dyn RaftLeader>, stop: CancellationToken) {
-        let mut ticks = interval(self.heartbeat);
+        let mut ticks = interval(self.timings.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut appended, mut counted) = (0, Instant::now());
         loop {
-            // One after the other: a lease is not much longer than an answer may take.
+            // The next no-op may be due as soon as the last one is applied: its answer may have taken most of the
+            // lease.
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.last.done.notified() => {}
                 () = stop.cancelled() => return,
             }
             let confirmed = raft.view().lease_age;
-            if confirmed.is_some_and(|since| since > self.due_after()) && self.append_noop(&raft) {
+            if confirmed.is_some_and(|since| since > self.timings.noop_due_after())
+                && self.append_noop(&raft)
+            {
                 appended += 1;
             }
             if counted.elapsed() >= COUNTED_OVER {
@@ -81,7 +73,7 @@ impl LeaseKeeper {
                         "the other servers answer later than within raft.heartbeatMs ({}): entries had to \
                          be written {appended} times to keep the lead. It should be longer than the way to \
                          them and back, and raft.electionTimeoutMinMs several times that",
-                        self.heartbeat.as_millis()
+                        self.timings.heartbeat.as_millis()
                     );
                 }
                 (appended, counted) = (0, Instant::now());
@@ -95,14 +87,16 @@ impl LeaseKeeper {
         if self.dir.disk_full() || backs_off || self.last.under_way.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let (raft, last, lease) = (Arc::clone(raft), Arc::clone(&self.last), self.lease);
+        let (raft, last, timings) = (Arc::clone(raft), Arc::clone(&self.last), self.timings);
         tokio::spawn(async move {
             let proposed = Instant::now();
             let is_applied = raft.append_noop().await;
-            // On slow disks heartbeats wait for the flush of an entry: without any they may be in time.
-            if proposed.elapsed() >= lease {
+            // The no-op itself may be what makes answers late: on a slow disk heartbeats wait behind its flush. So
+            // a leader whose no-op outlasted the lease backs off for ten times as long. If heartbeats then are in
+            // time, the lease holds without no-ops; if not, it is tried again.
+            if proposed.elapsed() >= timings.lease() {
                 *last.back_off_until.lock() =
-                    Some(Instant::now() + proposed.elapsed() * BACK_OFF_FACTOR);
+                    Some(Instant::now() + proposed.elapsed() * timings.noop_back_off);
             }
             last.under_way.store(false, Ordering::Release);
             if is_applied {

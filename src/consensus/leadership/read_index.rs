@@ -20,7 +20,7 @@
 //! etcd's `read_only.go` does the same with a context that travels in heartbeats and their answers. Here answers
 //! come in the order of requests on each connection, so nothing has to travel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,86 +28,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::contact::{AnsweredRequests, Contact, RequestStamp, is_majority};
 use super::raft_leader::RaftLeader;
+use super::timings::Timings;
 use crate::consensus::error::ReadError;
-use crate::consensus::start::Timings;
 use crate::consensus::status::Status;
 use crate::storage::{LogPosition, Vote};
-
-/// How long a leader waits for a majority to confirm that it leads; longer where servers are far apart. It
-/// knows earlier when it is deposed.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
-
-/// What held when the first byte of an append or heartbeat was written: so much its answer confirms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct RequestStamp {
-    /// The term that the request speaks for.
-    pub(crate) term: u64,
-    /// The newest round of reads that had begun.
-    pub(crate) round: u64,
-    /// When that was.
-    pub(crate) at: Instant,
-}
-
-/// The newest request that each of the others is known to have answered, as this server counted.
-#[derive(Debug, Default)]
-pub(crate) struct AnsweredRequests(BTreeMap<u64, RequestStamp>);
-
-impl AnsweredRequests {
-    /// `peer` has answered a request of this stamp, and did not refuse its term. Returns whether that may confirm a
-    /// read.
-    pub(crate) fn note_answer(&mut self, peer: u64, stamp: RequestStamp) -> bool {
-        let Some(known) = self.0.get_mut(&peer) else {
-            self.0.insert(peer, stamp);
-            return true;
-        };
-        if known.term > stamp.term {
-            return false;
-        }
-        if known.term < stamp.term {
-            *known = stamp;
-            return true;
-        }
-        // Connections are read one by one: an older answer may come behind a newer one.
-        known.at = known.at.max(stamp.at);
-        let is_later = known.round < stamp.round;
-        known.round = known.round.max(stamp.round);
-        is_later
-    }
-
-    /// Whether `peer` has answered a request of `term` that was written when `round` had begun.
-    pub(crate) fn has_answered(&self, peer: u64, term: u64, round: u64) -> bool {
-        self.0.get(&peer).is_some_and(|known| known.term == term && known.round >= round)
-    }
-
-    /// The last moment after which a majority of each set is known to have stood behind `own` in `term`: each of
-    /// them has answered a request that was written then or later. `now`, where it needs nobody else.
-    pub(crate) fn quorum_at(
-        &self,
-        (own, now): (u64, Instant),
-        term: u64,
-        sets: &[BTreeSet<u64>],
-    ) -> Option<Instant> {
-        let answered = |server: &u64| {
-            if *server == own {
-                return Some(now);
-            }
-            self.0.get(server).filter(|known| known.term == term).map(|known| known.at)
-        };
-        let of_set = |set: &BTreeSet<u64>| {
-            let mut times: Vec<Instant> = set.iter().filter_map(answered).collect();
-            times.sort_unstable_by(|one, other| other.cmp(one));
-            times.get(set.len() / 2).copied()
-        };
-        let times: Option<Vec<Instant>> = sets.iter().map(of_set).collect();
-        times?.into_iter().min()
-    }
-}
-
-/// Whether more than half of each set of voters is among those that `counts` names.
-pub(crate) fn is_majority(sets: &[BTreeSet<u64>], counts: impl Fn(u64) -> bool) -> bool {
-    sets.iter().all(|set| set.iter().filter(|server| counts(**server)).count() > set.len() / 2)
-}
 
 /// A leader's state as a read needs it, at one moment.
 #[derive(Clone, Debug)]
@@ -152,7 +78,8 @@ impl ReadHeartbeat {
 }
 
 /// An acknowledgement of the leader's term that a follower sends with its request for a read: when that read had
-/// begun, the follower had promised no later term its vote. It counts for that read alone: others may have begun later.
+/// begun, the follower had promised no later term its vote. It counts for that read alone: others may have begun
+/// later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeadershipAck {
     pub(crate) server: u64,
@@ -165,23 +92,21 @@ pub(crate) struct ReadIndex(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    own: u64,
+    contact: Contact,
     confirmed_within: Duration,
     /// How many rounds have begun.
     round: AtomicU64,
-    answered: watch::Sender<AnsweredRequests>,
     /// The newest heartbeat that reads have asked for.
     heartbeat: watch::Sender<Option<ReadHeartbeat>>,
 }
 
 impl ReadIndex {
-    /// Confirms the reads of server `own`.
-    pub(crate) fn new(own: u64, timings: Timings) -> Self {
+    /// Confirms the reads of a server by its contact to the others.
+    pub(crate) fn new(contact: Contact, timings: Timings) -> Self {
         Self(Arc::new(State {
-            own,
-            confirmed_within: timings.for_round_trips(2, CONFIRMED_WITHIN),
+            contact,
+            confirmed_within: timings.read_confirmed_within(),
             round: AtomicU64::new(0),
-            answered: watch::Sender::default(),
             heartbeat: watch::Sender::default(),
         }))
     }
@@ -191,21 +116,9 @@ impl ReadIndex {
         RequestStamp { term, round: self.0.round.load(Ordering::SeqCst), at: Instant::now() }
     }
 
-    /// `peer` has answered a request of this stamp, and did not refuse its term.
-    pub(crate) fn note_answer(&self, peer: u64, stamp: RequestStamp) {
-        self.0.answered.send_if_modified(|answered| answered.note_answer(peer, stamp));
-    }
-
     /// The heartbeats that reads ask for. Where several are asked for at once, the last one does for all.
     pub(crate) fn heartbeats(&self) -> watch::Receiver<Option<ReadHeartbeat>> {
         self.0.heartbeat.subscribe()
-    }
-
-    /// How long ago a majority of each set is known to have stood behind this server as leader of `term`.
-    pub(crate) fn since_quorum(&self, term: u64, sets: &[BTreeSet<u64>]) -> Option<Duration> {
-        let now = Instant::now();
-        let at = self.0.answered.borrow().quorum_at((self.0.own, now), term, sets)?;
-        Some(now.saturating_duration_since(at))
     }
 
     /// The entry that must be applied before a read that has begun already. `asker` is what the follower says that
@@ -223,14 +136,14 @@ impl ReadIndex {
         // First the round: whatever is written from here on was written after the read had begun.
         let round = self.0.round.fetch_add(1, Ordering::SeqCst) + 1;
         let leader = raft.leader_view().await?;
-        let (term, own) = (leader.term(), self.0.own);
+        let (term, own) = (leader.term(), self.0.contact.own());
         let asker = asker.filter(|ack| ack.term == term).map(|ack| ack.server);
         let is_confirmed = |answered: &AnsweredRequests| {
             is_majority(&leader.voters, |server| {
-                server == own || Some(server) == asker || answered.has_answered(server, term, round)
+                server == own || Some(server) == asker || answered.has(server, term, round)
             })
         };
-        let mut answered = self.0.answered.subscribe();
+        let mut answered = self.0.contact.answered();
         if is_confirmed(&answered.borrow()) {
             return Ok(leader.index);
         }
@@ -260,7 +173,7 @@ impl ReadIndex {
     #[cfg(test)]
     pub(crate) fn begin(&self, voters: &[u64]) {
         let round = self.0.round.fetch_add(1, Ordering::SeqCst) + 1;
-        let vote = Vote { term: 4, server: self.0.own, committed: true };
+        let vote = Vote { term: 4, server: self.0.contact.own(), committed: true };
         let index = LogPosition { term: 4, index: 1 };
         let voters = vec![voters.iter().copied().collect()];
         self.ask(ReadHeartbeat {

@@ -12,6 +12,7 @@ type Read = JoinHandle<Result<LogPosition, ReadError>>;
 /// A leader that needs no network: it is told who answered.
 struct Told {
     leader: LeaderView,
+    contact: Contact,
     reads: ReadIndex,
     status: watch::Sender<Status>,
 }
@@ -23,13 +24,19 @@ impl Told {
         let vote = Vote { term: 5, server: 1, committed: true };
         let voters = voters.iter().map(|set| set.iter().copied().collect()).collect();
         let leader = LeaderView { vote, index, committed: Some(index), voters };
-        let reads = ReadIndex::new(1, Timings::default());
-        Self { leader, reads, status: watch::Sender::new(status(Role::Leader, 5, Some(1))) }
+        let contact = Contact::new(1);
+        let reads = ReadIndex::new(contact.clone(), Timings::default());
+        Self {
+            leader,
+            contact,
+            reads,
+            status: watch::Sender::new(status(Role::Leader, 5, Some(1))),
+        }
     }
 
     /// Lets `server` have answered what is written now.
     fn answer(&self, server: u64) {
-        self.reads.note_answer(server, self.reads.stamp(5));
+        self.contact.note_answer(server, self.reads.stamp(5));
     }
 
     /// Begins a read, and returns when it waits.
@@ -84,7 +91,7 @@ async fn a_read_waits_for_a_majority_of_the_old_voters_and_one_of_the_new() {
     let before = told.reads.stamp(5);
     let read = told.read(None).await;
     for server in 2..=5 {
-        told.reads.note_answer(server, before);
+        told.contact.note_answer(server, before);
     }
     told.answer(2);
     told.answer(9);
@@ -102,8 +109,8 @@ async fn a_leader_alone_confirms_its_reads_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_that_asks_counts_for_its_own_read_alone() {
-    // It is one of the majority of its read, if it acknowledges the same term and has a vote. A read of another server
-    // may have begun after its acknowledgement.
+    // It is one of the majority of its read, if it acknowledges the same term and has a vote. A read of another
+    // server may have begun after its acknowledgement.
     let told = Told::new(&[&[1, 2, 3]]);
     let ack = |server, term| Some(LeadershipAck { server, term });
     let other = told.read(None).await;
@@ -121,8 +128,8 @@ async fn a_read_ends_with_the_lead_or_when_nobody_answers() {
     // another term sent do not confirm it.
     let told = Told::new(&[&[1, 2, 3]]);
     let (begun, unanswered) = (Instant::now(), told.read(None).await);
-    told.reads.note_answer(2, told.reads.stamp(4));
-    told.reads.note_answer(3, told.reads.stamp(6));
+    told.contact.note_answer(2, told.reads.stamp(4));
+    told.contact.note_answer(3, told.reads.stamp(6));
     assert_eq!(unanswered.await.unwrap(), Err(ReadError::NoQuorum));
     assert_eq!(begun.elapsed(), Duration::from_secs(2));
     let read = told.read(None).await;
@@ -134,16 +141,16 @@ async fn a_read_ends_with_the_lead_or_when_nobody_answers() {
 async fn contact_is_as_old_as_what_the_majority_answered() {
     // Not as old as the answers: those may have been on their way for long.
     let told = Told::new(&[&[1, 2, 3]]);
-    let since = |term| told.reads.since_quorum(term, &told.leader.voters);
+    let since = |term| told.contact.since_quorum(term, &told.leader.voters);
     assert_eq!(since(5), None);
     let stamp = told.reads.stamp(5);
     tokio::time::advance(Duration::from_secs(3)).await;
-    told.reads.note_answer(2, stamp);
+    told.contact.note_answer(2, stamp);
     assert_eq!(since(5), Some(Duration::from_secs(3)));
     assert_eq!(since(6), None, "nothing is known of another term");
     told.answer(3);
     assert_eq!(since(5), Some(Duration::ZERO));
-    told.reads.note_answer(3, stamp);
+    told.contact.note_answer(3, stamp);
     assert_eq!(since(5), Some(Duration::ZERO), "an older answer takes nothing away");
 }
 
@@ -226,13 +233,13 @@ proptest! {
                 Happens::Answer(which, kept) => {
                     let written = naive.open.remove(which % naive.open.len());
                     if kept {
-                        answered.note_answer(written.to, written.stamp);
+                        answered.note(written.to, written.stamp);
                         naive.answered.push(written);
                     }
                 }
             }
             for (of, round, after) in &reads {
-                let has = |server| server == 1 || answered.has_answered(server, *of, *round);
+                let has = |server| server == 1 || answered.has(server, *of, *round);
                 let confirmed = is_majority(&sets, has);
                 let right = naive.confirms(&sets, *of, *after);
                 // What is known of terms that are over may be forgotten.

@@ -1,22 +1,18 @@
-//! Batches become entries, where this server leads.
+//! Batches become entries: the proposer's task while this server leads.
+//!
+//! Few entries are in flight, so that commands gather while the disk flushes. Proposals that come one after the
+//! other are applied in that order, unless the lead is lost in between. The fate of an entry is awaited only where
+//! somebody depends on it; else it is polled, as waking the task would delay the replies that are made at that very
+//! moment.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::super::raft::node::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
-use super::sealer::BatchSealer;
-use super::task::{ProposalTarget, ProposerTask, REGISTER_EVERY};
-
-/// How long to wait after an entry was refused although this server leads: a new leader refuses
-/// until a majority has answered it.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// How often the fate of entries is polled that nobody waits for.
-const POLL_EVERY: Duration = Duration::from_millis(20);
+use super::task::{ProposalTarget, ProposerTask};
 
 /// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
 const POLLED_BYTES_MAX: usize = 4 << 10;
@@ -35,16 +31,17 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Proposes entries for as long as this server leads in this term.
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
-        // Stands for the first ones of the unfinished.
+        // The fates of the first batches of `unfinished`, in the same order.
         let mut proposed: VecDeque<ProposalOutcome> = VecDeque::new();
-        let mut polls = interval_at(Instant::now() + POLL_EVERY, POLL_EVERY);
+        let poll_every = self.shared.consensus.timings().outcome_poll_every;
+        let mut polls = interval_at(Instant::now() + poll_every, poll_every);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.target() == target {
             if self.take_progress() {
-                // Under other numbers everything goes again.
+                // Batches on their way have old numbers: all go again under the new ones.
                 proposed.clear();
             }
             if let Some(commands) = self.registration() {
@@ -59,8 +56,8 @@ impl<C: BatchSealer> ProposerTask<C> {
                     proposed.pop_front();
                     self.finish_oldest();
                 }
-                // Those behind it may have been taken, so all go again, in order. What was applied does
-                // nothing the second time.
+                // Refused, or passed over. Later batches may have been taken, so all go again from the first. An
+                // applied one does nothing the second time.
                 Next::Oldest(_) => {
                     proposed.clear();
                     self.pause().await;
@@ -85,7 +82,7 @@ impl<C: BatchSealer> ProposerTask<C> {
             let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
             let server = self.shared.consensus.member().number;
-            let entry = batch.entry(server, in_sections, &mut self.sealer);
+            let entry = batch.entry(server, in_sections, &mut *self.sealer);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {
@@ -117,6 +114,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         let urgent = !room || self.unfinished.front().is_some_and(is_awaited);
         let open = !proposed.is_empty();
         // Else nothing changes that the fate of entries does not show.
+        let register_every = self.shared.consensus.timings().register_every;
         let unregistered = self.process.registered.is_none();
         let oldest = async {
             match proposed.front_mut() {
@@ -130,14 +128,15 @@ impl<C: BatchSealer> ProposerTask<C> {
             asked = self.barriers.recv() => Next::Barrier(asked),
             () = self.shared.filled.notified(), if room => Next::Recheck,
             () = self.shared.progress.changed(), if unregistered => Next::Recheck,
-            () = sleep(REGISTER_EVERY), if unregistered && self.numbers() => Next::Recheck,
+            () = sleep(register_every), if unregistered && self.numbers() => Next::Recheck,
             _ = self.status.changed() => Next::Recheck,
         }
     }
 
     async fn pause(&mut self) {
+        let pause = self.shared.consensus.timings().refused_retry_after;
         tokio::select! {
-            () = sleep(PAUSE) => {}
+            () = sleep(pause) => {}
             _ = self.status.changed() => {}
         }
     }

@@ -16,7 +16,7 @@ use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
 use super::sealer::BatchSealer;
-use super::task::{Contact, ProposerTask};
+use super::task::ProposerTask;
 use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reverse_dial::ReverseDials;
 use crate::consensus::forward::server;
@@ -72,16 +72,17 @@ impl Proposer {
             filled: Notify::new(),
             consensus: consensus.clone(),
             options,
-            contact: Contact::default(),
             reverse_dials: ReverseDials::default(),
             progress,
             ask,
         });
+        // A server that starts has the time of a whole loss of contact to find a leader.
+        consensus.contact().quorum().note_at(Instant::now());
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
             tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(ProposerTask::new(shared, sealer, peer_status, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
         proposer
     }
 
@@ -163,14 +164,14 @@ impl Proposer {
         let (answer, answered) = oneshot::channel();
         self.shared.ask.send(answer).await.map_err(|_| ReadError::Stopped)?;
         answered.await.unwrap_or(Err(ReadError::NoQuorum))?;
-        self.shared.contact.made_at(asked);
+        self.shared.consensus.contact().quorum().note_at(asked);
         Ok(())
     }
 
     /// The age of the last moment of which this server knows that a majority stood behind its leader (or
     /// behind itself, where it leads).
     pub fn without_contact(&self) -> Duration {
-        self.shared.without_contact()
+        self.shared.consensus.without_contact()
     }
 
     pub(crate) fn consensus(&self) -> &Consensus {
@@ -204,7 +205,6 @@ pub(crate) struct ProposerState {
     pub(crate) filled: Notify,
     pub(crate) consensus: Consensus,
     pub(crate) options: ProposerOptions,
-    pub(crate) contact: Contact,
     /// Connections that the leader opened to this follower.
     pub(crate) reverse_dials: ReverseDials,
     /// What became of what this process wants written.
@@ -216,13 +216,5 @@ impl ProposerState {
     pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> TermSection {
         let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
         TermSection { sender: Some(sender), count: 1, commands, term, ack: None }
-    }
-
-    pub(crate) fn without_contact(&self) -> Duration {
-        // Kept beyond the end of the leadership: a deposed leader had contact until then.
-        if let Some(age) = self.consensus.since_quorum() {
-            self.contact.made_before(age);
-        }
-        self.contact.age()
     }
 }

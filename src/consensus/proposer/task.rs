@@ -1,14 +1,12 @@
-//! The task that brings batches to the log.
+//! The task that brings batches to the log. The folder's page says which rules it keeps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
 use kernel::replica::VERSION_ONCE;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -20,35 +18,6 @@ use super::proposer::{BarrierRequest, ProposerState};
 use super::sealer::BatchSealer;
 use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reports::Reports;
-
-/// When this server last knew that a majority stands behind its leader, or behind itself.
-#[derive(Debug)]
-pub(crate) struct Contact(Mutex<Instant>);
-
-impl Default for Contact {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
-
-impl Contact {
-    /// It is known of this moment; of a later one it may be known already.
-    pub(crate) fn made_at(&self, at: Instant) {
-        let mut last = self.0.lock();
-        *last = at.max(*last);
-    }
-
-    /// As [`Contact::made_at`], so long ago.
-    pub(crate) fn made_before(&self, age: Duration) {
-        if let Some(at) = Instant::now().checked_sub(age) {
-            self.made_at(at);
-        }
-    }
-
-    pub(crate) fn age(&self) -> Duration {
-        self.0.lock().elapsed()
-    }
-}
 
 /// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,32 +44,32 @@ impl ProposalTarget {
     }
 }
 
-/// How long to wait before a registration that was not seen to be applied is proposed again.
-pub(crate) const REGISTER_EVERY: Duration = Duration::from_millis(500);
-
-/// Takes batches and brings them to the log.
-pub(crate) struct ProposerTask<C> {
+/// Takes batches out of the queue and brings them to the log. It alone touches its fields; the queue is shared, and
+/// its lock is held for the time of one exchange.
+pub(crate) struct ProposerTask {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) sealer: C,
+    pub(crate) sealer: Box<dyn BatchSealer>,
     pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
     pub(crate) reports: Reports,
-    /// Batches that are not known to be applied, oldest first.
+    /// Batches that are not known to be applied, oldest first. The first ones are on their way; those behind them
+    /// are proposed, or sent, next. All numbered ones have numbers without gaps.
     pub(crate) unfinished: VecDeque<Batch>,
     pub(crate) status: watch::Receiver<Status>,
     /// What is known of this process, as of the last [`ProposerTask::take_progress`].
     pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
-    /// When this process last asked to be registered.
+    /// When this process last asked to be registered. Only one registration is under way: two would end one
+    /// incarnation for the next.
     asked: Option<Instant>,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     pub(crate) fn new(
         shared: Arc<ProposerState>,
-        sealer: C,
+        sealer: Box<dyn BatchSealer>,
         peer_status: Arc<dyn PeerStatus>,
         barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
@@ -120,6 +89,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         }
     }
 
+    /// Brings batches to wherever they go, until the consensus stops.
     pub(crate) async fn run(mut self) {
         loop {
             self.take_progress();
@@ -164,16 +134,17 @@ impl<C: BatchSealer> ProposerTask<C> {
         self.process.version >= VERSION_ONCE
     }
 
-    /// Takes over what applying has shown of this process: drops what was applied under an incarnation that
-    /// has ended, and numbers the rest anew. Returns whether something but the number of the last
-    /// applied section has changed: then what is on its way does not count any more.
+    /// Takes over what applying has shown of this process: finishes what was applied under an incarnation that has
+    /// ended, and numbers the rest anew. Returns whether something but the number of the last applied section has
+    /// changed: then all that is on its way has old numbers, and goes again.
     pub(crate) fn take_progress(&mut self) -> bool {
         let (process, ended) = self.shared.progress.take();
         let before = std::mem::replace(&mut self.process, process);
         let incarnation = |state: &ProcessState| state.registered.map(|number| number.incarnation);
         if before.version < VERSION_ONCE && self.numbers() {
-            // Their clients were let go when the version was raised: nobody knows what was applied of them. What the
-            // leader gives on its own, as the first list of the members, is given once in a term.
+            // Unnumbered batches may have been applied or not, and cannot be told apart any more. Their clients
+            // were disconnected when the version was raised, so the batches are dropped. What the leader gives on
+            // its own, as the first list of members, is given once in a term and may repeat: it stays.
             self.keep_repeatable();
             return true;
         }
@@ -214,7 +185,8 @@ impl<C: BatchSealer> ProposerTask<C> {
 
     /// The commands that register this process, where it is time to propose them.
     pub(crate) fn registration(&mut self) -> Option<Bytes> {
-        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
+        let register_every = self.shared.consensus.timings().register_every;
+        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < register_every);
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early
@@ -293,20 +265,4 @@ fn is_within(batch: &Batch, last: SectionNumber) -> bool {
     let is_within =
         |of: SectionNumber| of.incarnation == last.incarnation && of.number <= last.number;
     batch.number.is_some_and(is_within)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_contact_counts() {
-        // A leader's contact is remembered when it leads no more; an older one changes nothing.
-        let contact = Contact::default();
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(contact.age(), Duration::from_secs(60));
-        contact.made_before(Duration::from_secs(2));
-        contact.made_before(Duration::from_secs(5));
-        assert_eq!(contact.age(), Duration::from_secs(2));
-    }
 }

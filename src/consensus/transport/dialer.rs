@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::super::start::Timings;
+use super::super::leadership::timings::Timings;
 use super::address_book::AddressBook;
 use super::hello::Hello;
 use super::hello::Own;
@@ -54,7 +54,7 @@ impl Dialer {
 
     /// How long what a peer answers keeps the lead.
     pub(super) fn lease(&self) -> Duration {
-        self.timings.election_max
+        self.timings.lease()
     }
 
     /// Time enough for so many packets there and back, and at least `usual`.

@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use openraft::raft::AppendEntriesResponse;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
 use super::super::leadership::check_quorum::QuorumCheck;
-use super::super::leadership::read_index::{ReadIndex, RequestStamp};
+use super::super::leadership::contact::{ConnectionActivity, Contact, RequestStamp};
+use super::super::leadership::read_index::ReadIndex;
 #[cfg(test)]
-use super::super::start::Timings;
+use super::super::leadership::timings::Timings;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::encode;
-use super::message::{Request, Response};
+use super::message::{AppendResponse, Request, Response};
 use super::stream::PeerStream;
 use super::terms::check_response;
 use super::terms::term_of;
@@ -26,9 +26,11 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 /// The parts of leadership that a connection to a peer tells of what comes, and asks what to send. Clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership {
-    /// Is told of anything at all.
+    /// Is told of all that comes.
+    pub(crate) contact: Contact,
+    /// Whether a leader may send anything.
     pub(crate) quorum_check: QuorumCheck,
-    /// Is told of answers to appends and heartbeats.
+    /// Which round of reads a request belongs to, and which heartbeats reads ask for.
     pub(crate) read_index: ReadIndex,
 }
 
@@ -36,10 +38,9 @@ pub(crate) struct Leadership {
 impl Leadership {
     /// Of the peers of server `own`.
     pub(crate) fn of(own: u64) -> Self {
-        Self {
-            quorum_check: QuorumCheck::default(),
-            read_index: ReadIndex::new(own, Timings::default()),
-        }
+        let contact = Contact::new(own);
+        let read_index = ReadIndex::new(contact.clone(), Timings::default());
+        Self { contact, quorum_check: QuorumCheck::default(), read_index }
     }
 }
 
@@ -57,8 +58,8 @@ pub(crate) struct Link {
     term: u64,
     /// Requests without an answer; what the answers to appends will be worth.
     owed: VecDeque<Option<RequestStamp>>,
-    /// When the other server was heard last.
-    heard: Instant,
+    /// When something last came, or was first asked since.
+    activity: ConnectionActivity,
     /// Whether half a request may have been written.
     is_torn: bool,
 }
@@ -67,9 +68,9 @@ impl Link {
     /// A connection to the server of that number.
     pub(super) fn new(stream: PeerStream, target: u64, leadership: Leadership) -> Self {
         let (frames, owed) = (Frames::new(Room::default()), VecDeque::new());
-        leadership.quorum_check.note_activity(target);
-        let heard = Instant::now();
-        Self { stream, frames, leadership, target, term: 0, owed, heard, is_torn: false }
+        leadership.contact.answering().note(target);
+        let activity = ConnectionActivity::new();
+        Self { stream, frames, leadership, target, term: 0, owed, activity, is_torn: false }
     }
 
     /// Whether nothing was written by half.
@@ -82,9 +83,9 @@ impl Link {
         self.owed.len()
     }
 
-    /// When the other server was heard last, or was first asked something since.
-    pub(super) fn heard(&self) -> Instant {
-        self.heard
+    /// When an answer is late, if one may take so long from when something last came or was first asked since.
+    pub(super) fn late_at(&self, patience: Duration) -> Instant {
+        self.activity.idle_at(patience)
     }
 
     /// Sends a request. After a failure, or when it is given up, the connection is of no use.
@@ -97,7 +98,7 @@ impl Link {
         self.term = term_of(request).unwrap_or(self.term);
         // Before the first byte: a read that begins while this is written is not confirmed by it.
         let stamp = match request {
-            Request::Append(rpc) => Some(self.leadership.read_index.stamp(rpc.vote.leader_id.term)),
+            Request::Append(rpc) => Some(self.leadership.read_index.stamp(rpc.vote.term)),
             Request::Vote(_)
             | Request::PreVote(_)
             | Request::TransferLeader(_)
@@ -117,7 +118,7 @@ impl Link {
         flushed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         self.is_torn = false;
         if self.owed.is_empty() {
-            self.heard = Instant::now();
+            self.activity.note();
         }
         self.owed.push_back(stamp);
         Ok(())
@@ -130,15 +131,15 @@ impl Link {
             let response = self.frames.next(&mut self.stream).await?;
             check_response(&response, self.term)
                 .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
-            self.heard = Instant::now();
-            self.leadership.quorum_check.note_activity(self.target);
+            self.activity.note();
+            self.leadership.contact.answering().note(self.target);
             if matches!(response, Response::Working) {
                 return Ok(None);
             }
             let is_wanted = self.owed.len() <= wanted;
             let stamp = self.owed.pop_front().ok_or(io::ErrorKind::InvalidData)?;
             if let Some(stamp) = stamp.filter(|_| keeps_term(&response)) {
-                self.leadership.read_index.note_answer(self.target, stamp);
+                self.leadership.contact.note_answer(self.target, stamp);
             }
             if is_wanted {
                 return Ok(Some(response));
@@ -157,10 +158,10 @@ impl Link {
 fn keeps_term(response: &Response) -> bool {
     match response {
         Response::Append(response) => match response {
-            AppendEntriesResponse::Success
-            | AppendEntriesResponse::PartialSuccess(_)
-            | AppendEntriesResponse::Conflict => true,
-            AppendEntriesResponse::HigherVote(_) => false,
+            AppendResponse::Success
+            | AppendResponse::PartialSuccess(_)
+            | AppendResponse::Conflict => true,
+            AppendResponse::HigherVote(_) => false,
         },
         Response::Vote(_)
         | Response::TransferLeader(_)
