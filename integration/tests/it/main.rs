@@ -21,8 +21,6 @@ mod data_dir;
 mod dev_cluster;
 mod disk_full;
 mod four_letter_words;
-#[path = "../keys.rs"]
-mod keys;
 mod limits;
 mod replies;
 mod restart;
