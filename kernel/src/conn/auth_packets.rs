@@ -7,8 +7,9 @@ use jute_proto::{
 };
 
 use super::close::CloseReason;
-use super::conn::{Conn, View};
+use super::conn::Conn;
 use super::settings::Settings;
+use super::surroundings::View;
 use crate::session::auth::{AuthFailure, authenticate, subject_identities};
 
 impl Conn {

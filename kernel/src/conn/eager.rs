@@ -3,7 +3,7 @@
 
 use jute_proto::{ErrorCode, Id, OpCode, Perms, Reader, Request};
 
-use super::conn::View;
+use super::surroundings::View;
 use crate::replica::{Logged, logged};
 use crate::tree::{Create, CreateOp, OpError, WriteOp, acl, path};
 

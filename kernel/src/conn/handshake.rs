@@ -3,7 +3,8 @@
 use jute_proto::{ConnectRequest, Extensions, OpCode, Reader, SessionId, Xid, session_password};
 
 use super::close::CloseReason;
-use super::conn::{Conn, Propose, View};
+use super::conn::Conn;
+use super::surroundings::{Propose, View};
 use crate::replica::Op;
 
 impl Conn {

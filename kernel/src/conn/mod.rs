@@ -36,13 +36,15 @@ mod requests;
 mod session;
 mod settings;
 mod stats;
+mod surroundings;
 mod write;
 
 pub use close::CloseReason;
 pub use close_kind::CloseKind;
-pub use conn::{Conn, Propose, Refusal, Surroundings, View};
+pub use conn::Conn;
 pub use handling::{Handling, ReadBarrier, Route};
 pub use oversized::OversizedReply;
 pub use report::ConnReport;
 pub use settings::{ConnectWeights, Settings};
 pub use stats::ConnStats;
+pub use surroundings::{Propose, Refusal, Surroundings, View};

@@ -6,10 +6,10 @@ use jute_proto::{
 };
 
 use super::close::CloseReason;
-use super::conn::{Surroundings, View};
 use super::handling::{Handling, Route};
 use super::report::Tally;
 use super::requests::RequestMeta;
+use super::surroundings::{Surroundings, View};
 use crate::limits::REPLY_LEN_MAX;
 
 /// A larger output buffer goes with its bytes, so that a quiet connection keeps little memory.

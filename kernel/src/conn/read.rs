@@ -13,9 +13,9 @@ use jute_proto::{
     WhoAmIResponse, Xid, begin_vec, end_vec, put_str,
 };
 
-use super::conn::View;
 use super::output::Output;
 use super::requests::RequestMeta;
+use super::surroundings::View;
 use crate::limits::{REPLY_LEN_MAX, RESULT_LEN_LONG};
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};

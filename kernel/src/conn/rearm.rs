@@ -11,9 +11,9 @@ use alloc::borrow::Cow;
 use bytes::Bytes;
 use jute_proto::{AddWatchMode, EventType, OpCode, Reader, RequestHeader, Zxid};
 
-use super::conn::View;
 use super::output::Output;
 use super::requests::RequestMeta;
+use super::surroundings::View;
 use crate::watch::{WatchKind, WatchModes};
 
 const NO_ZXID: Zxid = Zxid(-1);

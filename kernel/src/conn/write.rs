@@ -5,10 +5,11 @@ use jute_proto::{DecodeError, ErrorCode, Extensions, OpCode, Reader, Request, Wr
 
 use super::bounds::{check_bounds, check_kept_reply};
 use super::close::CloseReason;
-use super::conn::{Conn, Propose, Refusal, View};
+use super::conn::Conn;
 use super::eager::check_early;
 use super::handling::Handling;
 use super::requests::RequestMeta;
+use super::surroundings::{Propose, Refusal, View};
 use crate::replica::answer::put_result;
 use crate::replica::{Command, Op, Origin, Outcome};
 
