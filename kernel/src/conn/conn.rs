@@ -33,7 +33,7 @@ const NO_ZXID: Zxid = Zxid(-1);
 /// One client connection: it conducts its parts, which hold all state and keep their own rules.
 ///
 /// * A part never calls another one. What one reports (a ready request, a failed output), the connection acts upon.
-/// * After each use of the output its failure is [settled](Self::settle_output): no request is answered into an output
+/// * After each use of the output its failure is settled: no request is answered into an output
 ///   that has failed.
 /// * Closing forgets all requests, so a closed connection answers nothing; what was written before is still sent.
 #[derive(Debug)]
@@ -233,12 +233,11 @@ impl Conn {
             return self.close(CloseReason::UnknownOperation(header.op));
         }
         let answer = match Request::decode(op, &mut reader) {
-            Ok(Request::SetWatches(_) | Request::SetWatches2(_)) => {
-                if let Some(rearming) = Rearming::new(frame, request) {
-                    self.requests.begin_rearming();
-                    self.go_on_rearming(view, Box::new(rearming));
-                }
-                return;
+            Ok(Request::SetWatches(_)) => {
+                return self.begin_rearming(view, Rearming::one_shot(frame, request));
+            }
+            Ok(Request::SetWatches2(_)) => {
+                return self.begin_rearming(view, Rearming::all_kinds(frame, request));
             }
             Ok(decoded) => self.reading(view, request).answer(&decoded),
             Err(_) => Err(ErrorCode::MarshallingError),
@@ -264,6 +263,14 @@ impl Conn {
             session: self.session.id(),
             identities: self.credentials.identities(),
             output: &mut self.output,
+        }
+    }
+
+    /// Begins to set the watches of a request. It was decoded before, so there are some to set.
+    fn begin_rearming(&mut self, view: View<'_>, rearming: Option<Rearming>) {
+        if let Some(rearming) = rearming {
+            self.requests.begin_rearming();
+            self.go_on_rearming(view, Box::new(rearming));
         }
     }
 

@@ -9,7 +9,7 @@
 use alloc::borrow::Cow;
 
 use bytes::Bytes;
-use jute_proto::{AddWatchMode, EventType, OpCode, Reader, RequestHeader, Zxid};
+use jute_proto::{AddWatchMode, EventType, Reader, RequestHeader, Zxid};
 
 use super::output::Output;
 use super::requests::RequestMeta;
@@ -48,12 +48,20 @@ enum List {
 const LISTS: [List; 5] = [List::Data, List::Exist, List::Child, List::Persistent, List::Recursive];
 
 impl Rearming {
-    /// The request of a frame that was found to decode.
-    pub(super) fn new(frame: &Bytes, request: RequestMeta) -> Option<Self> {
+    /// A `setWatches`, in a frame that was found to decode. It has no lists of persistent watches.
+    pub(super) fn one_shot(frame: &Bytes, request: RequestMeta) -> Option<Self> {
+        Self::new(frame, request, &LISTS[..3])
+    }
+
+    /// A `setWatches2`, likewise.
+    pub(super) fn all_kinds(frame: &Bytes, request: RequestMeta) -> Option<Self> {
+        Self::new(frame, request, &LISTS)
+    }
+
+    fn new(frame: &Bytes, request: RequestMeta, lists: &'static [List]) -> Option<Self> {
         let mut reader = Reader::new(frame);
         let _: RequestHeader = reader.record().ok()?;
         let seen: Zxid = reader.record().ok()?;
-        let lists = if request.op == OpCode::SetWatches { &LISTS[..3] } else { &LISTS[..] };
         let (frame, offset) = (frame.clone(), reader.position());
         let mut rearming = Self { frame, request, seen, lists, left: 0, offset };
         rearming.begin_list();
