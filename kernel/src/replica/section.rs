@@ -9,6 +9,8 @@
 //! dissertation, 6.3): its process registers, the index of that entry is its incarnation, and what it
 //! wants written is numbered from 1 without gaps. Applying takes the next number only, so a section that
 //! comes again, late, or from a process that has ended does nothing.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -9,6 +9,8 @@ use super::section::Sender;
 use crate::tree::digest::mix;
 
 /// What is known of a server's process.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registration {
     /// The index of the entry that registered it: a later process of the server has a higher one.
@@ -43,6 +45,8 @@ pub struct ServerTable {
 }
 
 /// [`ServerTable`] as a checkpoint keeps it.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredServers {
     registrations: u64,

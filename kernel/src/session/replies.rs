@@ -138,6 +138,8 @@ impl Kept {
 }
 
 /// [`Replies`] as a checkpoint keeps them.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredReplies<'a> {
     last: u64,
@@ -146,6 +148,7 @@ pub(crate) struct StoredReplies<'a> {
     kept: Vec<StoredReply<'a>>,
 }
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredReply<'a> {
     number: u64,
