@@ -22,3 +22,5 @@ pub mod telemetry;
 pub mod tls;
 
 mod failpoints;
+#[cfg(test)]
+mod golden;

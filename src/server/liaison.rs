@@ -183,3 +183,31 @@ fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Option<T> {
     let (found, rest) = bytes.split_first()?;
     (*found == format).then(|| postcard::from_bytes(rest).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
+
+    #[test]
+    fn reports_and_notices_of_earlier_builds_are_read() {
+        // A follower and its leader may be of different builds.
+        let heard = || vec![(0x0300_0000_0000_0005, 300), (-1, 0)];
+        let digest = Some((0x1_0000_0007, u64::MAX - 1));
+        for file in [BUILD_8AECE55, BUILD_5DE72FB] {
+            assert_written(file, "report", &encode(FORMAT, &Report { heard: heard() }));
+            assert_written(file, "notice.1", &encode(FORMAT, &Notice { digest }));
+            let bytes = golden(file, "report");
+            let Report { heard: read } = decode(FORMAT, &bytes).unwrap();
+            assert_eq!(read, heard());
+            let bytes = golden(file, "notice.1");
+            let Notice { digest: read } = decode(FORMAT, &bytes).unwrap();
+            assert_eq!(read, digest);
+        }
+        let notice = NoticeOnce { version: 2, digest };
+        assert_written(BUILD_5DE72FB, "notice.2", &encode(FORMAT_ONCE, &notice));
+        let bytes = golden(BUILD_5DE72FB, "notice.2");
+        let NoticeOnce { version, digest: read } = decode(FORMAT_ONCE, &bytes).unwrap();
+        assert_eq!((version, read), (2, digest));
+    }
+}

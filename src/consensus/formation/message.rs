@@ -133,3 +133,7 @@ pub(super) struct Promise {
     /// Who proposed to form it, a member's id; `None` for one that there is already, to be joined.
     pub(super) proposer: Option<u64>,
 }
+
+#[cfg(test)]
+#[path = "message_test.rs"]
+mod tests;

@@ -96,6 +96,20 @@ fn decode(text: &str) -> Option<Promise> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, assert_written, golden};
+
+    #[test]
+    fn promises_of_earlier_builds_are_read() {
+        // A promise binds its server over an upgrade.
+        for (name, proposer) in
+            [("file.promise", Some(0x5f2a_c01d_0000_012c)), ("file.promise.joins", None)]
+        {
+            let promise = Promise { name: 0x6f1c << 100, proposer };
+            assert_written(BUILD_5DE72FB, name, encode(promise).as_bytes());
+            let text = String::from_utf8(golden(BUILD_5DE72FB, name)).unwrap();
+            assert_eq!(decode(&text), Some(promise));
+        }
+    }
 
     #[test]
     fn a_promise_is_kept_over_restarts() {

@@ -78,3 +78,7 @@ impl From<WireBlock> for RowBlock {
         Self::from_parts(block.rows, block.bytes.0.into())
     }
 }
+
+#[cfg(test)]
+#[path = "message_test.rs"]
+mod tests;
