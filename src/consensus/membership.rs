@@ -14,6 +14,8 @@ use crate::storage::LogPosition;
 const FORMAT: u8 = 1;
 
 /// A configuration in our own encoding, so that no version of openraft is in our files.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Serialize, Deserialize)]
 struct Record {
     /// Two sets of voters while the ensemble changes, else one.

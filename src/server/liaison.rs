@@ -28,6 +28,8 @@ const DIGESTS_AHEAD_MAX: usize = 64;
 const OVERLAP_US: u64 = 50_000;
 
 /// A follower's sessions that were heard of since its last report.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct Report {
     /// Session, and how many milliseconds ago.
@@ -35,12 +37,16 @@ struct Report {
 }
 
 /// The newest digest of the leader's tree.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct Notice {
     digest: Option<(i64, u64)>,
 }
 
 /// The newest digest of all that the leader's replica has in common with others.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct NoticeOnce {
     /// The version that was in force at that zxid: digests of other versions cannot be compared.

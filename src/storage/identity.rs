@@ -40,6 +40,8 @@ impl fmt::Display for ClusterId {
 }
 
 /// Whose data a directory holds.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The ensemble.

@@ -13,6 +13,8 @@
 //! met        3 5f2ac01d 12 9a3f…            number, life, starts and process of each server
 //!            check 1a2b3c4d
 //! ```
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::collections::BTreeMap;
 use std::fs;

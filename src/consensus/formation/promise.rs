@@ -6,6 +6,8 @@
 //!           proposer 1f00000001        `-` where it joins
 //!           check 1a2b3c4d
 //! ```
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::fs;
 use std::io;

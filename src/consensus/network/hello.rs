@@ -123,6 +123,8 @@ impl From<Membership> for Own {
 }
 
 /// What a connection is for. Each has its own, so that none waits behind another.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::consensus) enum Purpose {
     /// Requests of Raft.
@@ -154,6 +156,8 @@ impl Purpose {
 }
 
 /// The first bytes of a connection. Their layout is the same in all versions.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Hello {
     pub(super) versions: Versions,

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::super::typ::{Blob, RaftVote, SnapshotMeta, TypeConfig};
 use crate::storage::{RowBlock, RowsSoFar};
 
-/// A request. Variants are numbered on the wire: new ones go to the end.
+/// A request.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(super) enum Request {
@@ -33,6 +35,8 @@ pub(super) enum Request {
 }
 
 /// A response.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(super) enum Response {
@@ -51,6 +55,8 @@ pub(super) enum Response {
 }
 
 /// Rows on their way.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WireBlock {
     /// How many rows come before them.

@@ -3,6 +3,8 @@
 //! Each side sends a number drawn for this connection, and shows that it knows the secret by an HMAC over both
 //! numbers, who is who, and what the connection is for. The secret itself does not travel. What is said behind it
 //! is neither encrypted nor protected: that takes TLS.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

@@ -19,7 +19,7 @@
 //!   Numbered { incarnation, .. }   ──►  into the leader's own batches, in order
 //! ```
 //!
-//! Variants are numbered on the wire: new ones go to the end. A field that a message did not have at first goes
+//! A field that a message did not have at first goes
 //! behind the others, as [`Later`]: a server of an earlier version does not read it, and sends none.
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -38,6 +38,8 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Later<T> {
 }
 
 /// From a follower.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToLeader {
     /// First of all: which term the other is taken to lead.
@@ -60,6 +62,8 @@ pub(super) enum ToLeader {
 }
 
 /// From the leader.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToFollower {
     /// It leads that term.
