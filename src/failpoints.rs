@@ -18,6 +18,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::env::{fs, thread};
+
 /// The variables, each of which switches one failpoint on.
 #[derive(Clone, Copy)]
 enum Switch {
@@ -62,7 +64,7 @@ impl Switch {
 
     /// The number in the file that the variable names; read anew each time, so that a test can change it.
     fn number_in_file<T: std::str::FromStr>(self) -> Option<T> {
-        std::fs::read_to_string(self.file()?).ok()?.trim().parse().ok()
+        fs::read_to_string(self.file()?).ok()?.trim().parse().ok()
     }
 }
 
@@ -101,5 +103,5 @@ pub(crate) fn before_flush() {
 
 #[expect(clippy::disallowed_methods, reason = "this is what a slow disk does")]
 fn wait(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
 }

@@ -3,24 +3,19 @@
 //! `tests/golden/COMMIT.txt` holds what this commit wrote. A new build never writes into these files; a new format gets
 //! lines of its own, in a file of the commit that first wrote it.
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use testkit::golden::hex;
+
+pub(crate) use testkit::golden::bytes as golden;
 
 /// Version 1 of what servers send each other, directories without lives.
 pub(crate) const BUILD_8AECE55: &str = include_str!("../tests/golden/8aece55.txt");
 
 /// Version 2.
 pub(crate) const BUILD_5DE72FB: &str = include_str!("../tests/golden/5de72fb.txt");
-
-/// The bytes of that name in a golden file.
-pub(crate) fn golden(file: &str, name: &str) -> Vec<u8> {
-    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let digits = line.unwrap_or_else(|| panic!("no line {name}")).as_bytes().chunks(2);
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.map(byte).collect()
-}
 
 /// Shows that these bytes are written today as they were then.
 pub(crate) fn assert_written(file: &str, name: &str, written: &[u8]) {
@@ -40,11 +35,4 @@ pub(crate) fn assert_message<T: Serialize + DeserializeOwned + Debug>(
     assert_eq!(format!("{read:?}"), format!("{message:?}"), "{name}");
     // What is printed may leave bytes out.
     assert_written(file, name, &encode(&read));
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,12 +11,13 @@
 pub mod config;
 
 pub mod consensus;
+pub mod env;
 pub mod net;
-pub mod server;
+pub mod node;
 pub mod storage;
 
 pub mod admin;
-pub mod bench;
+pub mod app;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jute_proto::OpCode;
+
 /// Folders whose code is a function of its arguments: no IO, no clock, no chance, no tasks.
 const PURE: [&str; 3] = ["jute-proto/src", "kernel/src", "client/src/session"];
 
@@ -162,19 +164,17 @@ fn is_test_file(file: &Path) -> bool {
 fn every_operation_is_in_the_compatibility_table() {
     // docs/compatibility.md says of each operation code how far it is the same.
     let table = read(&root().join("docs/compatibility.md"));
-    let codes = read(&root().join("jute-proto/src/op_code.rs"));
-    let definition = codes.split("pub enum OpCode {").nth(1).expect("the enum OpCode");
-    let definition = definition.split("\n}").next().expect("its end");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
     let mut broken = Vec::new();
-    for line in definition.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
-        let Some((_, number)) = line.trim_end_matches(',').split_once(" = ") else { continue };
+    for op in OpCode::ALL {
         // Rows are `| name | number | ...`, with or without code marks.
-        let has_row = table.lines().any(|row| {
-            let mut cells = row.split('|').map(|cell| cell.trim().trim_matches('`'));
-            cells.any(|cell| cell == number)
-        });
-        if !has_row {
-            broken.push(format!("docs/compatibility.md: no row of operation {line}"));
+        let number = i32::from(*op).to_string();
+        let is_of_op = |row: &Vec<&str>| row.starts_with(&["", op.name(), &number]);
+        if !rows.iter().any(is_of_op) {
+            broken.push(format!("docs/compatibility.md: no row of operation {op} = {number}"));
         }
     }
     assert_none(&broken);
@@ -244,6 +244,64 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
     assert_none(&broken);
 }
 
+#[test]
+fn the_client_meets_the_world_in_three_places() {
+    // Sockets, tasks and timers, and randomness each have one place in the client: there they are replaced to
+    // simulate it.
+    let places = [
+        ("tokio::net", "client/src/transport"),
+        ("tokio::task", "client/src/runtime.rs"),
+        ("tokio::spawn", "client/src/runtime.rs"),
+        ("tokio::time", "client/src/runtime.rs"),
+        ("tokio::runtime", "client/src/runtime.rs"),
+        ("Instant::now", "client/src/runtime.rs"),
+        ("SystemTime", "client/src/runtime.rs"),
+        ("RandomState", "client/src/random.rs"),
+        ("std::net::Tcp", "nowhere"),
+        ("std::fs", "nowhere"),
+        ("std::thread", "nowhere"),
+        ("std::env", "nowhere"),
+    ];
+    let mut broken = Vec::new();
+    for file in rust_files("client/src") {
+        for (number, line) in code_lines(&file) {
+            for (word, place) in places {
+                if line.contains(word) && !file.starts_with(root().join(place)) {
+                    broken.push(format!("{}:{number}: {word} outside of {place}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn no_crate_includes_the_sources_of_another() {
+    // What the tests of several crates share is in testkit: an include by path is compiled once for each, and
+    // shows in no Cargo.toml.
+    let mut broken = Vec::new();
+    for file in all_rust_files() {
+        let Some(folder) = file.parent() else { continue };
+        let included =
+            |line: &str| Some(line.split_once("#[path = \"")?.1.split_once('"')?.0.to_owned());
+        for (number, line) in code_lines(&file) {
+            let Some(path) = included(&line) else { continue };
+            let inside = folder.join(&path).canonicalize().is_ok_and(|target| {
+                crate_of(&target) == crate_of(&file.canonicalize().unwrap_or_default())
+            });
+            if !inside {
+                broken.push(format!("{}:{number}: {path} is not of its crate", file.display()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The folder of the crate that a file belongs to.
+fn crate_of(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.join("Cargo.toml").exists())
+}
+
 fn assert_none(broken: &[String]) {
     assert!(broken.is_empty(), "{} place(s):\n{}", broken.len(), broken.join("\n"));
 }
@@ -257,7 +315,7 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_rust_files() -> Vec<PathBuf> {
-    ["src", "tests", "jute-proto", "kernel", "client", "integration"]
+    ["src", "tests", "jute-proto", "kernel", "client", "bench", "integration", "testkit"]
         .into_iter()
         .flat_map(rust_files)
         .collect()

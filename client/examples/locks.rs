@@ -1,4 +1,4 @@
-//! One at a time: takes a lock, works under it with a fencing number, and gives it back.
+//! One at a time: takes a lock, works under it with a fencing token, and gives it back.
 //!
 //! ```text
 //! cargo run --example locks -- 127.0.0.1:2181
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
 
     for round in 1..=3 {
         let guard = lock.acquire().await?;
-        println!("round {round}: mine, with the number {}", guard.fencing());
+        println!("round {round}: mine, with the number {}", guard.fencing_token());
         tokio::select! {
             // What is written here carries the number, so that storage can refuse a holder that was
             // overtaken.

@@ -11,7 +11,6 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::{Decode, Encode, Reader, put_str};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
 
 /// What the high half of the protocol version says.
 const MARK: u32 = 0x474B;
@@ -35,15 +34,9 @@ impl Extensions {
     /// A write that is sent again on another connection happens once, see [`once`](crate::once).
     pub const EXACTLY_ONCE: Self = Self(1 << 3);
 
-    /// The operations [`ListPage`](OpCode::ListPage) and [`GetSubtree`](OpCode::GetSubtree) exist. Where it was
+    /// The operations [`ListPage`](crate::OpCode::ListPage) and [`GetSubtree`](crate::OpCode::GetSubtree) exist. Where it was
     /// not granted they are answered as any number that no operation has.
     pub const PAGES: Self = Self(1 << 4);
-
-    /// The extension that must be granted for an operation to exist; `None` for those of ZooKeeper.
-    #[must_use]
-    pub const fn needed_by(op: OpCode) -> Option<Self> {
-        if matches!(op, OpCode::ListPage | OpCode::GetSubtree) { Some(Self::PAGES) } else { None }
-    }
 
     /// The extensions named by a protocol version; `None` where the other side knows of none.
     pub fn of_protocol_version(version: i32) -> Option<Self> {

@@ -1,7 +1,7 @@
 //! The ZooKeeper wire protocol: Jute records to bytes and back.
 //!
 //! Three rings, each ignorant of the next: [`codec`] turns primitives and records into bytes, [`frame`] cuts a byte
-//! stream into length-prefixed packets, and [`request`] and [`response`] say which record an operation carries.
+//! stream into length-prefixed packets, and [`operations`] says which records an operation carries.
 //! The crate does no IO, keeps no state and never panics on bytes from outside. It is `no_std`: it has no files, clocks or threads.
 //!
 //! Decoding borrows: strings are [`Cow`](alloc::borrow::Cow) and buffers are slices of the frame they came from.
@@ -47,14 +47,13 @@ pub mod create_mode;
 pub mod error_code;
 pub mod event;
 pub mod extension;
+pub mod facts;
 pub mod header;
 pub mod ids;
 pub mod once;
-pub mod op_code;
-pub mod ops;
+pub mod operations;
 pub mod password;
-pub mod request;
-pub mod response;
+pub mod records;
 pub mod stat;
 
 pub use acl::{Acl, Id, Perms};
@@ -65,13 +64,12 @@ pub use error::{DecodeError, FrameError, UnknownValue};
 pub use error_code::ErrorCode;
 pub use event::{AddWatchMode, EventType, KeeperState, WatcherEvent, WatcherType};
 pub use extension::{Extensions, LeaderHint};
+pub use facts::OperationFacts;
 pub use frame::{FrameMark, begin_frame, end_frame, frame_len, next_frame};
 pub use header::{ReplyHeader, RequestHeader};
 pub use ids::{SessionId, Xid, Zxid};
 pub use once::WriteNumber;
-pub use op_code::OpCode;
-pub use ops::*;
+pub use operations::{OpCode, Request, Response};
 pub use password::session_password;
-pub use request::Request;
-pub use response::Response;
+pub use records::*;
 pub use stat::Stat;

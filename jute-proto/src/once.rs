@@ -2,7 +2,7 @@
 //! [`Extensions::EXACTLY_ONCE`](crate::Extensions::EXACTLY_ONCE) is granted.
 //!
 //! * The client numbers the writes of a session, over all its connections, with numbers that grow. Gaps mean
-//!   nothing. Which operations are numbered says [`is_numbered`].
+//!   nothing. [`OperationFacts::exactly_once`](crate::OperationFacts::exactly_once) says which operations are numbered.
 //! * Between the [`RequestHeader`](crate::RequestHeader) and the record of such a write stands a
 //!   [`WriteNumber`]: its number, and up to which number the client waits for no answer any more.
 //! * The servers keep the answers of all numbers above that, as they were sent, replicated with the session. A
@@ -21,7 +21,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::codec::{Decode, Encode, Reader};
 use crate::error::DecodeError;
-use crate::op_code::OpCode;
+use crate::operations::OpCode;
 
 /// How many writes of a session may wait for their answers.
 pub const WRITES_MAX: usize = 1024;
@@ -62,37 +62,9 @@ impl<'a> Decode<'a> for WriteNumber {
     }
 }
 
-/// Whether an operation carries a [`WriteNumber`]: all that change znodes. `reconfig` takes more than one step, and
-/// closing a session twice does no harm.
-pub const fn is_numbered(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::Create
-            | OpCode::Create2
-            | OpCode::CreateContainer
-            | OpCode::CreateTtl
-            | OpCode::Delete
-            | OpCode::SetData
-            | OpCode::SetAcl
-            | OpCode::Multi
-    )
-}
-
 /// At least as many bytes as the answer to a write takes whose record has this length.
 pub const fn weight(op: OpCode, record_len: usize) -> usize {
-    let creates = matches!(
-        op,
-        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl
-    );
-    // No operation of a multi has a result of more than four times its own length; the path of a new node comes back.
-    let of_record = if matches!(op, OpCode::Multi) {
-        4 * record_len
-    } else if creates {
-        record_len
-    } else {
-        0
-    };
-    WEIGHT_MIN + of_record
+    WEIGHT_MIN + op.facts().kept_reply_factor * record_len
 }
 
 /// Whether a write of this weight may follow so many unanswered ones that weigh so much together.

@@ -3,11 +3,7 @@
 //! `golden/COMMIT.txt` holds bytes that this commit wrote. A new build never writes into these files; a new format
 //! gets lines of its own, in a file of the commit that first wrote it.
 
-#[path = "scripts/rows.rs"]
-mod rows;
-
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
@@ -22,7 +18,8 @@ use kernel::replica::section::{self, RESERVED_LEN, Section, Sender, next_section
 use kernel::replica::{Command, EntryHeader, Event, EventSink, Op, Origin, Replica, Stamp};
 use kernel::session::ConnId;
 use kernel::tree::Policy;
-use rows::{Rows, restore, store};
+use testkit::checkpoint::{Rows, restore, store};
+use testkit::golden::{bytes as golden, from_hex, hex};
 
 /// Entries of format 1 alone.
 const BUILD_8AECE55: &str = include_str!("golden/8aece55.txt");
@@ -32,24 +29,6 @@ const BUILD_5DE72FB: &str = include_str!("golden/5de72fb.txt");
 
 /// Operations that the first of the two builds did not have, from this number on.
 const NUMBERS_8AECE55: usize = 10;
-
-/// The line of a golden file that begins with a name.
-fn golden(file: &str, name: &str) -> Vec<u8> {
-    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    from_hex(line.unwrap_or_else(|| panic!("no line {name}")))
-}
-
-fn from_hex(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect("text"));
-    digits.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 const CONN: ConnId = ConnId { server: 3, boot: 0x1122_3344_5566_7788, number: 9 };
 

@@ -1,6 +1,5 @@
 //! `grovekeeper bench`.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,10 @@ use super::args::address;
 use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
-use crate::bench::{self, BenchError, BenchOptions, NullServer, Report, Workload};
+use load::{BenchError, BenchOptions, NullServer, Report, Workload};
+
+use crate::env::fs::File;
+use crate::env::{net, task};
 
 /// The options of `bench`.
 #[derive(Args, Debug)]
@@ -143,13 +145,13 @@ impl BenchArgs {
 /// Runs the load generator on threads of its own.
 pub(super) fn bench(args: &BenchArgs) -> Result<(), CliError> {
     if let Some(addr) = args.null_server {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = task::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(null_server(args, addr));
     }
     let runtime = match args.threads {
-        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        1 => task::Builder::new_current_thread().enable_all().build()?,
         threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let mut builder = task::Builder::new_multi_thread();
             builder.worker_threads(threads).enable_all().build()?
         }
     };
@@ -160,14 +162,14 @@ async fn run(args: &BenchArgs) -> Result<(), CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = StopSignals::catch()?;
     let flag = Arc::clone(&stop);
-    let stopping = tokio::spawn(async move {
+    let stopping = task::spawn(async move {
         signals.next().await;
         flag.store(true, Ordering::Relaxed);
         // The second signal does not wait for the nodes to be removed.
         signals.next().await;
         std::process::exit(1);
     });
-    let (report, outcome) = bench::run(&args.options(), &stop, |line| say(line)).await;
+    let (report, outcome) = load::run(&args.options(), &stop, |line| say(line)).await;
     stopping.abort();
     if let Some(file) = &args.json {
         write_json(file, &report)?;
@@ -177,7 +179,7 @@ async fn run(args: &BenchArgs) -> Result<(), CliError> {
 
 /// Serves until SIGINT or SIGTERM.
 async fn null_server(args: &BenchArgs, addr: SocketAddr) -> Result<(), CliError> {
-    let listener = tokio::net::TcpListener::bind(addr).await?;
+    let listener = net::TcpListener::bind(addr).await?;
     say(format_args!("A server without state listens on {}", listener.local_addr()?));
     let mut signals = StopSignals::catch()?;
     tokio::select! {

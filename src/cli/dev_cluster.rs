@@ -1,7 +1,6 @@
 //! `grovekeeper dev-cluster`: a whole ensemble on this machine, for trying it out.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,13 +9,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::args::DevClusterArgs;
 use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
+use crate::env::fs::File;
+use crate::env::net::TcpStream;
+use crate::env::{fs, time};
 
 /// How far the ports of the servers among themselves are above those for clients.
 const PEER_PORTS: u16 = 1000;
@@ -147,11 +148,11 @@ impl Server {
         let folder = layout.folder(id);
         let named = |path: &Path, error: io::Error| failure(format!("{}: {error}", path.display()));
         let data = folder.join("data");
-        std::fs::create_dir_all(&data).map_err(|error| named(&data, error))?;
+        fs::create_dir_all(&data).map_err(|error| named(&data, error))?;
         for (path, text) in
             [(data.join("myid"), format!("{id}\n")), (layout.config_path(id), layout.config(id))]
         {
-            std::fs::write(&path, text).map_err(|error| named(&path, error))?;
+            fs::write(&path, text).map_err(|error| named(&path, error))?;
         }
         let log_path = folder.join("log");
         let log = File::options().create(true).append(true).open(&log_path);
@@ -198,11 +199,11 @@ async fn formed(layout: &Layout) -> Result<(), CliError> {
     let all = async {
         for id in layout.ids() {
             while part(layout.client_port(id)).await.is_none() {
-                tokio::time::sleep(ASK_EVERY).await;
+                time::sleep(ASK_EVERY).await;
             }
         }
     };
-    tokio::time::timeout(FORMED_WITHIN, all).await.map_err(|_| {
+    time::timeout(FORMED_WITHIN, all).await.map_err(|_| {
         failure(format!("the servers did not become one: see {}", layout.dir.display()))
     })
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use crate::bench::BenchError;
 use crate::config::ConfigError;
+use load::BenchError;
 
 /// A failed command; its message is one line.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use super::args::{Cli, Command};
 use super::error::CliError;
 use super::output::{complain, say};
 use super::{bench, dev_cluster, log, serve};
+use crate::env::{task, thread};
 
 /// Threads that serve, at least.
 const WORKER_THREADS_MIN: usize = 4;
@@ -48,9 +49,9 @@ fn run(cli: &Cli) -> Result<(), CliError> {
 
 /// More threads than cores: while some apply a long batch or hand a burst to the kernel, others still
 /// send and hear the heartbeats on which the lead depends.
-fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+fn runtime() -> Result<task::Runtime, CliError> {
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = (2 * cores).max(WORKER_THREADS_MIN);
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let mut builder = task::Builder::new_multi_thread();
     Ok(builder.worker_threads(threads).enable_all().build()?)
 }

@@ -11,6 +11,7 @@ use super::peer_tls::peer_tls;
 use super::related_limits::related_limits;
 use super::secure::secure;
 use super::types::{Config, ticks_ms};
+use crate::env::fs;
 
 /// Schemes that a connection can authenticate with.
 const AUTH_SCHEMES: [&str; 3] = ["digest", "ip", "x509"];
@@ -139,7 +140,7 @@ fn distributed(draft: &Draft, own_id: Option<u64>) -> Result<(), Problem> {
 fn my_id(data_dir: &Path) -> Result<Option<u64>, ConfigError> {
     let file = data_dir.join("myid");
     let wrong = |problem: String| ConfigError::MyId { file: file.clone(), problem };
-    let text = match std::fs::read_to_string(&file) {
+    let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(format!("cannot read the server number: {error}"))),

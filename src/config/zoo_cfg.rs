@@ -9,6 +9,7 @@ use super::keys::{self, Effect, Setting};
 use super::properties::{self, Entry, SyntaxError};
 use super::types::{Config, Notice, Overrides};
 use super::value::Value;
+use crate::env::fs;
 
 /// Where data is kept when no configuration file is given, relative to the working directory.
 const DATA_DIR_DEFAULT: &str = "grovekeeper-data";
@@ -50,8 +51,8 @@ impl Config {
 }
 
 fn read(file: &Path) -> Result<Vec<Entry>, ConfigError> {
-    let bytes = std::fs::read(file)
-        .map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
+    let bytes =
+        fs::read(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?;
     properties::parse(&properties::decode(&bytes)).map_err(|SyntaxError { line, problem }| {
         ConfigError::Syntax { file: file.to_owned(), line, problem }
     })

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    AddressBook, Commands, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
+    AddressBook, BatchSealer, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
     KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
@@ -101,6 +101,7 @@ impl Ensemble {
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(800),
             election_max: Duration::from_millis(1600),
+            ..Timings::default()
         };
         let proxies = BTreeMap::new();
         Self { addresses, proxies, dirs, names, books, tls, versions, timings }
@@ -130,7 +131,7 @@ impl Ensemble {
         let list = shown.subscribe();
         let mut machine = List { shown, stored: 0 };
         machine.install(&mut dir.state().reader().unwrap().rows()).unwrap();
-        let consensus = Consensus::start(self.config(id), &dir, machine).await.unwrap();
+        let consensus = Consensus::start(self.config(id), &dir, Box::new(machine)).await.unwrap();
         Server { consensus, list }
     }
 }
@@ -172,8 +173,8 @@ async fn propose(server: &Server, entry: &str) {
     let entry = Bytes::copy_from_slice(entry.as_bytes());
     let applied = async {
         loop {
-            let outcome = server.consensus.submit(entry.clone()).await.unwrap();
-            if outcome.await.unwrap().is_ok() {
+            let mut outcome = server.consensus.submit(entry.clone()).await.unwrap();
+            if outcome.applied().await {
                 return;
             }
             let _ = server.consensus.read_barrier().await;
@@ -194,13 +195,13 @@ async fn wait_for_list(server: &Server, expected: &[&str]) {
 /// Entries are the commands alone.
 struct Plain;
 
-impl Commands for Plain {
+impl BatchSealer for Plain {
     fn seal<'a>(
         &mut self,
         _in_sections: bool,
         mut buffer: BytesMut,
         _own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         buffer.advance(RESERVED_LEN);
         others.for_each(|other| buffer.extend_from_slice(other.commands));

@@ -19,49 +19,43 @@
 //! ```text
 //! let dir = DataDir::open(path, &OpenOptions::new(myid))?;
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
-//! let consensus = Consensus::start(config, &dir, machine).await?;       // applies the log's tail
-//! let proposer = Proposer::start(&consensus, options, commands, liaison);
+//! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
+//! let proposer = Proposer::start(&consensus, options, sealer, peer_status, progress);
 //! ```
 //!
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! Servers of an ensemble talk through `network`; commands find the leader through `proposer`.
+//! * `raft`: openraft, its log store and its state machine.
+//! * `leadership`: how a leader keeps its lead, and how it loses it.
+//! * `bootstrap`: how servers become an ensemble.
+//! * `proposer` and `forward`: how commands find the leader.
+//! * `transport`: connections between servers.
 
-mod checkpoints;
+mod bootstrap;
+mod consensus;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
-mod formation;
-mod handle;
-mod hearing;
-mod log_store;
-mod log_task;
-mod members;
-mod membership;
-mod network;
-mod proof;
+mod forward;
+mod leadership;
 mod proposer;
-mod read_index;
+mod raft;
 mod start;
-mod state_machine;
 mod status;
-mod succession;
-mod typ;
+mod transport;
 
-#[cfg(test)]
-mod log_suite_test;
-
-pub use error::{Fatal, ProposeError, ReadError, StartError};
-pub use formation::{
+pub use bootstrap::{
     Forms, INITIALIZE,
     admission::{Admissions, Joiner},
 };
-pub use handle::Consensus;
-pub use members::{ChangeFailed, MemberProgress, Members};
-pub use network::{AddressBook, EnsembleName, KnownVersions};
-pub use proposer::{Commands, Liaison, Place, ProcessState, Progress, Proposer, ProposerOptions};
-pub use start::{ConsensusConfig, Timings};
-pub(crate) use state_machine::in_place;
-pub use state_machine::{Committed, StateMachine};
+pub use consensus::Consensus;
+pub use error::{Fatal, ProposeError, ReadError, StartError};
+pub use forward::PeerStatus;
+pub use leadership::timings::Timings;
+pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
+pub(crate) use raft::in_place;
+pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};
+pub use start::ConsensusConfig;
 pub use status::{Role, Status};
+pub use transport::{AddressBook, EnsembleName, KnownVersions};

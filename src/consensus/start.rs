@@ -4,64 +4,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use openraft::{Config, Raft, SnapshotPolicy};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoints::Checkpoints;
-use super::error::{Fatal, StartError};
-use super::formation::{Control, Formation, FormationConfig, Forms, RaftControl};
-use super::handle::{Consensus, PeerSide};
-use super::hearing::{self, Hearing};
-use super::log_store::LogStore;
-use super::log_task;
-use super::network::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Own, PeerListener, Peers, Secret, Security,
-    Starts, Witness,
+use super::consensus::{Consensus, PeerSide};
+use super::raft::node::RaftNode;
+use super::raft::state_machine::{StateMachine, in_place};
+use crate::consensus::bootstrap::{
+    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
 };
-use super::proof::Proofs;
-use super::read_index::ReadIndex;
-use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
-use super::succession::Succession;
-use super::typ::TypeConfig;
-use crate::storage::{DataDir, Start, reconcile};
+use crate::consensus::error::StartError;
+use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
+use crate::consensus::leadership::contact::Contact;
+use crate::consensus::leadership::fast_failover::FastFailover;
+use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
+use crate::consensus::leadership::raft_leader::RaftLeader;
+use crate::consensus::leadership::read_index::ReadIndex;
+use crate::consensus::leadership::timings::Timings;
+use crate::consensus::transport::{
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, PeerServices,
+    Peers, Secret, Security, Starts,
+};
+use crate::storage::DataDir;
+use crate::storage::Start;
+use crate::storage::reconcile;
 use crate::tls::PeerTlsOptions;
 
 /// Connections of followers that may wait to be served.
 const FORWARDS_WAITING_MAX: usize = 32;
-
-/// The clocks of the consensus. Apart from ZooKeeper's `tickTime`, which times sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timings {
-    /// How often a leader tells that it is there.
-    pub heartbeat: Duration,
-    /// A follower that hears nothing grants its vote to another after `election_max`, and asks for
-    /// votes itself when a time has passed on top that is drawn anew each time, from this one...
-    pub election_min: Duration,
-    /// ... up to this one, so that two rarely ask at once.
-    pub election_max: Duration,
-}
-
-impl Timings {
-    /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
-    /// one took longer than `election_max`, so these timings are raised where servers are far apart.
-    pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
-        usual.max(self.election_max * count)
-    }
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(40),
-            election_min: Duration::from_millis(100),
-            election_max: Duration::from_millis(200),
-        }
-    }
-}
 
 /// Who takes part, and how.
 #[derive(Clone, Debug)]
@@ -82,7 +54,7 @@ pub struct ConsensusConfig {
     pub addresses: AddressBook,
     /// Where peers connect to this server; not needed by an ensemble of one.
     pub listen: Option<SocketAddr>,
-    /// The clocks.
+    /// How long things may take.
     pub timings: Timings,
     /// A checkpoint is begun when this many log bytes were applied since the last one. Bounds the
     /// log that a restart replays.
@@ -103,7 +75,7 @@ pub struct ConsensusConfig {
 
 impl ConsensusConfig {
     /// Whether the file has other voters than this server.
-    fn names_others(&self) -> bool {
+    pub(super) fn names_others(&self) -> bool {
         self.voters.iter().any(|voter| *voter != self.server)
     }
 
@@ -141,10 +113,10 @@ impl Consensus {
     /// connect. [`StartError::Listen`]: the address for them is taken.
     /// [`StartError::Tls`]: keys or certificates cannot be used. [`StartError::Storage`],
     /// [`StartError::Restore`]: the stored state and log do not fit together or cannot be applied.
-    pub async fn start<M: StateMachine>(
+    pub async fn start(
         config: ConsensusConfig,
         dir: &DataDir,
-        machine: M,
+        machine: Box<dyn StateMachine>,
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_joined(dir)?;
@@ -166,52 +138,58 @@ impl Consensus {
             ),
             None => None,
         };
-        let (written, checkpoint_written) = mpsc::unbounded_channel();
-        let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
-        let log_store = LogStore::new(dir.log().clone());
-        let mut machine = Machine::new(
-            machine,
-            dir,
-            Arc::clone(&checkpoints),
-            CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries },
-            dir.log().state().last.map_or(0, |last| last.index),
-        )
-        .map_err(|Fatal(what)| StartError::Restore(what))?;
-        in_place(|| machine.apply_again(&log_store))
-            .map_err(|Fatal(what)| StartError::Restore(what))?;
-        let reads = ReadIndex::new(member.raft_id(), config.timings);
-        let witness = Witness { hearing: Hearing::default(), reads: reads.clone() };
-        let hearing = witness.hearing.clone();
-        let raft = Raft::<TypeConfig, Machine<M>>::new(
-            member.raft_id(),
-            Arc::new(raft_config(&config)?),
-            Peers::new(dialer.clone(), witness),
-            log_store,
-            machine,
-        )
-        .await
-        .map_err(|error| StartError::Restore(error.to_string()))?;
-        log_task::start(dir.log(), &raft, config.listen.is_some());
+        let contact = Contact::new(member.raft_id());
+        let read_index = ReadIndex::new(contact.clone(), config.timings);
+        let quorum_check = QuorumCheck::default();
+        let leadership = Leadership {
+            contact: contact.clone(),
+            quorum_check: quorum_check.clone(),
+            read_index: read_index.clone(),
+        };
+        let peers = Peers::new(dialer.clone(), leadership);
+        let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
         let stop = CancellationToken::new();
-        let (own, timings) = (member.raft_id(), config.timings);
-        tokio::spawn(hearing::run(raft.clone(), own, hearing, timings, stop.clone()));
-        let succession = Succession::new(own, timings);
+        let timings = config.timings;
+        let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());
+        let checking = check_quorum::run(
+            Arc::clone(&leader),
+            contact.clone(),
+            quorum_check,
+            timings,
+            stop.clone(),
+        );
+        tokio::spawn(checking);
+        let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), own, succession.clone(), book, timings);
+        let control = Control::new(raft.clone(), contact.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
         let formation = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
-            let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(raft.clone(), answering, succession, stop.clone()));
+            let services = PeerServices {
+                raft: Arc::new(raft.clone()),
+                bootstrap: Arc::new(Answers::new(formation.clone(), control)),
+                contact: contact.clone(),
+                failover,
+            };
+            tokio::spawn(listener.run(services, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
-        let proofs = Proofs::new(timings, dir.clone());
+        let lease_keeper = LeaseKeeper::new(timings, dir.clone());
         let process = config.process;
-        let peers =
-            PeerSide { member, process, dialer, forwards, proofs, formation, reads, timings };
-        Ok(Self::new(raft, dir.clone(), checkpoints, checkpoint_written, stop, peers))
+        let peers = PeerSide {
+            member,
+            process,
+            dialer,
+            forwards,
+            lease_keeper,
+            formation,
+            contact,
+            read_index,
+            timings,
+        };
+        Ok(Self::new(raft, dir.clone(), checkpoints, stop, peers))
     }
 }
 
@@ -224,21 +202,19 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
             |error| StartError::Config(format!("quorum.secretFile {}: {error}", file.display()));
         Secret::read(file).map_err(of)
     })?;
-    let starts = Starts::new(start, dir.met()?, secret);
+    let starts = Starts::new(start, dir.known_starts()?, secret);
     Ok(Own { member: dir.member(), starts, ensemble, versions })
 }
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
 /// another one looks for it as soon as it listens.
-async fn begin<M: StateMachine>(
-    raft: &Raft<TypeConfig, Machine<M>>,
+async fn begin(
+    raft: &RaftNode,
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,
 ) -> Result<Formation, StartError> {
-    let restore = |error: &dyn std::fmt::Display| StartError::Restore(error.to_string());
-    // From here on openraft has told what it found.
-    raft.with_raft_state(|_| ()).await.map_err(|error| restore(&error))?;
+    raft.wait_until_started().await.map_err(StartError::Restore)?;
     let (own, view) = (dir.member().raft_id(), control.view());
     let is_empty = view.last_index.is_none();
     if is_empty {
@@ -254,7 +230,7 @@ async fn begin<M: StateMachine>(
         book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
-    let formation = formation.map_err(|error| restore(&error))?;
+    let formation = formation.map_err(|error| StartError::Restore(error.to_string()))?;
     if config.names_others() {
         // One that was formed on its own has to look for the others first.
         if !view.voters.iter().eq([&own]) || view.agreed {
@@ -267,7 +243,7 @@ async fn begin<M: StateMachine>(
         formed.map_err(StartError::Restore)?;
     } else if view.voters.iter().eq([&own]) {
         // Nobody else could win: there is nothing to wait for.
-        raft.trigger().elect(false).await.map_err(|error| restore(&error))?;
+        raft.elect().await.map_err(StartError::Restore)?;
     }
     Ok(formation)
 }
@@ -298,25 +274,4 @@ fn check_joined(dir: &DataDir) -> Result<(), StartError> {
         )));
     }
     Ok(())
-}
-
-fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let raft = Config {
-        cluster_name: "grovekeeper".to_owned(),
-        heartbeat_interval: millis(config.timings.heartbeat),
-        election_timeout_min: millis(config.timings.election_min),
-        election_timeout_max: millis(config.timings.election_max),
-        // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: config.entries_kept,
-        // A server that was cut off must not depose a leader when it returns.
-        enable_pre_vote: Some(true),
-        // A restarted leader might have missed a newer one: it must be elected again.
-        enable_leader_restore: Some(false),
-        // One that was formed on its own would elect itself before it has looked for the others.
-        enable_elect: !config.names_others(),
-        ..Config::default()
-    };
-    raft.validate().map_err(|error| StartError::Config(format!("the Raft timings: {error}")))
 }

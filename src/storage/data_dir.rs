@@ -1,19 +1,20 @@
 //! The data directory: who may use it, and what is in it.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs4::fs_std::FileExt as _;
 use kernel::ensemble::MemberId;
 
 use super::identity::{ClusterId, Identity};
 use super::log::{LogOptions, OsDirectory, RaftLog, ReadLog};
-use super::log_place::{ELSEWHERE, LogPlace};
+use super::log_location::{ELSEWHERE, LogLocation};
 use super::state::VerifiedState;
-use super::{Met, Spool, StateDb, StorageError, starts};
+use super::{KnownStarts, Spool, StateDb, StorageError, starts};
+use crate::env::fs::{self, File, TryLockError};
+use crate::env::random;
+use crate::env::thread;
 use crate::storage::log;
 
 const LOCK: &str = "lock";
@@ -70,8 +71,8 @@ impl DataDir {
     /// Whatever is wrong with the directory, as a message that says what to do; then no file of it
     /// was changed.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, StorageError> {
-        let known = look(path, options)?;
-        let place = LogPlace::look(path, known, options)?;
+        let known = inspect(path, options)?;
+        let place = LogLocation::resolve(path, known, options)?;
         let own_lock = lock(path)?;
         let (log_lock, of_log) = place.open(options)?;
         let cluster = of_log.map(|identity| identity.cluster).or(options.cluster);
@@ -79,7 +80,7 @@ impl DataDir {
         let identity = match known {
             Some(identity) => identity,
             // Another process may have been first: what counts is what is there under the lock.
-            None => match look(path, options)? {
+            None => match inspect(path, options)? {
                 Some(identity) => identity,
                 None => match of_log {
                     // What is left of a server is its log, and that is what counts.
@@ -132,8 +133,8 @@ impl DataDir {
     /// # Errors
     ///
     /// [`StorageError::Io`], [`StorageError::Corrupt`].
-    pub fn met(&self) -> Result<Met, StorageError> {
-        Met::open(&self.path)
+    pub fn known_starts(&self) -> Result<KnownStarts, StorageError> {
+        KnownStarts::open(&self.path)
     }
 
     /// The folder of the log.
@@ -185,8 +186,8 @@ fn judge(
     log: impl FnOnce() -> Result<ReadLog, StorageError>,
     state: impl FnOnce() -> Result<VerifiedState, StorageError> + Send,
 ) -> Result<(ReadLog, VerifiedState), StorageError> {
-    std::thread::scope(|scope| {
-        let state = std::thread::Builder::new()
+    thread::scope(|scope| {
+        let state = thread::Builder::new()
             .name("state-verify".into())
             .spawn_scoped(scope, state)
             .map_err(StorageError::io("start a thread to read", path))?;
@@ -197,7 +198,10 @@ fn judge(
 }
 
 /// Judges a directory without touching it: its identity, or `None` when a new one may be made.
-pub(super) fn look(path: &Path, options: &OpenOptions) -> Result<Option<Identity>, StorageError> {
+pub(super) fn inspect(
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Option<Identity>, StorageError> {
     let names = match fs::read_dir(path) {
         Ok(entries) => entries
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -261,17 +265,18 @@ pub(super) fn lock(path: &Path) -> Result<File, StorageError> {
     options.read(true).write(true).create(true).truncate(false);
     let lock = options.open(&file).map_err(StorageError::io("open", &file))?;
     for _ in 0..LOCK_TRIES {
-        if lock.try_lock_exclusive().map_err(StorageError::io("lock", &file))? {
-            return Ok(lock);
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => wait(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => return Err(StorageError::io("lock", &file)(error)),
         }
-        wait(LOCK_WAIT);
     }
     Err(StorageError::InUse { path: path.to_path_buf() })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the holder of the lock cannot be asked")]
 fn wait(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
 }
 
 /// Writes the identity of a new directory. It comes first: whatever else is in the directory, it
@@ -279,7 +284,7 @@ fn wait(time: Duration) {
 pub(super) fn initialize(path: &Path, options: &OpenOptions) -> Result<Identity, StorageError> {
     let cluster = match options.cluster {
         Some(cluster) => cluster,
-        None => ClusterId(u128::from_le_bytes(random()?)),
+        None => ClusterId(u128::from_le_bytes(random::bytes())),
     };
     // A new log gets a life of its own before it is begun.
     let member = MemberId { number: options.server, life: 0 };
@@ -303,22 +308,13 @@ pub(super) fn write_identity(path: &Path, identity: &Identity) -> Result<(), Sto
 }
 
 /// A life for a new log: any number but 0.
-pub(super) fn random_life() -> Result<u32, StorageError> {
+pub(super) fn random_life() -> u32 {
     loop {
-        let life = u32::from_le_bytes(random()?);
+        let life = u32::from_le_bytes(random::bytes());
         if life != 0 {
-            return Ok(life);
+            return life;
         }
     }
-}
-
-fn random<const N: usize>() -> Result<[u8; N], StorageError> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0; N];
-    File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(StorageError::io("draw a random number from", source))?;
-    Ok(bytes)
 }
 
 fn make_directory(path: &Path) -> Result<(), StorageError> {

@@ -68,7 +68,7 @@ pub enum StorageError {
     },
     /// The log is not where the configuration says.
     #[error("the data directory {}: {what}. Nothing was changed", path.display())]
-    LogPlace {
+    LogLocation {
         /// The data directory.
         path: PathBuf,
         /// Where the log is, and what to do.

@@ -1,10 +1,10 @@
 //! Files of a few lines, each written as a whole.
 
-use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::sync_directory;
+use crate::env::fs::{self, File};
 
 /// What a disk writes as a whole or not at all, in bytes
 /// ([safety-disks.md](../../docs/internals/safety-disks.md), D2).

@@ -13,7 +13,6 @@
 //! All numbers are little-endian. The file is worth nothing after a restart, so it is not flushed,
 //! and it is removed when the data directory is opened.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,8 @@ use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
 
 use super::{Row, StorageError, Table};
+use crate::env::fs;
+use crate::env::fs::File;
 
 /// The file in the data directory.
 const FILE: &str = "received.rows";
@@ -240,7 +241,7 @@ fn damaged(path: &Path, offset: u64, what: &str) -> StorageError {
 }
 
 fn remove(path: &Path) -> Result<(), StorageError> {
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StorageError::io("remove", path)(error))
         }

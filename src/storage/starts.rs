@@ -2,7 +2,7 @@
 //!
 //! A data directory that is brought back to an earlier moment (a snapshot of a virtual machine, a copy)
 //! has forgotten what it acknowledged and voted since. Its starts show that: the other servers
-//! remember the highest number that they met ([`Met`]), so a lower one, or the same one of another process, is such
+//! remember the highest number that they met ([`KnownStarts`]), so a lower one, or the same one of another process, is such
 //! an image. One that was not met since cannot be noticed.
 //!
 //! Both files are text of two lines or more, and end with a check sum:
@@ -17,13 +17,13 @@
 //! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use kernel::ensemble::MemberId;
 
 use super::{StorageError, small_file};
+use crate::env::fs;
 
 const STARTS: &str = "starts";
 const MET: &str = "met";
@@ -63,12 +63,12 @@ pub struct Start {
 
 /// The newest start that was met of each server, on disk.
 #[derive(Debug)]
-pub struct Met {
+pub struct KnownStarts {
     dir: PathBuf,
     starts: BTreeMap<MemberId, Start>,
 }
 
-impl Met {
+impl KnownStarts {
     /// What the data directory remembers.
     ///
     /// # Errors
@@ -87,7 +87,11 @@ impl Met {
     ///
     /// # Errors
     /// [`StorageError`]: it cannot be written down; it is not remembered then.
-    pub fn meet(&mut self, member: MemberId, start: Start) -> Result<Option<Start>, StorageError> {
+    pub fn observe(
+        &mut self,
+        member: MemberId,
+        start: Start,
+    ) -> Result<Option<Start>, StorageError> {
         if let Some(known) = self.starts.get(&member).copied() {
             if known == start {
                 return Ok(None);
@@ -162,16 +166,16 @@ mod tests {
         }
         assert_written(BUILD_5DE72FB, "file.starts", &fs::read(file(STARTS)).unwrap());
         let members = [(3, 0, 7), (300, 0x5f2a_c01d, 12)];
-        let mut met = Met::open(dir.path()).unwrap();
+        let mut met = KnownStarts::open(dir.path()).unwrap();
         for (number, life, starts) in members {
             let start = Start { number: starts, process: 0x9a3f << 40 };
-            met.meet(MemberId { number, life }, start).unwrap();
+            met.observe(MemberId { number, life }, start).unwrap();
         }
         assert_written(BUILD_5DE72FB, "file.met", &fs::read(file(MET)).unwrap());
         fs::write(file(STARTS), golden(BUILD_5DE72FB, "file.starts")).unwrap();
         fs::write(file(MET), golden(BUILD_5DE72FB, "file.met")).unwrap();
         assert_eq!(count(dir.path()).unwrap(), 13);
-        assert_eq!(Met::open(dir.path()).unwrap().starts, met.starts);
+        assert_eq!(KnownStarts::open(dir.path()).unwrap().starts, met.starts);
     }
 
     #[test]
@@ -193,7 +197,10 @@ mod tests {
         let member = |life| MemberId { number: 3, life };
         let start = |number, process| Start { number, process };
         let meet = |life, number, process| {
-            Met::open(dir.path()).unwrap().meet(member(life), start(number, process)).unwrap()
+            KnownStarts::open(dir.path())
+                .unwrap()
+                .observe(member(life), start(number, process))
+                .unwrap()
         };
         assert_eq!(meet(7, 4, 10), None);
         assert_eq!(meet(7, 4, 10), None, "another connection of the same process");

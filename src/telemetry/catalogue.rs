@@ -3,8 +3,8 @@
 //! `mntr`, the admin command `monitor` and Prometheus all read it, so they cannot disagree. Names and
 //! units are ZooKeeper's where it has the number; a number that has no meaning here has no entry.
 
-use jute_proto::OpCode;
-use kernel::stats::Spread;
+use kernel::conn::Handling;
+use kernel::stats::Histogram;
 
 use super::stats::ServerStats;
 
@@ -33,11 +33,11 @@ pub enum Value {
     Counter(u64),
     /// Any number that grows.
     DecimalCounter(f64),
-    /// How a value is spread.
+    /// The distribution of a value.
     Summary(Summary),
 }
 
-/// How a value is spread, in the unit that is shown.
+/// The distribution of a value, in the unit that is shown.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Summary {
     /// How many values there were.
@@ -145,17 +145,17 @@ pub struct LeaderGauges {
 
 /// The storage's own measurements, in microseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct StorageSpreads<'a> {
+pub struct StorageHistograms<'a> {
     /// Flushes of the log.
-    pub flush_us: &'a Spread,
+    pub flush_us: &'a Histogram,
     /// Checkpoints.
-    pub checkpoint_us: &'a Spread,
+    pub checkpoint_us: &'a Histogram,
 }
 
 /// Reads everything.
 pub fn catalogue(
     stats: &ServerStats,
-    storage: Option<StorageSpreads<'_>>,
+    storage: Option<StorageHistograms<'_>>,
     gauges: &Gauges,
 ) -> Vec<Metric> {
     let mut list = List(Vec::new());
@@ -197,12 +197,12 @@ impl List {
     }
 
     /// A time: measured in microseconds, shown in milliseconds as ZooKeeper does.
-    fn time(&mut self, name: &str, help: &'static str, spread_us: &Spread, detailed: bool) {
-        self.add(name, help, Value::Summary(summary(spread_us, 1000.0, detailed)));
+    fn time(&mut self, name: &str, help: &'static str, histogram_us: &Histogram, detailed: bool) {
+        self.add(name, help, Value::Summary(summary(histogram_us, 1000.0, detailed)));
     }
 
-    fn amount(&mut self, name: &str, help: &'static str, spread: &Spread) {
-        self.add(name, help, Value::Summary(summary(spread, 1.0, false)));
+    fn amount(&mut self, name: &str, help: &'static str, histogram: &Histogram) {
+        self.add(name, help, Value::Summary(summary(histogram, 1.0, false)));
     }
 
     fn latencies(&mut self, stats: &ServerStats) {
@@ -346,7 +346,7 @@ impl List {
     fn operations(&mut self, stats: &ServerStats) {
         let mut families: Vec<(&'static str, u64)> = Vec::new();
         for (op, count) in stats.conns.ops() {
-            let Some(family) = family(op) else { continue };
+            let Some(family) = Handling::of(op).metric else { continue };
             match families.iter_mut().find(|(known, _)| *known == family) {
                 Some((_, total)) => *total += count,
                 None => families.push((family, count)),
@@ -359,7 +359,7 @@ impl List {
         }
     }
 
-    fn summaries(&mut self, stats: &ServerStats, storage: Option<StorageSpreads<'_>>) {
+    fn summaries(&mut self, stats: &ServerStats, storage: Option<StorageHistograms<'_>>) {
         self.time(
             "readlatency",
             "time from a read to its reply, ms",
@@ -385,20 +385,20 @@ impl List {
                 &stats.children_watchers,
             ),
         ];
-        for (name, help, spread) in watchers {
-            self.amount(name, help, spread);
+        for (name, help, histogram) in watchers {
+            self.amount(name, help, histogram);
         }
     }
 }
 
-fn summary(spread: &Spread, unit: f64, detailed: bool) -> Summary {
-    let read = spread.read();
+fn summary(histogram: &Histogram, unit: f64, detailed: bool) -> Summary {
+    let read = histogram.read();
     Summary {
         count: read.count,
         sum: read.sum as f64 / unit,
         min: read.min as f64 / unit,
         max: read.max as f64 / unit,
-        quantiles: spread.quantiles(QUANTILES).map(|value| value as f64 / unit),
+        quantiles: histogram.quantiles(QUANTILES).map(|value| value as f64 / unit),
         detailed,
     }
 }
@@ -408,42 +408,11 @@ pub fn to_ms(us: u64) -> u64 {
     us.saturating_add(500) / 1000
 }
 
-/// The name under which an operation is counted; related ones share one, as in ZooKeeper.
-fn family(op: OpCode) -> Option<&'static str> {
-    Some(match op {
-        OpCode::Create | OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => "create",
-        OpCode::Delete => "delete",
-        OpCode::Exists => "exists",
-        OpCode::GetData => "get_data",
-        OpCode::SetData => "set_data",
-        OpCode::GetAcl => "get_acl",
-        OpCode::SetAcl => "set_acl",
-        OpCode::GetChildren | OpCode::GetChildren2 => "get_children",
-        OpCode::GetAllChildrenNumber => "get_all_children_number",
-        OpCode::GetEphemerals => "get_ephemerals",
-        OpCode::Multi => "multi",
-        OpCode::MultiRead => "multi_read",
-        OpCode::Ping => "ping",
-        OpCode::Sync => "sync",
-        OpCode::Check => "check",
-        OpCode::CheckWatches => "check_watches",
-        OpCode::RemoveWatches => "remove_watches",
-        OpCode::AddWatch => "add_watch",
-        OpCode::SetWatches | OpCode::SetWatches2 => "set_watches",
-        OpCode::Reconfig => "reconfig",
-        OpCode::CreateSession => "create_session",
-        OpCode::CloseSession => "close_session",
-        OpCode::WhoAmI => "who_am_i",
-        OpCode::ListPage => "list_page",
-        OpCode::GetSubtree => "get_subtree",
-        OpCode::Auth | OpCode::Sasl | OpCode::DeleteContainer => return None,
-        OpCode::Notification | OpCode::Error => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use jute_proto::OpCode;
 
     use super::*;
 
@@ -455,8 +424,8 @@ mod tests {
     #[test]
     fn every_name_is_there_once() {
         // Two entries of one name would make the surfaces disagree.
-        let (stats, spread) = (ServerStats::default(), Spread::default());
-        let storage = StorageSpreads { flush_us: &spread, checkpoint_us: &spread };
+        let (stats, histogram) = (ServerStats::default(), Histogram::default());
+        let storage = StorageHistograms { flush_us: &histogram, checkpoint_us: &histogram };
         let list = catalogue(&stats, Some(storage), &Gauges::default());
         let names: BTreeSet<&str> = list.iter().map(|metric| metric.name.as_str()).collect();
         assert_eq!(names.len(), list.len());

@@ -2,7 +2,7 @@
 
 use jute_proto::EventType;
 use kernel::conn::{CloseKind, ConnStats};
-use kernel::stats::{Counter, Spread};
+use kernel::stats::{Counter, Histogram};
 
 /// What a server counts.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct ServerStats {
     /// Bytes to clients.
     pub bytes_sent: Counter,
     /// Commands of an entry of the log.
-    pub batch_commands: Spread,
+    pub batch_commands: Histogram,
     /// Commands applied.
     pub commands_applied: Counter,
     /// Sections of servers that came again, and were not applied again.
@@ -41,13 +41,13 @@ pub struct ServerStats {
     /// ended its connection.
     pub stale_requests: Counter,
     /// Watchers told of each creation that anyone watched.
-    pub created_watchers: Spread,
+    pub created_watchers: Histogram,
     /// Watchers told of each deletion that anyone watched.
-    pub deleted_watchers: Spread,
+    pub deleted_watchers: Histogram,
     /// Watchers told of each change of data that anyone watched.
-    pub changed_watchers: Spread,
+    pub changed_watchers: Histogram,
     /// Watchers told of each change of a node's children that anyone watched.
-    pub children_watchers: Spread,
+    pub children_watchers: Histogram,
     closed: [Counter; CloseKind::ALL.len()],
 }
 
@@ -57,7 +57,7 @@ impl Default for ServerStats {
             conns: ConnStats::default(),
             bytes_received: Counter::default(),
             bytes_sent: Counter::default(),
-            batch_commands: Spread::default(),
+            batch_commands: Histogram::default(),
             commands_applied: Counter::default(),
             sections_repeated: Counter::default(),
             sections_early: Counter::default(),
@@ -70,10 +70,10 @@ impl Default for ServerStats {
             refused_disk_full: Counter::default(),
             quotas_exceeded: Counter::default(),
             stale_requests: Counter::default(),
-            created_watchers: Spread::default(),
-            deleted_watchers: Spread::default(),
-            changed_watchers: Spread::default(),
-            children_watchers: Spread::default(),
+            created_watchers: Histogram::default(),
+            deleted_watchers: Histogram::default(),
+            changed_watchers: Histogram::default(),
+            children_watchers: Histogram::default(),
             closed: std::array::from_fn(|_| Counter::default()),
         }
     }
@@ -112,8 +112,8 @@ impl ServerStats {
         for counter in self.counters() {
             counter.reset();
         }
-        for spread in self.spreads() {
-            spread.reset();
+        for histogram in self.histograms() {
+            histogram.reset();
         }
     }
 
@@ -137,7 +137,7 @@ impl ServerStats {
         counters.into_iter().chain(&self.closed)
     }
 
-    fn spreads(&self) -> [&Spread; 5] {
+    fn histograms(&self) -> [&Histogram; 5] {
         [
             &self.batch_commands,
             &self.created_watchers,

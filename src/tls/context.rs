@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -22,6 +21,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::error::TlsError;
 use super::options::{ClientAuth, TlsOptions, TlsVersion};
+use crate::env::fs;
+use crate::env::time::SystemTime;
 
 /// Keys and certificates in use. Reads its files again when they change, if that is wanted.
 pub struct TlsContext {
@@ -96,7 +97,7 @@ impl std::fmt::Debug for TlsContext {
 
 fn stamps(options: &TlsOptions) -> [Option<Stamp>; 2] {
     [Some(&options.key_store), options.trust_store.as_ref()].map(|path| {
-        let metadata = std::fs::metadata(path?).ok()?;
+        let metadata = fs::metadata(path?).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     })
 }
@@ -201,7 +202,7 @@ fn provider(options: &TlsOptions) -> Result<CryptoProvider, TlsError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
+
+use crate::env::net::TcpStream;
+use crate::env::net::{OwnedReadHalf, OwnedWriteHalf};
 
 /// What carries the bytes.
 #[derive(Debug)]

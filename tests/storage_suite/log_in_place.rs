@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::{Call, Completion, EntryKind, InPlace, LogOptions};
+use grovekeeper::storage::log::{Completion, EntryKind, InPlace, InPlaceHooks, LogOptions};
 use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, Vote};
 
 use super::fake_disk::{FakeDisk, Survivors};
@@ -31,7 +31,7 @@ fn open(disk: &FakeDisk, tick: Duration) -> RaftLog {
 /// The way to the one who writes in place; what comes out tells of calls, and of being found stuck.
 fn calls(log: &RaftLog) -> (InPlace, Receiver<()>, Receiver<()>) {
     let ((to_write, called), (stuck, found_stuck)) = (mpsc::channel(), mpsc::channel());
-    let in_place = log.write_in_place(Call {
+    let in_place = log.write_in_place(InPlaceHooks {
         wanted: Box::new(|| true),
         to_write: Box::new(move || to_write.send(()).unwrap_or(())),
         stuck: Box::new(move || stuck.send(()).unwrap_or(())),
@@ -93,7 +93,7 @@ fn nothing_is_written_in_place_while_that_is_not_wanted() {
     let log = log();
     let wanted = Arc::new(AtomicBool::new(false));
     let (asked, (to_write, called)) = (Arc::clone(&wanted), mpsc::channel());
-    let in_place = log.write_in_place(Call {
+    let in_place = log.write_in_place(InPlaceHooks {
         wanted: Box::new(move || asked.load(Ordering::Relaxed)),
         to_write: Box::new(move || to_write.send(()).unwrap_or(())),
         stuck: Box::new(|| ()),
@@ -187,7 +187,7 @@ impl Story {
         let log = open(&disk, SOON);
         let (tell, seen) = mpsc::channel();
         let (asks, stuck) = (AsksUntilDropped(tell.clone()), tell.clone());
-        let in_place = log.write_in_place(Call {
+        let in_place = log.write_in_place(InPlaceHooks {
             wanted: Box::new(|| true),
             to_write: Box::new(move || asks.ask()),
             stuck: Box::new(move || stuck.send(Seen::Stuck).unwrap_or(())),

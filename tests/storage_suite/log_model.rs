@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use grovekeeper::storage::log::{Call, EntryKind, LogOptions};
+use grovekeeper::storage::log::{EntryKind, InPlaceHooks, LogOptions};
 use grovekeeper::storage::{LogEntry, LogPosition, RaftLog, StorageError, Vote};
 
 use super::fake_disk::FakeDisk;
@@ -168,7 +168,7 @@ pub(crate) fn models(steps: &[Step]) -> Vec<Model> {
 fn open_in_place(disk: &FakeDisk) -> Result<RaftLog, StorageError> {
     let log = RaftLog::open(Arc::new(disk.clone()), &options())?;
     let (call, called) = mpsc::channel();
-    let in_place = log.write_in_place(Call {
+    let in_place = log.write_in_place(InPlaceHooks {
         wanted: Box::new(|| true),
         to_write: Box::new(move || call.send(()).unwrap_or(())),
         stuck: Box::new(|| ()),

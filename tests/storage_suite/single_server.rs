@@ -89,7 +89,7 @@ fn an_entry_that_cannot_be_decoded_stops_the_server() {
     run(async {
         let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
         let config = ConsensusConfig::standalone(1);
-        match Consensus::start(config, &dir, Toy::load(&dir)).await {
+        match Consensus::start(config, &dir, Box::new(Toy::load(&dir))).await {
             // The entry was known to be committed, or is found to be when the server leads.
             Err(error) => assert!(error.to_string().contains("half a number"), "{error}"),
             Ok(consensus) => {
@@ -123,7 +123,7 @@ fn a_state_and_a_log_that_do_not_meet_are_refused() {
         run(async {
             let dir = DataDir::open(dir.path(), &OpenOptions::new(1)).unwrap();
             let config = ConsensusConfig::standalone(1);
-            let started = Consensus::start(config, &dir, Toy::load(&dir)).await;
+            let started = Consensus::start(config, &dir, Box::new(Toy::load(&dir))).await;
             assert!(matches!(started, Err(StartError::Storage(_))), "without {lost}: {started:?}");
         });
     }
@@ -189,7 +189,7 @@ fn an_ensemble_is_refused() {
         let mut config = ConsensusConfig::standalone(1);
         config.servers.insert(2, "localhost:2888".to_owned());
         config.voters.insert(2);
-        let started = Consensus::start(config, &dir, Toy::default()).await;
+        let started = Consensus::start(config, &dir, Box::new(Toy::default())).await;
         assert!(matches!(started, Err(StartError::Config(_))), "{started:?}");
     });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use grovekeeper::consensus::{
-    Commands, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
+    BatchSealer, Committed, Consensus, ConsensusConfig, Fatal, Progress, Proposer, ProposerOptions,
     StateMachine,
 };
 use grovekeeper::storage::{DataDir, OpenOptions, Row, RowRef, RowSource, StorageError, Table};
@@ -143,7 +143,7 @@ impl Server {
     ) -> Self {
         let dir = DataDir::open(path, open).unwrap();
         let toy = Toy::load(&dir);
-        let consensus = Consensus::start(config, &dir, toy.clone()).await.unwrap();
+        let consensus = Consensus::start(config, &dir, Box::new(toy.clone())).await.unwrap();
         consensus.wait_until_leader().await.unwrap();
         let (options, progress) = (ProposerOptions::default(), Progress::default());
         let proposer = Proposer::start(&consensus, options, Plain, Arc::new(()), progress);
@@ -158,13 +158,13 @@ impl Server {
 /// Entries are the numbers alone.
 struct Plain;
 
-impl Commands for Plain {
+impl BatchSealer for Plain {
     fn seal<'a>(
         &mut self,
         _in_sections: bool,
         mut buffer: BytesMut,
         _own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         buffer.advance(RESERVED_LEN);
         others.for_each(|other| buffer.extend_from_slice(other.commands));

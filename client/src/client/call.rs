@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Fate};
 use crate::path::Chroot;
-use crate::session::{Arm, Reply, Request, Table};
-use crate::transport::{Sink, Token};
+use crate::session::{Reply, Request, WatchKind, WatchRegistration};
+use crate::transport::{Token, WatchQueue};
 
 use super::handle::Client;
 use super::watch::WatchHandle;
@@ -25,8 +25,8 @@ use super::watch::WatchHandle;
 #[must_use = "the outcome is known only to whoever awaits it"]
 pub struct Call<T> {
     state: State,
-    decode: fn(Reply, &mut Frame) -> Result<T, Error>,
-    frame: Frame,
+    decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
+    context: DecodeContext,
 }
 
 impl<T> std::fmt::Debug for Call<T> {
@@ -43,7 +43,7 @@ enum State {
 
 /// What it takes to understand an answer.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct DecodeContext {
     pub(super) chroot: Chroot,
     pub(super) watch: Option<WatchHandle>,
 }
@@ -54,7 +54,7 @@ impl<T> Call<T> {
         client: &Client,
         op: OpCode,
         record: Result<impl Encode, Error>,
-        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+        decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
     ) -> Self {
         Self::start(client, op, record, None, decode)
     }
@@ -64,39 +64,39 @@ impl<T> Call<T> {
         client: &Client,
         op: OpCode,
         record: Result<impl Encode, Error>,
-        (path, table): (&str, Table),
-        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+        (path, kind): (&str, WatchKind),
+        decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
     ) -> Self {
         let path = match client.chroot.to_server(path) {
             Ok(path) => path.into_owned(),
             Err(error) => return Self::refused(client, error, decode),
         };
-        let watch = WatchHandle::new(client, table);
-        let arm = Arm { id: watch.id(), path, table, sink: watch.sink() };
-        Self::start(client, op, record, Some((arm, watch)), decode)
+        let watch = WatchHandle::new(client, kind);
+        let registration = WatchRegistration { id: watch.id(), path, kind, sink: watch.sink() };
+        Self::start(client, op, record, Some((registration, watch)), decode)
     }
 
     /// A call that fails before anything is sent.
     pub(super) fn refused(
         client: &Client,
         error: Error,
-        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+        decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
     ) -> Self {
-        let frame = Frame { chroot: client.chroot.clone(), watch: None };
-        Self { state: State::Refused(Some(error)), decode, frame }
+        let context = DecodeContext { chroot: client.chroot.clone(), watch: None };
+        Self { state: State::Refused(Some(error)), decode, context }
     }
 
     /// A call that `send` starts by other means than a request.
     pub(super) fn with_token(
         client: &Client,
         send: impl FnOnce(Token) -> Result<(), Error>,
-        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+        decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
     ) -> Self {
         let (token, waiting) = oneshot::channel();
         match send(token) {
             Ok(()) => {
-                let frame = Frame { chroot: client.chroot.clone(), watch: None };
-                Self { state: State::Waiting(waiting), decode, frame }
+                let context = DecodeContext { chroot: client.chroot.clone(), watch: None };
+                Self { state: State::Waiting(waiting), decode, context }
             }
             Err(error) => Self::refused(client, error, decode),
         }
@@ -106,21 +106,21 @@ impl<T> Call<T> {
         client: &Client,
         op: OpCode,
         record: Result<impl Encode, Error>,
-        watch: Option<(Arm<std::sync::Arc<Sink>>, WatchHandle)>,
-        decode: fn(Reply, &mut Frame) -> Result<T, Error>,
+        watch: Option<(WatchRegistration<std::sync::Arc<WatchQueue>>, WatchHandle)>,
+        decode: fn(Reply, &mut DecodeContext) -> Result<T, Error>,
     ) -> Self {
         let body = match record {
             Ok(record) => encode(&record),
             Err(error) => return Self::refused(client, error, decode),
         };
-        let (arm, watch) = watch.unzip();
+        let (registration, watch) = watch.unzip();
         let (token, waiting) = oneshot::channel();
-        let sent = client.shared().submit(Request { op, body, token: Some(token), arm });
+        let sent = client.session().submit(Request { op, body, token: Some(token), registration });
         let state = match sent {
             Ok(()) => State::Waiting(waiting),
             Err(error) => State::Refused(Some(error)),
         };
-        Self { state, decode, frame: Frame { chroot: client.chroot.clone(), watch } }
+        Self { state, decode, context: DecodeContext { chroot: client.chroot.clone(), watch } }
     }
 }
 
@@ -137,7 +137,7 @@ impl<T> Future for Call<T> {
             State::Refused(error) => Err(error.take().unwrap_or(closed)),
         };
         let decode = self.decode;
-        Poll::Ready(outcome.and_then(|reply| decode(reply, &mut self.frame)))
+        Poll::Ready(outcome.and_then(|reply| decode(reply, &mut self.context)))
     }
 }
 
@@ -161,6 +161,6 @@ pub(super) fn record<'a, R: Decode<'a>>(reply: &'a Reply) -> Result<R, Error> {
 
 /// An answer without a record.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-pub(super) fn nothing(reply: Reply, _: &mut Frame) -> Result<(), Error> {
+pub(super) fn without_record(reply: Reply, _: &mut DecodeContext) -> Result<(), Error> {
     check(&reply)
 }

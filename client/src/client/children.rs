@@ -6,11 +6,11 @@ use jute_proto::{
 };
 
 use crate::error::Error;
-use crate::session::{Reply, Table};
+use crate::session::{Reply, WatchKind};
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
-use super::watch::{Watch, taken};
+use super::watch::{Watch, take_watch};
 
 impl Client {
     /// The names of the children of a znode, in no particular order, and its metadata.
@@ -30,10 +30,10 @@ impl Client {
     /// As [`list`](Self::list); there is no watch then.
     pub fn list_and_watch(&self, path: &str) -> Call<(Vec<String>, Stat, Watch)> {
         let request = self.list_request(path, true);
-        let watched = (path, Table::Child);
-        Call::send_watching(self, OpCode::GetChildren2, request, watched, |reply, frame| {
-            let (children, stat) = names(reply, frame)?;
-            Ok((children, stat, Watch::new(taken(frame)?, &frame.chroot)))
+        let watched = (path, WatchKind::Child);
+        Call::send_watching(self, OpCode::GetChildren2, request, watched, |reply, context| {
+            let (children, stat) = names(reply, context)?;
+            Ok((children, stat, Watch::new(take_watch(context)?, &context.chroot)))
         })
     }
 
@@ -61,7 +61,7 @@ impl Client {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn names(reply: Reply, _: &mut Frame) -> Result<(Vec<String>, Stat), Error> {
+fn names(reply: Reply, _: &mut DecodeContext) -> Result<(Vec<String>, Stat), Error> {
     let response: GetChildren2Response<'_> = record(&reply)?;
     let children = response.children.into_iter().map(std::borrow::Cow::into_owned).collect();
     Ok((children, response.stat))

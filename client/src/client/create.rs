@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use jute_proto::{
-    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, ErrorCode, OpCode,
-    Stat,
+    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, OpCode, Stat,
 };
 
 use crate::error::Error;
 use crate::path::Chroot;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
 /// What kind of znode to create, and who may do what with it.
@@ -165,23 +164,21 @@ impl Client {
         let mut outcome = Ok(());
         for call in calls {
             outcome = match call.await {
-                Err(error) if error.code() == Some(ErrorCode::NodeExists) => Ok(()),
+                Err(error) if error.is_node_exists() => Ok(()),
                 other => other.map(drop),
             };
         }
         match outcome {
             // Who may not create a znode is told that first, also where it exists already.
-            Err(error) if error.code() == Some(ErrorCode::NoAuth) => {
-                client.exists(&path).await?.map(drop).ok_or(error)
-            }
+            Err(error) if error.is_no_auth() => client.exists(&path).await?.map(drop).ok_or(error),
             outcome => outcome,
         }
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn created(reply: Reply, frame: &mut Frame) -> Result<Created, Error> {
+fn created(reply: Reply, context: &mut DecodeContext) -> Result<Created, Error> {
     let response: Create2Response<'_> = record(&reply)?;
-    let path = frame.chroot.to_caller(&response.path).to_owned();
+    let path = context.chroot.to_caller(&response.path).to_owned();
     Ok(Created { path, stat: response.stat })
 }

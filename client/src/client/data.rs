@@ -7,11 +7,11 @@ use jute_proto::{
 };
 
 use crate::error::Error;
-use crate::session::{Reply, Table};
+use crate::session::{Reply, WatchKind};
 
-use super::call::{Call, Frame, nothing, record};
+use super::call::{Call, DecodeContext, record, without_record};
 use super::handle::Client;
-use super::watch::{Watch, taken};
+use super::watch::{Watch, take_watch};
 
 /// The version that a znode must have for a change to be made.
 ///
@@ -64,10 +64,16 @@ impl Client {
     /// As [`get`](Self::get); there is no watch then.
     pub fn get_and_watch(&self, path: &str) -> Call<(Bytes, Stat, Watch)> {
         let request = self.get_request(path, true);
-        Call::send_watching(self, OpCode::GetData, request, (path, Table::Data), |reply, frame| {
-            let (bytes, stat) = data(reply, frame)?;
-            Ok((bytes, stat, Watch::new(taken(frame)?, &frame.chroot)))
-        })
+        Call::send_watching(
+            self,
+            OpCode::GetData,
+            request,
+            (path, WatchKind::Data),
+            |reply, context| {
+                let (bytes, stat) = data(reply, context)?;
+                Ok((bytes, stat, Watch::new(take_watch(context)?, &context.chroot)))
+            },
+        )
     }
 
     fn get_request<'a>(&self, path: &'a str, watch: bool) -> Result<GetDataRequest<'a>, Error> {
@@ -96,7 +102,12 @@ impl Client {
     pub fn delete(&self, path: &str, version: impl Into<Version>) -> Call<()> {
         let version = version.into().number();
         let path = self.chroot.to_server(path);
-        Call::send(self, OpCode::Delete, path.map(|path| DeleteRequest { path, version }), nothing)
+        Call::send(
+            self,
+            OpCode::Delete,
+            path.map(|path| DeleteRequest { path, version }),
+            without_record,
+        )
     }
 
     /// The metadata of a znode, or `None` where there is no such znode.
@@ -116,10 +127,16 @@ impl Client {
     /// As [`exists`](Self::exists); there is no watch then.
     pub fn exists_and_watch(&self, path: &str) -> Call<(Option<Stat>, Watch)> {
         let request = self.exists_request(path, true);
-        Call::send_watching(self, OpCode::Exists, request, (path, Table::Exist), |reply, frame| {
-            let stat = found(reply, frame)?;
-            Ok((stat, Watch::new(taken(frame)?, &frame.chroot)))
-        })
+        Call::send_watching(
+            self,
+            OpCode::Exists,
+            request,
+            (path, WatchKind::Exist),
+            |reply, context| {
+                let stat = found(reply, context)?;
+                Ok((stat, Watch::new(take_watch(context)?, &context.chroot)))
+            },
+        )
     }
 
     fn exists_request<'a>(&self, path: &'a str, watch: bool) -> Result<ExistsRequest<'a>, Error> {
@@ -128,14 +145,14 @@ impl Client {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn data(reply: Reply, _: &mut Frame) -> Result<(Bytes, Stat), Error> {
+fn data(reply: Reply, _: &mut DecodeContext) -> Result<(Bytes, Stat), Error> {
     let response: GetDataResponse<'_> = record(&reply)?;
     // A copy, so that a small value that is kept does not keep a large buffer.
     Ok((Bytes::copy_from_slice(response.data.unwrap_or_default()), response.stat))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn found(reply: Reply, _: &mut Frame) -> Result<Option<Stat>, Error> {
+fn found(reply: Reply, _: &mut DecodeContext) -> Result<Option<Stat>, Error> {
     if reply.err == i32::from(ErrorCode::NoNode) {
         return Ok(None);
     }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::path::Chroot;
+use crate::runtime::JoinHandle;
 use crate::session::{Credential, SavedSession, Status};
-use crate::transport::Shared;
+use crate::transport::SessionHandle;
 
-use super::call::{Call, nothing};
+use super::call::{Call, without_record};
 
 /// A client of Grovekeeper or Apache ZooKeeper: one session, one connection at a time.
 ///
@@ -24,20 +24,20 @@ use super::call::{Call, nothing};
 /// See the [crate's documentation](crate) for what calls promise.
 #[derive(Clone, Debug)]
 pub struct Client {
-    handle: Arc<Handle>,
+    handle: Arc<DriverHandle>,
     pub(super) chroot: Chroot,
 }
 
 /// Ends the driver with the last clone of the client.
 #[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
+struct DriverHandle {
+    session: Arc<SessionHandle>,
     driver: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Drop for Handle {
+impl Drop for DriverHandle {
     fn drop(&mut self) {
-        self.shared.close();
+        self.session.close();
     }
 }
 
@@ -58,13 +58,13 @@ impl Client {
         Connector::default()
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, driver: JoinHandle<()>, chroot: Chroot) -> Self {
+    pub(crate) fn new(session: Arc<SessionHandle>, driver: JoinHandle<()>, chroot: Chroot) -> Self {
         let driver = Mutex::new(Some(driver));
-        Self { handle: Arc::new(Handle { shared, driver }), chroot }
+        Self { handle: Arc::new(DriverHandle { session, driver }), chroot }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.handle.shared
+    pub(super) fn session(&self) -> &Arc<SessionHandle> {
+        &self.handle.session
     }
 
     /// A handle of the same session that sees the server's own root.
@@ -88,14 +88,14 @@ impl Client {
     /// [`Status::generation`].
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
-        self.shared().status()
+        self.session().status()
     }
 
     /// All that it takes to take up the session again with [`Connector::resume`]. Take it when the
     /// client is of no further use: it also says up to where the client has seen changes.
     #[must_use]
     pub fn save_session(&self) -> SavedSession {
-        self.shared().save()
+        self.session().save()
     }
 
     /// Adds an identity to the session's connections, present and future.
@@ -105,14 +105,18 @@ impl Client {
     /// [`Error::AuthFailed`] where the server does not accept it: the client has ended then.
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let credential = Credential { scheme: scheme.to_owned(), auth: auth.into() };
-        Call::with_token(self, |token| self.shared().add_credential(credential, token), nothing)
+        Call::with_token(
+            self,
+            |token| self.session().add_credential(credential, token),
+            without_record,
+        )
     }
 
     /// Closes the session and waits until it is closed, or until the server has been given enough
     /// time for it. All handles of the client are of no further use afterwards. A detached session
     /// lives on.
     pub async fn close(self) {
-        self.shared().close();
+        self.session().close();
         let driver = self.handle.driver.lock().take();
         match driver {
             // The driver does not panic; had it been dropped with its runtime, it would be gone.

@@ -8,7 +8,7 @@ use jute_proto::{
 use crate::error::Error;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::create::{CreateOptions, CreateRecord};
 use super::data::Version;
 use super::handle::Client;
@@ -118,7 +118,7 @@ impl<'a> Multi<'a> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn results(reply: Reply, frame: &mut Frame) -> Result<Vec<MultiResult>, Error> {
+fn results(reply: Reply, context: &mut DecodeContext) -> Result<Vec<MultiResult>, Error> {
     let response: MultiResponse<'_> = record(&reply)?;
     // Operations before the one that failed have the code 0, those behind it another one.
     let failed = response.results.iter().enumerate().find_map(|(index, result)| {
@@ -131,11 +131,11 @@ fn results(reply: Reply, frame: &mut Frame) -> Result<Vec<MultiResult>, Error> {
             Err(_) => Error::UnknownCode(code),
         });
     }
-    Ok(response.results.into_iter().filter_map(|result| result_of(result, frame)).collect())
+    Ok(response.results.into_iter().filter_map(|result| result_of(result, context)).collect())
 }
 
-fn result_of(result: OpResult<'_>, frame: &Frame) -> Option<MultiResult> {
-    let visible = |path: &str| frame.chroot.to_caller(path).to_owned();
+fn result_of(result: OpResult<'_>, context: &DecodeContext) -> Option<MultiResult> {
+    let visible = |path: &str| context.chroot.to_caller(path).to_owned();
     Some(match result {
         OpResult::Create(created) => {
             MultiResult::Created { path: visible(&created.path), stat: None }

@@ -9,7 +9,7 @@ use jute_proto::{
 use crate::error::Error;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
 /// Several reads in the making, see [`Client::multi_read`].
@@ -75,7 +75,7 @@ impl<'a> MultiRead<'a> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn results(reply: Reply, _: &mut Frame) -> Result<Vec<ReadResult>, Error> {
+fn results(reply: Reply, _: &mut DecodeContext) -> Result<Vec<ReadResult>, Error> {
     let response: MultiResponse<'_> = record(&reply)?;
     Ok(response.results.into_iter().filter_map(result_of).collect())
 }

@@ -15,7 +15,7 @@ use jute_proto::{
 use crate::error::Error;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
 /// Some of the children of a znode, see [`Client::list_page`].
@@ -37,11 +37,11 @@ impl Client {
     /// Some of the children of a znode, in the order of their names: at most `limit`, those behind
     /// the name `after`, whether or not there is such a child.
     ///
-    /// A page is one look at the znode. Two are not: a child that was created or deleted in between is
-    /// in the list or not, depending on where its name stands; all others are there once.
+    /// A page is one look at the znode. Two are not: a child that was created or deleted in between
+    /// is in the list or not, depending on where its name stands; all others are there once.
     ///
-    /// Grovekeeper sends no more than the page. Of Apache ZooKeeper the whole list is asked for, which
-    /// fails where it is longer than the servers' `jute.maxbuffer` allows.
+    /// Grovekeeper sends no more than the page. Of Apache ZooKeeper the whole list is asked for,
+    /// which fails where it is longer than the servers' `jute.maxbuffer` allows.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Client {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn page(reply: Reply, _: &mut Frame) -> Result<ChildrenPage, Error> {
+fn page(reply: Reply, _: &mut DecodeContext) -> Result<ChildrenPage, Error> {
     let response: ListPageResponse<'_> = record(&reply)?;
     let names = response.children.into_iter().map(Into::into).collect();
     let (more, stat) = (response.more, response.stat);
@@ -144,8 +144,8 @@ pub struct ChildrenStream {
 }
 
 impl ChildrenStream {
-    /// The next name, or `None` behind the last. Nothing is lost when the future is dropped before it
-    /// is ready.
+    /// The next name, or `None` behind the last. Nothing is lost when the future is dropped before
+    /// it is ready.
     ///
     /// # Errors
     ///
@@ -154,8 +154,8 @@ impl ChildrenStream {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// The metadata of the parent with the newest page, and the newest transaction in the state that
-    /// the page shows; `None` before the first page.
+    /// The metadata of the parent with the newest page, and the newest transaction in the state
+    /// that the page shows; `None` before the first page.
     #[must_use]
     pub fn shown(&self) -> Option<(Stat, Zxid)> {
         self.shown

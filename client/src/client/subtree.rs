@@ -13,9 +13,9 @@ use jute_proto::{ErrorCode, GetSubtreeRequest, GetSubtreeResponse, OpCode, Stat,
 use crate::error::Error;
 use crate::session::Reply;
 
-use super::call::{Call, Frame, record};
+use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
-use super::walk::Walk;
+use super::subtree_walk::SubtreeWalk;
 
 /// A znode of a subtree, see [`Client::get_subtree`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ use super::walk::Walk;
 pub struct SubtreeNode {
     /// Its path.
     pub path: String,
-    /// Its data (null data reads as empty) and metadata; `None` where it may not be read. Nothing is
-    /// told of what is below such a znode.
+    /// Its data (null data reads as empty) and metadata; `None` where it may not be read. Nothing
+    /// is told of what is below such a znode.
     pub content: Option<(Bytes, Stat)>,
     /// The newest transaction in the state that this shows. Grovekeeper answers in chunks, each of
     /// which is one look at the tree: the znodes of a chunk have the same number here.
@@ -32,12 +32,12 @@ pub struct SubtreeNode {
 }
 
 impl Client {
-    /// Reads a znode and all below it: a znode comes before those below it, siblings come in the order
-    /// of their names.
+    /// Reads a znode and all below it: a znode comes before those below it, siblings come in the
+    /// order of their names.
     ///
     /// The whole is no snapshot: what is changed while it is read may be seen before or after the
-    /// change, and of two changes the later may be seen without the earlier. A znode that exists all
-    /// the time is there once. [`SubtreeNode::zxid`] says which state each was read from.
+    /// change, and of two changes the later may be seen without the earlier. A znode that exists
+    /// all the time is there once. [`SubtreeNode::zxid`] says which state each was read from.
     ///
     /// Of Grovekeeper it asks for chunks of bounded size; of Apache ZooKeeper for one znode after
     /// the other, many at a time.
@@ -66,10 +66,10 @@ impl Client {
 pub(super) type Chunk = (Vec<SubtreeNode>, bool);
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a decoder")]
-fn chunk(reply: Reply, frame: &mut Frame) -> Result<Chunk, Error> {
+fn chunk(reply: Reply, context: &mut DecodeContext) -> Result<Chunk, Error> {
     let response: GetSubtreeResponse<'_> = record(&reply)?;
     let nodes = response.nodes.into_iter().map(|node| SubtreeNode {
-        path: frame.chroot.to_caller(&node.path).to_owned(),
+        path: context.chroot.to_caller(&node.path).to_owned(),
         content: (node.err == 0)
             .then(|| (Bytes::copy_from_slice(node.data.unwrap_or_default()), node.stat)),
         zxid: reply.zxid,
@@ -83,7 +83,7 @@ enum Source {
     /// The server, which goes on behind this path.
     Chunks { last: Option<String> },
     /// A server that has no such operation.
-    Walk(Walk),
+    Walk(SubtreeWalk),
 }
 
 impl Source {
@@ -91,7 +91,7 @@ impl Source {
         let mut walk = match self {
             Self::Chunks { last } => match client.send_subtree(&top, last.as_deref()).await {
                 Err(Error::Server(ErrorCode::Unimplemented)) => {
-                    match Walk::behind(&client, &top, last.as_deref()).await {
+                    match SubtreeWalk::behind(&client, &top, last.as_deref()).await {
                         Ok(walk) => walk,
                         Err(error) => return (Self::Chunks { last }, Err(error)),
                     }

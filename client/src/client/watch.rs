@@ -11,49 +11,49 @@ use jute_proto::{AddWatchMode, AddWatchRequest, CheckWatchesRequest, ErrorCode, 
 
 use crate::error::Error;
 use crate::path::Chroot;
-use crate::session::{Table, WatchedEvent, WatcherId};
-use crate::transport::{Item, Shared, Sink};
+use crate::session::{WatchKind, WatchedEvent, WatcherId};
+use crate::transport::{QueuedNotice, SessionHandle, WatchQueue};
 
-use super::call::{Call, Frame, check};
+use super::call::{Call, DecodeContext, check};
 use super::handle::Client;
 
 /// A watch as the client's side of it: dropping it takes the watch back.
 #[derive(Debug)]
 pub(super) struct WatchHandle {
-    shared: Arc<Shared>,
+    session: Arc<SessionHandle>,
     id: WatcherId,
-    sink: Arc<Sink>,
+    sink: Arc<WatchQueue>,
 }
 
 impl WatchHandle {
-    pub(super) fn new(client: &Client, table: Table) -> Self {
-        let capacity = match table {
-            Table::Data | Table::Exist | Table::Child => 1,
-            Table::Persistent | Table::Recursive => client.shared().watch_buffer(),
+    pub(super) fn new(client: &Client, kind: WatchKind) -> Self {
+        let capacity = match kind {
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child => 1,
+            WatchKind::Persistent | WatchKind::Recursive => client.session().watch_buffer(),
         };
-        let shared = Arc::clone(client.shared());
-        let id = shared.next_watcher();
-        Self { shared, id, sink: Arc::new(Sink::new(capacity)) }
+        let session = Arc::clone(client.session());
+        let id = session.next_watcher();
+        Self { session, id, sink: Arc::new(WatchQueue::new(capacity)) }
     }
 
     pub(super) fn id(&self) -> WatcherId {
         self.id
     }
 
-    pub(super) fn sink(&self) -> Arc<Sink> {
+    pub(super) fn sink(&self) -> Arc<WatchQueue> {
         Arc::clone(&self.sink)
     }
 }
 
 impl Drop for WatchHandle {
     fn drop(&mut self) {
-        self.shared.unwatch(self.id);
+        self.session.unwatch(self.id);
     }
 }
 
 /// Takes the watch of a call that was answered.
-pub(super) fn taken(frame: &mut Frame) -> Result<WatchHandle, Error> {
-    frame.watch.take().ok_or(Error::InvalidArgument("the call was awaited twice"))
+pub(super) fn take_watch(context: &mut DecodeContext) -> Result<WatchHandle, Error> {
+    context.watch.take().ok_or(Error::InvalidArgument("the call was awaited twice"))
 }
 
 /// The next change of a znode: a future.
@@ -66,7 +66,7 @@ pub(super) fn taken(frame: &mut Frame) -> Result<WatchHandle, Error> {
 ///
 /// [`Error::SessionLost`] or [`Error::Closed`] where the session ends first.
 #[derive(Debug)]
-#[must_use = "a watch that is dropped is taken back"]
+#[must_use = "a watch that is dropped is take_watch back"]
 pub struct Watch {
     handle: WatchHandle,
     chroot: Chroot,
@@ -84,9 +84,11 @@ impl Future for Watch {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match ready!(self.handle.sink.poll(cx)) {
-                Ok(Item::Event(event)) => return Poll::Ready(Ok(visible(event, &self.chroot))),
+                Ok(QueuedNotice::Event(event)) => {
+                    return Poll::Ready(Ok(visible(event, &self.chroot)));
+                }
                 // A one-shot watch misses nothing: the server looks back when it is set again.
-                Ok(Item::Gap) => {}
+                Ok(QueuedNotice::Gap) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -107,7 +109,7 @@ pub enum WatchNotice {
 ///
 /// It outlives connections, and ends with the session. Dropping it takes the watch back.
 #[derive(Debug)]
-#[must_use = "a watch that is dropped is taken back"]
+#[must_use = "a watch that is dropped is take_watch back"]
 pub struct WatchStream {
     handle: WatchHandle,
     chroot: Chroot,
@@ -122,8 +124,10 @@ impl WatchStream {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<WatchNotice>> {
         Poll::Ready(match ready!(self.handle.sink.poll(cx)) {
-            Ok(Item::Event(event)) => Some(WatchNotice::Event(visible(event, &self.chroot))),
-            Ok(Item::Gap) => Some(WatchNotice::Gap),
+            Ok(QueuedNotice::Event(event)) => {
+                Some(WatchNotice::Event(visible(event, &self.chroot)))
+            }
+            Ok(QueuedNotice::Gap) => Some(WatchNotice::Gap),
             Err(_) => None,
         })
     }
@@ -160,15 +164,15 @@ impl Client {
     ///
     /// With the code `Unimplemented` before ZooKeeper 3.6.
     pub fn watch(&self, path: &str, mode: AddWatchMode) -> Call<WatchStream> {
-        let table = match mode {
-            AddWatchMode::Persistent => Table::Persistent,
-            AddWatchMode::PersistentRecursive => Table::Recursive,
+        let kind = match mode {
+            AddWatchMode::Persistent => WatchKind::Persistent,
+            AddWatchMode::PersistentRecursive => WatchKind::Recursive,
         };
         let server_path = self.chroot.to_server(path);
         let request = server_path.map(|path| AddWatchRequest { path, mode: mode.into() });
-        Call::send_watching(self, OpCode::AddWatch, request, (path, table), |reply, frame| {
+        Call::send_watching(self, OpCode::AddWatch, request, (path, kind), |reply, context| {
             check(&reply)?;
-            Ok(WatchStream { handle: taken(frame)?, chroot: frame.chroot.clone() })
+            Ok(WatchStream { handle: take_watch(context)?, chroot: context.chroot.clone() })
         })
     }
 

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::session::WatchedEvent;
 
-use super::steady::{Tenure, is_present};
+use super::session_scope::SessionScope;
 
 /// A barrier: who waits goes on when it is lifted. It is one znode, as with Curator's
 /// `DistributedBarrier` and kazoo's `Barrier`.
@@ -43,11 +43,11 @@ impl Barrier {
     ///
     /// What the server refuses; [`Error::SessionLost`].
     pub async fn set(&self) -> Result<(), Error> {
-        let tenure = Tenure::of(&self.client);
+        let scope = SessionScope::of(&self.client);
         self.client.create_all(crate::path::parent(&self.path).unwrap_or("/")).await?;
         let create = || self.client.create(&self.path, b"", CreateMode::Persistent);
-        match tenure.again(create).await {
-            Err(error) if is_present(&error) => Ok(()),
+        match scope.retry(create).await {
+            Err(error) if error.is_node_exists() => Ok(()),
             outcome => outcome.map(drop),
         }
     }
@@ -58,7 +58,7 @@ impl Barrier {
     ///
     /// As [`set`](Self::set).
     pub async fn lift(&self) -> Result<(), Error> {
-        Tenure::of(&self.client).remove(&self.path).await
+        SessionScope::of(&self.client).ensure_deleted(&self.path).await
     }
 
     /// Returns when the barrier does not stand.
@@ -67,9 +67,9 @@ impl Barrier {
     ///
     /// As [`set`](Self::set).
     pub async fn wait(&self) -> Result<(), Error> {
-        let tenure = Tenure::of(&self.client);
+        let scope = SessionScope::of(&self.client);
         loop {
-            let (stat, change) = tenure.again(|| self.client.exists_and_watch(&self.path)).await?;
+            let (stat, change) = scope.retry(|| self.client.exists_and_watch(&self.path)).await?;
             if stat.is_none() {
                 return Ok(());
             }

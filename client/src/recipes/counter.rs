@@ -4,7 +4,7 @@ use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
 
-use super::steady::{Tenure, is_missing, is_present};
+use super::session_scope::SessionScope;
 
 /// A whole number, kept as decimal text in one znode as kazoo's `Counter` does. A missing or empty
 /// znode counts as zero.
@@ -40,7 +40,7 @@ impl Counter {
     ///
     /// [`Error::InvalidArgument`] where the znode does not hold a number; those of reading.
     pub async fn get(&self) -> Result<i64, Error> {
-        self.read(&Tenure::of(&self.client)).await.map(|(value, _)| value)
+        self.read(&SessionScope::of(&self.client)).await.map(|(value, _)| value)
     }
 
     /// Adds `delta`, and returns the new value.
@@ -50,9 +50,9 @@ impl Counter {
     /// As [`get`](Self::get); [`Error::InvalidArgument`] where the sum is out of range; what the
     /// server refuses. See [`Error::fate`].
     pub async fn add(&self, delta: i64) -> Result<i64, Error> {
-        let tenure = Tenure::of(&self.client);
+        let scope = SessionScope::of(&self.client);
         loop {
-            let (value, version) = self.read(&tenure).await?;
+            let (value, version) = self.read(&scope).await?;
             let sum = value.checked_add(delta);
             let sum = sum.ok_or(Error::InvalidArgument("the counter would overflow"))?;
             let text = sum.to_string();
@@ -65,7 +65,8 @@ impl Counter {
             match outcome {
                 Ok(()) => return Ok(sum),
                 // Somebody else was faster.
-                Err(error) if is_present(&error) || is_missing(&error) || is_newer(&error) => {}
+                Err(error)
+                    if error.is_node_exists() || error.is_no_node() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -76,10 +77,10 @@ impl Counter {
         self.client.create(&self.path, text.as_bytes(), CreateMode::Persistent).await.map(drop)
     }
 
-    async fn read(&self, tenure: &Tenure) -> Result<(i64, Option<i32>), Error> {
-        let (data, stat) = match tenure.again(|| self.client.get(&self.path)).await {
+    async fn read(&self, scope: &SessionScope) -> Result<(i64, Option<i32>), Error> {
+        let (data, stat) = match scope.retry(|| self.client.get(&self.path)).await {
             Ok(read) => read,
-            Err(error) if is_missing(&error) => return Ok((0, None)),
+            Err(error) if error.is_no_node() => return Ok((0, None)),
             Err(error) => return Err(error),
         };
         let number = if data.is_empty() {
@@ -90,8 +91,4 @@ impl Counter {
         let number = number.ok_or(Error::InvalidArgument("the znode does not hold a number"))?;
         Ok((number, Some(stat.version)))
     }
-}
-
-fn is_newer(error: &Error) -> bool {
-    error.code() == Some(crate::ErrorCode::BadVersion)
 }

@@ -3,10 +3,12 @@
 use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
-use super::steady::{Tenure, child, is_present, unique_id};
-use super::ticket::Ticket;
+use super::protected_node::ProtectedNode;
+use super::session_scope::SessionScope;
 
 /// The znode that says that enough have come, as Curator calls it.
 const READY: &str = "ready";
@@ -15,8 +17,8 @@ const READY: &str = "ready";
 /// the znodes of Curator's `DistributedDoubleBarrier`.
 ///
 /// **When the connection is lost** members stay inside for as long as their sessions live. **When a
-/// session is lost** its member counts as gone: the others do not wait for it, and its own calls fail
-/// with [`Error::SessionLost`].
+/// session is lost** its member counts as gone: the others do not wait for it, and its own calls
+/// fail with [`Error::SessionLost`].
 ///
 /// A barrier is for one round: who comes while others are still leaving is let in at once. Use
 /// another path for the next round.
@@ -49,60 +51,62 @@ impl DoubleBarrier {
     /// # Errors
     ///
     /// What the server refuses; [`Error::SessionLost`].
-    pub async fn enter(&self) -> Result<Inside, Error> {
+    pub async fn enter(&self) -> Result<DoubleBarrierGuard, Error> {
         let ready = child(&self.path, READY);
-        let ticket =
-            Ticket::take(&self.client, &self.path, format!("{}-", unique_id()), b"").await?;
-        let tenure = ticket.tenure().clone();
-        let (stat, change) = tenure.again(|| self.client.exists_and_watch(&ready)).await?;
+        let node =
+            ProtectedNode::create(&self.client, &self.path, format!("{}-", unique_id()), b"")
+                .await?;
+        let scope = node.scope().clone();
+        let (stat, change) = scope.retry(|| self.client.exists_and_watch(&ready)).await?;
         if stat.is_none() {
-            if self.members_inside(&tenure).await?.len() >= self.members {
+            if self.members_inside(&scope).await?.len() >= self.members {
                 let create = || self.client.create(&ready, b"", CreateMode::Persistent);
-                match tenure.again(create).await {
-                    Err(error) if is_present(&error) => {}
+                match scope.retry(create).await {
+                    Err(error) if error.is_node_exists() => {}
                     outcome => drop(outcome?),
                 }
             } else {
                 let _: WatchedEvent = change.await?;
             }
         }
-        Ok(Inside { barrier: self.clone(), ticket })
+        Ok(DoubleBarrierGuard { barrier: self.clone(), node })
     }
 
-    async fn members_inside(&self, tenure: &Tenure) -> Result<Vec<String>, Error> {
-        let (mut names, _) = tenure.again(|| self.client.list(&self.path)).await?;
+    async fn members_inside(&self, scope: &SessionScope) -> Result<Vec<String>, Error> {
+        let (mut names, _) = scope.retry(|| self.client.list(&self.path)).await?;
         names.retain(|name| name != READY);
         Ok(names)
     }
 }
 
-/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the others.
+/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the
+/// others.
 #[derive(Debug)]
 #[must_use = "a member goes out when it is dropped"]
-pub struct Inside {
+pub struct DoubleBarrierGuard {
     barrier: DoubleBarrier,
-    ticket: Ticket,
+    node: ProtectedNode,
 }
 
-impl Inside {
+impl DoubleBarrierGuard {
     /// Is done, and returns when all are.
     ///
     /// # Errors
     ///
     /// As [`DoubleBarrier::enter`].
     pub async fn leave(self) -> Result<(), Error> {
-        let Self { barrier, ticket } = self;
-        let tenure = ticket.tenure().clone();
-        ticket.give_back().await?;
+        let Self { barrier, node } = self;
+        let scope = node.scope().clone();
+        node.delete().await?;
         loop {
             let client = &barrier.client;
-            let (names, _, change) = tenure.again(|| client.list_and_watch(&barrier.path)).await?;
+            let (names, _, change) = scope.retry(|| client.list_and_watch(&barrier.path)).await?;
             if !names.iter().any(|name| name == READY) {
                 return Ok(());
             }
             if names.len() == 1 {
                 // The last ones out tell the others.
-                return tenure.remove(&child(&barrier.path, READY)).await;
+                return scope.ensure_deleted(&child(&barrier.path, READY)).await;
             }
             let _: WatchedEvent = change.await?;
         }

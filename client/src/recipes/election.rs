@@ -5,19 +5,20 @@ use bytes::Bytes;
 use crate::Zxid;
 use crate::client::{Client, Watch};
 use crate::error::{Error, Fate};
+use crate::path::child;
 
 use super::lock::{Lock, LockGuard};
 use super::lock_name::{LockStyle, contenders};
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::SessionScope;
 
 /// The election of one leader among all who campaign, in the order of their coming.
 ///
 /// It interoperates with Curator's `LeaderSelector` and, with [`LockStyle::Kazoo`], with kazoo's
 /// `Election`.
 ///
-/// **When the connection is lost** a leader stays leader for as long as its session may live, but it
-/// cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the session
-/// is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
+/// **When the connection is lost** a leader stays leader for as long as its session may live, but
+/// it cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the
+/// session is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
 /// [`LockGuard::lost`] returns, and another is elected.
 ///
 /// ```no_run
@@ -79,8 +80,8 @@ impl Election {
     }
 
     /// Waits until this candidate is the leader and does `work`, which is given the number of the
-    /// leadership ([`LockGuard::fencing`]); then it steps down. The work is dropped, at its next
-    /// await, when the leadership is lost.
+    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its
+    /// next await, when the leadership is lost.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl Election {
     {
         let guard = self.campaign().await?;
         let done = tokio::select! {
-            done = work(guard.fencing()) => done,
+            done = work(guard.fencing_token()) => done,
             () = guard.lost() => return Err(Error::SessionLost { fate: Fate::Unknown }),
         };
         guard.release().await?;
@@ -115,7 +116,7 @@ pub struct Leader {
     /// What the leader calls itself, see [`Election::id`].
     pub id: Bytes,
     /// The number of its leadership, greater than those before.
-    pub fencing: Zxid,
+    pub fencing_token: Zxid,
 }
 
 /// The leaders of an [`Election`], one after the other.
@@ -136,8 +137,8 @@ impl LeaderStream {
     /// What the server refuses, and the end of the client. A lost session is waited out.
     pub async fn next(&mut self) -> Result<Option<Leader>, Error> {
         loop {
-            let tenure = Tenure::of(&self.client);
-            match self.look(&tenure).await {
+            let scope = SessionScope::of(&self.client);
+            match self.next_leader(&scope).await {
                 Ok(leader) if self.last.as_ref() != Some(&leader) => {
                     self.last = Some(leader.clone());
                     return Ok(leader);
@@ -145,27 +146,27 @@ impl LeaderStream {
                 Ok(_) | Err(Error::SessionLost { .. }) => {}
                 Err(error) => return Err(error),
             }
-            if tenure.is_over() {
+            if scope.client_has_ended() {
                 return Err(Error::SessionLost { fate: Fate::NotApplied });
             }
         }
     }
 
     /// The leader at the next change, or at once where none has been looked at yet.
-    async fn look(&mut self, tenure: &Tenure) -> Result<Option<Leader>, Error> {
+    async fn next_leader(&mut self, scope: &SessionScope) -> Result<Option<Leader>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
             self.change = None;
             told?;
         }
         let (client, path) = (&self.client, &self.path);
-        let children = match tenure.again(|| client.list_and_watch(path)).await {
+        let children = match scope.retry(|| client.list_and_watch(path)).await {
             Ok((children, _, change)) => {
                 self.change = Some(change);
                 children
             }
-            Err(error) if is_missing(&error) => {
-                let (stat, change) = tenure.again(|| client.exists_and_watch(path)).await?;
+            Err(error) if error.is_no_node() => {
+                let (stat, change) = scope.retry(|| client.exists_and_watch(path)).await?;
                 self.change = stat.is_none().then_some(change);
                 return Ok(self.last.clone().flatten().filter(|_| stat.is_some()));
             }
@@ -173,9 +174,9 @@ impl LeaderStream {
         };
         for contender in contenders(children) {
             let znode = child(path, &contender.name);
-            match tenure.again(|| client.get(&znode)).await {
-                Ok((id, stat)) => return Ok(Some(Leader { id, fencing: stat.czxid })),
-                Err(error) if is_missing(&error) => {}
+            match scope.retry(|| client.get(&znode)).await {
+                Ok((id, stat)) => return Ok(Some(Leader { id, fencing_token: stat.czxid })),
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }

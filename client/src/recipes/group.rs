@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 
-use super::children::{ChildrenStream, Entry, entries};
+use super::children_watch::{ChildData, ChildrenWatch, read_children};
 use super::persistent_node::PersistentNode;
-use super::steady::{Tenure, child};
+use super::session_scope::SessionScope;
 
 /// A group of processes, each of which is a child of one znode while it lives.
 ///
@@ -52,13 +53,13 @@ impl Group {
     /// # Errors
     ///
     /// Those of reading.
-    pub async fn members(&self) -> Result<Vec<Entry>, Error> {
-        entries(&Tenure::of(&self.client), &self.path).await
+    pub async fn members(&self) -> Result<Vec<ChildData>, Error> {
+        read_children(&SessionScope::of(&self.client), &self.path).await
     }
 
     /// The members, present and after each coming and going.
     #[must_use]
-    pub fn watch(&self) -> ChildrenStream {
-        ChildrenStream::new(&self.client, &self.path)
+    pub fn watch(&self) -> ChildrenWatch {
+        ChildrenWatch::new(&self.client, &self.path)
     }
 }

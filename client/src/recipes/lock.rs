@@ -5,11 +5,12 @@ use bytes::Bytes;
 use crate::Zxid;
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::path::child;
 use crate::session::WatchedEvent;
 
-use super::lock_name::{LockStyle, Role, contenders, predecessor};
-use super::steady::{Tenure, child, is_missing};
-use super::ticket::Ticket;
+use super::lock_name::{LockMode, LockStyle, contenders, predecessor};
+use super::protected_node::ProtectedNode;
+use super::session_scope::SessionScope;
 
 /// A lock that one client of all holds at a time, in the order of their coming.
 ///
@@ -28,7 +29,7 @@ use super::ticket::Ticket;
 /// let guard = Lock::new(&client, "/locks/report").acquire().await?;
 /// // Storage that remembers the greatest number it has seen refuses a holder that has been
 /// // overtaken without noticing.
-/// println!("writing with the number {}", guard.fencing());
+/// println!("writing with the number {}", guard.fencing_token());
 /// guard.release().await?;
 /// # Ok(()) }
 /// ```
@@ -37,7 +38,7 @@ pub struct Lock {
     client: Client,
     dir: String,
     style: LockStyle,
-    role: Role,
+    mode: LockMode,
     data: Bytes,
 }
 
@@ -46,12 +47,12 @@ impl Lock {
     /// missing.
     #[must_use]
     pub fn new(client: &Client, path: &str) -> Self {
-        Self::with_role(client, path, Role::Alone)
+        Self::with_mode(client, path, LockMode::Exclusive)
     }
 
-    pub(super) fn with_role(client: &Client, path: &str, role: Role) -> Self {
+    pub(super) fn with_mode(client: &Client, path: &str, mode: LockMode) -> Self {
         let style = LockStyle::default();
-        Self { client: client.clone(), dir: path.to_owned(), style, role, data: Bytes::new() }
+        Self { client: client.clone(), dir: path.to_owned(), style, mode, data: Bytes::new() }
     }
 
     /// Whose convention the names of znodes follow; Curator's unless set.
@@ -74,14 +75,14 @@ impl Lock {
     ///
     /// [`Error::SessionLost`] where the session ends first; what the server refuses.
     pub async fn acquire(&self) -> Result<LockGuard, Error> {
-        let ticket = self.line_up().await?;
+        let node = self.join_queue().await?;
         loop {
-            let Some(in_front) = self.in_front(&ticket).await? else {
-                return Ok(LockGuard { ticket });
+            let Some(in_front) = self.predecessor(&node).await? else {
+                return Ok(LockGuard { node });
             };
             let path = child(&self.dir, &in_front);
-            let tenure = ticket.tenure();
-            let (stat, gone) = tenure.again(|| self.client.exists_and_watch(&path)).await?;
+            let scope = node.scope();
+            let (stat, gone) = scope.retry(|| self.client.exists_and_watch(&path)).await?;
             if stat.is_some() {
                 let _: WatchedEvent = gone.await?;
             }
@@ -94,11 +95,11 @@ impl Lock {
     ///
     /// As [`acquire`](Self::acquire).
     pub async fn try_acquire(&self) -> Result<Option<LockGuard>, Error> {
-        let ticket = self.line_up().await?;
-        if self.in_front(&ticket).await?.is_none() {
-            return Ok(Some(LockGuard { ticket }));
+        let node = self.join_queue().await?;
+        if self.predecessor(&node).await?.is_none() {
+            return Ok(Some(LockGuard { node }));
         }
-        ticket.give_back().await?;
+        node.delete().await?;
         Ok(None)
     }
 
@@ -110,7 +111,7 @@ impl Lock {
     pub async fn contenders(&self) -> Result<Vec<Bytes>, Error> {
         let children = match self.client.list(&self.dir).await {
             Ok((children, _)) => children,
-            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            Err(error) if error.is_no_node() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let names = contenders(children);
@@ -120,23 +121,23 @@ impl Lock {
         for read in reads {
             match read.await {
                 Ok((data, _)) => all.push(data),
-                Err(error) if is_missing(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(all)
     }
 
-    async fn line_up(&self) -> Result<Ticket, Error> {
-        let prefix = self.style.prefix(self.role);
-        Ticket::take(&self.client, &self.dir, prefix, &self.data).await
+    async fn join_queue(&self) -> Result<ProtectedNode, Error> {
+        let prefix = self.style.prefix(self.mode);
+        ProtectedNode::create(&self.client, &self.dir, prefix, &self.data).await
     }
 
     /// The name of the contender to wait for.
-    async fn in_front(&self, ticket: &Ticket) -> Result<Option<String>, Error> {
-        let (children, _) = ticket.tenure().again(|| self.client.list(&self.dir)).await?;
+    async fn predecessor(&self, node: &ProtectedNode) -> Result<Option<String>, Error> {
+        let (children, _) = node.scope().retry(|| self.client.list(&self.dir)).await?;
         let line = contenders(children);
-        match predecessor(&line, ticket.name(), self.role) {
+        match predecessor(&line, node.name(), self.mode) {
             Some(in_front) => Ok(in_front.map(|contender| contender.name.clone())),
             // Somebody has deleted the znode: this contender is out.
             None => Err(Error::SessionLost { fate: Fate::NotApplied }),
@@ -153,31 +154,31 @@ impl Lock {
 #[derive(Debug)]
 #[must_use = "a lock is given back when its guard is dropped"]
 pub struct LockGuard {
-    ticket: Ticket,
+    node: ProtectedNode,
 }
 
 impl LockGuard {
     /// A number that is greater than that of every holder before: the transaction that created the
     /// znode of this contender.
     #[must_use]
-    pub fn fencing(&self) -> Zxid {
-        self.ticket.czxid()
+    pub fn fencing_token(&self) -> Zxid {
+        self.node.czxid()
     }
 
     /// Whether the lock is certainly held at this moment: the session has a connection.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.ticket.tenure().is_sure()
+        self.node.scope().is_connected()
     }
 
     /// Returns when the lock must be taken for lost: the session is over, or has been without a
     /// connection for its timeout.
     pub async fn lost(&self) {
-        self.ticket.tenure().ended().await;
+        self.node.scope().lost().await;
     }
 
-    pub(super) fn tenure(&self) -> &Tenure {
-        self.ticket.tenure()
+    pub(super) fn scope(&self) -> &SessionScope {
+        self.node.scope()
     }
 
     /// Gives the lock back, and returns when it is given back.
@@ -186,6 +187,6 @@ impl LockGuard {
     ///
     /// Where the client ends first; the lock goes with the session then.
     pub async fn release(self) -> Result<(), Error> {
-        self.ticket.give_back().await
+        self.node.delete().await
     }
 }

@@ -1,6 +1,6 @@
 //! What the znodes of lock contenders are called, by whom.
 
-use super::steady::unique_id;
+use crate::random::unique_id;
 
 /// Whose convention the names of a lock's znodes follow.
 ///
@@ -17,9 +17,9 @@ pub enum LockStyle {
 
 /// What a contender wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum LockMode {
     /// To be alone.
-    Alone,
+    Exclusive,
     /// To read beside other readers.
     Read,
     /// To write, alone.
@@ -27,19 +27,19 @@ pub(super) enum Role {
 }
 
 /// What stands before the number in the names of those who want to be alone, and of readers.
-const ALONE: [&str; 3] = ["lock-", "__lock__", "__WRIT__"];
+const EXCLUSIVE: [&str; 3] = ["lock-", "__lock__", "__WRIT__"];
 const READ: [&str; 2] = ["__READ__", "__rlock__"];
 
 impl LockStyle {
     /// The beginning of the name of a new contender, up to the number.
-    pub(super) fn prefix(self, role: Role) -> String {
+    pub(super) fn prefix(self, mode: LockMode) -> String {
         let id = unique_id();
-        match (self, role) {
-            (Self::Curator, Role::Alone) => format!("_c_{}-lock-", hyphenated(&id)),
-            (Self::Curator, Role::Read) => format!("_c_{}-__READ__", hyphenated(&id)),
-            (Self::Curator, Role::Write) => format!("_c_{}-__WRIT__", hyphenated(&id)),
-            (Self::Kazoo, Role::Alone | Role::Write) => format!("{id}__lock__"),
-            (Self::Kazoo, Role::Read) => format!("{id}__rlock__"),
+        match (self, mode) {
+            (Self::Curator, LockMode::Exclusive) => format!("_c_{}-lock-", hyphenated(&id)),
+            (Self::Curator, LockMode::Read) => format!("_c_{}-__READ__", hyphenated(&id)),
+            (Self::Curator, LockMode::Write) => format!("_c_{}-__WRIT__", hyphenated(&id)),
+            (Self::Kazoo, LockMode::Exclusive | LockMode::Write) => format!("{id}__lock__"),
+            (Self::Kazoo, LockMode::Read) => format!("{id}__rlock__"),
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn contenders(children: Vec<String>) -> Vec<Contender> {
 
 fn contender(name: String) -> Option<Contender> {
     let number = |marker: &&str| name.rsplit_once(*marker)?.1.parse::<i64>().ok();
-    let (number, reads) = match ALONE.iter().find_map(number) {
+    let (number, reads) = match EXCLUSIVE.iter().find_map(number) {
         Some(number) => (number, false),
         None => (READ.iter().find_map(number)?, true),
     };
@@ -84,13 +84,13 @@ fn contender(name: String) -> Option<Contender> {
 pub(super) fn predecessor<'a>(
     line: &'a [Contender],
     name: &str,
-    role: Role,
+    mode: LockMode,
 ) -> Option<Option<&'a Contender>> {
     let at = line.iter().position(|contender| contender.name == name)?;
     let in_front = line.get(..at).unwrap_or_default();
-    Some(match role {
-        Role::Alone | Role::Write => in_front.last(),
-        Role::Read => in_front.iter().rev().find(|contender| !contender.reads),
+    Some(match mode {
+        LockMode::Exclusive | LockMode::Write => in_front.last(),
+        LockMode::Read => in_front.iter().rev().find(|contender| !contender.reads),
     })
 }
 
@@ -114,20 +114,20 @@ mod tests {
         let numbers: Vec<(i64, bool)> = line.iter().map(|one| (one.number, one.reads)).collect();
         assert_eq!(numbers, [(3, false), (4, true), (5, false), (6, true), (7, false)]);
         let waits_for =
-            |name, role| predecessor(&line, name, role).map(|one| one.map(|one| one.number));
-        assert_eq!(waits_for("x__rlock__0000000006", Role::Read), Some(Some(5)));
-        assert_eq!(waits_for("ffffffff__lock__0000000007", Role::Alone), Some(Some(6)));
-        assert_eq!(waits_for("gone", Role::Alone), None);
+            |name, mode| predecessor(&line, name, mode).map(|one| one.map(|one| one.number));
+        assert_eq!(waits_for("x__rlock__0000000006", LockMode::Read), Some(Some(5)));
+        assert_eq!(waits_for("ffffffff__lock__0000000007", LockMode::Exclusive), Some(Some(6)));
+        assert_eq!(waits_for("gone", LockMode::Exclusive), None);
     }
 
     #[test]
     fn names_are_those_that_curator_and_kazoo_know() {
         // Curator parses the id as a UUID, kazoo takes anything before its mark.
-        let curator = LockStyle::Curator.prefix(Role::Alone);
+        let curator = LockStyle::Curator.prefix(LockMode::Exclusive);
         assert_eq!((curator.len(), &curator[..3], &curator[39..]), (45, "_c_", "-lock-"));
         assert_eq!(curator.matches('-').count(), 6);
-        assert!(LockStyle::Kazoo.prefix(Role::Alone).ends_with("__lock__"));
-        assert!(LockStyle::Kazoo.prefix(Role::Read).ends_with("__rlock__"));
-        assert_ne!(LockStyle::Curator.prefix(Role::Alone), curator);
+        assert!(LockStyle::Kazoo.prefix(LockMode::Exclusive).ends_with("__lock__"));
+        assert!(LockStyle::Kazoo.prefix(LockMode::Read).ends_with("__rlock__"));
+        assert_ne!(LockStyle::Curator.prefix(LockMode::Exclusive), curator);
     }
 }

@@ -15,7 +15,7 @@
 //! * **A guard is only as good as its session.** While [`SessionState::Suspended`] others may be
 //!   about to take over: pause what must not be done twice. When the session is lost, what the guard
 //!   stood for is gone; guards say so ([`LockGuard::is_held`], [`LockGuard::lost`]), and numbers that
-//!   only grow ([`LockGuard::fencing`]) let a resource refuse those who have not noticed.
+//!   only grow ([`LockGuard::fencing_token`]) let a resource refuse those who have not noticed.
 //! * **Dropping is safe at any point.** A future dropped half-way, a guard dropped without being
 //!   released: their znodes are deleted in the background, for which the tokio runtime must live.
 //! * **Other languages take part.** Names of znodes follow Curator or kazoo where these have a
@@ -24,7 +24,7 @@
 //! [`SessionState::Suspended`]: crate::SessionState::Suspended
 
 mod barrier;
-mod children;
+mod children_watch;
 mod counter;
 mod double_barrier;
 mod election;
@@ -32,20 +32,20 @@ mod group;
 mod lock;
 mod lock_name;
 mod persistent_node;
+mod protected_node;
 mod queue;
+pub(crate) mod read_subtree;
 mod read_write_lock;
 mod semaphore;
 mod service;
-pub(crate) mod steady;
-pub(crate) mod subtree;
-mod ticket;
+pub(crate) mod session_scope;
 mod tree_cache;
 mod tree_cache_task;
 
 pub use barrier::Barrier;
-pub use children::{ChildrenStream, Entry};
+pub use children_watch::{ChildData, ChildrenWatch};
 pub use counter::Counter;
-pub use double_barrier::{DoubleBarrier, Inside};
+pub use double_barrier::{DoubleBarrier, DoubleBarrierGuard};
 pub use election::{Election, Leader, LeaderStream};
 pub use group::Group;
 pub use lock::{Lock, LockGuard};

@@ -5,9 +5,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::runtime::{JoinHandle, spawn};
 use crate::{CreateMode, SessionId};
 
-use super::steady::{Tenure, is_missing, is_present};
+use super::session_scope::SessionScope;
 
 /// An ephemeral znode that is there for as long as this is: somebody deletes it, or the session is
 /// lost, and it is created again.
@@ -35,7 +36,7 @@ pub struct PersistentNode {
     data: watch::Sender<Bytes>,
     /// Ends the task when it is dropped.
     stop: Option<oneshot::Sender<()>>,
-    task: Option<tokio::task::JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl PersistentNode {
         let (data, wanted) = watch::channel(data.into());
         let (stop, stopped) = oneshot::channel();
         let keeper = Keeper { client: client.clone(), path: path.to_owned(), wanted, state };
-        let task = tokio::spawn(keeper.run(stopped));
+        let task = spawn(keeper.run(stopped));
         let client = client.clone();
         Self { client, state: seen, data, stop: Some(stop), task: Some(task) }
     }
@@ -114,25 +115,25 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
-            let tenure = Tenure::of(&self.client);
+            let scope = SessionScope::of(&self.client);
             let lost = tokio::select! {
                 // The sender is only ever dropped.
                 _ = &mut stopped => break,
-                error = self.keep(&tenure) => error,
+                error = self.keep(&scope) => error,
             };
-            if !matches!(lost, Error::SessionLost { .. }) || tenure.is_over() {
+            if !matches!(lost, Error::SessionLost { .. }) || scope.client_has_ended() {
                 self.state.send_replace(State::Failed(lost));
                 return;
             }
             self.state.send_replace(State::Missing);
         }
         // Also where the znode was being created when the task was stopped.
-        let tenure = Tenure::of(&self.client);
-        let mine = tenure.again(|| self.client.exists(&self.path)).await;
+        let scope = SessionScope::of(&self.client);
+        let mine = scope.retry(|| self.client.exists(&self.path)).await;
         if let Ok(Some(stat)) = mine
             && stat.ephemeral_owner == self.session()
         {
-            drop(tenure.remove(&self.path).await);
+            drop(scope.ensure_deleted(&self.path).await);
         }
     }
 
@@ -141,28 +142,28 @@ impl Keeper {
     }
 
     /// Keeps the znode for as long as one session lasts.
-    async fn keep(&mut self, tenure: &Tenure) -> Error {
+    async fn keep(&mut self, scope: &SessionScope) -> Error {
         loop {
-            if let Err(error) = self.keep_once(tenure).await {
+            if let Err(error) = self.keep_once(scope).await {
                 return error;
             }
         }
     }
 
     /// Sees to it that the znode is there and right, and waits for a change.
-    async fn keep_once(&mut self, tenure: &Tenure) -> Result<(), Error> {
+    async fn keep_once(&mut self, scope: &SessionScope) -> Result<(), Error> {
         let (client, path) = (self.client.clone(), self.path.clone());
-        let (stat, change) = tenure.again(|| client.exists_and_watch(&path)).await?;
+        let (stat, change) = scope.retry(|| client.exists_and_watch(&path)).await?;
         let Some(stat) = stat else {
             drop(change);
             self.state.send_replace(State::Missing);
-            return self.create(tenure).await;
+            return self.create(scope).await;
         };
         if stat.ephemeral_owner != self.session() {
             self.state.send_replace(State::Missing);
             return change.await.map(drop);
         }
-        self.state.send_replace(State::Present(tenure.generation()));
+        self.state.send_replace(State::Present(scope.generation()));
         tokio::select! {
             changed = self.wanted.changed() => {
                 if changed.is_err() {
@@ -170,8 +171,8 @@ impl Keeper {
                     return std::future::pending().await;
                 }
                 let data = self.wanted.borrow_and_update().clone();
-                match tenure.again(|| client.set(&path, &data, None)).await {
-                    Err(error) if is_missing(&error) => Ok(()),
+                match scope.retry(|| client.set(&path, &data, None)).await {
+                    Err(error) if error.is_no_node() => Ok(()),
                     outcome => outcome.map(drop),
                 }
             }
@@ -179,15 +180,15 @@ impl Keeper {
         }
     }
 
-    async fn create(&mut self, tenure: &Tenure) -> Result<(), Error> {
+    async fn create(&mut self, scope: &SessionScope) -> Result<(), Error> {
         let data = self.wanted.borrow_and_update().clone();
         let (client, path) = (&self.client, &self.path);
         let create = || client.create(path, &data, CreateMode::Ephemeral);
-        match tenure.again(create).await {
+        match scope.retry(create).await {
             Ok(_) => Ok(()),
             // Perhaps by this session itself, where the first answer was lost.
-            Err(error) if is_present(&error) => Ok(()),
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.is_node_exists() => Ok(()),
+            Err(error) if error.is_no_node() => {
                 let parent = crate::path::parent(path).unwrap_or("/");
                 client.create_all(parent).await
             }

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 use crate::session::WatchedEvent;
 
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::SessionScope;
 
 /// What the names of entries begin with, as in ZooKeeper's own recipe.
 const PREFIX: &str = "qn-";
@@ -50,7 +51,7 @@ impl Queue {
         let path = child(&self.path, PREFIX);
         loop {
             match self.client.create(&path, data, CreateMode::PersistentSequential).await {
-                Err(error) if is_missing(&error) => self.client.create_all(&self.path).await?,
+                Err(error) if error.is_no_node() => self.client.create_all(&self.path).await?,
                 outcome => return outcome.map(drop),
             }
         }
@@ -62,18 +63,18 @@ impl Queue {
     ///
     /// As [`put`](Self::put); [`Error::SessionLost`] while waiting.
     pub async fn take(&self) -> Result<Bytes, Error> {
-        let tenure = Tenure::of(&self.client);
+        let scope = SessionScope::of(&self.client);
         loop {
-            let (names, change) =
-                match tenure.again(|| self.client.list_and_watch(&self.path)).await {
-                    Ok((names, _, change)) => (names, change),
-                    Err(error) if is_missing(&error) => {
-                        self.client.create_all(&self.path).await?;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-            if let Some(data) = self.take_first(&tenure, names).await? {
+            let (names, change) = match scope.retry(|| self.client.list_and_watch(&self.path)).await
+            {
+                Ok((names, _, change)) => (names, change),
+                Err(error) if error.is_no_node() => {
+                    self.client.create_all(&self.path).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(data) = self.take_first(&scope, names).await? {
                 return Ok(data);
             }
             let _: WatchedEvent = change.await?;
@@ -86,10 +87,10 @@ impl Queue {
     ///
     /// As [`put`](Self::put).
     pub async fn try_take(&self) -> Result<Option<Bytes>, Error> {
-        let tenure = Tenure::of(&self.client);
-        match tenure.again(|| self.client.list(&self.path)).await {
-            Ok((names, _)) => self.take_first(&tenure, names).await,
-            Err(error) if is_missing(&error) => Ok(None),
+        let scope = SessionScope::of(&self.client);
+        match scope.retry(|| self.client.list(&self.path)).await {
+            Ok((names, _)) => self.take_first(&scope, names).await,
+            Err(error) if error.is_no_node() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -100,8 +101,8 @@ impl Queue {
     ///
     /// Those of reading.
     pub async fn len(&self) -> Result<usize, Error> {
-        let tenure = Tenure::of(&self.client);
-        let stat = tenure.again(|| self.client.exists(&self.path)).await?;
+        let scope = SessionScope::of(&self.client);
+        let stat = scope.retry(|| self.client.exists(&self.path)).await?;
         Ok(stat.map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or_default()))
     }
 
@@ -116,22 +117,22 @@ impl Queue {
 
     async fn take_first(
         &self,
-        tenure: &Tenure,
+        scope: &SessionScope,
         mut names: Vec<String>,
     ) -> Result<Option<Bytes>, Error> {
         names.retain(|name| name.starts_with(PREFIX));
         names.sort_unstable();
         for name in names {
             let path = child(&self.path, &name);
-            let data = match tenure.again(|| self.client.get(&path)).await {
+            let data = match scope.retry(|| self.client.get(&path)).await {
                 Ok((data, _)) => data,
-                Err(error) if is_missing(&error) => continue,
+                Err(error) if error.is_no_node() => continue,
                 Err(error) => return Err(error),
             };
             match self.client.delete(&path, None).await {
                 Ok(()) => return Ok(Some(data)),
                 // Somebody else was faster.
-                Err(error) if is_missing(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }

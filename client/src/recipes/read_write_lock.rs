@@ -3,14 +3,14 @@
 use crate::client::Client;
 
 use super::lock::Lock;
-use super::lock_name::{LockStyle, Role};
+use super::lock_name::{LockMode, LockStyle};
 
 /// A lock that any number of readers hold together, or one writer alone, in the order of their
 /// coming: a reader that comes behind a waiting writer waits too.
 ///
 /// It interoperates with Curator's `InterProcessReadWriteLock` and, with [`LockStyle::Kazoo`], with
-/// kazoo's `ReadLock` and `WriteLock`. It promises what [`Lock`] promises when connection or session
-/// are lost.
+/// kazoo's `ReadLock` and `WriteLock`. It promises what [`Lock`] promises when connection or
+/// session are lost.
 ///
 /// ```no_run
 /// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
@@ -47,12 +47,12 @@ impl ReadWriteLock {
     /// The side of the readers.
     #[must_use]
     pub fn read(&self) -> Lock {
-        Lock::with_role(&self.client, &self.path, Role::Read).style(self.style)
+        Lock::with_mode(&self.client, &self.path, LockMode::Read).style(self.style)
     }
 
     /// The side of the writers.
     #[must_use]
     pub fn write(&self) -> Lock {
-        Lock::with_role(&self.client, &self.path, Role::Write).style(self.style)
+        Lock::with_mode(&self.client, &self.path, LockMode::Write).style(self.style)
     }
 }

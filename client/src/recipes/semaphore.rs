@@ -2,11 +2,12 @@
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
 use super::lock::Lock;
-use super::steady::{child, unique_id};
-use super::ticket::Ticket;
+use super::protected_node::ProtectedNode;
 
 /// At most so many clients at a time, in the order of their coming.
 ///
@@ -14,9 +15,9 @@ use super::ticket::Ticket;
 /// next in turn holds, and one znode for each permit in `leases`. All clients must name the same
 /// number of permits.
 ///
-/// **When the connection is lost** place and permit are kept for as long as the session lives. **When
-/// the session is lost** waiting fails with [`Error::SessionLost`], and a [`Permit`] has gone to
-/// another.
+/// **When the connection is lost** place and permit are kept for as long as the session lives.
+/// **When the session is lost** waiting fails with [`Error::SessionLost`], and a [`Permit`] has
+/// gone to another.
 ///
 /// ```no_run
 /// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
@@ -50,39 +51,39 @@ impl Semaphore {
         let turn = Lock::new(&self.client, &child(&self.path, "locks")).acquire().await?;
         let leases = child(&self.path, "leases");
         let prefix = format!("_c_{}-lease-", unique_id());
-        let ticket = Ticket::take(&self.client, &leases, prefix, b"").await?;
+        let node = ProtectedNode::create(&self.client, &leases, prefix, b"").await?;
         loop {
-            let tenure = turn.tenure();
-            let (taken, _, change) = tenure.again(|| self.client.list_and_watch(&leases)).await?;
+            let scope = turn.scope();
+            let (taken, _, change) = scope.retry(|| self.client.list_and_watch(&leases)).await?;
             if taken.len() <= self.permits {
                 break;
             }
             let _: WatchedEvent = change.await?;
         }
         turn.release().await?;
-        Ok(Permit { ticket })
+        Ok(Permit { node })
     }
 }
 
-/// A permit of a [`Semaphore`]. It is given back by [`release`](Self::release), or in the background
-/// when it is dropped.
+/// A permit of a [`Semaphore`]. It is given back by [`release`](Self::release), or in the
+/// background when it is dropped.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit {
-    ticket: Ticket,
+    node: ProtectedNode,
 }
 
 impl Permit {
     /// Whether the permit is certainly held at this moment: the session has a connection.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.ticket.tenure().is_sure()
+        self.node.scope().is_connected()
     }
 
     /// Returns when the permit must be taken for lost, as
     /// [`LockGuard::lost`](super::LockGuard::lost).
     pub async fn lost(&self) {
-        self.ticket.tenure().ended().await;
+        self.node.scope().lost().await;
     }
 
     /// Gives the permit back, and returns when it is given back.
@@ -91,6 +92,6 @@ impl Permit {
     ///
     /// Where the client ends first; the permit goes with the session then.
     pub async fn release(self) -> Result<(), Error> {
-        self.ticket.give_back().await
+        self.node.delete().await
     }
 }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 
-use super::children::{ChildrenStream, Entry, entries};
+use super::children_watch::{ChildData, ChildrenWatch, read_children};
 use super::persistent_node::PersistentNode;
-use super::steady::{Tenure, child, is_missing};
+use super::session_scope::SessionScope;
 
 /// A register of services: `base/service/instance`, where instances are ephemeral.
 ///
@@ -59,13 +60,13 @@ impl ServiceRegistry {
     ///
     /// Those of reading.
     pub async fn services(&self) -> Result<Vec<String>, Error> {
-        let tenure = Tenure::of(&self.client);
-        match tenure.again(|| self.client.list(&self.base)).await {
+        let scope = SessionScope::of(&self.client);
+        match scope.retry(|| self.client.list(&self.base)).await {
             Ok((mut names, _)) => {
                 names.sort_unstable();
                 Ok(names)
             }
-            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) if error.is_no_node() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -75,13 +76,13 @@ impl ServiceRegistry {
     /// # Errors
     ///
     /// Those of reading.
-    pub async fn instances(&self, service: &str) -> Result<Vec<Entry>, Error> {
-        entries(&Tenure::of(&self.client), &child(&self.base, service)).await
+    pub async fn instances(&self, service: &str) -> Result<Vec<ChildData>, Error> {
+        read_children(&SessionScope::of(&self.client), &child(&self.base, service)).await
     }
 
     /// The instances of a service, present and after each coming and going.
     #[must_use]
-    pub fn watch(&self, service: &str) -> ChildrenStream {
-        ChildrenStream::new(&self.client, &child(&self.base, service))
+    pub fn watch(&self, service: &str) -> ChildrenWatch {
+        ChildrenWatch::new(&self.client, &child(&self.base, service))
     }
 }

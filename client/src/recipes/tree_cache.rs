@@ -9,10 +9,11 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::path::child;
+use crate::runtime::spawn;
 
-use super::steady::child;
-use super::subtree::Nodes;
-use super::tree_cache_task::{Mirror, State};
+use super::read_subtree::Nodes;
+use super::tree_cache_task::{State, TreeCacheTask};
 
 /// How many events are kept for a listener that is behind.
 const EVENTS_MAX: usize = 1024;
@@ -119,9 +120,9 @@ impl TreeCache {
         let (events, first) = broadcast::channel(EVENTS_MAX);
         let (stop, stopped) = oneshot::channel();
         let weak = events.downgrade();
-        let mirror =
-            Mirror::new(client.clone(), path.to_owned(), Arc::clone(&nodes), state, events);
-        tokio::spawn(mirror.run(stopped));
+        let task =
+            TreeCacheTask::new(client.clone(), path.to_owned(), Arc::clone(&nodes), state, events);
+        spawn(task.run(stopped));
         (Self { nodes, state: seen, events: weak, _stop: stop }, CacheEvents(Some(first)))
     }
 

@@ -12,12 +12,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 use crate::client::{Client, WatchNotice, WatchStream};
 use crate::error::{Error, Fate};
 
-use super::steady::Tenure;
-use super::subtree::{Nodes, ask, subtree};
+use super::read_subtree::{Nodes, ask_all, read_subtree};
+use super::session_scope::SessionScope;
 use super::tree_cache::CacheEvent;
 
 /// How many changes are dealt with together.
-const BATCH: usize = 256;
+const CHANGES_MAX: usize = 256;
 
 /// How far a mirror is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum State {
     Failed(Error),
 }
 
-pub(super) struct Mirror {
+pub(super) struct TreeCacheTask {
     client: Client,
     root: String,
     nodes: Arc<RwLock<Nodes>>,
@@ -35,7 +35,7 @@ pub(super) struct Mirror {
     events: broadcast::Sender<CacheEvent>,
 }
 
-impl Mirror {
+impl TreeCacheTask {
     pub(super) fn new(
         client: Client,
         root: String,
@@ -48,15 +48,15 @@ impl Mirror {
 
     pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
         loop {
-            let tenure = Tenure::of(&self.client);
+            let scope = SessionScope::of(&self.client);
             let outcome = tokio::select! {
                 // The sender is only ever dropped.
                 _ = &mut stopped => return,
-                outcome = self.follow(&tenure) => outcome,
+                outcome = self.follow(&scope) => outcome,
             };
             let fate = Fate::NotApplied;
             let error = outcome.err().unwrap_or(Error::SessionLost { fate });
-            if !matches!(error, Error::SessionLost { .. }) || tenure.is_over() {
+            if !matches!(error, Error::SessionLost { .. }) || scope.client_has_ended() {
                 self.state.send_replace(State::Failed(error));
                 return;
             }
@@ -64,24 +64,24 @@ impl Mirror {
     }
 
     /// Mirrors for as long as one session lasts.
-    async fn follow(&self, tenure: &Tenure) -> Result<(), Error> {
+    async fn follow(&self, scope: &SessionScope) -> Result<(), Error> {
         let watch = || self.client.watch(&self.root, AddWatchMode::PersistentRecursive);
         // The watch comes first, so that nothing happens unseen.
-        let mut changes = tenure.again(watch).await?;
-        self.compare(tenure).await?;
-        while let Some(batch) = batch(&mut changes).await {
-            match batch {
-                Batch::Gap => self.compare(tenure).await?,
-                Batch::Changes(changes) => self.catch_up(tenure, changes).await?,
+        let mut stream = scope.retry(watch).await?;
+        self.synchronise(scope).await?;
+        while let Some(changes) = next_changes(&mut stream).await {
+            match changes {
+                ChangeSet::Gap => self.synchronise(scope).await?,
+                ChangeSet::Changes(changes) => self.apply(scope, changes).await?,
             }
         }
         // The stream ends with the session.
-        tenure.reconnected().await
+        scope.reconnected().await
     }
 
     /// Compares everything with the server.
-    async fn compare(&self, tenure: &Tenure) -> Result<(), Error> {
-        let mut fresh = subtree(tenure, &self.root).await?;
+    async fn synchronise(&self, scope: &SessionScope) -> Result<(), Error> {
+        let mut fresh = read_subtree(scope, &self.root).await?;
         let gone: Vec<String> = {
             let nodes = self.nodes.read();
             nodes.keys().rev().filter(|path| !fresh.contains_key(*path)).cloned().collect()
@@ -92,15 +92,15 @@ impl Mirror {
         while let Some((path, (data, stat))) = fresh.pop_first() {
             self.put(path, data, stat);
         }
-        self.tell(CacheEvent::Synchronised);
+        self.emit(CacheEvent::Synchronised);
         self.state.send_replace(State::Ready);
         Ok(())
     }
 
     /// Reads what has changed.
-    async fn catch_up(
+    async fn apply(
         &self,
-        tenure: &Tenure,
+        scope: &SessionScope,
         changes: BTreeMap<String, EventType>,
     ) -> Result<(), Error> {
         let (gone, changed): (Vec<_>, Vec<_>) =
@@ -109,7 +109,7 @@ impl Mirror {
             self.remove(&path);
         }
         let paths: Vec<String> = changed.into_iter().map(|(path, _)| path).collect();
-        let read = ask(tenure, &paths, |path| self.client.get(path)).await?;
+        let read = ask_all(scope, &paths, |path| self.client.get(path)).await?;
         for (path, found) in paths.into_iter().zip(read) {
             match found {
                 Some((data, stat)) => self.put(path, data, stat),
@@ -122,9 +122,9 @@ impl Mirror {
     fn put(&self, path: String, data: Bytes, stat: Stat) {
         let before = self.nodes.write().insert(path.clone(), (data.clone(), stat));
         match before {
-            None => self.tell(CacheEvent::Added { path, data, stat }),
+            None => self.emit(CacheEvent::Added { path, data, stat }),
             Some((_, old)) if old.czxid != stat.czxid || old.mzxid != stat.mzxid => {
-                self.tell(CacheEvent::Changed { path, data, stat });
+                self.emit(CacheEvent::Changed { path, data, stat });
             }
             Some(_) => {}
         }
@@ -133,35 +133,35 @@ impl Mirror {
     fn remove(&self, path: &str) {
         let before = self.nodes.write().remove(path);
         if let Some((data, stat)) = before {
-            self.tell(CacheEvent::Removed { path: path.to_owned(), data, stat });
+            self.emit(CacheEvent::Removed { path: path.to_owned(), data, stat });
         }
     }
 
-    fn tell(&self, event: CacheEvent) {
+    fn emit(&self, event: CacheEvent) {
         // Without listeners there is nobody to tell.
         drop(self.events.send(event));
     }
 }
 
 /// What happened since the last look.
-enum Batch {
+enum ChangeSet {
     Gap,
     /// The last change of each path.
     Changes(BTreeMap<String, EventType>),
 }
 
 /// The next notice of a stream and all that are there already; `None` at its end.
-async fn batch(stream: &mut WatchStream) -> Option<Batch> {
+async fn next_changes(stream: &mut WatchStream) -> Option<ChangeSet> {
     let mut next = Some(stream.next().await?);
     let mut changes = BTreeMap::new();
     while let Some(notice) = next {
         match notice {
             // Everything is compared then, these changes too.
-            WatchNotice::Gap => return Some(Batch::Gap),
+            WatchNotice::Gap => return Some(ChangeSet::Gap),
             WatchNotice::Event(event) => changes.insert(event.path, event.kind),
         };
-        let more = changes.len() < BATCH;
+        let more = changes.len() < CHANGES_MAX;
         next = if more { stream.next().now_or_never().flatten() } else { None };
     }
-    Some(Batch::Changes(changes))
+    Some(ChangeSet::Changes(changes))
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jute_proto::{OpCode, Zxid};
 
-use super::watches::{Table, WatcherId};
+use super::watches::{WatchKind, WatcherId};
 
 /// A request as a caller makes it.
 #[derive(Debug)]
@@ -14,16 +14,16 @@ pub(crate) struct Request<T, W> {
     /// Who waits for the answer.
     pub(crate) token: Option<T>,
     /// The watch that the request sets.
-    pub(crate) arm: Option<Arm<W>>,
+    pub(crate) registration: Option<WatchRegistration<W>>,
 }
 
 /// A watch that a request sets.
 #[derive(Debug)]
-pub(crate) struct Arm<W> {
+pub(crate) struct WatchRegistration<W> {
     pub(crate) id: WatcherId,
     /// The server's path.
     pub(crate) path: String,
-    pub(crate) table: Table,
+    pub(crate) kind: WatchKind,
     /// Where its events go.
     pub(crate) sink: W,
 }
@@ -37,46 +37,4 @@ pub(crate) struct Reply {
     pub(crate) err: i32,
     /// The record, empty where there is an error.
     pub(crate) body: Bytes,
-}
-
-/// Whether asking twice has the same outcome as asking once, so that a request interrupted by the
-/// loss of the connection can be sent again.
-pub(super) const fn is_repeatable(op: OpCode) -> bool {
-    match op {
-        OpCode::Exists
-        | OpCode::GetData
-        | OpCode::GetAcl
-        | OpCode::GetChildren
-        | OpCode::GetChildren2
-        | OpCode::GetAllChildrenNumber
-        | OpCode::GetEphemerals
-        | OpCode::Sync
-        | OpCode::MultiRead
-        | OpCode::CheckWatches
-        | OpCode::AddWatch
-        | OpCode::WhoAmI
-        | OpCode::ListPage
-        | OpCode::GetSubtree
-        | OpCode::Ping => true,
-        OpCode::Create
-        | OpCode::Create2
-        | OpCode::CreateContainer
-        | OpCode::CreateTtl
-        | OpCode::Delete
-        | OpCode::DeleteContainer
-        | OpCode::SetData
-        | OpCode::SetAcl
-        | OpCode::Check
-        | OpCode::Multi
-        | OpCode::Reconfig
-        | OpCode::RemoveWatches
-        | OpCode::SetWatches
-        | OpCode::SetWatches2
-        | OpCode::Auth
-        | OpCode::Sasl
-        | OpCode::Notification
-        | OpCode::CreateSession
-        | OpCode::CloseSession
-        | OpCode::Error => false,
-    }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jute_proto::{ErrorCode, EventType, WatcherType, Zxid};
+use bytes::BytesMut;
+use jute_proto::{Encode, ErrorCode, EventType, RemoveWatchesRequest, WatcherType, Zxid};
 
 use crate::error::Error;
 use crate::path::parent;
 
-use super::request::Arm;
+use super::request::WatchRegistration;
 
 /// Names a watch within the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +40,7 @@ pub(crate) enum Notice {
 
 /// What a watch listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Table {
+pub(crate) enum WatchKind {
     /// One change of a znode that is there.
     Data,
     /// The creation of a znode that is not there.
@@ -52,7 +53,7 @@ pub(crate) enum Table {
     Recursive,
 }
 
-impl Table {
+impl WatchKind {
     const fn is_one_shot(self) -> bool {
         match self {
             Self::Data | Self::Exist | Self::Child => true,
@@ -61,7 +62,7 @@ impl Table {
     }
 
     /// Whether a watch of the very znode is told of such an event.
-    fn hears(self, kind: EventType) -> bool {
+    fn is_triggered_by(self, kind: EventType) -> bool {
         match self {
             Self::Data | Self::Exist | Self::Recursive => matches!(
                 kind,
@@ -86,22 +87,32 @@ impl Table {
 
 /// A watch whose request has not been answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(super) struct PendingWatch {
     id: WatcherId,
     path: String,
 }
 
 /// A watch that the server should forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Removal {
-    pub(super) path: String,
-    pub(super) kind: WatcherType,
+pub(super) struct WatchRemoval {
+    path: String,
+    kind: WatcherType,
+}
+
+impl WatchRemoval {
+    /// The record of the request that takes the watch back.
+    pub(super) fn record(&self) -> Vec<u8> {
+        let mut record = BytesMut::new();
+        let path = self.path.as_str().into();
+        RemoveWatchesRequest { path, watcher_type: self.kind.into() }.encode(&mut record);
+        record.into()
+    }
 }
 
 #[derive(Debug)]
 struct Watcher<W> {
     id: WatcherId,
-    table: Table,
+    kind: WatchKind,
     /// Whether the server has said that the watch is set.
     armed: bool,
     sink: W,
@@ -123,31 +134,31 @@ impl<W: Clone> Watches<W> {
     }
 
     /// Adds a watch whose request is on its way.
-    pub(super) fn add(&mut self, arm: Arm<W>) -> Pending {
-        let Arm { id, path, table, sink } = arm;
-        self.recursive += usize::from(table == Table::Recursive);
+    pub(super) fn add(&mut self, registration: WatchRegistration<W>) -> PendingWatch {
+        let WatchRegistration { id, path, kind, sink } = registration;
+        self.recursive += usize::from(kind == WatchKind::Recursive);
         self.paths.insert(id, path.clone());
         let watchers = self.by_path.entry(path.clone()).or_default();
-        watchers.push(Watcher { id, table, armed: false, sink });
-        Pending { id, path }
+        watchers.push(Watcher { id, kind, armed: false, sink });
+        PendingWatch { id, path }
     }
 
     /// The request of a watch was answered with the code `err`. Returns what the server should
     /// forget again, where the caller has let go of the watch in the meantime.
-    pub(super) fn answered(&mut self, pending: &Pending, err: i32) -> Option<Removal> {
+    pub(super) fn answered(&mut self, pending: &PendingWatch, err: i32) -> Option<WatchRemoval> {
         let watchers = self.by_path.get_mut(&pending.path);
         let Some(watchers) = watchers else {
-            let removal = Removal { path: pending.path.clone(), kind: WatcherType::Any };
+            let removal = WatchRemoval { path: pending.path.clone(), kind: WatcherType::Any };
             return (err == 0).then_some(removal);
         };
         let watcher = watchers.iter_mut().find(|watcher| watcher.id == pending.id)?;
         let no_node = i32::from(ErrorCode::NoNode);
         if err == 0 {
-            if watcher.table == Table::Exist {
-                watcher.table = Table::Data;
+            if watcher.kind == WatchKind::Exist {
+                watcher.kind = WatchKind::Data;
             }
             watcher.armed = true;
-        } else if err == no_node && watcher.table == Table::Exist {
+        } else if err == no_node && watcher.kind == WatchKind::Exist {
             watcher.armed = true;
         } else {
             self.remove(pending.id);
@@ -155,32 +166,37 @@ impl<W: Clone> Watches<W> {
         None
     }
 
+    /// The request of a watch was not answered, so that there is no watch.
+    pub(super) fn failed(&mut self, pending: &PendingWatch) {
+        self.remove(pending.id);
+    }
+
     /// Forgets a watch. Returns what the server should forget, as far as no other watch needs it.
     ///
     /// Servers before ZooKeeper 3.9 confuse the kinds of watch of one path, so a one-shot watch
     /// beside others is left to fire in vain, and one alone is removed as any kind.
-    pub(super) fn remove(&mut self, id: WatcherId) -> Option<Removal> {
+    pub(super) fn remove(&mut self, id: WatcherId) -> Option<WatchRemoval> {
         let path = self.paths.remove(&id)?;
         let watchers = self.by_path.get_mut(&path)?;
         let at = watchers.iter().position(|watcher| watcher.id == id)?;
         let watcher = watchers.remove(at);
-        self.recursive -= usize::from(watcher.table == Table::Recursive);
+        self.recursive -= usize::from(watcher.kind == WatchKind::Recursive);
         if watchers.is_empty() {
             self.by_path.remove(&path);
-            return Some(Removal { path, kind: WatcherType::Any });
+            return Some(WatchRemoval { path, kind: WatcherType::Any });
         }
-        let needed = watchers.iter().any(|other| other.table == watcher.table);
-        let remove = !needed && !watcher.table.is_one_shot();
-        remove.then(|| Removal { path, kind: watcher.table.watcher_type() })
+        let needed = watchers.iter().any(|other| other.kind == watcher.kind);
+        let remove = !needed && !watcher.kind.is_one_shot();
+        remove.then(|| WatchRemoval { path, kind: watcher.kind.watcher_type() })
     }
 
-    /// Tells whoever watches.
-    pub(super) fn fire(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
+    /// Tells whoever watches of an event.
+    pub(super) fn trigger(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
         let mut spent = Vec::new();
         for watcher in self.by_path.get(&event.path).into_iter().flatten() {
-            let one_shot = watcher.table.is_one_shot();
+            let one_shot = watcher.kind.is_one_shot();
             // A one-shot watch that is not armed yet will be set after this event.
-            if watcher.table.hears(event.kind) && (watcher.armed || !one_shot) {
+            if watcher.kind.is_triggered_by(event.kind) && (watcher.armed || !one_shot) {
                 tell(watcher.sink.clone(), Notice::Event(event.clone()));
                 if one_shot {
                     spent.push(watcher.id);
@@ -196,7 +212,7 @@ impl<W: Clone> Watches<W> {
         let mut above = parent(&event.path);
         while let Some(path) = above {
             let watchers = self.by_path.get(path).into_iter().flatten();
-            for watcher in watchers.filter(|watcher| watcher.table == Table::Recursive) {
+            for watcher in watchers.filter(|watcher| watcher.kind == WatchKind::Recursive) {
                 tell(watcher.sink.clone(), Notice::Event(event.clone()));
             }
             above = parent(path);
@@ -206,7 +222,7 @@ impl<W: Clone> Watches<W> {
     /// Tells the armed persistent watches that they may have missed something.
     pub(super) fn gap(&self, mut tell: impl FnMut(W, Notice)) {
         for watcher in self.by_path.values().flatten() {
-            if watcher.armed && !watcher.table.is_one_shot() {
+            if watcher.armed && !watcher.kind.is_one_shot() {
                 tell(watcher.sink.clone(), Notice::Gap);
             }
         }
@@ -221,18 +237,18 @@ impl<W: Clone> Watches<W> {
         self.recursive = 0;
     }
 
-    /// What the server has to watch, each path once a table, in order.
-    pub(super) fn armed(&self) -> Vec<(Table, &str)> {
+    /// What the server has to watch, each path once a kind, in order.
+    pub(super) fn armed(&self) -> Vec<(WatchKind, &str)> {
         let mut armed = Vec::new();
         for (path, watchers) in &self.by_path {
-            let mut tables: Vec<Table> = watchers
+            let mut kinds: Vec<WatchKind> = watchers
                 .iter()
                 .filter(|watcher| watcher.armed)
-                .map(|watcher| watcher.table)
+                .map(|watcher| watcher.kind)
                 .collect();
-            tables.sort_unstable();
-            tables.dedup();
-            armed.extend(tables.into_iter().map(|table| (table, path.as_str())));
+            kinds.sort_unstable();
+            kinds.dedup();
+            armed.extend(kinds.into_iter().map(|kind| (kind, path.as_str())));
         }
         armed
     }

@@ -9,8 +9,8 @@ use crate::client::{Client, Created};
 use crate::error::Error;
 use crate::path::parent;
 use crate::recipes::PersistentNode;
-use crate::recipes::steady::{Tenure, is_missing, is_present};
-use crate::recipes::subtree::subtree;
+use crate::recipes::read_subtree::read_subtree;
+use crate::recipes::session_scope::SessionScope;
 use crate::{CreateMode, ErrorCode};
 
 use super::keys::{check_value, is_key, path_of};
@@ -69,11 +69,11 @@ impl Store {
         let path = path_of(key);
         loop {
             match self.client.set(&path, value, None).await {
-                Err(error) if is_missing(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 outcome => return outcome.map(drop),
             }
             match self.create(&path, value).await {
-                Err(error) if is_present(&error) => {}
+                Err(error) if error.is_node_exists() => {}
                 outcome => return outcome.map(drop),
             }
         }
@@ -88,15 +88,15 @@ impl Store {
         Ok(self.entries(prefix).await?.into_iter().map(|(_, value)| value).collect())
     }
 
-    /// A key and all keys below it with their values, in order. Leases without a value have an empty
-    /// one.
+    /// A key and all keys below it with their values, in order. Leases without a value have an
+    /// empty one.
     ///
     /// # Errors
     ///
     /// Those of reading.
     pub async fn entries(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, Error> {
-        let tenure = self.caught_up().await?;
-        let nodes = subtree(&tenure, &path_of(prefix)).await?;
+        let scope = self.caught_up().await?;
+        let nodes = read_subtree(&scope, &path_of(prefix)).await?;
         let own = |path: &str| path != "/zookeeper" && !path.starts_with("/zookeeper/");
         Ok(nodes
             .into_iter()
@@ -132,14 +132,14 @@ impl Store {
             match outcome {
                 Ok(()) => return Ok(true),
                 // Changed in the meantime: look again.
-                Err(error) if is_missing(&error) || is_newer(&error) => {}
+                Err(error) if error.is_no_node() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has none.
-    /// Returns whether that was so.
+    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has
+    /// none. Returns whether that was so.
     ///
     /// # Errors
     ///
@@ -167,7 +167,8 @@ impl Store {
             match outcome {
                 Ok(()) => return Ok(true),
                 // Changed in the meantime: compare again.
-                Err(error) if is_missing(&error) || is_present(&error) || is_newer(&error) => {}
+                Err(error)
+                    if error.is_no_node() || error.is_node_exists() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -228,7 +229,7 @@ impl Store {
 
     async fn create(&self, path: &str, value: &[u8]) -> Result<Created, Error> {
         match self.client.create(path, value, CreateMode::Persistent).await {
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.is_no_node() => {
                 self.client.create_all(parent(path).unwrap_or("/")).await?;
                 self.client.create(path, value, CreateMode::Persistent).await
             }
@@ -238,28 +239,24 @@ impl Store {
 
     /// The value and version of the znode of a key.
     async fn versioned(&self, key: &str) -> Result<Option<(Option<Bytes>, i32)>, Error> {
-        let tenure = self.caught_up().await?;
+        let scope = self.caught_up().await?;
         let path = path_of(key);
-        match tenure.again(|| self.client.get(&path)).await {
+        match scope.retry(|| self.client.get(&path)).await {
             Ok((data, stat)) => {
                 let has_value = is_key(&data, &stat);
                 Ok(Some((has_value.then_some(data), stat.version)))
             }
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if error.is_no_node() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Lets the server catch up with all that was acknowledged so far.
-    async fn caught_up(&self) -> Result<Tenure, Error> {
-        let tenure = Tenure::of(&self.client);
+    async fn caught_up(&self) -> Result<SessionScope, Error> {
+        let scope = SessionScope::of(&self.client);
         if self.linearizable && !self.client.status().borrow().linearizable {
-            tenure.again(|| self.client.sync("/")).await?;
+            scope.retry(|| self.client.sync("/")).await?;
         }
-        Ok(tenure)
+        Ok(scope)
     }
-}
-
-fn is_newer(error: &Error) -> bool {
-    error.code() == Some(ErrorCode::BadVersion)
 }

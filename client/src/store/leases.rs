@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::path::parent;
-use crate::recipes::steady::{Tenure, is_missing, is_present};
+use crate::recipes::session_scope::SessionScope;
+use crate::runtime::{Instant, now, sleep_until, spawn};
 use crate::{CreateMode, ErrorCode};
 
 /// The leases of a store, by path.
@@ -27,7 +27,7 @@ pub(super) struct Leases {
 
 #[derive(Debug)]
 struct Lease {
-    tenure: Tenure,
+    scope: SessionScope,
     ttl: Duration,
     ends: Instant,
 }
@@ -41,22 +41,22 @@ impl Leases {
         path: &str,
         ttl: Duration,
     ) -> Result<(), Error> {
-        let tenure = Tenure::of(client);
-        create(&tenure, path).await?;
-        let lease = Lease { tenure: tenure.clone(), ttl, ends: Instant::now() + ttl };
+        let scope = SessionScope::of(client);
+        create(&scope, path).await?;
+        let lease = Lease { scope: scope.clone(), ttl, ends: now() + ttl };
         self.table.lock().insert(path.to_owned(), lease);
         let table = Arc::clone(&self.table);
-        tokio::spawn(expire(table, tenure, path.to_owned(), self.alive.subscribe()));
+        spawn(expire(table, scope, path.to_owned(), self.alive.subscribe()));
         Ok(())
     }
 
     pub(super) fn refresh(&self, client: &Client, path: &str) -> Result<(), Error> {
-        let now = Instant::now();
+        let moment = now();
         let session = client.status().borrow().generation;
         let mut table = self.table.lock();
         match table.get_mut(path) {
-            Some(lease) if lease.ends > now && lease.tenure.generation() == session => {
-                lease.ends = now + lease.ttl;
+            Some(lease) if lease.ends > moment && lease.scope.generation() == session => {
+                lease.ends = moment + lease.ttl;
                 Ok(())
             }
             Some(_) | None => Err(Error::Server(ErrorCode::NoNode)),
@@ -66,25 +66,25 @@ impl Leases {
     pub(super) async fn release(&self, client: &Client, path: &str) -> Result<(), Error> {
         let lease = self.table.lock().remove(path);
         match lease {
-            Some(lease) if lease.tenure.generation() == client.status().borrow().generation => {
-                lease.tenure.remove(path).await
+            Some(lease) if lease.scope.generation() == client.status().borrow().generation => {
+                lease.scope.ensure_deleted(path).await
             }
             Some(_) | None => Ok(()),
         }
     }
 }
 
-async fn create(tenure: &Tenure, path: &str) -> Result<(), Error> {
-    let client = tenure.client();
+async fn create(scope: &SessionScope, path: &str) -> Result<(), Error> {
+    let client = scope.client();
     loop {
-        match tenure.again(|| client.create(path, b"", CreateMode::Ephemeral)).await {
+        match scope.retry(|| client.create(path, b"", CreateMode::Ephemeral)).await {
             Ok(_) => return Ok(()),
-            Err(error) if is_missing(&error) => {
+            Err(error) if error.is_no_node() => {
                 client.create_all(parent(path).unwrap_or("/")).await?;
             }
-            Err(error) if is_present(&error) => {
+            Err(error) if error.is_node_exists() => {
                 // Perhaps by this session itself: then it is registered anew.
-                let stat = tenure.again(|| client.exists(path)).await?;
+                let stat = scope.retry(|| client.exists(path)).await?;
                 let session = client.status().borrow().session;
                 match stat {
                     Some(stat) if stat.ephemeral_owner == session => return Ok(()),
@@ -98,24 +98,24 @@ async fn create(tenure: &Tenure, path: &str) -> Result<(), Error> {
 }
 
 /// Ends a lease that was not refreshed.
-async fn expire(table: Table, tenure: Tenure, path: String, mut alive: watch::Receiver<()>) {
+async fn expire(table: Table, scope: SessionScope, path: String, mut alive: watch::Receiver<()>) {
     loop {
         let Some(ends) = table.lock().get(&path).map(|lease| lease.ends) else { return };
         tokio::select! {
             () = sleep_until(ends) => {}
             // Nothing is ever sent: the store is gone.
             _ = alive.changed() => break,
-            () = tenure.ended() => {
+            () = scope.lost() => {
                 table.lock().remove(&path);
                 return;
             }
         }
         let mut table = table.lock();
-        if table.get(&path).is_some_and(|lease| lease.ends <= Instant::now()) {
+        if table.get(&path).is_some_and(|lease| lease.ends <= now()) {
             table.remove(&path);
             break;
         }
     }
     // An error means that the session is over, and the lease with it.
-    drop(tenure.remove(&path).await);
+    drop(scope.ensure_deleted(&path).await);
 }

@@ -1,11 +1,11 @@
 //! What happens under a prefix.
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::recipes::{CacheEvent, CacheEvents, TreeCache};
+use crate::runtime::{JoinHandle, spawn};
 
 use super::keys::{is_key, is_lease};
 
@@ -36,18 +36,18 @@ pub enum StoreEvent {
 
 /// All that happens to the keys under a prefix, see [`Store::watch`](super::Store::watch).
 ///
-/// It goes on through lost connections and sessions: what happened in between is told then, less what
-/// cancelled itself out. Dropping it ends the watch.
+/// It goes on through lost connections and sessions: what happened in between is told then, less
+/// what cancelled itself out. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct StoreWatch {
-    mirror: TreeCache,
+    cache: TreeCache,
     events: CacheEvents,
 }
 
 impl StoreWatch {
     pub(super) fn start(client: &Client, path: &str) -> Self {
-        let (mirror, events) = TreeCache::start_listening(client, path);
-        Self { mirror, events }
+        let (cache, events) = TreeCache::start_listening(client, path);
+        Self { cache, events }
     }
 
     /// Waits until the watch is set: all that happens from then on is told.
@@ -56,7 +56,7 @@ impl StoreWatch {
     ///
     /// What the server refuses, and the end of the client.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.mirror.ready().await
+        self.cache.ready().await
     }
 
     /// The next event, or `None` when the client has ended. Nothing is lost when the future is
@@ -74,7 +74,7 @@ impl StoreWatch {
         mut self,
         mut callback: impl FnMut(StoreEvent) + Send + 'static,
     ) -> WatchGuard {
-        WatchGuard(tokio::spawn(async move {
+        WatchGuard(spawn(async move {
             while let Some(event) = self.next().await {
                 callback(event);
             }

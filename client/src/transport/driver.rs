@@ -9,17 +9,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::runtime::{Instant, Sleep, now, sleep_until, yield_now};
 use crate::session::{Effect, SessionState, Time};
 
 use super::dial::{Host, dial, takes_writes};
-use super::shared::{Shared, Token};
-use super::sink::Sink;
+use super::session_handle::{SessionHandle, Token};
 use super::stream::{Security, Stream};
+use super::watch_queue::WatchQueue;
 
-/// How much room is made for what the server sends, and the least that a read is given. Answers that
-/// nobody has taken yet are slices of that room, so it is used up before there is more.
+/// How much room is made for what the server sends, and the least that a read is given. Answers
+/// that nobody has taken yet are slices of that room, so it is used up before there is more.
 const READ_ROOM: usize = 64 * 1024;
 const READ_ROOM_MIN: usize = 4 * 1024;
 
@@ -27,24 +27,29 @@ const READ_ROOM_MIN: usize = 4 * 1024;
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Drives the session until it ends. `seed` decides which of a server's addresses comes first.
-pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, security: Security, seed: u64) {
-    let start = Instant::now();
+pub(crate) async fn run(
+    handle: Arc<SessionHandle>,
+    hosts: Vec<Host>,
+    security: Security,
+    seed: u64,
+) {
+    let start = now();
     let mut driver = Driver {
-        guard: Guard(shared),
+        handle: EndOnDrop(handle),
         hosts,
         security,
         dials: usize::try_from(seed % 1021).unwrap_or_default(),
         start,
         alarm: Box::pin(sleep_until(start)),
-        link: Link::None,
+        connection: Connection::None,
         probe: None,
         input: BytesMut::new(),
         output: BytesMut::new(),
-        unread: false,
+        has_unread: false,
         effects: VecDeque::new(),
     };
     driver.handle(Input::Start);
-    while driver.settle() {
+    while driver.carry_out_effects() {
         let input = driver.select().await;
         driver.handle(input);
     }
@@ -53,7 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hosts: Vec<Host>, security: Securit
 /// What happened.
 enum Input {
     Start,
-    Look,
+    Wake,
     Dialed(io::Result<Stream>),
     Read(io::Result<usize>),
     /// There is more of what was read.
@@ -62,26 +67,26 @@ enum Input {
     Probed(usize, bool),
 }
 
-enum Link {
+enum Connection {
     None,
     Dialing(Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>),
     Open(Stream),
 }
 
 struct Driver {
-    guard: Guard,
+    handle: EndOnDrop,
     hosts: Vec<Host>,
     security: Security,
     dials: usize,
     start: Instant,
     alarm: Pin<Box<Sleep>>,
-    link: Link,
+    connection: Connection,
     probe: Option<Probe>,
     input: BytesMut,
     output: BytesMut,
     /// Whether `input` may have more whole packets.
-    unread: bool,
-    effects: VecDeque<Effect<Token, Arc<Sink>>>,
+    has_unread: bool,
+    effects: VecDeque<Effect<Token, Arc<WatchQueue>>>,
 }
 
 impl Driver {
@@ -90,27 +95,27 @@ impl Driver {
     }
 
     async fn select(&mut self) -> Input {
-        if self.unread {
-            return self.take_turns().await;
+        if self.has_unread {
+            return self.yield_to_callers().await;
         }
         tokio::select! {
             biased;
             // What the others bring is looked at after each step, so that none of them can be
             // starved by the first.
-            input = advance(&mut self.link, &mut self.input, &mut self.output) => input,
-            () = self.guard.0.bell.notified() => Input::Look,
-            () = self.alarm.as_mut() => Input::Look,
+            input = advance(&mut self.connection, &mut self.input, &mut self.output) => input,
+            () = self.handle.0.wake.notified() => Input::Wake,
+            () = self.alarm.as_mut() => Input::Wake,
             input = advance_probe(&mut self.probe) => input,
         }
     }
 
     /// Lets the callers that were answered ask again, and sends what they ask, so that the server
     /// works on it while the rest of its answers is taken.
-    async fn take_turns(&mut self) -> Input {
-        tokio::task::yield_now().await;
+    async fn yield_to_callers(&mut self) -> Input {
+        yield_now().await;
         let now = self.now();
-        self.guard.0.session.lock().take_output(now, &mut self.output);
-        if let Link::Open(stream) = &mut self.link {
+        self.handle.0.session.lock().take_output(now, &mut self.output);
+        if let Connection::Open(stream) = &mut self.connection {
             stream.send_some(&mut self.output).await;
         }
         Input::Rest
@@ -118,11 +123,11 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         let now = self.now();
-        let shared = Arc::clone(&self.guard.0);
-        let mut session = shared.session.lock();
+        let handle = Arc::clone(&self.handle.0);
+        let mut session = handle.session.lock();
         match input {
             Input::Start => session.start(now),
-            Input::Look => {}
+            Input::Wake => {}
             Input::Probed(host, writable) => {
                 self.probe = None;
                 if writable {
@@ -130,38 +135,38 @@ impl Driver {
                 }
             }
             Input::Dialed(Ok(stream)) => {
-                self.link = Link::Open(stream);
+                self.connection = Connection::Open(stream);
                 session.connected(now);
             }
             Input::Dialed(Err(error)) => {
                 tracing::debug!(%error, "a server could not be reached");
-                self.link = Link::None;
+                self.connection = Connection::None;
                 session.disconnected(now);
             }
             Input::Rest | Input::Read(Ok(1..)) => {
-                self.unread = session.receive(now, &mut self.input);
+                self.has_unread = session.receive(now, &mut self.input);
             }
             Input::Read(outcome) => {
-                self.unread = false;
+                self.has_unread = false;
                 if let Err(error) = outcome {
                     tracing::debug!(%error, "the connection is lost");
                 }
-                self.link = Link::None;
+                self.connection = Connection::None;
                 session.disconnected(now);
             }
         }
-        if shared.closing.load(Ordering::Acquire) {
+        if handle.closing.load(Ordering::Acquire) {
             session.close(now);
         }
         session.tick(now);
     }
 
     /// Carries out what the session wants. Returns whether there is more to come.
-    fn settle(&mut self) -> bool {
+    fn carry_out_effects(&mut self) -> bool {
         let now = self.now();
-        let shared = Arc::clone(&self.guard.0);
+        let handle = Arc::clone(&self.handle.0);
         let (deadline, ended) = {
-            let mut session = shared.session.lock();
+            let mut session = handle.session.lock();
             session.take_effects(&mut self.effects);
             session.take_output(now, &mut self.output);
             (session.deadline(), session.has_ended())
@@ -178,14 +183,14 @@ impl Driver {
                 Effect::Probe(host) => self.probe(host),
                 Effect::DialAt(address) => self.dial(Host::parse(&address)),
                 Effect::Hangup => {
-                    self.link = Link::None;
+                    self.connection = Connection::None;
                     self.probe = None;
-                    self.unread = false;
+                    self.has_unread = false;
                     self.input.clear();
                     self.output.clear();
                 }
                 told @ (Effect::Complete(..) | Effect::Notify(..) | Effect::Status(_)) => {
-                    tell(&shared, told);
+                    tell(&handle, told);
                 }
             }
         }
@@ -203,7 +208,7 @@ impl Driver {
     fn dial(&mut self, host: Option<Host>) {
         self.dials += 1;
         let (choice, security) = (self.dials, self.security.clone());
-        self.link = Link::Dialing(Box::pin(async move {
+        self.connection = Connection::Dialing(Box::pin(async move {
             let host = host.ok_or(io::ErrorKind::InvalidInput)?;
             dial(host, choice, security).await
         }));
@@ -224,13 +229,13 @@ async fn advance_probe(probe: &mut Option<Probe>) -> Input {
 }
 
 /// Answers a caller, tells a watch, or shows the status.
-fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
+fn tell(handle: &SessionHandle, effect: Effect<Token, Arc<WatchQueue>>) {
     match effect {
         // A caller that has gone away does not want to know.
         Effect::Complete(token, outcome) => drop(token.send(outcome)),
         Effect::Notify(sink, notice) => sink.put(notice),
         Effect::Status(status) => {
-            shared.status.send_replace(status);
+            handle.status.send_replace(status);
         }
         Effect::Dial(_) | Effect::DialAt(_) | Effect::Probe(_) | Effect::Hangup => {}
     }
@@ -238,11 +243,15 @@ fn tell(shared: &Shared, effect: Effect<Token, Arc<Sink>>) {
 
 /// Does the next bit of work on the connection. Nothing is lost when it is dropped half-way: all
 /// progress is in the buffers.
-async fn advance(link: &mut Link, input: &mut BytesMut, output: &mut BytesMut) -> Input {
-    match link {
-        Link::None => pending().await,
-        Link::Dialing(dial) => Input::Dialed(dial.await),
-        Link::Open(stream) => Input::Read(exchange(stream, input, output).await),
+async fn advance(
+    connection: &mut Connection,
+    input: &mut BytesMut,
+    output: &mut BytesMut,
+) -> Input {
+    match connection {
+        Connection::None => pending().await,
+        Connection::Dialing(dial) => Input::Dialed(dial.await),
+        Connection::Open(stream) => Input::Read(exchange(stream, input, output).await),
     }
 }
 
@@ -259,9 +268,9 @@ async fn exchange(
 }
 
 /// Sees to it that no caller waits for ever, should the runtime drop the driver.
-struct Guard(Arc<Shared>);
+struct EndOnDrop(Arc<SessionHandle>);
 
-impl Drop for Guard {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         let mut effects = VecDeque::new();
         {

@@ -6,16 +6,16 @@
 
 mod dial;
 mod driver;
-mod shared;
-mod sink;
+mod session_handle;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod watch_queue;
 
 pub(crate) use dial::Host;
 pub(crate) use driver::run;
-pub(crate) use shared::{Shared, Token};
-pub(crate) use sink::{Item, Sink};
+pub(crate) use session_handle::{SessionHandle, Token};
 pub(crate) use stream::Security;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub(crate) use watch_queue::{QueuedNotice, WatchQueue};

@@ -20,8 +20,8 @@ use tokio_rustls::rustls::{
 
 use crate::error::Error;
 
-/// TLS with servers, see [`Connector::tls`](crate::Connector::tls). Keys and certificates are PEM, as
-/// in the servers' files.
+/// TLS with servers, see [`Connector::tls`](crate::Connector::tls). Keys and certificates are PEM,
+/// as in the servers' files.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,16 +34,16 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct Tls {
     roots: Arc<RootCertStore>,
-    identity: Option<Arc<Identity>>,
+    identity: Option<Arc<CertifiedKey>>,
     verify_host: bool,
     config: Arc<ClientConfig>,
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type CertifiedKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
-    /// Trusts servers whose certificates come from the authorities in `pem`, and are made out to the
-    /// host that the connect string names.
+    /// Trusts servers whose certificates come from the authorities in `pem`, and are made out to
+    /// the host that the connect string names.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl Tls {
     }
 
     /// Shows a certificate to servers: `pem` holds it, those above it up to an authority that the
-    /// servers trust, and its private key. Servers know the client by the subject of the certificate,
-    /// in the scheme `x509`.
+    /// servers trust, and its private key. Servers know the client by the subject of the
+    /// certificate, in the scheme `x509`.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 fn configure(
     roots: &Arc<RootCertStore>,
-    identity: Option<&Identity>,
+    identity: Option<&CertifiedKey>,
     verify_host: bool,
 ) -> Result<Arc<ClientConfig>, Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use integration::eventually::Stopwatch;
-use integration::proxy::PathState;
 use integration::{Ensemble, EnsembleOptions, Kind, RawClient, within};
+use proxy::PathState;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -157,9 +157,20 @@ impl Transcript {
 
     fn response(&self, response: &Response<'_>) -> String {
         match response {
-            Response::Empty => String::new(),
+            Response::Delete
+            | Response::DeleteContainer
+            | Response::Check
+            | Response::CheckWatches
+            | Response::RemoveWatches
+            | Response::SetWatches
+            | Response::SetWatches2
+            | Response::Auth
+            | Response::Ping
+            | Response::CloseSession => String::new(),
             Response::Create(created) => format!(" {}", self.path(&created.path)),
-            Response::Create2(created) => {
+            Response::Create2(created)
+            | Response::CreateContainer(created)
+            | Response::CreateTtl(created) => {
                 format!(" {}{}", self.path(&created.path), self.stat(&created.stat))
             }
             Response::Exists(exists) => self.stat(&exists.stat),
@@ -174,7 +185,7 @@ impl Transcript {
             Response::GetAllChildrenNumber(get) => format!(" {}", get.total_number),
             Response::GetEphemerals(get) => format!(" {}", self.sorted(&get.ephemerals)),
             Response::Sync(sync) => format!(" {}", self.path(&sync.path)),
-            Response::Multi(multi) => {
+            Response::Multi(multi) | Response::MultiRead(multi) => {
                 let results = multi.results.iter().map(|result| self.result(result));
                 format!(" [{}]", results.collect::<Vec<_>>().join(" ; "))
             }

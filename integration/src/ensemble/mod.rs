@@ -3,7 +3,7 @@
 //! Servers are counted from 0 here; their ids (`myid`, `server.N`) from 1, or as
 //! [`EnsembleOptions::numbered`] says. Each has a `zoo.cfg` of
 //! its own: with [`EnsembleOptions::proxied`] the addresses of the others in it are ports of the
-//! [`Network`](crate::proxy::Network), which can break what passes there.
+//! [`Network`](proxy::Network), which can break what passes there.
 //!
 //! ```no_run
 //! use integration::{EnsembleOptions, Kind, RawClient};

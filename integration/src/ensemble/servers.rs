@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::member::{Member, PeerPorts, Seen};
 use super::{EnsembleOptions, Mode};
-use crate::proxy::Network;
 use crate::{Kind, Namespaces, four_letter, free_port, within};
+use proxy::Network;
 
 /// How long an ensemble may take until it serves, on a machine with much else to do.
 const START_PATIENCE: Duration = Duration::from_secs(90);

@@ -14,9 +14,9 @@ use super::connection::{Connection, Refusal};
 use super::dice::Dice;
 use super::world::World;
 use crate::eventually::pause_for;
-use crate::history::session::SessionOrder;
-use crate::history::{Anomaly, Promise, Span};
 use crate::raw::{self, Reply, SessionKey};
+use history::session::SessionOrder;
+use history::{Anomaly, Promise, Span};
 
 /// What the answer to a request says about a znode's data.
 #[derive(Debug, Clone)]

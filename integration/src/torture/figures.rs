@@ -9,7 +9,7 @@ use std::time::Duration;
 use grovekeeper_client::Fate;
 
 use super::sections::Sections;
-use crate::history::Promise;
+use history::Promise;
 
 /// Between acknowledged writes, anything shorter is no pause.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -10,9 +10,9 @@ use super::plan::{Condition, Fault, Late, Paths, Planned, Target};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
-use crate::proxy::{On, PathState};
 use crate::small_disk::megabytes;
 use crate::{Kind, SmallDisk, four_letter};
+use proxy::{On, PathState};
 
 /// How often the plan is looked at.
 const GLANCE: Duration = Duration::from_millis(5);

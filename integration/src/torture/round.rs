@@ -12,7 +12,7 @@ use super::workload::{self, ANSWER_PATIENCE, RoundHistory};
 use super::world::World;
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
-use crate::history::{Anomaly, Promise};
+use history::{Anomaly, Promise};
 
 /// How long the servers may take to serve again when all faults are gone.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);

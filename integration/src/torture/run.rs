@@ -15,10 +15,10 @@ use super::sections::SectionCounts;
 use super::world::World;
 use super::{plan, report, round, verify, workload};
 use crate::eventually::Stopwatch;
-use crate::history::sequence::Create;
-use crate::history::{Anomaly, Promise};
 use crate::small_disk::megabytes;
 use crate::{Ensemble, EnsembleOptions, Failpoint, Kind, SmallDisk, tree};
+use history::sequence::Create;
+use history::{Anomaly, Promise};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::workload::{ACCOUNTS, RoundHistory, TOTAL, balance, last_read, locks, register_paths};
 use super::world::World;
 use crate::eventually::attempt;
-use crate::history::register::{Finding, History, Seen};
-use crate::history::sequence::{self, Create, Present};
-use crate::history::{Anomaly, Promise, Span, bank, counter, lock, register};
 use crate::tree::{self, Tree};
+use history::register::{Finding, History, Seen};
+use history::sequence::{self, Create, Present};
+use history::{Anomaly, Promise, Span, bank, counter, lock, register};
 
 /// How long the servers may take until they show the same.
 const AGREEMENT_PATIENCE: Duration = Duration::from_secs(60);
@@ -157,8 +157,8 @@ mod tests {
     use jute_proto::Stat;
 
     use super::*;
-    use crate::history::counter::Increment;
-    use crate::history::sequence::Outcome;
+    use history::counter::Increment;
+    use history::sequence::Outcome;
 
     /// Two transactions, each a create and an increment: the one was acknowledged, of the other nothing
     /// is known.

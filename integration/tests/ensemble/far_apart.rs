@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use integration::eventually::{Stopwatch, throughout};
-use integration::proxy::PathState;
 use integration::{Ensemble, EnsembleOptions, Kind, RawClient};
+use proxy::PathState;
 
 use crate::patience::{client, create, follower};
 

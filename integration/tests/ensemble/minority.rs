@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use integration::eventually::attempt;
-use integration::proxy::PathState;
 use integration::raw::Error;
 use integration::{EnsembleOptions, Kind, RawClient, within};
 use jute_proto::ErrorCode;
+use proxy::PathState;
 
 use crate::patience::{PATIENCE, client, follower, three};
 

@@ -70,7 +70,7 @@ fn a_server_that_hears_but_is_not_heard_deposes_nobody_for_ever() {
     for round in 0..4 {
         let leader = ensemble.wait_for_leader();
         let struck = if round < 2 { follower(&ensemble, leader) } else { leader };
-        let cut = integration::proxy::PathState::cut();
+        let cut = proxy::PathState::cut();
         if round % 2 == 0 {
             ensemble.network().set_from(struck, cut);
         } else {

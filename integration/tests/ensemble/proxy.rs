@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use integration::eventually::Stopwatch;
-use integration::proxy::{Network, On, PathState};
 use integration::within;
+use proxy::{Network, On, PathState};
 
 /// How long a test makes sure that nothing comes.
 const SILENCE: Duration = Duration::from_millis(150);

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use integration::eventually::attempt;
-use integration::proxy::{On, PathState};
 use integration::{Ensemble, EnsembleOptions, Kind, Mode, RawClient, within};
 use jute_proto::{
     GetDataRequest, GetDataResponse, OpCode, Reader, SetDataRequest, SyncRequest, Xid,
 };
+use proxy::{On, PathState};
 
 use crate::patience::{PATIENCE, client};
 

@@ -26,15 +26,15 @@ fn a_lock_goes_from_one_to_the_next_in_the_order_of_their_coming() {
         in_line(&zk, "/locks/a", 3).await;
         let waiting = lock.contenders().await.expect("read");
         assert_eq!(waiting, ["one", "two", "three"]);
-        let number = first.fencing();
+        let number = first.fencing_token();
         first.release().await.expect("released");
         let second = second.await.expect("joined").expect("locked");
-        assert!(second.fencing() > number);
-        let number = second.fencing();
+        assert!(second.fencing_token() > number);
+        let number = second.fencing_token();
         // A guard that is dropped gives its lock back, too.
         drop(second);
         let third = third.await.expect("joined").expect("locked");
-        assert!(third.fencing() > number);
+        assert!(third.fencing_token() > number);
         third.release().await.expect("released");
         in_line(&zk, "/locks/a", 0).await;
     });
@@ -100,7 +100,7 @@ fn a_lock_is_lost_with_its_session() {
         end_session(&address.hosts, &one.save_session());
         held.lost().await;
         let next = waiting.await.expect("joined").expect("locked");
-        assert!(next.fencing() > held.fencing());
+        assert!(next.fencing_token() > held.fencing_token());
         assert!(!held.is_held());
         held.release().await.expect("nothing left to release");
         assert!(next.is_held());
@@ -165,7 +165,7 @@ fn a_leader_that_loses_its_session_is_followed_by_another() {
         end_session(&address.hosts, &one.save_session());
         let led = leading.await.expect("joined");
         assert!(matches!(led, Err(Error::SessionLost { .. })), "{led:?}");
-        assert!(next.await.expect("joined").expect("led") > first.fencing);
+        assert!(next.await.expect("joined").expect("led") > first.fencing_token);
         // The second may have come and gone before it was looked for.
         while leaders.next().await.expect("looked").is_some() {}
     });

@@ -286,9 +286,9 @@ impl OwnedResponse {
         let (path, stat, data, children) = (p.path(), p.stat, p.data(), p.texts());
         let acl = p.acl.clone().unwrap_or_default();
         let (op, response) = match kind % 20 {
-            0 => (OpCode::Delete, Response::Empty),
+            0 => (OpCode::Delete, Response::Delete),
             1 => (OpCode::Create, Response::Create(CreateResponse { path })),
-            2 => (OpCode::CreateTtl, Response::Create2(Create2Response { path, stat })),
+            2 => (OpCode::CreateTtl, Response::CreateTtl(Create2Response { path, stat })),
             3 => (OpCode::Exists, Response::Exists(ExistsResponse { stat })),
             4 => (OpCode::GetData, Response::GetData(GetDataResponse { data, stat })),
             5 => (OpCode::SetData, Response::SetData(SetDataResponse { stat })),
@@ -311,7 +311,7 @@ impl OwnedResponse {
             13 => {
                 let results = self.0.more.iter().map(|(kind, parts)| parts.result(*kind));
                 let response = MultiResponse { results: results.collect() };
-                (OpCode::MultiRead, Response::Multi(response))
+                (OpCode::MultiRead, Response::MultiRead(response))
             }
             14 => (OpCode::Reconfig, Response::Reconfig(ReconfigResponse { data, stat })),
             15 => (OpCode::AddWatch, Response::AddWatch(AddWatchResponse { err: p.number })),

@@ -2,13 +2,15 @@
 //!
 //! Applying must not depend on it, for the log may hold what an older server took.
 
-use jute_proto::{Acl, ErrorCode, MultiOp, OpCode, ReconfigRequest, Request, once};
+use jute_proto::{Acl, ErrorCode, OpCode, ReconfigRequest, Request, once};
 
 use super::conn::{Conn, View};
-use crate::ensemble::Change;
+use crate::ensemble::MembershipChange;
 use crate::limits::{
     ACL_ENTRIES_MAX, ACL_LEN_MAX, EXPANDED_ACLS_LEN_MAX, KEPT_REPLY_LEN_MAX, RECONFIG_LEN_MAX,
 };
+use crate::replica::{Logged, logged};
+use crate::tree::WriteOp;
 use crate::tree::acl::{self, Expansion};
 
 impl Conn {
@@ -18,49 +20,16 @@ impl Conn {
         view: View<'_>,
         request: &Request<'_>,
     ) -> Result<(), ErrorCode> {
-        let mut lists =
-            Lists { expansion: || Expansion::new(&self.identities, view.settings.policy), len: 0 };
-        match request {
-            Request::Create(create)
-            | Request::Create2(create)
-            | Request::CreateContainer(create) => lists.add(create.acl.as_deref()),
-            Request::CreateTtl(create) => lists.add(create.acl.as_deref()),
-            Request::SetAcl(set) => lists.add(set.acl.as_deref()),
-            Request::Multi(multi) => multi.ops.iter().try_for_each(|op| match op {
-                MultiOp::Create(create)
-                | MultiOp::Create2(create)
-                | MultiOp::CreateContainer(create) => lists.add(create.acl.as_deref()),
-                MultiOp::CreateTtl(create) => lists.add(create.acl.as_deref()),
-                MultiOp::Delete(_) | MultiOp::SetData(_) | MultiOp::Check(_) => Ok(()),
-            }),
+        match logged(request) {
+            Some(Logged::Write(op)) => {
+                let expansion = || Expansion::new(&self.identities, view.settings.policy);
+                Lists { expansion, len: 0 }.add_of(&op)
+            }
             // Where it is not enabled, applying says so.
-            Request::Reconfig(reconfig) if view.settings.policy.reconfig => check_change(reconfig),
-            Request::Reconfig(_)
-            | Request::Delete(_)
-            | Request::SetData(_)
-            | Request::DeleteContainer(_)
-            | Request::Check(_)
-            | Request::Exists(_)
-            | Request::GetData(_)
-            | Request::GetAcl(_)
-            | Request::GetChildren(_)
-            | Request::GetChildren2(_)
-            | Request::Sync(_)
-            | Request::Ping
-            | Request::CheckWatches(_)
-            | Request::RemoveWatches(_)
-            | Request::MultiRead(_)
-            | Request::Auth(_)
-            | Request::SetWatches(_)
-            | Request::SetWatches2(_)
-            | Request::Sasl(_)
-            | Request::GetEphemerals(_)
-            | Request::GetAllChildrenNumber(_)
-            | Request::AddWatch(_)
-            | Request::WhoAmI
-            | Request::ListPage(_)
-            | Request::GetSubtree(_)
-            | Request::CloseSession => Ok(()),
+            Some(Logged::Reconfig(reconfig)) if view.settings.policy.reconfig => {
+                check_change(reconfig)
+            }
+            Some(Logged::Reconfig(_)) | None => Ok(()),
         }
     }
 }
@@ -80,6 +49,20 @@ struct Lists<E> {
 }
 
 impl<E: Fn() -> Expansion> Lists<E> {
+    fn add_of(&mut self, op: &WriteOp<'_>) -> Result<(), ErrorCode> {
+        match op {
+            WriteOp::Create(create) => self.add(create.acl),
+            WriteOp::SetAcl { acl, .. } => self.add(*acl),
+            WriteOp::Multi(ops) => ops.iter().try_for_each(|op| self.add_of(op)),
+            WriteOp::Delete { .. }
+            | WriteOp::SetData { .. }
+            | WriteOp::Check { .. }
+            | WriteOp::DeleteContainer { .. }
+            | WriteOp::CloseSession
+            | WriteOp::SetConfig { .. } => Ok(()),
+        }
+    }
+
     fn add(&mut self, list: Option<&[Acl]>) -> Result<(), ErrorCode> {
         let list = list.unwrap_or_default();
         if let [only] = list
@@ -103,7 +86,7 @@ impl<E: Fn() -> Expansion> Lists<E> {
 
 /// Other servers, and this one after a restart, read the configuration as text.
 fn check_change(request: &ReconfigRequest<'_>) -> Result<(), ErrorCode> {
-    let change = Change {
+    let change = MembershipChange {
         joining: request.joining_servers.as_deref(),
         leaving: request.leaving_servers.as_deref(),
         members: request.new_members.as_deref(),

@@ -51,7 +51,7 @@ pub enum CloseReason {
     Unavailable,
     /// The client numbers its writes as it must not.
     #[error("a write has a number of no use, or too many writes wait for their answers")]
-    Misnumbered,
+    BadWriteNumber,
     /// The client reads too slowly for what it asked for.
     #[error("the client does not read: {waiting} bytes wait for it")]
     SlowReader {
@@ -119,7 +119,7 @@ impl CloseReason {
             Self::BadHandshake(_)
             | Self::BadHeader(_)
             | Self::UnknownOperation(_)
-            | Self::Misnumbered
+            | Self::BadWriteNumber
             | Self::AuthFailed(_)
             | Self::AuthRequired
             | Self::Unavailable
@@ -156,7 +156,7 @@ impl CloseReason {
             Self::BadHandshake(_)
             | Self::BadHeader(_)
             | Self::UnknownOperation(_)
-            | Self::Misnumbered
+            | Self::BadWriteNumber
             | Self::BadFrame(_) => CloseKind::Malformed,
             Self::Throttled => CloseKind::Throttled,
             Self::LargeRequests { .. } => CloseKind::LargeRequests,

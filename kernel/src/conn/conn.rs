@@ -9,16 +9,16 @@ use core::net::SocketAddr;
 use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{
     DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
-    RequestHeader, SessionId, WriteNumber, Xid, Zxid, once,
+    RequestHeader, SessionId, WriteNumber, Xid, Zxid,
 };
 
 use super::bounds::check_kept_reply;
 use super::close::CloseReason;
+use super::handling::{Handling, ReadBarrier, Route};
 use super::hold::Hold;
 use super::order::{Slot, Turn};
 use super::reply::OversizedReply;
 use super::report::{ConnReport, Tally};
-use super::route::{Route, is_throttlable, needs_majority, route, wants_barrier};
 use super::settings::Settings;
 use super::stats::ConnStats;
 use crate::limits::REQUEST_LEN_LONG;
@@ -201,7 +201,7 @@ impl Conn {
         let header: Option<RequestHeader> = Reader::new(&frame).record().ok();
         let op = header.map(|header| (header.xid, self.operation(header.op)));
         match op {
-            Some((xid, op)) if self.phase != Phase::Fresh && is_throttlable(op) => {
+            Some((xid, op)) if self.phase != Phase::Fresh && Handling::of(op).throttlable => {
                 self.tally.received();
                 view.stats.packets_received.increment();
                 view.stats.throttled_ops.increment();
@@ -218,7 +218,8 @@ impl Conn {
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
         let op = self.operation(header.op);
-        let way = route(op);
+        let handling = Handling::of(op);
+        let way = handling.route;
         if self.hold.stands() && matches!(way, Route::Write | Route::CloseSession) {
             return self.hold.keep(frame);
         }
@@ -227,7 +228,7 @@ impl Conn {
             return self.demand_credentials(view, header.xid);
         }
         match way {
-            _ if self.is_local && needs_majority(op) => {
+            _ if self.is_local && handling.needs_quorum => {
                 self.refuse(view, (header.xid, op), ErrorCode::NotReadOnly);
             }
             Route::CloseSession if self.is_local => {
@@ -246,12 +247,12 @@ impl Conn {
             }
             Route::Read | Route::Refused => {
                 self.input_ended = way == Route::Refused;
-                let barrier =
-                    if !self.is_local && wants_barrier(op, self.is_linearizable(view.settings)) {
-                        log.read_barrier(self.id)
-                    } else {
-                        0
-                    };
+                let waits = match handling.read_barrier {
+                    ReadBarrier::Never => false,
+                    ReadBarrier::Linearizable => self.is_linearizable(view.settings),
+                    ReadBarrier::Always => true,
+                };
+                let barrier = if waits && !self.is_local { log.read_barrier(self.id) } else { 0 };
                 let long = frame.len() > REQUEST_LEN_LONG;
                 if self.order.is_empty()
                     && self.hold.has_passed(barrier)
@@ -271,9 +272,7 @@ impl Conn {
     /// The operation of a number. One of an extension that the client was not granted is none.
     pub(super) fn operation(&self, number: i32) -> OpCode {
         match OpCode::try_from(number) {
-            Ok(op) if Extensions::needed_by(op).is_none_or(|needed| self.has_extension(needed)) => {
-                op
-            }
+            Ok(op) if op.facts().extension.is_none_or(|needed| self.has_extension(needed)) => op,
             Ok(_) | Err(_) => OpCode::Error,
         }
     }
@@ -284,7 +283,7 @@ impl Conn {
         op: OpCode,
         reader: &mut Reader<'_>,
     ) -> Result<Option<WriteNumber>, DecodeError> {
-        let numbers = self.has_extension(Extensions::EXACTLY_ONCE) && once::is_numbered(op);
+        let numbers = self.has_extension(Extensions::EXACTLY_ONCE) && op.facts().exactly_once;
         if numbers { reader.record().map(Some) } else { Ok(None) }
     }
 
@@ -331,7 +330,7 @@ impl Conn {
             None => {
                 self.input_ended = op == OpCode::CloseSession;
                 let seq = self.next_seq - 1;
-                if op == OpCode::Reconfig {
+                if Handling::of(op).changes_members {
                     self.hold.until_outcome(seq);
                 }
                 self.order.push_back(Slot::Write { xid, op, seq, start_us });
@@ -373,8 +372,8 @@ impl Conn {
     /// Takes the outcome of command `seq`, and answers what waited for it.
     pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
         match outcome {
-            Outcome::Repeated | Outcome::Early | Outcome::Deferred => return,
-            Outcome::Disowned => {
+            Outcome::Repeated | Outcome::OutOfOrder | Outcome::Deferred => return,
+            Outcome::NotOwner => {
                 view.stats.writes_finished.increment();
                 return self.close(CloseReason::SessionMoved);
             }
@@ -395,7 +394,7 @@ impl Conn {
                 let header = (reply.zxid, reply.code);
                 self.finish_write(view, seq, header, |out| out.put_slice(&reply.body));
             }
-            Outcome::Misnumbered => self.close(CloseReason::Misnumbered),
+            Outcome::BadWriteNumber => self.close(CloseReason::BadWriteNumber),
         }
         self.hold.outcome(seq);
         view.stats.writes_finished.increment();
@@ -506,7 +505,7 @@ impl Conn {
         let mut reader = Reader::new(frame_start);
         let header: Result<RequestHeader, DecodeError> = reader.record();
         let op = header.ok().and_then(|header| OpCode::try_from(header.op).ok());
-        if matches!(op, Some(OpCode::Multi | OpCode::MultiRead)) {
+        if op.is_some_and(|op| op.facts().is_batch) {
             // The first operation stands for all.
             let _ = reader.record::<MultiHeader>();
         }

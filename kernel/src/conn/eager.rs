@@ -4,7 +4,8 @@
 use jute_proto::{ErrorCode, OpCode, Perms, Reader, Request};
 
 use super::conn::{Conn, View};
-use crate::tree::{OpError, acl, path};
+use crate::replica::{Logged, logged};
+use crate::tree::{Create, CreateOp, OpError, WriteOp, acl, path};
 
 impl Conn {
     /// Refuses what the state of this server says is not allowed. Whatever else is wrong with the
@@ -16,22 +17,25 @@ impl Conn {
         body: &[u8],
     ) -> Result<(), ErrorCode> {
         let Ok(request) = Request::decode(op, &mut Reader::new(body)) else { return Ok(()) };
-        let (path, needed, list) =
-            if let Request::Create(create) | Request::Create2(create) = &request {
-                (path::parent(&create.path), Perms::CREATE, Some(&create.acl))
-            } else if let Request::Delete(delete) = &request {
-                (path::parent(&delete.path), Perms::DELETE, None)
-            } else if let Request::SetData(set) = &request {
-                (Some(set.path.as_ref()), Perms::WRITE, None)
-            } else if let Request::SetAcl(set) = &request {
-                (Some(set.path.as_ref()), Perms::ADMIN, Some(&set.acl))
-            } else {
-                return Ok(());
-            };
+        let Some(Logged::Write(write)) = logged(&request) else { return Ok(()) };
+        let (path, needed, list) = match write {
+            WriteOp::Create(Create {
+                op: CreateOp::Create | CreateOp::Create2, path, acl, ..
+            }) => (path::parent(path), Perms::CREATE, Some(acl)),
+            WriteOp::Delete { path, .. } => (path::parent(path), Perms::DELETE, None),
+            WriteOp::SetData { path, .. } => (Some(path), Perms::WRITE, None),
+            WriteOp::SetAcl { path, acl, .. } => (Some(path), Perms::ADMIN, Some(acl)),
+            WriteOp::Create(Create { op: CreateOp::Container | CreateOp::Ttl, .. })
+            | WriteOp::Multi(_)
+            | WriteOp::Check { .. }
+            | WriteOp::DeleteContainer { .. }
+            | WriteOp::CloseSession
+            | WriteOp::SetConfig { .. } => return Ok(()),
+        };
         let Some(path) = path else { return Ok(()) };
         let policy = view.settings.policy;
         if let Some(list) = list {
-            acl::fixup(list.as_deref(), &self.identities, policy)?;
+            acl::fixup(list, &self.identities, policy)?;
         }
         let Some(node) = view.replica.tree().get(path) else { return Ok(()) };
         match view.replica.tree().check_acl(node, &self.identities, needed, policy) {

@@ -163,7 +163,7 @@ impl Conn {
             leader.encode(&mut self.out);
         }
         if self.has_extension(Extensions::EXACTLY_ONCE) {
-            self.out.put_u64(view.replica.sessions().last_number(session_id));
+            self.out.put_u64(view.replica.sessions().last_write_number(session_id));
         }
         end_frame(&mut self.out, frame);
         self.sent(view.around);

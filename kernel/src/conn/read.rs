@@ -16,12 +16,12 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, View};
+use super::handling::{Handling, Route};
 use super::rearm::Rearming;
-use super::route::{Route, route};
 use crate::limits::{REPLY_LEN_MAX, RESULT_LEN_LONG};
 use crate::replica::answer::{put_data, put_multi_error};
 use crate::tree::{Node, OpError};
-use crate::watch::{Kind, Modes};
+use crate::watch::{WatchKind, WatchModes};
 
 /// The zxid of the reply to an operation that does not exist.
 const NO_ZXID: Zxid = Zxid(-1);
@@ -48,7 +48,7 @@ impl Conn {
         };
         let xid = header.xid;
         let op = self.operation(header.op);
-        if route(op) == Route::Refused {
+        if Handling::of(op).route == Route::Refused {
             let failure = (NO_ZXID, ErrorCode::Unimplemented);
             self.reply(view, (xid, op), failure, start_us, |_| {});
             return self.close(CloseReason::UnknownOperation(header.op));
@@ -157,8 +157,8 @@ impl Conn {
         view.replica.tree().read(path, &self.identities, view.settings.policy)
     }
 
-    fn watch(&self, view: View<'_>, kind: Kind, path: &str) {
-        view.replica.watches().add(kind, path, self.id().number, Modes::STANDARD);
+    fn watch(&self, view: View<'_>, kind: WatchKind, path: &str) {
+        view.replica.watches().add(kind, path, self.id().number, WatchModes::STANDARD);
     }
 
     fn get_data(&mut self, turn: Turn<'_>, request: &GetDataRequest<'_>) -> Result<(), ErrorCode> {
@@ -167,7 +167,7 @@ impl Conn {
             return Ok(());
         }
         if request.watch {
-            self.watch(turn.view, Kind::Data, &request.path);
+            self.watch(turn.view, WatchKind::Data, &request.path);
         }
         self.ok(turn, |out| put_data(out, node.data(), &node.stat()));
         Ok(())
@@ -178,7 +178,7 @@ impl Conn {
         let (replica, settings) = (turn.view.replica, turn.view.settings);
         let found = replica.tree().exists(&request.path, &self.identities, settings.policy);
         if request.watch && matches!(found, Ok(_) | Err(OpError::NoNode)) {
-            self.watch(turn.view, Kind::Data, &request.path);
+            self.watch(turn.view, WatchKind::Data, &request.path);
         }
         let stat = found?.stat();
         self.ok(turn, |out| stat.encode(out));
@@ -200,7 +200,7 @@ impl Conn {
             return Ok(());
         }
         if request.watch {
-            self.watch(turn.view, Kind::Child, &request.path);
+            self.watch(turn.view, WatchKind::Child, &request.path);
         }
         self.ok(turn, |out| {
             put_children(out, node);

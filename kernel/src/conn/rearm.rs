@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jute_proto::{AddWatchMode, EventType, OpCode, Reader, RequestHeader, Xid, Zxid};
 
 use super::conn::{Conn, View};
-use crate::watch::{Kind, Modes};
+use crate::watch::{WatchKind, WatchModes};
 
 const NO_ZXID: Zxid = Zxid(-1);
 
@@ -112,7 +112,7 @@ impl Conn {
             Some(node) if node.mzxid() > seen => {
                 self.put_event(view.around, NO_ZXID, EventType::NodeDataChanged, path);
             }
-            Some(_) => self.rearm(view, Kind::Data, path),
+            Some(_) => self.rearm(view, WatchKind::Data, path),
         }
     }
 
@@ -120,7 +120,7 @@ impl Conn {
     fn rearm_exists(&mut self, view: View<'_>, path: &str) {
         match view.replica.tree().get(path) {
             Some(_) => self.put_event(view.around, NO_ZXID, EventType::NodeCreated, path),
-            None => self.rearm(view, Kind::Data, path),
+            None => self.rearm(view, WatchKind::Data, path),
         }
     }
 
@@ -130,7 +130,7 @@ impl Conn {
             Some(node) if node.pzxid() > seen => {
                 self.put_event(view.around, NO_ZXID, EventType::NodeChildrenChanged, path);
             }
-            Some(_) => self.rearm(view, Kind::Child, path),
+            Some(_) => self.rearm(view, WatchKind::Child, path),
         }
     }
 
@@ -138,7 +138,7 @@ impl Conn {
         view.replica.watches().add_persistent(path, self.id().number, mode);
     }
 
-    fn rearm(&self, view: View<'_>, kind: Kind, path: &str) {
-        view.replica.watches().add(kind, path, self.id().number, Modes::STANDARD);
+    fn rearm(&self, view: View<'_>, kind: WatchKind, path: &str) {
+        view.replica.watches().add(kind, path, self.id().number, WatchModes::STANDARD);
     }
 }

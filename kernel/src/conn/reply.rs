@@ -13,7 +13,7 @@ use jute_proto::{
 
 use super::close::CloseReason;
 use super::conn::{Conn, Surroundings, View};
-use super::route::{Route, route};
+use super::handling::{Handling, Route};
 use crate::limits::REPLY_LEN_MAX;
 
 /// A reply over `jute.maxbuffer`.
@@ -62,7 +62,7 @@ impl Conn {
         let made = frame.len(&self.out);
         let frame = if made > REPLY_LEN_MAX {
             frame.abandon(&mut self.out);
-            if route(op) == Route::Write {
+            if Handling::of(op).route == Route::Write {
                 // It was done, and its client cannot be told what came of it.
                 return self.close(CloseReason::ReplyTooLong(made));
             }

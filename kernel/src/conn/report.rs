@@ -2,7 +2,7 @@
 
 use jute_proto::{OpCode, SessionId, Xid, Zxid};
 
-use super::route::short_name;
+use super::handling::Handling;
 
 /// A reading of a connection.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -102,7 +102,7 @@ impl Tally {
             timeout_ms,
             received: self.received,
             sent: self.sent,
-            last_op: self.last_op.map_or("NA", short_name),
+            last_op: self.last_op.map_or("NA", |op| Handling::of(op).short_name),
             established_us: self.established_us,
             last_xid: self.last_xid,
             last_zxid: self.last_zxid,

@@ -2,10 +2,7 @@
 
 use jute_proto::OpCode;
 
-use crate::stats::{Counter, Spread};
-
-/// How many kinds of operations there are.
-const OPS: usize = OpCode::ALL.len();
+use crate::stats::{Counter, Histogram};
 
 /// What all connections of a server count together.
 #[derive(Debug)]
@@ -17,13 +14,13 @@ pub struct ConnStats {
     /// Bytes of watch events.
     pub watch_bytes: Counter,
     /// Time from the arrival of a request to its reply, in microseconds.
-    pub latency_us: Spread,
+    pub latency_us: Histogram,
     /// The same for reads alone.
-    pub read_latency_us: Spread,
+    pub read_latency_us: Histogram,
     /// The same for writes alone.
-    pub write_latency_us: Spread,
+    pub write_latency_us: Histogram,
     /// Sizes of replies in bytes.
-    pub response_bytes: Spread,
+    pub response_bytes: Histogram,
     /// Requests that wait for their place in the log: in now, minus out.
     pub writes_proposed: Counter,
     /// Writes that were answered, whose connection ended, or that were refused.
@@ -40,7 +37,8 @@ pub struct ConnStats {
     pub auth_failures: Counter,
     /// Requests answered `THROTTLEDOP`.
     pub throttled_ops: Counter,
-    ops: [Counter; OPS],
+    /// In the order of [`OpCode::ALL`].
+    ops: [Counter; OpCode::COUNT],
 }
 
 impl Default for ConnStats {
@@ -49,10 +47,10 @@ impl Default for ConnStats {
             packets_received: Counter::default(),
             packets_sent: Counter::default(),
             watch_bytes: Counter::default(),
-            latency_us: Spread::default(),
-            read_latency_us: Spread::default(),
-            write_latency_us: Spread::default(),
-            response_bytes: Spread::default(),
+            latency_us: Histogram::default(),
+            read_latency_us: Histogram::default(),
+            write_latency_us: Histogram::default(),
+            response_bytes: Histogram::default(),
             writes_proposed: Counter::default(),
             writes_finished: Counter::default(),
             connection_requests: Counter::default(),
@@ -66,29 +64,10 @@ impl Default for ConnStats {
     }
 }
 
-/// The lowest operation code.
-const OP_MIN: i32 = OpCode::CloseSession as i32;
-
-/// The place of each operation code in [`OpCode::ALL`], by the code less [`OP_MIN`]: requests are
-/// counted one by one, and a search would cost more than the counting.
-const PLACES: [u8; 640] = {
-    let mut places = [0; 640];
-    let mut at = 0;
-    while at < OPS {
-        places[(OpCode::ALL[at] as i32 - OP_MIN) as usize] = at as u8;
-        at += 1;
-    }
-    places
-};
-
-fn place(op: OpCode) -> usize {
-    usize::from(PLACES[(op as i32 - OP_MIN) as usize])
-}
-
 impl ConnStats {
     /// Counts an operation of this kind.
     pub fn count_op(&self, op: OpCode) {
-        self.ops[place(op)].increment();
+        self.ops[op.index()].increment();
     }
 
     /// How often each kind of operation was asked for.
@@ -120,9 +99,9 @@ impl ConnStats {
             &self.throttled_ops,
         ];
         counters.into_iter().chain(&self.ops).for_each(Counter::reset);
-        let spreads =
+        let histograms =
             [&self.latency_us, &self.read_latency_us, &self.write_latency_us, &self.response_bytes];
-        spreads.into_iter().for_each(Spread::reset);
+        histograms.into_iter().for_each(Histogram::reset);
     }
 }
 
@@ -133,9 +112,6 @@ mod tests {
     #[test]
     fn each_operation_is_counted_for_itself() {
         // The counter of one operation does not move another's, whichever it is.
-        for (at, op) in OpCode::ALL.iter().enumerate() {
-            assert_eq!(place(*op), at);
-        }
         let stats = ConnStats::default();
         stats.count_op(OpCode::GetData);
         assert_eq!(stats.ops().map(|(_, count)| count).sum::<u64>(), 1);

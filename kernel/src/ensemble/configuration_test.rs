@@ -5,7 +5,7 @@ use alloc::vec;
 
 use proptest::prelude::*;
 
-use super::super::{Change, HostPort, PeerAddr, ServerRole};
+use super::super::{HostPort, MembershipChange, PeerAddr, ServerRole};
 use super::*;
 
 #[test]
@@ -29,7 +29,7 @@ fn a_host_that_begins_with_a_bracket_can_still_be_read() {
     // Earlier versions took it, wrote it without the brackets around it, and did not start on that.
     for host in ["[[h]", "[ [h]", "[[]", "[[::1]", "h]", "h[", "[\nh]"] {
         let joining = format!("server.4={host}:24999:24998:observer;{host}:24997");
-        let change = Change { joining: Some(&joining), ..Change::default() };
+        let change = MembershipChange { joining: Some(&joining), ..MembershipChange::default() };
         let servers = change.apply(&current(), false).unwrap();
         let configuration = Configuration { servers, version: 7 };
         let read = Configuration::parse(&configuration.to_string());
@@ -43,7 +43,7 @@ fn a_host_with_a_line_break_can_still_be_read() {
     // such a host is refused.
     for host in ["h\nx", "h\r\nx", "h\n", "h\nserver.9=x", "h\nversion=7", "a\nb\nc"] {
         let joining = format!("server.4={host}:24999:24998:observer;127.0.0.1:24997");
-        let change = Change { joining: Some(&joining), ..Change::default() };
+        let change = MembershipChange { joining: Some(&joining), ..MembershipChange::default() };
         assert!(!change.names_plain_hosts(), "{host:?}");
         let Ok(servers) = change.apply(&current(), false) else { continue };
         let configuration = Configuration { servers, version: 7 };
@@ -125,7 +125,7 @@ proptest! {
     ) {
         // Whatever a reconfig makes of a text, servers start on it; where the hosts are plain, what they
         // read is what was agreed on.
-        let change = Change { joining: Some(&request), ..Change::default() };
+        let change = MembershipChange { joining: Some(&request), ..MembershipChange::default() };
         let Ok(servers) = change.apply(&current(), false) else { return Ok(()) };
         let configuration = Configuration { servers, version: 1 };
         let read = Configuration::parse(&configuration.to_string());

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use jute_proto::{Encode, ErrorCode, MultiHeader, OpCode, Stat, Zxid, put_str};
 
-use crate::session::KeptReply;
+use crate::session::CachedReply;
 use crate::tree::{CreateOp, OpError, TxnResult};
 
 /// The reply to a numbered write, encoded with the help of an empty buffer that is kept for it.
@@ -13,7 +13,7 @@ pub(super) fn reply(
     scratch: &mut BytesMut,
     zxid: Zxid,
     result: &Result<TxnResult, OpError>,
-) -> KeptReply {
+) -> CachedReply {
     scratch.clear();
     let code = match result {
         Ok(result) => {
@@ -22,7 +22,7 @@ pub(super) fn reply(
         }
         Err(error) => (*error).into(),
     };
-    KeptReply { zxid, code, body: Arc::from(&scratch[..]) }
+    CachedReply { zxid, code, body: Arc::from(&scratch[..]) }
 }
 
 /// Appends the result of a write that was done; closing a session has none.

@@ -7,13 +7,13 @@ use core::fmt;
 use jute_proto::{SessionId, Zxid};
 use serde::{Deserialize, Serialize};
 
-use super::ages::Ages;
+use super::node_ages::NodeAges;
+use super::processes::{ProcessTable, StoredProcesses};
 use super::reconfig::{Members, StoredMembers};
 use super::replica::{Replica, VERSION_ONCE};
-use super::servers::{ServerTable, StoredServers};
 use crate::ensemble::UnreadableConfiguration;
-use crate::session::replies::StoredReplies;
-use crate::session::{Replies, SessionRecord, SessionTable};
+use crate::session::dedup::StoredReplyCache;
+use crate::session::{ReplyCache, SessionRecord, SessionTable};
 use crate::tree::{ChangedNodes, LoadError, RemovedNodes, TreeLoader};
 
 /// The version of the session and meta rows. Node rows carry their own.
@@ -49,20 +49,20 @@ struct Meta {
 struct MetaOnce {
     version: u16,
     elapsed_ms: u64,
-    servers: StoredServers,
+    processes: StoredProcesses,
     /// [`Replica::digest`].
     digest: u64,
 }
 
 /// What a replica has beside nodes and sessions.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct ReplicaMeta {
     pub(super) last_zxid: Zxid,
     pub(super) last_time_ms: i64,
     pub(super) elapsed_ms: u64,
     pub(super) version: u16,
-    pub(super) servers: ServerTable,
-    pub(super) ages: Ages,
+    pub(super) processes: ProcessTable,
+    pub(super) node_ages: NodeAges,
     pub(super) ensemble: Option<u128>,
     pub(super) members: Members,
 }
@@ -145,10 +145,10 @@ impl Replica {
         let once = is_once.then(|| MetaOnce {
             version: self.version(),
             elapsed_ms: self.elapsed_ms(),
-            servers: self.servers().store(),
+            processes: self.processes().store(),
             digest: self.digest(),
         });
-        let (removed, ages) = (self.tree_mut().begin_checkpoint(), self.ages.take_dirty());
+        let (removed, ages) = (self.tree_mut().begin_checkpoint(), self.node_ages.take_dirty());
         Checkpoint { removed, sessions: self.sessions_mut().take_dirty(), ages, meta, once }
     }
 
@@ -194,7 +194,7 @@ pub enum RestoreError {
 pub struct Restore {
     tree: TreeLoader,
     sessions: SessionTable,
-    ages: Ages,
+    node_ages: NodeAges,
     meta: Option<(Meta, Option<MetaOnce>)>,
     any_node: bool,
 }
@@ -228,8 +228,9 @@ impl Restore {
             newer => return Err(RestoreError::Format(newer)),
         };
         if *format == FORMAT_REPLIES {
-            let stored: StoredReplies<'_> = postcard::from_bytes(rest).map_err(|_| unusable())?;
-            let replies = Replies::restore(&stored).ok_or_else(unusable)?;
+            let stored: StoredReplyCache<'_> =
+                postcard::from_bytes(rest).map_err(|_| unusable())?;
+            let replies = ReplyCache::restore(&stored).ok_or_else(unusable)?;
             record.replies = Some(Box::new(replies));
         }
         self.sessions.load(SessionId(id), record);
@@ -244,7 +245,7 @@ impl Restore {
         if let Some(path) = key.strip_prefix(AGE_KEY) {
             let path = core::str::from_utf8(path).map_err(|_| RestoreError::Meta)?;
             let since = value.try_into().map_err(|_| RestoreError::Meta)?;
-            self.ages.load(path, u64::from_le_bytes(since));
+            self.node_ages.load(path, u64::from_le_bytes(since));
             return Ok(());
         }
         if key != META_KEY {
@@ -277,17 +278,17 @@ impl Restore {
             return Err(RestoreError::Digest { found, expected });
         }
         let (expected, once) = (once.as_ref().map(|once| once.digest), once.unwrap_or_default());
-        let rest = Rest {
+        let meta = ReplicaMeta {
             last_zxid: Zxid(meta.last_zxid),
             last_time_ms: meta.last_time_ms,
             elapsed_ms: once.elapsed_ms,
             version: once.version,
-            servers: ServerTable::restore(once.servers),
-            ages: self.ages,
+            processes: ProcessTable::restore(once.processes),
+            node_ages: self.node_ages,
             ensemble: meta.ensemble,
             members: Members::restore(&meta.members)?,
         };
-        let replica = Replica::restored(tree, self.sessions, rest);
+        let replica = Replica::restored(tree, self.sessions, meta);
         match expected.filter(|expected| *expected != replica.digest()) {
             Some(expected) => Err(RestoreError::Digest { found: replica.digest(), expected }),
             None => Ok(replica),

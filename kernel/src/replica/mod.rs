@@ -1,7 +1,7 @@
 //! The replicated state and the one way to change it.
 //!
 //! * [`entry`]: what a Raft entry carries: a batch of commands under one stamp.
-//! * [`section`]: entries of the newer format, commands in sections of one sender each; [`ServerTable`]: what
+//! * [`section`]: entries of the newer format, commands in sections of one sender each; [`ProcessTable`]: what
 //!   of each sender was applied.
 //! * [`replica`](Replica): tree, sessions and watches of one server. It applies commands one by one;
 //!   what that means for the connections is an [`Outcome`] and the events given to an [`EventSink`].
@@ -14,21 +14,22 @@
 //! failed operation is a normal outcome. What cannot be decoded is [`entry::EntryError`], and the
 //! server that meets it must stop rather than differ from the others.
 
-mod ages;
 pub(crate) mod answer;
 pub mod checkpoint;
 pub mod entry;
+mod node_ages;
 mod outcome;
+mod processes;
 mod reconfig;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod replica;
 pub mod section;
-mod servers;
 mod session_end;
 
 pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};
+pub use processes::{ProcessTable, Registration, SectionClaim};
 pub use reconfig::{Members, Pending};
 pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_ONCE};
+pub(crate) use replica::{Logged, logged};
 pub use section::{Section, Sender};
-pub use servers::{Registration, SectionClaim, ServerTable};

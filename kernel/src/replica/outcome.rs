@@ -3,7 +3,7 @@
 use jute_proto::EventType;
 use jute_proto::Zxid;
 
-use crate::session::KeptReply;
+use crate::session::CachedReply;
 use crate::tree::{AclList, OpError, TxnResult};
 use crate::watch::WatcherId;
 
@@ -13,9 +13,9 @@ pub enum Outcome {
     /// A request was judged: done, or refused with an error.
     Request(Result<TxnResult, OpError>),
     /// A numbered write has this reply, made now or kept since it was applied.
-    Numbered(KeptReply),
+    Numbered(CachedReply),
     /// A numbered write breaks the rules for numbers: its connection must be closed without an answer.
-    Misnumbered,
+    BadWriteNumber,
     /// The session is the connection's, with this timeout in milliseconds.
     SessionOpened {
         /// The negotiated timeout in milliseconds.
@@ -27,10 +27,10 @@ pub enum Outcome {
     SessionClosed,
     /// The connection does not own the session: it must be closed without an answer
     /// (`SESSIONMOVED`).
-    Disowned,
+    NotOwner,
     /// Commands in front of it are missing, because the log refused them while it took this one. All
     /// of them are sent again, this one included; nothing has come of it yet.
-    Early,
+    OutOfOrder,
     /// The command had been applied, and answered, before.
     Repeated,
     /// It takes more than this command: another one will bring the outcome.

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::entry::{EntryError, Origin};
 use super::outcome::{EventSink, Outcome};
 use super::replica::{Applied, Replica, Stamp};
-use crate::ensemble::{Change, ChangeError, Configuration, ServerSpec, UnreadableConfiguration};
+use crate::ensemble::{
+    Configuration, MembershipChange, MembershipChangeError, ServerSpec, UnreadableConfiguration,
+};
 use crate::tree::{OpError, Policy, TxnResult, WriteOp, path};
 
 /// Who belongs to the ensemble.
@@ -131,15 +133,15 @@ impl Replica {
         if expected != -1 && expected != current.version {
             return Err(OpError::BadVersion);
         }
-        let change = Change {
+        let change = MembershipChange {
             joining: request.joining_servers.as_deref(),
             leaving: request.leaving_servers.as_deref(),
             members: request.new_members.as_deref(),
         };
         let servers =
             change.apply(current, policy.ensemble_of_one).map_err(|error| match error {
-                ChangeError::BadArguments => OpError::BadArguments,
-                ChangeError::Malformed => OpError::Marshalling,
+                MembershipChangeError::BadArguments => OpError::BadArguments,
+                MembershipChangeError::Malformed => OpError::Marshalling,
             })?;
         let node = self.tree().get(path::CONFIG).ok_or(OpError::NoNode)?;
         self.tree().check_acl(node, identities, Perms::WRITE, policy)?;
@@ -172,7 +174,7 @@ impl Replica {
 
     /// What servers that left have sent, and is still on its way, does nothing from here on.
     fn put_in_force(&mut self, configuration: Configuration) {
-        self.servers.retain(|server| configuration.servers.contains_key(&server));
+        self.processes.retain(|server| configuration.servers.contains_key(&server));
         self.members.current = Some(configuration);
     }
 

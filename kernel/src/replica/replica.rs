@@ -6,17 +6,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
-use jute_proto::{ErrorCode, Id, Request, SessionId, WriteNumber, Zxid, once};
+use jute_proto::{ErrorCode, Id, ReconfigRequest, Request, SessionId, WriteNumber, Zxid, once};
 
-use super::ages::Ages;
 use super::answer;
-use super::checkpoint::Rest;
+use super::checkpoint::ReplicaMeta;
 use super::entry::{Command, EntryError, Op, Origin, decode_identities, decode_request};
+use super::node_ages::NodeAges;
 use super::outcome::{Event, EventSink, Outcome};
+use super::processes::{ProcessTable, SectionClaim};
 use super::reconfig::Members;
 use super::section::Sender;
-use super::servers::{SectionClaim, ServerTable};
-use crate::session::{Attach, Claim, ConnId, KeptReply, Place, SessionTable};
+use crate::session::{Attach, CachedReply, Claim, ConnId, Dedup, SessionTable};
 use crate::tree::digest::mix;
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, Node, NodeKind, OpContext,
@@ -53,7 +53,8 @@ pub struct Applied {
 /// The version of the software that knew nothing of versions in force.
 const VERSION_FIRST: u16 = 1;
 
-/// The version from which on sections are numbered, time is elapsed time, and sessions are part of the digest.
+/// The version from which on commands of servers are applied exactly once: sections are numbered. Also, nodes
+/// expire by [elapsed time](Stamp::elapsed_ms), and sessions are part of the digest.
 pub const VERSION_ONCE: u16 = 2;
 
 /// Now, for what expires.
@@ -93,8 +94,8 @@ pub struct Replica {
     elapsed_ms: u64,
     /// See [`Replica::version`]; 0 where it was never raised.
     version: u16,
-    pub(super) servers: ServerTable,
-    pub(super) ages: Ages,
+    pub(super) processes: ProcessTable,
+    pub(super) node_ages: NodeAges,
     ensemble: Option<u128>,
     pub(super) members: Members,
     /// The identities of the last command: neighbours in a batch mostly have the same.
@@ -106,9 +107,17 @@ pub struct Replica {
 
 impl Replica {
     /// A state as a checkpoint kept it; no connection watches anything yet.
-    pub(super) fn restored(tree: Tree, sessions: SessionTable, rest: Rest) -> Self {
-        let Rest { last_zxid, last_time_ms, elapsed_ms, version, servers, ages, ensemble, members } =
-            rest;
+    pub(super) fn restored(tree: Tree, sessions: SessionTable, meta: ReplicaMeta) -> Self {
+        let ReplicaMeta {
+            last_zxid,
+            last_time_ms,
+            elapsed_ms,
+            version,
+            processes,
+            node_ages,
+            ensemble,
+            members,
+        } = meta;
         Self {
             tree,
             sessions,
@@ -116,8 +125,8 @@ impl Replica {
             last_time_ms,
             elapsed_ms,
             version,
-            servers,
-            ages,
+            processes,
+            node_ages,
             ensemble,
             members,
             ..Self::default()
@@ -175,8 +184,8 @@ impl Replica {
     }
 
     /// The processes of the servers.
-    pub fn servers(&self) -> &ServerTable {
-        &self.servers
+    pub fn processes(&self) -> &ProcessTable {
+        &self.processes
     }
 
     /// A hash of all that replicas have in common, comparable between replicas of one [`Self::version`].
@@ -185,7 +194,7 @@ impl Replica {
         if self.version() < VERSION_ONCE {
             return tree;
         }
-        let parts = [self.sessions.digest(), self.servers.digest(), self.ages.digest()];
+        let parts = [self.sessions.digest(), self.processes.digest(), self.node_ages.digest()];
         parts.into_iter().fold(tree, mix)
     }
 
@@ -200,7 +209,7 @@ impl Replica {
     ) -> Option<Vec<Expired>> {
         let by_clock = |_: &str, node: &Node| now.wall_ms.saturating_sub(node.stat().mtime);
         let by_age = |path: &str, _: &Node| {
-            i64::try_from(self.ages.age_ms(path, now.elapsed_ms)).unwrap_or(i64::MAX)
+            i64::try_from(self.node_ages.age_ms(path, now.elapsed_ms)).unwrap_or(i64::MAX)
         };
         let over = match self.version() {
             ..VERSION_ONCE => self.tree.expired(settings, by_clock, search, limit)?,
@@ -219,12 +228,11 @@ impl Replica {
         self.elapsed_ms = self.elapsed_ms.max(stamp.elapsed_ms);
     }
 
-    /// Judges a section; only the commands of one that is granted are to be applied.
-    ///
-    /// # Errors
-    /// [`EntryError::Unnumbered`] is for its commands to find.
+    /// Judges a section, and counts it as applied where it is granted: then all of its commands are to be applied,
+    /// and otherwise none. One without a number is always granted; whoever applies it refuses
+    /// commands that must not be applied twice ([`EntryError::Unnumbered`]).
     pub fn claim_section(&mut self, sender: Sender) -> SectionClaim {
-        if sender.incarnation == 0 { SectionClaim::Granted } else { self.servers.claim(sender) }
+        if sender.incarnation == 0 { SectionClaim::Granted } else { self.processes.claim(sender) }
     }
 
     /// The name of the ensemble, once it has one.
@@ -302,7 +310,7 @@ impl Replica {
             }
             Op::RegisterServer { server, process } => {
                 if self.members.has(*server) {
-                    self.servers.register(*server, *process, stamp.index);
+                    self.processes.register(*server, *process, stamp.index);
                 }
                 Outcome::Repeated.into()
             }
@@ -331,7 +339,7 @@ impl Replica {
                 let outcome = Outcome::SessionOpened { timeout_ms };
                 Applied { displaced: Some(before), ..outcome.into() }
             }
-            Attach::Late => Outcome::Disowned.into(),
+            Attach::Late => Outcome::NotOwner.into(),
             Attach::Unknown => Outcome::SessionRefused.into(),
         }
     }
@@ -352,7 +360,8 @@ impl Replica {
             return Outcome::Repeated.into();
         }
         let zxid = self.advance(stamp);
-        let age_ms = i64::try_from(self.ages.age_ms(path, self.elapsed_ms)).unwrap_or(i64::MAX);
+        let age_ms =
+            i64::try_from(self.node_ages.age_ms(path, self.elapsed_ms)).unwrap_or(i64::MAX);
         let op = WriteOp::DeleteContainer { path, age_ms: Some(age_ms) };
         Outcome::Request(self.write(stamp, zxid, SessionId(0), &[], &op, events)).into()
     }
@@ -364,7 +373,7 @@ impl Replica {
         }
         if self.version() < VERSION_ONCE {
             let (tree, elapsed_ms) = (&self.tree, self.elapsed_ms);
-            tree.expiring().for_each(|path| self.ages.set(path, elapsed_ms));
+            tree.expiring().for_each(|path| self.node_ages.set(path, elapsed_ms));
         }
         self.version = version;
     }
@@ -384,12 +393,15 @@ impl Replica {
             return Ok(outcome);
         }
         let zxid = self.advance(stamp);
-        if let Request::Reconfig(request) = &request {
-            return Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request));
+        match logged(&request).ok_or_else(|| no_write(op_code))? {
+            Logged::Reconfig(request) => {
+                Ok(self.begin_reconfig(stamp.policy, (zxid, origin), &identities, request))
+            }
+            Logged::Write(op) => {
+                let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
+                Ok(Outcome::Request(result))
+            }
         }
-        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
-        let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
-        Ok(Outcome::Request(result))
     }
 
     /// A write that may have been applied before, on another connection of its session. Its place on
@@ -404,7 +416,7 @@ impl Replica {
     ) -> Result<Outcome, EntryError> {
         let origin = command.origin;
         let (code, request) = decode_request(op_code, body)?;
-        let op = write_op(&request).ok_or_else(|| no_write(op_code))?;
+        let Some(Logged::Write(op)) = logged(&request) else { return Err(no_write(op_code)) };
         let identities = self.identities(command.identities)?;
         let claim = self.sessions.claim(origin.session, origin.conn, origin.seq);
         if let Some(outcome) = refusal(claim) {
@@ -412,26 +424,26 @@ impl Replica {
         }
         let weight = once::weight(code, body.len());
         let is_bounded = self.version() >= VERSION_ONCE;
-        if is_bounded && !self.sessions.may_keep(origin.session, write, weight) {
+        if is_bounded && !self.sessions.has_room_for_reply(origin.session, write, weight) {
             return Ok(Outcome::Numbered(self.never_applied()));
         }
-        match self.sessions.place(origin.session, write, weight) {
-            Place::Next => {}
-            Place::Again(reply) => return Ok(Outcome::Numbered(reply)),
-            Place::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
-            Place::Refused => return Ok(Outcome::Misnumbered),
+        match self.sessions.check_duplicate(origin.session, write, weight) {
+            Dedup::New => {}
+            Dedup::Duplicate(reply) => return Ok(Outcome::Numbered(reply)),
+            Dedup::Skipped => return Ok(Outcome::Numbered(self.never_applied())),
+            Dedup::BadNumber => return Ok(Outcome::BadWriteNumber),
         }
         let zxid = self.advance(stamp);
         let result = self.write(stamp, zxid, origin.session, &identities, &op, events);
         let reply = answer::reply(&mut self.scratch, zxid, &result);
-        self.sessions.keep(origin.session, write.number, weight, reply.clone());
+        self.sessions.keep_reply(origin.session, write.number, weight, reply.clone());
         Ok(Outcome::Numbered(reply))
     }
 
     /// The reply to a write that was refused before and must not come behind those that followed it.
-    fn never_applied(&self) -> KeptReply {
+    fn never_applied(&self) -> CachedReply {
         let code = ErrorCode::ThrottledOp;
-        KeptReply { zxid: self.last_zxid, code, body: Arc::default() }
+        CachedReply { zxid: self.last_zxid, code, body: Arc::default() }
     }
 
     pub(super) fn write(
@@ -466,15 +478,16 @@ impl Replica {
 
     /// Keeps the ages of nodes that may expire.
     fn note_age(&mut self, change: &Change) {
-        if self.version() < VERSION_ONCE || (!self.tree.has_expiring() && self.ages.is_empty()) {
+        if self.version() < VERSION_ONCE || (!self.tree.has_expiring() && self.node_ages.is_empty())
+        {
             return;
         }
         match change.kind {
-            ChangeKind::Deleted => self.ages.remove(&change.path),
+            ChangeKind::Deleted => self.node_ages.remove(&change.path),
             ChangeKind::Created | ChangeKind::DataChanged => {
                 let kind = self.tree.get(&change.path).map(Node::kind);
                 if let Some(NodeKind::Container | NodeKind::Ttl(_)) = kind {
-                    self.ages.set(&change.path, self.elapsed_ms);
+                    self.node_ages.set(&change.path, self.elapsed_ms);
                 }
             }
         }
@@ -525,14 +538,23 @@ fn refusal(claim: Claim) -> Option<Outcome> {
     match claim {
         Claim::Granted => None,
         Claim::Repeated => Some(Outcome::Repeated),
-        Claim::Gap => Some(Outcome::Early),
-        Claim::Moved | Claim::Unknown => Some(Outcome::Disowned),
+        Claim::Gap => Some(Outcome::OutOfOrder),
+        Claim::Moved | Claim::Unknown => Some(Outcome::NotOwner),
     }
 }
 
-/// The write that a request asks for, `None` for requests that do not belong into the log.
-pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
-    Some(match request {
+/// A request that belongs into the log.
+#[derive(Debug)]
+pub(crate) enum Logged<'a> {
+    /// One step: a write of the tree.
+    Write(WriteOp<'a>),
+    /// Two steps: what it asks for is noted, and finished by a command of the leader's.
+    Reconfig(&'a ReconfigRequest<'a>),
+}
+
+/// What a request asks the log for; `None` for requests that do not belong there.
+pub(crate) fn logged<'a>(request: &'a Request<'_>) -> Option<Logged<'a>> {
+    Some(Logged::Write(match request {
         Request::Create(create) => WriteOp::Create(Create::new(CreateOp::Create, create)),
         Request::Create2(create) => WriteOp::Create(Create::new(CreateOp::Create2, create)),
         Request::CreateContainer(create) => {
@@ -547,6 +569,7 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
             WriteOp::SetAcl { path: &set.path, acl: set.acl.as_deref(), version: set.version }
         }
         Request::Multi(multi) => WriteOp::multi(multi),
+        Request::Reconfig(reconfig) => return Some(Logged::Reconfig(reconfig)),
         Request::Exists(_)
         | Request::GetData(_)
         | Request::GetAcl(_)
@@ -555,7 +578,6 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
         | Request::Sync(_)
         | Request::Ping
         | Request::Check(_)
-        | Request::Reconfig(_)
         | Request::CheckWatches(_)
         | Request::RemoveWatches(_)
         | Request::DeleteContainer(_)
@@ -571,5 +593,5 @@ pub(crate) fn write_op<'a>(request: &'a Request<'_>) -> Option<WriteOp<'a>> {
         | Request::ListPage(_)
         | Request::GetSubtree(_)
         | Request::CloseSession => return None,
-    })
+    }))
 }

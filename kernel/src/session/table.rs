@@ -1,4 +1,15 @@
 //! The replicated session records.
+//!
+//! A command of a client passes two checks, in this order:
+//!
+//! 1. *Order on the connection*: [`SessionTable::claim`]. The session has one owner, the connection that opened or
+//!    resumed it last, and the owner's commands are numbered from 1 without gaps. So a command that a server
+//!    sends again is applied once, and one of a replaced connection is not applied (`SESSIONMOVED`).
+//! 2. *Number in the session*, for writes of clients that number them: [`SessionTable::check_duplicate`]. It holds
+//!    over all connections of the session, see [`dedup`](super::dedup).
+//!
+//! `digest` and `cached_weight` follow from the records. So a record changes only in the functions here, and each
+//! takes the old hash out before and puts the new one in after.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -8,7 +19,7 @@ use alloc::vec::Vec;
 use jute_proto::{SessionId, WriteNumber};
 use serde::{Deserialize, Serialize};
 
-use super::replies::{KeptReply, Place, Replies};
+use super::dedup::{CachedReply, Dedup, ReplyCache};
 use crate::tree::digest::mix;
 
 /// A client connection, named so that no other connection ever has the same name: not on another
@@ -21,7 +32,8 @@ use crate::tree::digest::mix;
 pub struct ConnId {
     /// The server (its `myid`) that holds the connection.
     pub server: u64,
-    /// A random number drawn when that server's process started.
+    /// A random number drawn when that server's process started; the `process` of its
+    /// [`Registration`](crate::replica::Registration).
     pub boot: u64,
     /// Counts the connections of that process, from 1. 0 stands for "no connection": the server
     /// itself speaks, as when it closes an expired session.
@@ -55,7 +67,7 @@ pub struct SessionRecord {
     /// Replies to numbered writes; `None` for a session that never had one. A checkpoint keeps them
     /// beside the record.
     #[serde(skip)]
-    pub replies: Option<Box<Replies>>,
+    pub replies: Option<Box<ReplyCache>>,
 }
 
 impl SessionRecord {
@@ -142,7 +154,7 @@ pub enum Claim {
 
 /// What the kept replies of all sessions may weigh together: one that writes while others do not take their
 /// answers must not fill the memory of every server.
-const KEPT_WEIGHT_MAX: usize = 64 << 20;
+const CACHED_WEIGHT_MAX: usize = 64 << 20;
 
 /// All live sessions, and which records changed since the last checkpoint.
 #[derive(Debug, Default)]
@@ -152,7 +164,7 @@ pub struct SessionTable {
     /// The sum of the records' hashes.
     digest: u64,
     /// What the kept replies weigh together.
-    kept_weight: usize,
+    cached_weight: usize,
 }
 
 impl SessionTable {
@@ -200,32 +212,33 @@ impl SessionTable {
     }
 
     /// Judges a numbered write that was [granted](Claim::Granted) by its number in the session, see
-    /// [`Replies::judge`].
-    pub fn place(&mut self, id: SessionId, write: WriteNumber, weight: usize) -> Place {
-        self.with_replies(id, |replies| replies.judge(write, weight)).unwrap_or(Place::Refused)
+    /// [`ReplyCache::check`].
+    pub fn check_duplicate(&mut self, id: SessionId, write: WriteNumber, weight: usize) -> Dedup {
+        self.with_replies(id, |replies| replies.check(write, weight)).unwrap_or(Dedup::BadNumber)
     }
 
     /// Whether the reply to a numbered write, which may weigh so much, can be kept beside those of all
     /// other sessions. One that was applied before needs no room.
-    pub fn may_keep(&self, id: SessionId, write: WriteNumber, weight: usize) -> bool {
+    pub fn has_room_for_reply(&self, id: SessionId, write: WriteNumber, weight: usize) -> bool {
         let replies = self.sessions.get(&id).and_then(|record| record.replies.as_ref());
         let freed = replies.map_or(0, |replies| replies.weight_up_to(write.answered));
-        let others = self.kept_weight.saturating_sub(freed);
+        let others = self.cached_weight.saturating_sub(freed);
         // One alone always has room, as in a session.
-        let has_room = others == 0 || others + weight <= KEPT_WEIGHT_MAX;
-        has_room || write.number <= self.last_number(id)
+        let has_room = others == 0 || others + weight <= CACHED_WEIGHT_MAX;
+        has_room || write.number <= self.last_write_number(id)
     }
 
+    /// Changes the reply cache of a session, and the sums over all sessions with it.
     fn with_replies<T>(
         &mut self,
         id: SessionId,
-        work: impl FnOnce(&mut Replies) -> T,
+        work: impl FnOnce(&mut ReplyCache) -> T,
     ) -> Option<T> {
         let replies = self.sessions.get_mut(&id)?.replies.get_or_insert_default();
         let (hash, weight) = (replies.hash(), replies.weight());
         let result = work(replies);
         self.digest = self.digest.wrapping_sub(hash).wrapping_add(replies.hash());
-        self.kept_weight = self.kept_weight - weight + replies.weight();
+        self.cached_weight = self.cached_weight - weight + replies.weight();
         Some(result)
     }
 
@@ -234,13 +247,13 @@ impl SessionTable {
         self.digest
     }
 
-    /// Keeps the reply to a write that was just judged to be [`Place::Next`].
-    pub fn keep(&mut self, id: SessionId, number: u64, weight: usize, reply: KeptReply) {
-        self.with_replies(id, |replies| replies.keep(number, weight, reply));
+    /// Keeps the reply to a write that was just judged to be [`Dedup::New`].
+    pub fn keep_reply(&mut self, id: SessionId, number: u64, weight: usize, reply: CachedReply) {
+        self.with_replies(id, |replies| replies.record(number, weight, reply));
     }
 
     /// The highest number of a write that was applied in the session; 0 where there is none.
-    pub fn last_number(&self, id: SessionId) -> u64 {
+    pub fn last_write_number(&self, id: SessionId) -> u64 {
         let replies = self.sessions.get(&id).and_then(|record| record.replies.as_ref());
         replies.map_or(0, |replies| replies.last())
     }
@@ -285,7 +298,7 @@ impl SessionTable {
     pub fn load(&mut self, id: SessionId, record: SessionRecord) {
         let (hash, weight) = record.measure(id);
         self.digest = self.digest.wrapping_add(hash);
-        self.kept_weight += weight;
+        self.cached_weight += weight;
         if let Some(before) = self.sessions.insert(id, record) {
             self.uncount(id, &before);
         }
@@ -294,138 +307,10 @@ impl SessionTable {
     fn uncount(&mut self, id: SessionId, record: &SessionRecord) {
         let (hash, weight) = record.measure(id);
         self.digest = self.digest.wrapping_sub(hash);
-        self.kept_weight -= weight;
+        self.cached_weight -= weight;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::vec;
-
-    use jute_proto::{ErrorCode, Zxid};
-
-    use super::*;
-
-    const SESSION: SessionId = SessionId(7);
-
-    fn conn(number: u64) -> ConnId {
-        ConnId { server: 1, boot: 2, number }
-    }
-
-    fn table() -> SessionTable {
-        let mut table = SessionTable::default();
-        assert!(table.create(SESSION, 6000, conn(1)));
-        table
-    }
-
-    #[test]
-    fn commands_are_granted_once_and_in_order() {
-        // A command is granted once, its repetition is recognised, a later one does not overtake.
-        let mut table = table();
-        assert_eq!(table.claim(SESSION, conn(1), 2), Claim::Gap);
-        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Granted);
-        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Repeated);
-        assert_eq!(table.claim(SESSION, conn(1), 2), Claim::Granted);
-    }
-
-    #[test]
-    fn a_replaced_connection_is_refused() {
-        // After a session moved, late commands of the old connection are refused as moved.
-        let mut table = table();
-        assert_eq!(table.attach(SESSION, 4000, conn(2)), Attach::Given(conn(1)));
-        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Moved);
-        assert_eq!(table.claim(SESSION, conn(2), 1), Claim::Granted);
-    }
-
-    #[test]
-    fn a_session_that_moved_on_does_not_come_back() {
-        // A connection that asks for the session a second time, after others had it, is late; a new
-        // connection of the same server, and one of the server's next process, are not.
-        let mut table = table();
-        let (here, there) = (conn(2), ConnId { server: 2, boot: 8, number: 1 });
-        assert_eq!(table.attach(SESSION, 4000, here), Attach::Given(conn(1)));
-        assert_eq!(table.attach(SESSION, 4000, there), Attach::Given(here));
-        assert_eq!(table.attach(SESSION, 4000, here), Attach::Late);
-        assert_eq!(table.attach(SESSION, 4000, conn(1)), Attach::Late);
-        assert_eq!(table.get(SESSION).map(|record| record.owner), Some(there));
-        assert_eq!(table.attach(SESSION, 4000, conn(3)), Attach::Given(there));
-        let restarted = ConnId { server: 1, boot: 3, number: 1 };
-        assert_eq!(table.attach(SESSION, 4000, restarted), Attach::Given(conn(3)));
-        assert_eq!(table.attach(SessionId(8), 4000, conn(9)), Attach::Unknown);
-    }
-
-    #[test]
-    fn an_ended_session_is_unknown_and_reported_as_removed() {
-        // A checkpoint after the end of a session removes its row.
-        let mut table = table();
-        assert_eq!(table.take_dirty().len(), 1);
-        table.remove(SESSION);
-        assert_eq!(table.claim(SESSION, conn(1), 1), Claim::Unknown);
-        assert_eq!(table.take_dirty(), vec![(SESSION, None)]);
-        assert!(table.take_dirty().is_empty());
-    }
-
-    #[test]
-    fn the_digest_follows_from_the_records() {
-        // Whatever came before: equal tables have equal digests, and each field of a record counts.
-        let mut one = table();
-        one.claim(SESSION, conn(1), 1);
-        one.attach(SESSION, 4000, conn(2));
-        one.claim(SESSION, conn(2), 1);
-        one.create(SessionId(8), 1, conn(3));
-        let mut digests = vec![one.digest()];
-        one.remove(SessionId(8));
-        let mut other = SessionTable::default();
-        other.load(SESSION, one.get(SESSION).unwrap().clone());
-        assert_eq!(one.digest(), other.digest());
-        let changes: [fn(&mut SessionRecord); 4] = [
-            |record| record.timeout_ms += 1,
-            |record| record.owner.number += 1,
-            |record| record.next_seq += 1,
-            |record| record.newest.clear(),
-        ];
-        for change in changes {
-            let mut record = one.get(SESSION).unwrap().clone();
-            change(&mut record);
-            other.load(SESSION, record);
-            assert!(!digests.contains(&other.digest()));
-            digests.push(other.digest());
-        }
-    }
-
-    #[test]
-    fn kept_replies_are_bounded_over_all_sessions() {
-        // When all sessions together keep as much as may be kept, none gets more; room that an answered or
-        // ended session frees can be used.
-        let mut table = SessionTable::default();
-        let weight = KEPT_WEIGHT_MAX / 4;
-        let write = |number, answered| WriteNumber { number, answered };
-        let reply = KeptReply { zxid: Zxid(1), code: ErrorCode::Ok, body: [].into() };
-        let keep = |table: &mut SessionTable, id, write: WriteNumber| {
-            let may = table.may_keep(id, write, weight);
-            if may {
-                assert_eq!(table.place(id, write, weight), Place::Next);
-                table.keep(id, write.number, weight, reply.clone());
-            }
-            may
-        };
-        for id in 1..=5 {
-            assert!(table.create(SessionId(id), 6000, conn(1)));
-            assert_eq!(keep(&mut table, SessionId(id), write(1, 0)), id < 5);
-        }
-        assert!(table.may_keep(SessionId(1), write(1, 0), weight), "it was applied before");
-        assert!(keep(&mut table, SessionId(1), write(2, 1)), "it takes its own place");
-        table.remove(SessionId(2));
-        assert!(keep(&mut table, SessionId(5), write(1, 0)));
-        (1..=5).for_each(|id| drop(table.remove(SessionId(id))));
-        assert_eq!((table.digest(), table.kept_weight), (0, 0));
-    }
-
-    #[test]
-    fn an_id_is_given_once() {
-        // Creating a session under a live id changes nothing.
-        let mut table = table();
-        assert!(!table.create(SESSION, 1, conn(9)));
-        assert_eq!(table.get(SESSION).map(|record| record.owner), Some(conn(1)));
-    }
-}
+#[path = "table_test.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Numbers that any thread may add to.
 
 mod counter;
-mod spread;
+mod histogram;
 
 pub use counter::Counter;
-pub use spread::{Extremes, Spread};
+pub use histogram::{Extremes, Histogram};

@@ -28,7 +28,7 @@ fn an_entry_gives_its_permissions_to_whom_it_names() {
 }
 
 #[test]
-fn item_27_auth_becomes_the_identities_that_were_proved() {
+fn auth_becomes_the_identities_that_were_proved() {
     // The address of the client and the super user are not among them.
     let identities = [
         Id::new("ip", "10.0.0.1"),
@@ -59,7 +59,7 @@ fn a_list_loses_its_duplicates_and_must_not_be_empty() {
 }
 
 #[test]
-fn item_26_masking_hides_the_hash_and_keeps_the_user() {
+fn masking_hides_the_hash_and_keeps_the_user() {
     // Other schemes have nothing to hide.
     let list = AclList::new(&[acl(31, "digest", "alice:secret"), acl(1, "ip", "1.2.3.4")]);
     assert_eq!(masked(&list), [acl(31, "digest", "alice:x"), acl(1, "ip", "1.2.3.4")]);

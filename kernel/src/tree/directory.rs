@@ -7,9 +7,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use super::children::Children;
+use super::node_store::{NodeId, NodeStore};
 use super::path;
-use super::store::NodeId;
-use super::tree::Tree;
 
 /// The part of a node that only one with children has.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ pub(super) struct Directory {
     /// The node above. The root has none; while a tree is loaded, neither has a node that came before its
     /// parent.
     parent: Option<NodeId>,
-    below: Below,
+    descendants: Descendants,
     /// Bytes of the names of the children.
     names_len: u64,
 }
@@ -35,7 +34,7 @@ impl Directory {
     }
 
     /// Takes a child out.
-    pub(super) fn remove(&mut self, child: &str) {
+    fn remove(&mut self, child: &str) {
         self.names_len -= path::name(child).len() as u64;
         self.children.remove(child);
     }
@@ -43,70 +42,93 @@ impl Directory {
 
 /// How much is below a node, however deep; the node itself does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Below {
+pub(super) struct Descendants {
     /// How many nodes.
     pub(super) nodes: u64,
     /// Bytes of their data.
     pub(super) bytes: u64,
 }
 
-/// What a change adds to what is below the nodes above it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Growth {
+/// What a change adds to a number of nodes and the bytes of their data.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SizeDelta {
     pub(super) nodes: i64,
     pub(super) bytes: i64,
 }
 
-impl Below {
-    fn grow(&mut self, growth: Growth) {
-        self.nodes = self.nodes.wrapping_add_signed(growth.nodes);
-        self.bytes = self.bytes.wrapping_add_signed(growth.bytes);
+impl Descendants {
+    fn grow(&mut self, delta: SizeDelta) {
+        self.nodes = self.nodes.wrapping_add_signed(delta.nodes);
+        self.bytes = self.bytes.wrapping_add_signed(delta.bytes);
     }
 }
 
-impl Tree {
+impl NodeStore {
     /// How much is below a node.
-    pub(super) fn below(&self, id: NodeId) -> Below {
-        let directory = self.store.get(id).directory.as_ref();
-        directory.map_or_else(Below::default, |directory| directory.below)
+    pub(super) fn descendants(&self, id: NodeId) -> Descendants {
+        let directory = self.get(id).directory.as_ref();
+        directory.map_or_else(Descendants::default, |directory| directory.descendants)
     }
 
-    /// The directory of a node that is about to have a child.
-    pub(super) fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
-        if self.store.get(id).directory.is_none() {
-            let parent = self.parent_of(self.store.get(id).path());
-            let directory = Directory { parent, ..Directory::default() };
-            self.store.get_mut(id).directory = Some(Box::new(directory));
+    /// Makes a new node a child of its parent, and counts it there.
+    pub(super) fn add_child(&mut self, parent: NodeId, path: Arc<str>, bytes: i64) {
+        self.directory_mut(parent).insert(path);
+        self.grow(parent, SizeDelta { nodes: 1, bytes });
+        self.expect_parent(parent);
+    }
+
+    /// Takes a child that is gone out of its parent, which had it with so many bytes.
+    pub(super) fn remove_child(&mut self, parent: NodeId, path: &str, bytes: i64) {
+        self.grow(parent, SizeDelta { nodes: -1, bytes: -bytes });
+        let siblings = &mut self.get_mut(parent).directory;
+        if let Some(directory) = siblings {
+            directory.remove(path);
+            if directory.children.is_empty() {
+                *siblings = None;
+            }
         }
-        self.store.get_mut(id).directory.get_or_insert_default()
+        self.expect_parent(parent);
     }
 
-    /// A node that came before its parent has found it; it counts, and what is below it.
-    pub(super) fn adopt(&mut self, parent: NodeId, id: NodeId) {
-        let node = self.store.get_mut(id);
+    /// Makes a node that was loaded a child of its parent, and counts it with all that is below it.
+    pub(super) fn adopt_child(&mut self, parent: NodeId, id: NodeId) {
+        let path = Arc::clone(&self.get(id).path);
+        self.directory_mut(parent).insert(path);
+        let node = self.get_mut(id);
         if let Some(directory) = &mut node.directory {
             directory.parent = Some(parent);
         }
         let bytes = node.content.data_len() as u64;
-        let below = self.below(id);
+        let below = self.descendants(id);
         let (nodes, bytes) = ((1 + below.nodes).cast_signed(), (bytes + below.bytes).cast_signed());
-        self.grow(parent, Growth { nodes, bytes });
-    }
-
-    /// Counts a change below a directory, in it and in all above it.
-    pub(super) fn grow(&mut self, id: NodeId, growth: Growth) {
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let Some(directory) = &mut self.store.get_mut(id).directory else { return };
-            directory.below.grow(growth);
-            next = directory.parent;
-        }
+        self.grow(parent, SizeDelta { nodes, bytes });
+        self.expect_parent(parent);
     }
 
     /// Counts that the data of a node became longer, or shorter.
     pub(super) fn data_grew(&mut self, id: NodeId, bytes: i64) {
-        if let Some(parent) = self.parent_of(self.store.get(id).path()) {
-            self.grow(parent, Growth { nodes: 0, bytes });
+        if let Some(parent) = self.parent_of(self.get(id).path()) {
+            self.grow(parent, SizeDelta { nodes: 0, bytes });
+        }
+    }
+
+    /// The directory of a node that is about to have a child.
+    fn directory_mut(&mut self, id: NodeId) -> &mut Directory {
+        if self.get(id).directory.is_none() {
+            let parent = self.parent_of(self.get(id).path());
+            let directory = Directory { parent, ..Directory::default() };
+            self.get_mut(id).directory = Some(Box::new(directory));
+        }
+        self.get_mut(id).directory.get_or_insert_default()
+    }
+
+    /// Counts a change below a directory, in it and in all above it.
+    fn grow(&mut self, id: NodeId, delta: SizeDelta) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Some(directory) = &mut self.get_mut(id).directory else { return };
+            directory.descendants.grow(delta);
+            next = directory.parent;
         }
     }
 

@@ -9,6 +9,19 @@
 //!   [`TreeLoader`] reads it back.
 //! * [`Tree::digest`] is equal for equal trees.
 //!
+//! Where is what:
+//!
+//! | file | what |
+//! |---|---|
+//! | `tree` | [`Tree`] conducts the parts: attach, detach, change, and taking a `multi` back |
+//! | `apply/` | one file an operation, made of these primitives |
+//! | `read`, `pages` | reads with their access checks; parts of long lists and of subtrees |
+//! | `node`, `node_store`, `directory`, `children` | a node and the rules of its stat; slots and lookup by path; what is below a node |
+//! | `acl`, `acl_index`, `scheme` | lists, each once; checks; what an id of each scheme stands for |
+//! | `ephemerals`, `expirable`, `quota`, `totals` | what follows from the nodes: by session, by kind, usage, digest and size |
+//! | `checkpoint_tracker`, `checkpoint`, `row` | what a checkpoint has to write, copy-on-write; rows and back |
+//! | `undo` | how to take a `multi` back |
+//!
 //! Invariants: every node but the root has its parent in the tree; ephemeral nodes have no
 //! children; the [built-in](path::BUILT_IN) nodes are always there; the indexes of ephemeral,
 //! container and TTL nodes and of quotas, the digest, the data size and what is below each node follow
@@ -17,14 +30,16 @@
 pub mod acl;
 mod acl_index;
 mod apply;
-mod changes;
 mod checkpoint;
+mod checkpoint_tracker;
 mod children;
 pub mod digest;
 mod directory;
+mod ephemerals;
 mod error;
-mod mutate;
+mod expirable;
 mod node;
+mod node_store;
 mod pages;
 pub mod path;
 mod policy;
@@ -34,7 +49,7 @@ mod quota_text;
 mod read;
 mod row;
 mod scheme;
-mod store;
+mod totals;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod tree;
 mod txn;
@@ -43,12 +58,12 @@ mod undo;
 pub use acl::{AclList, AclRef};
 pub use checkpoint::{ChangedNodes, LoadError, NodeRow, RemovedNodes, TreeLoader};
 pub use error::OpError;
+pub use expirable::{ExpirySearch, ExpirySettings};
 pub use node::{Node, NodeKind, TTL_MS_MAX};
 pub use pages::Subtree;
 pub use policy::Policy;
 pub(crate) use prefix_map::PrefixMap;
 pub use quota::{QuotaEvent, QuotaUnit};
-pub use read::{ExpirySearch, ExpirySettings};
 pub use row::RowError;
 pub use tree::Tree;
 pub use txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult, WriteOp};

@@ -7,7 +7,7 @@ use core::fmt;
 use jute_proto::{SessionId, Stat, Zxid};
 
 use super::acl::{AclList, AclRef};
-use super::changes::Listed;
+use super::checkpoint_tracker::ListMark;
 use super::children::Children;
 use super::digest;
 use super::directory::Directory;
@@ -124,7 +124,7 @@ pub(super) struct Content {
     pub(super) aversion: i32,
     /// Which list of changes has the slot of this node. These two belong to [`Node`]; here they fit
     /// into what alignment leaves free.
-    pub(super) listed: Listed,
+    pub(super) list_mark: ListMark,
     /// Whether the last checkpoint has a row for this path, or the one under way will.
     pub(super) stored: bool,
     /// Hash of path and data, so that a change of the stat need not hash the data again.
@@ -168,7 +168,7 @@ impl Content {
             version: persisted.version,
             creates: persisted.creates,
             aversion: persisted.aversion,
-            listed: Listed::No,
+            list_mark: ListMark::Unlisted,
             stored: false,
             hash: digest::hash_content(path, data),
         }

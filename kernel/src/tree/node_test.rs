@@ -20,7 +20,7 @@ fn children(paths: &[&str]) -> Option<Box<Directory>> {
 }
 
 #[test]
-fn item_13_the_data_version_leaves_out_minus_one() {
+fn the_data_version_leaves_out_minus_one() {
     // A version of -1 could not be asked for, because -1 means any.
     let mut content = content(NodeKind::Persistent);
     for (before, after) in [(0, 1), (i32::MAX, i32::MIN), (-2, 0), (-3, -2)] {
@@ -31,7 +31,7 @@ fn item_13_the_data_version_leaves_out_minus_one() {
 }
 
 #[test]
-fn item_10_the_reported_cversion_counts_creates_and_deletes() {
+fn the_reported_cversion_counts_creates_and_deletes() {
     // Two creates and one delete make three changes, with one child left.
     let mut node = node(NodeKind::Persistent);
     for zxid in [8, 9] {
@@ -45,7 +45,7 @@ fn item_10_the_reported_cversion_counts_creates_and_deletes() {
 }
 
 #[test]
-fn item_36_only_ephemeral_nodes_show_an_owner() {
+fn only_ephemeral_nodes_show_an_owner() {
     // The marks of containers and times to live stay inside.
     let session = SessionId(0x1234);
     let shown = |kind| node(kind).stat().ephemeral_owner;
@@ -76,7 +76,7 @@ fn a_kind_survives_as_tag_and_owner() {
 
 #[test]
 fn null_data_and_empty_data_differ() {
-    // Both have length 0, but a client reads back what it wrote, and the digest sees it (item 38).
+    // Both have length 0, but a client reads back what it wrote, and the digest sees it.
     let mut node = node(NodeKind::Persistent);
     node.content.put_data("/a", None);
     let null = node.content.digest();
@@ -102,7 +102,7 @@ fn children_are_names_in_order() {
 fn a_node_is_small() {
     // A million of them fit in little memory: 120 bytes besides path, data and children.
     assert!(size_of::<Node>() <= 120, "{}", size_of::<Node>());
-    assert_eq!(super::super::store::SLOT_SIZE, size_of::<Node>());
+    assert_eq!(super::super::node_store::SLOT_SIZE, size_of::<Node>());
 }
 
 #[test]

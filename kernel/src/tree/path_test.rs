@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn item_37_the_validator_rejects_what_java_rejects() {
+fn the_validator_rejects_what_java_rejects() {
     // Private use, specials, controls, surrogate pairs and relative or empty names are refused.
     let bad = [
         "",
@@ -35,7 +35,7 @@ fn item_37_the_validator_rejects_what_java_rejects() {
 }
 
 #[test]
-fn item_37_the_validator_allows_spaces_and_dots_within_names() {
+fn the_validator_allows_spaces_and_dots_within_names() {
     // What looks odd but is legal in ZooKeeper is legal here.
     let good = [
         "/",

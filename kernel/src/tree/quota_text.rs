@@ -10,7 +10,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt::{self, Write};
 
-use super::quota::{Added, UNLIMITED};
+use super::directory::SizeDelta;
+use super::quota::UNLIMITED;
 
 const COUNT: &str = "count";
 const COUNT_HARD_LIMIT: &str = "countHardLimit";
@@ -68,10 +69,10 @@ impl Stats {
         Self { nodes: take(COUNT), bytes: take(BYTES), rest: rest(&pairs).into() }
     }
 
-    pub(super) fn plus(&self, added: Added) -> Self {
+    pub(super) fn plus(&self, delta: SizeDelta) -> Self {
         Self {
-            nodes: self.nodes.saturating_add(added.nodes),
-            bytes: self.bytes.saturating_add(added.bytes),
+            nodes: self.nodes.saturating_add(delta.nodes),
+            bytes: self.bytes.saturating_add(delta.bytes),
             rest: self.rest.clone(),
         }
     }

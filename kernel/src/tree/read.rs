@@ -1,34 +1,24 @@
 //! Reading: by path, by session, and with the access checks of each read operation.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use jute_proto::{Acl, Id, Perms, SessionId};
 
 use super::acl;
 use super::error::OpError;
-use super::node::{Node, NodeKind};
+use super::expirable::{ExpirySearch, ExpirySettings, is_expired};
+use super::node::Node;
 use super::path;
 use super::policy::Policy;
 use super::tree::Tree;
-
-/// Which containers and nodes with a time to live are to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExpirySettings {
-    /// How long a container may be without ever having had a child, in milliseconds; 0 is for ever.
-    pub container_never_used_ms_max: i64,
-    /// Whether nodes with a time to live end at all (`extendedTypesEnabled`).
-    pub extended_types: bool,
-}
 
 impl Tree {
     /// The node of a path, whoever asks. Any string may be asked for; the empty one is the root.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Node> {
-        self.find(path).map(|id| self.store.get(id))
+        self.find(path).map(|id| self.node(id))
     }
 
     /// The node, for `getData`, `getChildren`, `getChildren2` and `check`.
@@ -84,8 +74,8 @@ impl Tree {
         policy: Policy,
     ) -> Result<u64, OpError> {
         let id = self.find(path).ok_or(OpError::NoNode)?;
-        self.check_acl(self.store.get(id), identities, Perms::READ, policy)?;
-        Ok(self.below(id).nodes)
+        self.check_acl(self.node(id), identities, Perms::READ, policy)?;
+        Ok(self.nodes().descendants(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.
@@ -109,56 +99,51 @@ impl Tree {
         session: SessionId,
         prefix: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<str>> {
-        let prefix = prefix.filter(|prefix| !matches!(prefix.trim(), "" | path::ROOT));
-        let prefix = prefix.unwrap_or_default();
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let paths = self.ephemerals.get(&session).into_iter();
-        let paths = paths.flat_map(move |paths| paths.range::<str, _>(from));
-        paths.take_while(move |path| path.starts_with(prefix))
+        self.ephemeral_nodes().of(session, prefix)
     }
 
     /// How many ephemeral nodes a session has.
     #[must_use]
     pub fn ephemerals_of(&self, session: SessionId) -> usize {
-        self.ephemerals.get(&session).map_or(0, BTreeSet::len)
+        self.ephemeral_nodes().count_of(session)
     }
 
     /// The sessions that have ephemeral nodes, and these, sorted.
     pub fn sessions_with_ephemerals(
         &self,
     ) -> impl Iterator<Item = (SessionId, impl ExactSizeIterator<Item = &Arc<str>>)> {
-        self.ephemerals.iter().map(|(session, paths)| (*session, paths.iter()))
+        self.ephemeral_nodes().sessions()
     }
 
     /// How many nodes are ephemeral.
     #[must_use]
     pub fn ephemeral_count(&self) -> usize {
-        self.ephemeral_count
+        self.ephemeral_nodes().count()
     }
 
     /// How many nodes there are, as ZooKeeper counts: the root twice, so 5 in a fresh tree.
     #[must_use]
     pub fn node_count(&self) -> usize {
-        self.store.len() + 1
+        self.nodes().len() + 1
     }
 
     /// Bytes of all paths and data, 44 in a fresh tree.
     #[must_use]
     pub fn approximate_data_size(&self) -> u64 {
-        self.data_size
+        self.totals().data_size()
     }
 
     /// The digest of the whole tree: equal for equal trees of equal
     /// [`digest::VERSION`](super::digest::VERSION).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.totals().digest()
     }
 
     /// The digest as it follows from the nodes alone, at the cost of reading them all.
     #[must_use]
     pub fn recomputed_digest(&self) -> u64 {
-        let digests = self.store.iter().map(|(_, node)| node.content.digest());
+        let digests = self.nodes().iter().map(|(_, node)| node.content.digest());
         digests.fold(0, u64::wrapping_add)
     }
 
@@ -172,20 +157,8 @@ impl Tree {
         search: &mut ExpirySearch,
         limit: usize,
     ) -> Option<Vec<(Arc<str>, &Node)>> {
-        let candidates = match search.kind {
-            SearchKind::Containers => &self.containers,
-            SearchKind::TtlNodes if settings.extended_types => &self.ttl_nodes,
-            SearchKind::TtlNodes | SearchKind::Nothing => return None,
-        };
-        let from = search.last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = candidates.range::<str, _>((from, Bound::Unbounded));
-        let looked_at: Vec<&Arc<str>> = range.take(limit).collect();
-        if looked_at.len() < limit {
-            search.go_on_with_the_next_kind();
-        } else {
-            search.last = looked_at.last().map(|path| Arc::clone(path));
-        }
-        let over = looked_at.into_iter().filter_map(|path| {
+        let candidates = self.expirable_nodes().next(settings, search, limit)?;
+        let over = candidates.into_iter().filter_map(|path| {
             let node = self.get(path)?;
             is_expired(node, age_ms(path, node), settings).then(|| (Arc::clone(path), node))
         });
@@ -194,53 +167,12 @@ impl Tree {
 
     /// All nodes that may expire.
     pub fn expiring(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.containers.iter().chain(&self.ttl_nodes)
+        self.expirable_nodes().iter()
     }
 
     /// Whether there is a node that may expire.
     #[must_use]
     pub fn has_expiring(&self) -> bool {
-        !self.containers.is_empty() || !self.ttl_nodes.is_empty()
-    }
-}
-
-/// How far a search for nodes whose life is over has come.
-#[derive(Clone, Debug, Default)]
-pub struct ExpirySearch {
-    kind: SearchKind,
-    /// The last path of this kind that was looked at.
-    last: Option<Arc<str>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum SearchKind {
-    #[default]
-    Containers,
-    TtlNodes,
-    Nothing,
-}
-
-impl ExpirySearch {
-    fn go_on_with_the_next_kind(&mut self) {
-        self.last = None;
-        self.kind = match self.kind {
-            SearchKind::Containers => SearchKind::TtlNodes,
-            SearchKind::TtlNodes | SearchKind::Nothing => SearchKind::Nothing,
-        };
-    }
-}
-
-fn is_expired(node: &Node, age_ms: i64, settings: ExpirySettings) -> bool {
-    if node.child_count() > 0 {
-        return false;
-    }
-    match node.kind() {
-        NodeKind::Container => {
-            let unused_ms_max = settings.container_never_used_ms_max;
-            // A count that wrapped around to below zero has seen children too.
-            node.content.creates != 0 || (unused_ms_max != 0 && age_ms > unused_ms_max)
-        }
-        NodeKind::Ttl(ttl_ms) => age_ms > ttl_ms,
-        NodeKind::Persistent | NodeKind::Ephemeral(_) => false,
+        !self.expirable_nodes().is_empty()
     }
 }

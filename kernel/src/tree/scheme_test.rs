@@ -9,7 +9,7 @@ fn stands_for(listed: &str, address: &str) -> bool {
 }
 
 #[test]
-fn item_28_an_acl_names_a_network_of_either_family() {
+fn an_acl_names_a_network_of_either_family() {
     // The first bits decide; no bits mean the whole family, all bits one address.
     let inside = [
         ("10.0.0.1", "10.0.0.1"),
@@ -42,7 +42,7 @@ fn item_28_an_acl_names_a_network_of_either_family() {
 }
 
 #[test]
-fn item_28_what_is_no_address_is_no_valid_acl() {
+fn what_is_no_address_is_no_valid_acl() {
     // Neither wrong parts nor wrong lengths nor wrong bit counts pass.
     let valid =
         ["1.2.3.4", "1.2.3.4/0", "1.2.3.4/32", "::", "::1/128", "1:2:3:4:5:6:7:8", "1::/16"];

@@ -11,5 +11,5 @@
 pub mod table;
 pub mod trigger;
 
-pub use table::{Kind, Modes, WatchTable, WatcherId};
+pub use table::{WatchKind, WatchModes, WatchTable, WatcherId};
 pub use trigger::Firing;

@@ -1,4 +1,28 @@
 //! The registrations of one server.
+//!
+//! Who calls what, under which lock of the replica:
+//!
+//! | call | lock | beside what it runs |
+//! |---|---|---|
+//! | [`add`](WatchTable::add), [`remove`](WatchTable::remove), [`contains`](WatchTable::contains) | shared, by the connection that watches | the same calls of other connections |
+//! | firing (`trigger.rs`) | exclusive | no registration |
+//! | [`remove_watcher`](WatchTable::remove_watcher) | none, after the connection was closed | everything |
+//! | the figures of `wchs`, `wchp` and `wchc` | none | everything |
+//!
+//! *Locks in the table.* The two path tables and the map by watcher are cut into shards with a lock each, so that
+//! reads which set watches seldom wait for each other. The recursive registrations have one lock. No call
+//! holds two of these locks at a time, so there is no order in which to take them.
+//!
+//! *What the steps of a call leave in between.* The tables are changed one after the other, so a figure that is
+//! read meanwhile may be one off. This always holds:
+//!
+//! * A connection's own calls come one by one, and none follows once it is closed. So nothing registers a
+//!   watcher that [`remove_watcher`](WatchTable::remove_watcher) goes through.
+//! * Whoever takes the last mode of a (watcher, path) pair does so under the lock of its shard, and counts the pair
+//!   down. So each pair is counted down once, also where a watch fires while its connection ends.
+//! * A pair is in a path table before the map by watcher has its path. The path leaves the map when neither path
+//!   table has the pair, or with the connection. So no watch outlives its connection.
+//! * While changes fire no registration runs. So a count of 0 means that there is nothing to tell.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -19,7 +43,7 @@ pub type WatcherId = u64;
 
 /// The two tables that ZooKeeper keeps (`DataTree.dataWatches` and `childWatches`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum WatchKind {
     /// What happens to a node itself; recursive watches live only here.
     Data,
     /// What happens to the set of a node's children.
@@ -28,9 +52,9 @@ pub enum Kind {
 
 /// The modes in which one connection watches one path in one table; they coexist (ZOOKEEPER-4466).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Modes(u8);
+pub struct WatchModes(u8);
 
-impl Modes {
+impl WatchModes {
     /// Fires once.
     pub const STANDARD: Self = Self(1);
     /// Fires until it is removed.
@@ -64,10 +88,10 @@ impl Modes {
 ///
 /// Connections are numbered upwards, so a new watcher mostly goes to the end.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(SmallVec<[(WatcherId, Modes); 1]>);
+pub(super) struct Watchers(SmallVec<[(WatcherId, WatchModes); 1]>);
 
 impl Watchers {
-    fn add(&mut self, watcher: WatcherId, modes: Modes) -> Modes {
+    fn add(&mut self, watcher: WatcherId, modes: WatchModes) -> WatchModes {
         match self.0.binary_search_by_key(&watcher, |entry| entry.0) {
             Ok(at) => {
                 let before = self.0[at].1;
@@ -76,15 +100,15 @@ impl Watchers {
             }
             Err(at) => {
                 self.0.insert(at, (watcher, modes));
-                Modes::default()
+                WatchModes::default()
             }
         }
     }
 
     /// Takes modes away; returns those that were there.
-    fn remove(&mut self, watcher: WatcherId, modes: Modes) -> Modes {
+    fn remove(&mut self, watcher: WatcherId, modes: WatchModes) -> WatchModes {
         let Ok(at) = self.0.binary_search_by_key(&watcher, |entry| entry.0) else {
-            return Modes::default();
+            return WatchModes::default();
         };
         let before = self.0[at].1;
         let left = before.without(modes);
@@ -93,24 +117,24 @@ impl Watchers {
         } else {
             self.0[at].1 = left;
         }
-        Modes(before.0 & modes.0)
+        WatchModes(before.0 & modes.0)
     }
 
-    fn modes(&self, watcher: WatcherId) -> Modes {
+    fn modes(&self, watcher: WatcherId) -> WatchModes {
         match self.0.binary_search_by_key(&watcher, |entry| entry.0) {
             Ok(at) => self.0[at].1,
-            Err(_) => Modes::default(),
+            Err(_) => WatchModes::default(),
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (WatcherId, Modes)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WatcherId, WatchModes)> {
         self.0.iter().copied()
     }
 
     /// Drops the one-shot modes and returns the watchers that are left with none.
     pub(super) fn consume_standard(&mut self, gone: &mut Vec<WatcherId>) {
         self.0.retain_mut(|(watcher, modes)| {
-            *modes = modes.without(Modes::STANDARD);
+            *modes = modes.without(WatchModes::STANDARD);
             if modes.is_empty() {
                 gone.push(*watcher);
             }
@@ -125,18 +149,19 @@ impl Watchers {
 
 /// A map that connections use side by side; seeded anew in each process, like all that clients choose
 /// the keys of.
-type Shared<K, V> = DashMap<K, V, DefaultHashBuilder>;
+type ConcurrentMap<K, V> = DashMap<K, V, DefaultHashBuilder>;
 
 /// All watches of the connections of one server.
 #[derive(Debug, Default)]
 pub struct WatchTable {
-    pub(super) data: Shared<Arc<str>, Watchers>,
-    pub(super) child: Shared<Arc<str>, Watchers>,
-    /// The paths of each watcher in either table: what `close` and `wchc` go through.
-    by_watcher: Shared<WatcherId, BTreeSet<Arc<str>>>,
+    pub(super) data: ConcurrentMap<Arc<str>, Watchers>,
+    pub(super) child: ConcurrentMap<Arc<str>, Watchers>,
+    /// The paths of each watcher in either table: what the end of a connection goes through.
+    by_watcher: ConcurrentMap<WatcherId, BTreeSet<Arc<str>>>,
     /// The recursive registrations once more, to be found from the paths below them.
     recursive: RwLock<PrefixMap<BTreeSet<WatcherId>>>,
-    /// How many there are: none means that no ancestor needs a look.
+    /// How many recursive registrations there are. Without any, which is usual, a change does not look at its
+    /// ancestors.
     recursive_count: AtomicUsize,
     /// How many (watcher, path) pairs the data table holds.
     data_pairs: AtomicUsize,
@@ -146,13 +171,13 @@ pub struct WatchTable {
 
 impl WatchTable {
     /// Registers modes for a path; registering twice is the same as once.
-    pub fn add(&self, kind: Kind, path: &str, watcher: WatcherId, modes: Modes) {
+    pub fn add(&self, kind: WatchKind, path: &str, watcher: WatcherId, modes: WatchModes) {
         let (shared, before) = self.add_modes(kind, path, watcher, modes);
         if before.is_empty() {
             self.pairs(kind).fetch_add(1, Ordering::Relaxed);
             self.by_watcher.entry(watcher).or_default().insert(shared);
         }
-        if modes.intersects(Modes::RECURSIVE) && !before.intersects(Modes::RECURSIVE) {
+        if modes.intersects(WatchModes::RECURSIVE) && !before.intersects(WatchModes::RECURSIVE) {
             self.recursive.write().get_or_insert(path).insert(watcher);
             self.recursive_count.fetch_add(1, Ordering::Relaxed);
         }
@@ -161,11 +186,11 @@ impl WatchTable {
     /// Adds modes; returns those that were there, and the path as the table keeps it.
     fn add_modes(
         &self,
-        kind: Kind,
+        kind: WatchKind,
         path: &str,
         watcher: WatcherId,
-        modes: Modes,
-    ) -> (Arc<str>, Modes) {
+        modes: WatchModes,
+    ) -> (Arc<str>, WatchModes) {
         if let Some(mut known) = self.table(kind).get_mut(path) {
             let before = known.add(watcher, modes);
             return (Arc::clone(known.key()), before);
@@ -180,11 +205,11 @@ impl WatchTable {
     pub fn add_persistent(&self, path: &str, watcher: WatcherId, mode: AddWatchMode) {
         match mode {
             AddWatchMode::Persistent => {
-                self.add(Kind::Data, path, watcher, Modes::PERSISTENT);
-                self.add(Kind::Child, path, watcher, Modes::PERSISTENT);
+                self.add(WatchKind::Data, path, watcher, WatchModes::PERSISTENT);
+                self.add(WatchKind::Child, path, watcher, WatchModes::PERSISTENT);
             }
             AddWatchMode::PersistentRecursive => {
-                self.add(Kind::Data, path, watcher, Modes::RECURSIVE);
+                self.add(WatchKind::Data, path, watcher, WatchModes::RECURSIVE);
             }
         }
     }
@@ -203,12 +228,15 @@ impl WatchTable {
             any |= self.remove_modes(kind, path, watcher, modes);
         }
         if any {
-            self.unlink_if_unused(path, watcher);
+            self.forget_path_if_unwatched(path, watcher);
         }
         any
     }
 
     /// Forgets what a connection that ended watched, of at most so many paths; says whether some are left.
+    ///
+    /// The paths leave the map by watcher first and the path tables then. A watch that fires in between
+    /// finds no path there to forget, which does no harm.
     pub fn remove_watcher(&self, watcher: WatcherId, paths_max: usize) -> bool {
         let Some(mut paths) = self.by_watcher.get_mut(&watcher) else { return false };
         let removed: Vec<Arc<str>> =
@@ -216,8 +244,8 @@ impl WatchTable {
         let is_empty = paths.is_empty();
         drop(paths);
         for path in removed {
-            self.remove_modes(Kind::Data, &path, watcher, Modes::ALL);
-            self.remove_modes(Kind::Child, &path, watcher, Modes::ALL);
+            self.remove_modes(WatchKind::Data, &path, watcher, WatchModes::ALL);
+            self.remove_modes(WatchKind::Child, &path, watcher, WatchModes::ALL);
         }
         if is_empty {
             self.by_watcher.remove(&watcher);
@@ -255,7 +283,7 @@ impl WatchTable {
     }
 
     /// Who watches a path recursively, at the path or above it; some may be there several times.
-    pub(super) fn add_recursive(&self, path: &str, watchers: &mut Vec<WatcherId>) {
+    pub(super) fn recursive_watchers_into(&self, path: &str, watchers: &mut Vec<WatcherId>) {
         if self.recursive_count.load(Ordering::Relaxed) > 0 {
             let recursive = self.recursive.read();
             watchers.extend(recursive.above(path).flat_map(|(_, watchers)| watchers));
@@ -263,33 +291,39 @@ impl WatchTable {
     }
 
     /// Whether nobody watches anything in this table: most changes need not look for a path then.
-    pub(super) fn is_unused(&self, kind: Kind) -> bool {
+    pub(super) fn is_unused(&self, kind: WatchKind) -> bool {
         self.pairs(kind).load(Ordering::Relaxed) == 0
     }
 
-    pub(super) fn table(&self, kind: Kind) -> &Shared<Arc<str>, Watchers> {
+    pub(super) fn table(&self, kind: WatchKind) -> &ConcurrentMap<Arc<str>, Watchers> {
         match kind {
-            Kind::Data => &self.data,
-            Kind::Child => &self.child,
+            WatchKind::Data => &self.data,
+            WatchKind::Child => &self.child,
         }
     }
 
     /// A pair left a table because its one-shot watch fired.
-    pub(super) fn consumed(&self, kind: Kind, path: &str, watchers: &[WatcherId]) {
+    pub(super) fn forget_consumed(&self, kind: WatchKind, path: &str, watchers: &[WatcherId]) {
         self.pairs(kind).fetch_sub(watchers.len(), Ordering::Relaxed);
         for watcher in watchers {
-            self.unlink_if_unused(path, *watcher);
+            self.forget_path_if_unwatched(path, *watcher);
         }
     }
 
-    fn pairs(&self, kind: Kind) -> &AtomicUsize {
+    fn pairs(&self, kind: WatchKind) -> &AtomicUsize {
         match kind {
-            Kind::Data => &self.data_pairs,
-            Kind::Child => &self.child_pairs,
+            WatchKind::Data => &self.data_pairs,
+            WatchKind::Child => &self.child_pairs,
         }
     }
 
-    fn remove_modes(&self, kind: Kind, path: &str, watcher: WatcherId, modes: Modes) -> bool {
+    fn remove_modes(
+        &self,
+        kind: WatchKind,
+        path: &str,
+        watcher: WatcherId,
+        modes: WatchModes,
+    ) -> bool {
         let Some(mut watchers) = self.table(kind).get_mut(path) else { return false };
         let removed = watchers.remove(watcher, modes);
         let left = watchers.modes(watcher);
@@ -301,7 +335,7 @@ impl WatchTable {
         if !removed.is_empty() && left.is_empty() {
             self.pairs(kind).fetch_sub(1, Ordering::Relaxed);
         }
-        if removed.intersects(Modes::RECURSIVE) {
+        if removed.intersects(WatchModes::RECURSIVE) {
             self.recursive_count.fetch_sub(1, Ordering::Relaxed);
             let mut recursive = self.recursive.write();
             if let Some(watchers) = recursive.get_mut(path) {
@@ -314,8 +348,8 @@ impl WatchTable {
         !removed.is_empty()
     }
 
-    fn unlink_if_unused(&self, path: &str, watcher: WatcherId) {
-        let used = [Kind::Data, Kind::Child].into_iter().any(|kind| {
+    fn forget_path_if_unwatched(&self, path: &str, watcher: WatcherId) {
+        let used = [WatchKind::Data, WatchKind::Child].into_iter().any(|kind| {
             self.table(kind).get(path).is_some_and(|found| !found.modes(watcher).is_empty())
         });
         if used {
@@ -329,15 +363,20 @@ impl WatchTable {
 }
 
 /// Which modes in which tables a type names (`WatchManager.removeWatcher`, protocol of 3.9).
-fn selection(watcher_type: WatcherType) -> Vec<(Kind, Modes)> {
+fn selection(watcher_type: WatcherType) -> Vec<(WatchKind, WatchModes)> {
     match watcher_type {
-        WatcherType::Children => vec![(Kind::Child, Modes::STANDARD)],
-        WatcherType::Data => vec![(Kind::Data, Modes::STANDARD)],
-        WatcherType::Any => vec![(Kind::Data, Modes::ALL), (Kind::Child, Modes::ALL)],
-        WatcherType::Persistent => {
-            vec![(Kind::Data, Modes::PERSISTENT), (Kind::Child, Modes::PERSISTENT)]
+        WatcherType::Children => vec![(WatchKind::Child, WatchModes::STANDARD)],
+        WatcherType::Data => vec![(WatchKind::Data, WatchModes::STANDARD)],
+        WatcherType::Any => {
+            vec![(WatchKind::Data, WatchModes::ALL), (WatchKind::Child, WatchModes::ALL)]
         }
-        WatcherType::PersistentRecursive => vec![(Kind::Data, Modes::RECURSIVE)],
+        WatcherType::Persistent => {
+            vec![
+                (WatchKind::Data, WatchModes::PERSISTENT),
+                (WatchKind::Child, WatchModes::PERSISTENT),
+            ]
+        }
+        WatcherType::PersistentRecursive => vec![(WatchKind::Data, WatchModes::RECURSIVE)],
     }
 }
 
@@ -347,9 +386,9 @@ mod tests {
 
     #[test]
     fn types_remove_only_what_they_name() {
-        // removeWatches by type leaves the other kinds (behaviour 21).
+        // removeWatches by type leaves the other kinds.
         let table = WatchTable::default();
-        table.add(Kind::Data, "/a", 1, Modes::STANDARD);
+        table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
         table.add_persistent("/a", 1, AddWatchMode::Persistent);
         table.add_persistent("/a", 1, AddWatchMode::PersistentRecursive);
         assert!(!table.remove("/a", 1, WatcherType::Children));
@@ -370,7 +409,7 @@ mod tests {
         // When a connection ends, its watches and every trace of them go, those of others stay.
         let table = WatchTable::default();
         for watcher in [1, 2] {
-            table.add(Kind::Child, "/a", watcher, Modes::STANDARD);
+            table.add(WatchKind::Child, "/a", watcher, WatchModes::STANDARD);
             table.add_persistent("/b", watcher, AddWatchMode::PersistentRecursive);
         }
         assert!(!table.remove_watcher(1, 2));
@@ -407,8 +446,8 @@ mod tests {
     fn a_watch_registered_twice_counts_once() {
         // Two watcher objects of a client are one registration on the server.
         let table = WatchTable::default();
-        table.add(Kind::Data, "/a", 1, Modes::STANDARD);
-        table.add(Kind::Data, "/a", 1, Modes::STANDARD);
+        table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
+        table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
         assert_eq!(table.count(), 1);
         assert_eq!(table.data_summary(), (1, 1, 1));
     }

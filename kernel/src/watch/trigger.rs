@@ -1,4 +1,4 @@
-//! A change of the tree becomes events: the whole matrix of protocol section 4.2 in one place.
+//! A change of the tree becomes events: the whole matrix of ZooKeeper's `DataTree` and `WatchManager` in one place.
 //!
 //! | change          | table and path      | event               | goes to                                |
 //! |-----------------|---------------------|---------------------|----------------------------------------|
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use jute_proto::EventType;
 
-use super::table::{Kind, WatchTable, WatcherId};
+use super::table::{WatchKind, WatchTable, WatcherId};
 use crate::tree::path;
 
 /// One event for one connection.
@@ -43,7 +43,7 @@ impl WatchTable {
     /// both watches are used up.
     pub fn node_deleted<'a>(&self, path: &'a str, mut fire: impl FnMut(Firing<'a>)) {
         let told = self.fire_data(path, EventType::NodeDeleted, &mut fire);
-        for watcher in self.take(Kind::Child, path) {
+        for watcher in self.consume(WatchKind::Child, path) {
             if told.binary_search(&watcher).is_err() {
                 fire(Firing { watcher, event_type: EventType::NodeDeleted, path });
             }
@@ -54,7 +54,7 @@ impl WatchTable {
     fn fire_children_changed<'a>(&self, path: &'a str, fire: &mut impl FnMut(Firing<'a>)) {
         // The root is nobody's child.
         let Some(parent) = path::parent(path).filter(|_| path != path::ROOT) else { return };
-        for watcher in self.take(Kind::Child, parent) {
+        for watcher in self.consume(WatchKind::Child, parent) {
             let event_type = EventType::NodeChildrenChanged;
             fire(Firing { watcher, event_type, path: parent });
         }
@@ -67,9 +67,9 @@ impl WatchTable {
         event_type: EventType,
         fire: &mut impl FnMut(Firing<'a>),
     ) -> Vec<WatcherId> {
-        let mut watchers = self.take(Kind::Data, path);
+        let mut watchers = self.consume(WatchKind::Data, path);
         let here = watchers.len();
-        self.add_recursive(path, &mut watchers);
+        self.recursive_watchers_into(path, &mut watchers);
         if watchers.len() > here {
             watchers.sort_unstable();
             watchers.dedup();
@@ -81,7 +81,7 @@ impl WatchTable {
     }
 
     /// Everyone who watches this very path, sorted; one-shot watches are used up.
-    fn take(&self, kind: Kind, path: &str) -> Vec<WatcherId> {
+    fn consume(&self, kind: WatchKind, path: &str) -> Vec<WatcherId> {
         if self.is_unused(kind) {
             return Vec::new();
         }
@@ -94,7 +94,7 @@ impl WatchTable {
         if unused {
             self.table(kind).remove_if(path, |_, watchers| watchers.is_empty());
         }
-        self.consumed(kind, path, &gone);
+        self.forget_consumed(kind, path, &gone);
         watchers
     }
 }

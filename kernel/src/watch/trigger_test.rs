@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use jute_proto::AddWatchMode::{Persistent, PersistentRecursive};
 use jute_proto::EventType::{NodeChildrenChanged, NodeCreated, NodeDataChanged, NodeDeleted};
 
-use super::super::table::Modes;
+use super::super::table::WatchModes;
 use super::*;
 
 type Event = (WatcherId, EventType, String);
@@ -24,7 +24,7 @@ fn event(watcher: WatcherId, event_type: EventType, path: &str) -> Event {
 fn one_shot_watches_fire_once() {
     // A standard watch is used up by its first event.
     let table = WatchTable::default();
-    table.add(Kind::Data, "/a", 1, Modes::STANDARD);
+    table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
     assert_eq!(events(|f| table.node_data_changed("/a", f)), [event(1, NodeDataChanged, "/a")]);
     assert_eq!(events(|f| table.node_data_changed("/a", f)), []);
     assert_eq!(table.count(), 0);
@@ -32,12 +32,12 @@ fn one_shot_watches_fire_once() {
 
 #[test]
 fn a_delete_is_told_once_and_before_the_parent() {
-    // Data and child watch of one client give one NodeDeleted (behaviour 15); the parent's event follows.
+    // Data and child watch of one client give one NodeDeleted; the parent's event follows.
     let table = WatchTable::default();
-    table.add(Kind::Data, "/a/b", 1, Modes::STANDARD);
-    table.add(Kind::Child, "/a/b", 1, Modes::STANDARD);
-    table.add(Kind::Child, "/a/b", 2, Modes::STANDARD);
-    table.add(Kind::Child, "/a", 1, Modes::STANDARD);
+    table.add(WatchKind::Data, "/a/b", 1, WatchModes::STANDARD);
+    table.add(WatchKind::Child, "/a/b", 1, WatchModes::STANDARD);
+    table.add(WatchKind::Child, "/a/b", 2, WatchModes::STANDARD);
+    table.add(WatchKind::Child, "/a", 1, WatchModes::STANDARD);
     let told = events(|f| table.node_deleted("/a/b", f));
     assert_eq!(
         told,
@@ -52,7 +52,7 @@ fn a_delete_is_told_once_and_before_the_parent() {
 
 #[test]
 fn recursive_watches_see_the_subtree_and_no_child_events() {
-    // A recursive watch gets created, deleted and changed for every descendant (behaviour 19).
+    // A recursive watch gets created, deleted and changed for every descendant.
     let table = WatchTable::default();
     table.add_persistent("/a", 1, PersistentRecursive);
     assert_eq!(events(|f| table.node_created("/a/b/c", f)), [event(1, NodeCreated, "/a/b/c")]);
@@ -63,10 +63,10 @@ fn recursive_watches_see_the_subtree_and_no_child_events() {
 
 #[test]
 fn the_root_can_be_watched() {
-    // Watches on "/" work, recursive or not (behaviour 22).
+    // Watches on "/" work, recursive or not.
     let table = WatchTable::default();
     table.add_persistent("/", 1, PersistentRecursive);
-    table.add(Kind::Child, "/", 2, Modes::STANDARD);
+    table.add(WatchKind::Child, "/", 2, WatchModes::STANDARD);
     assert_eq!(
         events(|f| table.node_created("/x", f)),
         [event(1, NodeCreated, "/x"), event(2, NodeChildrenChanged, "/")]
@@ -75,10 +75,10 @@ fn the_root_can_be_watched() {
 
 #[test]
 fn modes_coexist_and_tell_once() {
-    // Standard, persistent and recursive watches of one client on one path give one event each time
-    // (behaviour 20); the standard one is used up, the others stay.
+    // Standard, persistent and recursive watches of one client on one path give one event each time;
+    // the standard one is used up, the others stay.
     let table = WatchTable::default();
-    table.add(Kind::Data, "/a", 1, Modes::STANDARD);
+    table.add(WatchKind::Data, "/a", 1, WatchModes::STANDARD);
     table.add_persistent("/a", 1, Persistent);
     table.add_persistent("/a", 1, PersistentRecursive);
     for _ in 0..2 {

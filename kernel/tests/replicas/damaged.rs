@@ -1,6 +1,16 @@
 //! What is read from disk is what was written, or an error that says what is wrong.
 
-use super::*;
+use bytes::BytesMut;
+use jute_proto::{Encode, Id, OpCode, ReconfigRequest, SessionId, Zxid};
+use kernel::replica::checkpoint::{META_KEY, Restore, RestoreError};
+use kernel::replica::entry::encode_identities;
+use kernel::replica::{Command, Op, Origin, Outcome, Replica, Stamp};
+use kernel::session::ConnId;
+use kernel::tree::Policy;
+
+use crate::log::{Act, Fate, Pause, SERVER, Step, write_log};
+use crate::server::{Nobody, Server, assert_same};
+use testkit::checkpoint::{self, Rows, restore};
 
 /// A server with nodes of several kinds and a session, and all of it on disk.
 fn server_on_disk() -> Server {
@@ -32,7 +42,7 @@ fn server_on_disk() -> Server {
     for (at, entry) in log.iter().enumerate() {
         server.outcomes(at, entry);
     }
-    assert!(server.replica.servers().get(SERVER).is_some());
+    assert!(server.replica.processes().get(SERVER).is_some());
     server.checkpoint(log.len());
     assert_same(&restore(&server.rows).expect("its own rows"), &server.replica);
     server
@@ -108,7 +118,7 @@ fn a_server_starts_on_a_host_with_a_line_break() {
             let zxid = replica.last_zxid().0;
             apply(&mut replica, 0, Op::FinishReconfig { zxid, done: true });
         }
-        rows::store(&mut replica, &mut rows, 1000);
+        checkpoint::store(&mut replica, &mut rows, 1000);
         let restarted = restore(&rows).expect("its own rows");
         assert_eq!(restarted.members(), replica.members());
         replica = restarted;

@@ -30,13 +30,13 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Request(Ok(_)) => "done".to_owned(),
         Outcome::Numbered(reply) => format!("{} @{}", reply.code, reply.zxid.0),
-        Outcome::Misnumbered => "misnumbered".to_owned(),
+        Outcome::BadWriteNumber => "bad write number".to_owned(),
         Outcome::Request(Err(error)) => format!("{}", ErrorCode::from(*error)),
         Outcome::SessionOpened { .. }
         | Outcome::SessionRefused
         | Outcome::SessionClosed
-        | Outcome::Disowned
-        | Outcome::Early
+        | Outcome::NotOwner
+        | Outcome::OutOfOrder
         | Outcome::Deferred
         | Outcome::Repeated => format!("{outcome:?}"),
     }
@@ -72,9 +72,20 @@ fn names(names: &[std::borrow::Cow<'_, str>]) -> String {
 /// What follows the name of the operation.
 pub(crate) fn response(response: &Response<'_>) -> String {
     match response {
-        Response::Empty => String::new(),
+        Response::Delete
+        | Response::DeleteContainer
+        | Response::Check
+        | Response::CheckWatches
+        | Response::RemoveWatches
+        | Response::SetWatches
+        | Response::SetWatches2
+        | Response::Auth
+        | Response::Ping
+        | Response::CloseSession => String::new(),
         Response::Create(created) => format!(" {}", created.path),
-        Response::Create2(created) => format!(" {} {}", created.path, stat(&created.stat)),
+        Response::Create2(created)
+        | Response::CreateContainer(created)
+        | Response::CreateTtl(created) => format!(" {} {}", created.path, stat(&created.stat)),
         Response::Exists(found) => format!(" {}", stat(&found.stat)),
         Response::GetData(found) => format!(" {} {}", data(found.data), stat(&found.stat)),
         Response::SetData(set) => format!(" {}", stat(&set.stat)),
@@ -90,7 +101,7 @@ pub(crate) fn response(response: &Response<'_>) -> String {
         Response::GetAllChildrenNumber(found) => format!(" {}", found.total_number),
         Response::GetEphemerals(found) => format!(" {}", names(&found.ephemerals)),
         Response::Sync(synced) => format!(" {}", synced.path),
-        Response::Multi(multi) => {
+        Response::Multi(multi) | Response::MultiRead(multi) => {
             let results: Vec<String> = multi.results.iter().map(result).collect();
             format!(" [{}]", results.join("; "))
         }

@@ -1,4 +1,8 @@
-//! Commands that travel together.
+//! Commands that become one entry.
+//!
+//! A batch is sealed or forwarded perhaps several times, until it is known to be applied. So its own commands are
+//! kept as they were encoded: first as the buffer that is filled, then as a slice of the entry that it became. A
+//! retry copies them into a buffer again, since an entry in flight shares their bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,40 +12,40 @@ use kernel::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
 use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
 
-use super::liaison::Commands;
-use super::progress::Place;
+use super::progress::SectionNumber;
+use super::sealer::BatchSealer;
 
-/// Commands that become one entry: those of this server, and sections of others.
+/// Commands that become one entry: those of this server, and sections that belong to a term.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The commands of this server.
-    pub(super) own: Own,
-    /// Where they stand among all that this process wants written; `None` while they are not numbered.
-    pub(super) place: Option<Place>,
-    /// What others want written: what is theirs stays apart from what is this server's.
-    pub(super) others: Vec<Other>,
+    pub(crate) own: OwnCommands,
+    /// Their number among all that this process wants written; `None` while they are not numbered.
+    pub(crate) number: Option<SectionNumber>,
+    /// Kept apart from the commands of this server, which outlive the term.
+    pub(crate) term_sections: Vec<TermSection>,
 }
 
 /// Commands of connections of this server.
 #[derive(Debug, Default)]
-pub(super) struct Own {
-    /// Where commands are added, behind room for headers, until they travel.
+pub(crate) struct OwnCommands {
+    /// Where commands are added, behind room for headers, until they are sealed or forwarded.
     buffer: BytesMut,
-    /// The commands, once they have travelled.
-    travelled: Option<Bytes>,
-    pub(super) commands: u32,
+    /// The commands, once they were sealed or forwarded: nothing is added to them any more.
+    frozen: Option<Bytes>,
+    pub(crate) commands: u32,
 }
 
-impl Own {
+impl OwnCommands {
     /// Room for about as many bytes as there were the last time.
-    pub(super) fn new(expected: usize) -> Self {
+    pub(crate) fn new(expected: usize) -> Self {
         let mut buffer = BytesMut::with_capacity(expected.max(512) + RESERVED_LEN);
         buffer.put_bytes(0, RESERVED_LEN);
         Self { buffer, ..Self::default() }
     }
 
     /// Adds commands; returns how many bytes they take.
-    pub(super) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
+    pub(crate) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
         let before = self.buffer.len();
         encode(&mut self.buffer);
         self.commands += commands;
@@ -49,8 +53,8 @@ impl Own {
     }
 
     /// Bytes of the commands.
-    pub(super) fn len(&self) -> usize {
-        match &self.travelled {
+    pub(crate) fn len(&self) -> usize {
+        match &self.frozen {
             Some(commands) => commands.len(),
             None => self.buffer.len().saturating_sub(RESERVED_LEN),
         }
@@ -59,17 +63,17 @@ impl Own {
     /// The commands alone.
     fn commands(&mut self) -> Bytes {
         let buffer = &mut self.buffer;
-        let travelled = self.travelled.get_or_insert_with(|| {
+        let frozen = self.frozen.get_or_insert_with(|| {
             let mut buffer = std::mem::take(buffer);
             buffer.split_off(RESERVED_LEN.min(buffer.len())).freeze()
         });
-        travelled.clone()
+        frozen.clone()
     }
 
     /// The commands behind room for headers.
     fn take_buffer(&mut self) -> BytesMut {
-        match self.travelled.take() {
-            // They travelled before: what was stamped on them then may be old.
+        match self.frozen.take() {
+            // They were sealed before: what was stamped on them then may be old.
             Some(commands) => {
                 let mut buffer = BytesMut::with_capacity(RESERVED_LEN + commands.len());
                 buffer.put_bytes(0, RESERVED_LEN);
@@ -82,31 +86,31 @@ impl Own {
     }
 }
 
-/// What somebody else wants written: another server, or this one as the leader. It is the business of one
-/// term; whoever sent it sends it again in the next one.
+/// A section that belongs to one term: a follower forwarded it, or this server proposes it as the leader. It ends
+/// with its term; a follower sends it again in the next one.
 #[derive(Clone, Debug)]
-pub(super) struct Other {
+pub(crate) struct TermSection {
     /// Whose it is; `None` for a server that does not number its commands.
-    pub(super) sender: Option<Sender>,
-    pub(super) count: u32,
-    pub(super) commands: Bytes,
+    pub(crate) sender: Option<Sender>,
+    pub(crate) count: u32,
+    pub(crate) commands: Bytes,
     /// The term of the leader that took it.
-    pub(super) term: u64,
-    /// Who is told when it is applied.
-    pub(super) ack: Option<Ack>,
+    pub(crate) term: u64,
+    /// Whom to tell when it is applied.
+    pub(crate) ack: Option<ForwardAck>,
 }
 
-impl Other {
-    pub(super) fn len(&self) -> usize {
+impl TermSection {
+    pub(crate) fn len(&self) -> usize {
         self.commands.len() + SECTION_HEADER_LEN
     }
 
     /// Whether it does no harm when it is applied twice: what a leader gives on its own.
-    pub(super) fn may_repeat(&self) -> bool {
+    pub(crate) fn may_repeat(&self) -> bool {
         self.sender.is_some_and(|sender| sender.incarnation == 0)
     }
 
-    fn section(&self) -> Section<'_> {
+    fn as_section(&self) -> Section<'_> {
         let sender = self.sender.unwrap_or_default();
         Section { sender, count: self.count, commands: &self.commands }
     }
@@ -114,85 +118,84 @@ impl Other {
 
 impl Batch {
     /// Bytes of all commands.
-    pub(super) fn len(&self) -> usize {
-        self.own.len() + self.others.iter().map(Other::len).sum::<usize>()
+    pub(crate) fn len(&self) -> usize {
+        self.own.len() + self.term_sections.iter().map(TermSection::len).sum::<usize>()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.own.commands == 0 && self.others.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.commands == 0 && self.term_sections.is_empty()
     }
 
-    /// Whether somebody is told when the batch is applied.
-    pub(super) fn has_acks(&self) -> bool {
-        self.others.iter().any(|other| other.ack.is_some())
+    /// Whether a forwarding connection is told when the batch is applied.
+    pub(crate) fn has_acks(&self) -> bool {
+        self.term_sections.iter().any(|section| section.ack.is_some())
     }
 
     /// The entry that the batch becomes at this server.
-    pub(super) fn entry(
+    pub(crate) fn entry(
         &mut self,
         server: u64,
         in_sections: bool,
-        commands: &mut impl Commands,
+        sealer: &mut dyn BatchSealer,
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
-        let place = self.place.unwrap_or_default();
-        let Place { incarnation, number } = place;
+        let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
         let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
         let buffer = self.own.take_buffer();
-        let others = self.others.iter().map(Other::section);
-        let (entry, at) = commands.seal(in_sections, buffer, own, others);
-        self.own.travelled = Some(entry.slice(at..at + len));
+        let mut others = self.term_sections.iter().map(TermSection::as_section);
+        let (entry, at) = sealer.seal(in_sections, buffer, own, &mut others);
+        self.own.frozen = Some(entry.slice(at..at + len));
         entry
     }
 
     /// The commands of this server alone.
-    pub(super) fn payload(&mut self) -> Bytes {
+    pub(crate) fn payload(&mut self) -> Bytes {
         self.own.commands()
     }
 
     /// Drops what belonged to another term than `leading`, the one that this server leads in, if it
     /// does.
-    pub(super) fn renew(&mut self, leading: Option<u64>) {
-        self.others.retain(|other| Some(other.term) == leading);
+    pub(crate) fn drop_stale(&mut self, leading: Option<u64>) {
+        self.term_sections.retain(|section| Some(section.term) == leading);
     }
 
     /// Drops what must not be applied twice.
-    pub(super) fn keep_repeatable(&mut self) {
-        (self.own, self.place) = (Own::default(), None);
-        self.others.retain(Other::may_repeat);
+    pub(crate) fn keep_repeatable(&mut self) {
+        (self.own, self.number) = (OwnCommands::default(), None);
+        self.term_sections.retain(TermSection::may_repeat);
     }
 
     /// Tells that the batch is applied.
-    pub(super) fn applied(self) {
-        for ack in self.others.into_iter().filter_map(|other| other.ack) {
-            ack.give();
+    pub(crate) fn applied(self) {
+        for ack in self.term_sections.into_iter().filter_map(|section| section.ack) {
+            ack.send();
         }
     }
 }
 
-/// Tells a connection up to which number its batches are applied.
+/// Tells a forwarding connection that its batch of this number is applied.
 #[derive(Clone, Debug)]
-pub(super) struct Ack {
-    pub(super) to: Arc<Acked>,
-    pub(super) number: u64,
+pub(crate) struct ForwardAck {
+    pub(crate) to: Arc<AckedUpTo>,
+    pub(crate) number: u64,
 }
 
-impl Ack {
-    fn give(self) {
+impl ForwardAck {
+    fn send(self) {
         self.to.number.fetch_max(self.number, Ordering::Relaxed);
         self.to.changed.notify_one();
     }
 }
 
-/// Up to which number the batches of a connection are applied; 0 for none.
+/// Up to which number the batches of a forwarding connection are applied; 0 for none.
 #[derive(Debug, Default)]
-pub(super) struct Acked {
+pub(crate) struct AckedUpTo {
     number: AtomicU64,
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
 }
 
-impl Acked {
-    pub(super) fn number(&self) -> u64 {
+impl AckedUpTo {
+    pub(crate) fn number(&self) -> u64 {
         self.number.load(Ordering::Relaxed)
     }
 }
@@ -203,13 +206,13 @@ mod tests {
 
     struct Plain;
 
-    impl Commands for Plain {
+    impl BatchSealer for Plain {
         fn seal<'a>(
             &mut self,
             _in_sections: bool,
             buffer: BytesMut,
             own: Option<(Sender, u32)>,
-            others: impl Iterator<Item = Section<'a>>,
+            others: &mut dyn Iterator<Item = Section<'a>>,
         ) -> (Bytes, usize) {
             let mut entry = BytesMut::from(&buffer[RESERVED_LEN..]);
             assert_eq!(own.is_some(), !entry.is_empty());
@@ -218,37 +221,37 @@ mod tests {
         }
     }
 
-    fn other(term: u64, commands: &'static [u8]) -> Other {
+    fn section(term: u64, commands: &'static [u8]) -> TermSection {
         let commands = Bytes::from_static(commands);
-        Other { sender: None, count: 1, commands, term, ack: None }
+        TermSection { sender: None, count: 1, commands, term, ack: None }
     }
 
     #[test]
-    fn what_others_want_written_has_a_fate_of_its_own() {
-        // A leader's own order of a term that is over goes, and what another server sent in the new term stays, although
-        // both were to be in one entry: else the other server would wait for ever.
-        let mut batch = Batch { own: Own::new(0), ..Batch::default() };
+    fn a_term_section_ends_with_its_term_and_takes_nothing_else_with_it() {
+        // A leader's own order of a term that is over goes, and what another server sent in the new term stays,
+        // although both were to be in one entry: else the other server would wait for ever.
+        let mut batch = Batch { own: OwnCommands::new(0), ..Batch::default() };
         batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
-        batch.others = vec![other(5, b"order"), other(7, b"forwarded")];
+        batch.term_sections = vec![section(5, b"order"), section(7, b"forwarded")];
         assert_eq!(batch.entry(1, true, &mut Plain), &b"ownorderforwarded"[..]);
-        batch.renew(Some(7));
+        batch.drop_stale(Some(7));
         assert_eq!(batch.entry(1, true, &mut Plain), &b"ownforwarded"[..]);
-        batch.renew(None);
+        batch.drop_stale(None);
         assert_eq!((batch.payload(), batch.is_empty()), (Bytes::from_static(b"own"), false));
         assert_eq!(batch.entry(1, true, &mut Plain), &b"own"[..]);
     }
 
     #[test]
     fn what_may_be_applied_twice_outlives_a_version() {
-        // A batch was to carry a client's command, a follower's and what the leader gives once in its term. When the
-        // version is raised nobody knows what was applied: the last one goes again.
-        let mut batch = Batch { own: Own::new(0), ..Batch::default() };
+        // A batch was to carry a client's command, a follower's and what the leader gives once in its term. When
+        // the version is raised nobody knows what was applied: the last one goes again.
+        let mut batch = Batch { own: OwnCommands::new(0), ..Batch::default() };
         batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
-        let order = Other { sender: Some(Sender::default()), ..other(7, b"order") };
-        batch.others = vec![other(7, b"forwarded"), order];
+        let order = TermSection { sender: Some(Sender::default()), ..section(7, b"order") };
+        batch.term_sections = vec![section(7, b"forwarded"), order];
         batch.keep_repeatable();
         assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
-        batch.others.clear();
+        batch.term_sections.clear();
         batch.keep_repeatable();
         assert!(batch.is_empty());
     }
@@ -256,9 +259,9 @@ mod tests {
     #[test]
     fn a_batch_of_others_alone_has_no_commands_of_this_server() {
         // Nothing of it goes to another leader.
-        let mut batch = Batch { others: vec![other(5, b"order")], ..Batch::default() };
+        let mut batch = Batch { term_sections: vec![section(5, b"order")], ..Batch::default() };
         assert_eq!(batch.entry(1, true, &mut Plain), &b"order"[..]);
-        batch.renew(None);
+        batch.drop_stale(None);
         assert!(batch.is_empty());
     }
 }

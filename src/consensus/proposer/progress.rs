@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 
 /// What applying has shown of this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<Shared>);
+pub struct Progress(Arc<Published>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Published {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -22,13 +22,13 @@ pub struct ProcessState {
     pub version: u16,
     /// Under which incarnation this process is registered, and the number of its last section that was applied;
     /// `None` while it is not registered, or another process of the server is.
-    pub registered: Option<Place>,
+    pub registered: Option<SectionNumber>,
 }
 
-/// A number among those of an incarnation.
+/// The number of a section among those of one incarnation of this server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Place {
-    /// The incarnation.
+pub struct SectionNumber {
+    /// The incarnation: one registration of a process of this server.
     pub incarnation: u64,
     /// The number of a section, from 1; 0 for none.
     pub number: u64,
@@ -38,7 +38,7 @@ pub struct Place {
 struct State {
     now: ProcessState,
     /// The last sections that were applied of incarnations that have ended since the proposer looked.
-    ended: Vec<Place>,
+    ended: Vec<SectionNumber>,
 }
 
 impl Progress {
@@ -49,7 +49,7 @@ impl Progress {
             return;
         }
         let before = std::mem::replace(&mut state.now, now).registered;
-        let incarnation = now.registered.map(|place| place.incarnation);
+        let incarnation = now.registered.map(|number| number.incarnation);
         state.ended.extend(before.filter(|before| Some(before.incarnation) != incarnation));
         drop(state);
         self.0.changed.notify_one();
@@ -61,13 +61,13 @@ impl Progress {
     }
 
     /// What is known, and how far each incarnation came that has ended since the last call.
-    pub(super) fn look(&self) -> (ProcessState, Vec<Place>) {
+    pub(crate) fn take(&self) -> (ProcessState, Vec<SectionNumber>) {
         let mut state = self.0.state.lock();
         (state.now, std::mem::take(&mut state.ended))
     }
 
     /// Waits until something has changed since the last wait.
-    pub(super) async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 }
@@ -81,18 +81,18 @@ mod tests {
         // Else what another process cut off would be done twice, or not at all.
         let progress = Progress::default();
         let state = |registered: Option<(u64, u64)>| {
-            let place = |(incarnation, number)| Place { incarnation, number };
-            ProcessState { version: 2, registered: registered.map(place) }
+            let of = |(incarnation, number)| SectionNumber { incarnation, number };
+            ProcessState { version: 2, registered: registered.map(of) }
         };
         for registered in
             [Some((5, 0)), Some((5, 1)), Some((5, 2)), None, Some((9, 0)), Some((9, 1))]
         {
             progress.publish(state(registered));
         }
-        let place = |incarnation, number| Place { incarnation, number };
-        assert_eq!(progress.look(), (state(Some((9, 1))), vec![place(5, 2)]));
+        let number = |incarnation, number| SectionNumber { incarnation, number };
+        assert_eq!(progress.take(), (state(Some((9, 1))), vec![number(5, 2)]));
         progress.publish(state(Some((12, 0))));
-        assert_eq!(progress.look().1, vec![place(9, 1)]);
-        assert!(progress.look().1.is_empty());
+        assert_eq!(progress.take().1, vec![number(9, 1)]);
+        assert!(progress.take().1.is_empty());
     }
 }

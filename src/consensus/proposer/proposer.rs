@@ -10,15 +10,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::super::consensus::Consensus;
 use super::super::error::{ProposeError, ReadError};
-use super::super::handle::Consensus;
-use super::batch::Other;
-use super::calls::Calls;
-use super::host;
-use super::liaison::{Commands, Liaison};
+use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
-use super::task::{Contact, Task};
+use super::sealer::BatchSealer;
+use super::task::ProposerTask;
+use crate::consensus::forward::peer_status::PeerStatus;
+use crate::consensus::forward::reverse_dial::ReverseDials;
+use crate::consensus::forward::server;
 
 /// Barriers that may wait to be asked for.
 const BARRIERS_WAITING_MAX: usize = 64;
@@ -52,7 +53,7 @@ impl Default for ProposerOptions {
 /// The queue in front of the consensus. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Proposer {
-    shared: Arc<Shared>,
+    shared: Arc<ProposerState>,
 }
 
 impl Proposer {
@@ -60,27 +61,28 @@ impl Proposer {
     pub fn start(
         consensus: &Consensus,
         options: ProposerOptions,
-        commands: impl Commands,
-        liaison: Arc<dyn Liaison>,
+        sealer: impl BatchSealer,
+        peer_status: Arc<dyn PeerStatus>,
         progress: Progress,
     ) -> Self {
         let (ask, barriers) = mpsc::channel(BARRIERS_WAITING_MAX);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProposerState {
             queue: Mutex::new(Queue::new()),
             unfinished_bytes: AtomicUsize::new(0),
             filled: Notify::new(),
             consensus: consensus.clone(),
             options,
-            contact: Contact::default(),
-            calls: Calls::default(),
+            reverse_dials: ReverseDials::default(),
             progress,
             ask,
         });
+        // A server that starts has the time of a whole loss of contact to find a leader.
+        consensus.contact().quorum().note_at(Instant::now());
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
-            tokio::spawn(host::run(proposer.clone(), forwards, Arc::clone(&liaison)));
+            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(Task::new(shared, commands, liaison, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
         proposer
     }
 
@@ -110,12 +112,12 @@ impl Proposer {
         self.refuse_on_full_disk()?;
         let mut commands = BytesMut::new();
         encode(&mut commands);
-        self.push_other(self.shared.unnumbered(term, commands.freeze()))
+        self.push_term_section(self.shared.unnumbered(term, commands.freeze()))
     }
 
-    /// Adds what another one wants written, which the leader of its term has taken.
-    pub(super) fn push_other(&self, other: Other) -> Result<(), ProposeError> {
-        self.queue(|queue, _| queue.add_other(other))
+    /// Adds a section that the leader of its term has taken.
+    pub(crate) fn push_term_section(&self, section: TermSection) -> Result<(), ProposeError> {
+        self.queue(|queue, _| queue.add_term_section(section))
     }
 
     /// What a follower took cannot be refused any more, it waits; whether the disk of another leader is
@@ -129,7 +131,7 @@ impl Proposer {
     }
 
     fn queue(&self, add: impl FnOnce(&mut Queue, &ProposerOptions)) -> Result<(), ProposeError> {
-        let Shared { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
+        let ProposerState { queue, unfinished_bytes, filled, options, .. } = &*self.shared;
         let mut queue = queue.lock();
         if queue.stopped {
             return Err(ProposeError::Stopped);
@@ -162,66 +164,57 @@ impl Proposer {
         let (answer, answered) = oneshot::channel();
         self.shared.ask.send(answer).await.map_err(|_| ReadError::Stopped)?;
         answered.await.unwrap_or(Err(ReadError::NoQuorum))?;
-        self.shared.contact.made_at(asked);
+        self.shared.consensus.contact().quorum().note_at(asked);
         Ok(())
     }
 
     /// The age of the last moment of which this server knows that a majority stood behind its leader (or
     /// behind itself, where it leads).
     pub fn without_contact(&self) -> Duration {
-        self.shared.without_contact()
+        self.shared.consensus.without_contact()
     }
 
-    pub(super) fn consensus(&self) -> &Consensus {
+    pub(crate) fn consensus(&self) -> &Consensus {
         &self.shared.consensus
     }
 
     /// The version in force, as far as it is applied here.
-    pub(super) fn version(&self) -> u16 {
+    pub(crate) fn version(&self) -> u16 {
         self.shared.progress.get().version
     }
 
     /// A section of commands that may be applied twice, in this term.
-    pub(super) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
-        self.push_other(self.shared.unnumbered(term, commands))
+    pub(crate) fn push_unnumbered(&self, term: u64, commands: Bytes) -> Result<(), ProposeError> {
+        self.push_term_section(self.shared.unnumbered(term, commands))
     }
 
-    pub(super) fn calls(&self) -> &Calls {
-        &self.shared.calls
+    pub(crate) fn reverse_dials(&self) -> &ReverseDials {
+        &self.shared.reverse_dials
     }
 }
 
 /// Asks for a read barrier.
-pub(super) type AskBarrier = oneshot::Sender<Result<(), ReadError>>;
+pub(crate) type BarrierRequest = oneshot::Sender<Result<(), ReadError>>;
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) queue: Mutex<Queue>,
+pub(crate) struct ProposerState {
+    pub(crate) queue: Mutex<Queue>,
     /// As in the queue, to be read without its lock.
-    pub(super) unfinished_bytes: AtomicUsize,
+    pub(crate) unfinished_bytes: AtomicUsize,
     /// Signalled when the queue is no longer empty.
-    pub(super) filled: Notify,
-    pub(super) consensus: Consensus,
-    pub(super) options: ProposerOptions,
-    pub(super) contact: Contact,
-    /// Where the leader opened the way to itself.
-    pub(super) calls: Calls,
+    pub(crate) filled: Notify,
+    pub(crate) consensus: Consensus,
+    pub(crate) options: ProposerOptions,
+    /// Connections that the leader opened to this follower.
+    pub(crate) reverse_dials: ReverseDials,
     /// What became of what this process wants written.
-    pub(super) progress: Progress,
-    ask: mpsc::Sender<AskBarrier>,
+    pub(crate) progress: Progress,
+    ask: mpsc::Sender<BarrierRequest>,
 }
 
-impl Shared {
-    pub(super) fn unnumbered(&self, term: u64, commands: Bytes) -> Other {
+impl ProposerState {
+    pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> TermSection {
         let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
-        Other { sender: Some(sender), count: 1, commands, term, ack: None }
-    }
-
-    pub(super) fn without_contact(&self) -> Duration {
-        // Kept beyond the end of the leadership: a deposed leader had contact until then.
-        if let Some(age) = self.consensus.since_quorum() {
-            self.contact.made_before(age);
-        }
-        self.contact.age()
+        TermSection { sender: Some(sender), count: 1, commands, term, ack: None }
     }
 }

@@ -1,114 +1,84 @@
-//! The task that brings batches to the log.
+//! The task that brings batches to the log. The folder's page says which rules it keeps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
 use kernel::replica::VERSION_ONCE;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::super::error::ReadError;
 use super::super::status::{Role, Status};
 use super::batch::Batch;
-use super::liaison::{Commands, Liaison};
-use super::progress::{Place, ProcessState};
-use super::proposer::{AskBarrier, Shared};
-use super::reports::Reports;
+use super::progress::{ProcessState, SectionNumber};
+use super::proposer::{BarrierRequest, ProposerState};
+use super::sealer::BatchSealer;
+use crate::consensus::forward::peer_status::PeerStatus;
+use crate::consensus::forward::reports::Reports;
 
-/// When this server last knew that a majority stands behind its leader, or behind itself.
-#[derive(Debug)]
-pub(super) struct Contact(Mutex<Instant>);
-
-impl Default for Contact {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
-
-impl Contact {
-    /// It is known of this moment; of a later one it may be known already.
-    pub(super) fn made_at(&self, at: Instant) {
-        let mut last = self.0.lock();
-        *last = at.max(*last);
-    }
-
-    /// As [`Contact::made_at`], so long ago.
-    pub(super) fn made_before(&self, age: Duration) {
-        if let Some(at) = Instant::now().checked_sub(age) {
-            self.made_at(at);
-        }
-    }
-
-    pub(super) fn age(&self) -> Duration {
-        self.0.lock().elapsed()
-    }
-}
-
-/// Where batches go for now.
+/// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Way {
+pub(crate) enum ProposalTarget {
     /// Into the own log, as the leader of this term.
-    Lead { term: u64 },
+    OwnLog { term: u64 },
     /// To the leader of this term.
-    Follow { leader: MemberId, term: u64 },
+    Leader { leader: MemberId, term: u64 },
     /// Nowhere until there is a leader.
     Wait,
-    /// Nowhere any more.
-    End,
+    /// Nowhere any more: the consensus has stopped.
+    Stopped,
 }
 
-impl Way {
-    pub(super) fn of(status: &Status, own: MemberId) -> Self {
+impl ProposalTarget {
+    pub(crate) fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
-            (Role::Stopped, _) => Self::End,
-            (Role::Leader, _) => Self::Lead { term },
-            (_, Some(leader)) if leader != own => Self::Follow { leader, term },
+            (Role::Stopped, _) => Self::Stopped,
+            (Role::Leader, _) => Self::OwnLog { term },
+            (_, Some(leader)) if leader != own => Self::Leader { leader, term },
             (Role::Learner | Role::Follower | Role::Candidate, _) => Self::Wait,
         }
     }
 }
 
-/// How long to wait before a registration that was not seen to be applied is proposed again.
-pub(super) const REGISTER_EVERY: Duration = Duration::from_millis(500);
-
-/// Takes batches and brings them to the log.
-pub(super) struct Task<C> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) commands: C,
-    pub(super) liaison: Arc<dyn Liaison>,
-    pub(super) barriers: mpsc::Receiver<AskBarrier>,
+/// Takes batches out of the queue and brings them to the log. It alone touches its fields; the queue is shared, and
+/// its lock is held for the time of one exchange.
+pub(crate) struct ProposerTask {
+    pub(crate) shared: Arc<ProposerState>,
+    pub(crate) sealer: Box<dyn BatchSealer>,
+    pub(crate) peer_status: Arc<dyn PeerStatus>,
+    pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
-    pub(super) reports: Reports,
-    /// Batches that are not known to be applied, oldest first.
-    pub(super) unfinished: VecDeque<Batch>,
-    pub(super) status: watch::Receiver<Status>,
-    /// What is known of this process, as of the last look.
-    pub(super) process: ProcessState,
+    pub(crate) reports: Reports,
+    /// Batches that are not known to be applied, oldest first. The first ones are on their way; those behind them
+    /// are proposed, or sent, next. All numbered ones have numbers without gaps.
+    pub(crate) unfinished: VecDeque<Batch>,
+    pub(crate) status: watch::Receiver<Status>,
+    /// What is known of this process, as of the last [`ProposerTask::take_progress`].
+    pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
-    /// When this process last asked to be registered.
+    /// When this process last asked to be registered. Only one registration is under way: two would end one
+    /// incarnation for the next.
     asked: Option<Instant>,
 }
 
-impl<C: Commands> Task<C> {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        commands: C,
-        liaison: Arc<dyn Liaison>,
-        barriers: mpsc::Receiver<AskBarrier>,
+impl ProposerTask {
+    pub(crate) fn new(
+        shared: Arc<ProposerState>,
+        sealer: Box<dyn BatchSealer>,
+        peer_status: Arc<dyn PeerStatus>,
+        barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
         let (status, process) = (shared.consensus.watch_status(), shared.progress.get());
         let unfinished = VecDeque::new();
         Self {
             shared,
-            commands,
-            liaison,
+            sealer,
+            peer_status,
             barriers,
             reports: Reports::default(),
             unfinished,
@@ -119,34 +89,35 @@ impl<C: Commands> Task<C> {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Brings batches to wherever they go, until the consensus stops.
+    pub(crate) async fn run(mut self) {
         loop {
-            self.look();
-            let way = self.way();
-            match way {
-                Way::Lead { term } => {
-                    self.renew(Some(term));
-                    self.lead(way, term).await;
+            self.take_progress();
+            let target = self.target();
+            match target {
+                ProposalTarget::OwnLog { term } => {
+                    self.drop_stale(Some(term));
+                    self.propose_as_leader(target, term).await;
                 }
-                Way::Follow { leader, term } => {
-                    self.renew(None);
-                    self.follow(way, leader, term).await;
+                ProposalTarget::Leader { leader, term } => {
+                    self.drop_stale(None);
+                    self.forward_to(target, leader, term).await;
                 }
-                Way::Wait => self.wait(way).await,
-                Way::End => break,
+                ProposalTarget::Wait => self.wait(target).await,
+                ProposalTarget::Stopped => break,
             }
         }
         self.shared.queue.lock().stopped = true;
     }
 
     /// Where batches go at the moment.
-    pub(super) fn way(&mut self) -> Way {
-        Way::of(&self.status.borrow_and_update(), self.shared.consensus.member())
+    pub(crate) fn target(&mut self) -> ProposalTarget {
+        ProposalTarget::of(&self.status.borrow_and_update(), self.shared.consensus.member())
     }
 
     /// Waits for a leader; barriers cannot be had meanwhile.
-    async fn wait(&mut self, way: Way) {
-        while self.way() == way {
+    async fn wait(&mut self, target: ProposalTarget) {
+        while self.target() == target {
             tokio::select! {
                 changed = self.status.changed() => if changed.is_err() { return },
                 asked = self.barriers.recv() => {
@@ -159,20 +130,21 @@ impl<C: Commands> Task<C> {
     }
 
     /// Whether sections are numbered.
-    pub(super) fn numbers(&self) -> bool {
+    pub(crate) fn numbers(&self) -> bool {
         self.process.version >= VERSION_ONCE
     }
 
-    /// Looks what became of what this process wants written: drops what was applied under an incarnation that
-    /// has ended, and numbers the rest anew. Returns whether something but the number of the last
-    /// applied section has changed: then what is on its way does not count any more.
-    pub(super) fn look(&mut self) -> bool {
-        let (process, ended) = self.shared.progress.look();
+    /// Takes over what applying has shown of this process: finishes what was applied under an incarnation that has
+    /// ended, and numbers the rest anew. Returns whether something but the number of the last applied section has
+    /// changed: then all that is on its way has old numbers, and goes again.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        let (process, ended) = self.shared.progress.take();
         let before = std::mem::replace(&mut self.process, process);
-        let incarnation = |state: &ProcessState| state.registered.map(|place| place.incarnation);
+        let incarnation = |state: &ProcessState| state.registered.map(|number| number.incarnation);
         if before.version < VERSION_ONCE && self.numbers() {
-            // Their clients were let go when the version was raised: nobody knows what was applied of them. What the
-            // leader gives on its own, as the first list of the members, is given once in a term.
+            // Unnumbered batches may have been applied or not, and cannot be told apart any more. Their clients
+            // were disconnected when the version was raised, so the batches are dropped. What the leader gives on
+            // its own, as the first list of members, is given once in a term and may repeat: it stays.
             self.keep_repeatable();
             return true;
         }
@@ -188,23 +160,23 @@ impl<C: Commands> Task<C> {
         true
     }
 
-    /// Gives the batches that are not applied their places under the incarnation of now.
+    /// Numbers the batches that are not applied under the incarnation that is registered now.
     fn number_anew(&mut self) {
         let registered = self.process.registered;
-        self.next_number = registered.map_or(0, |place| place.number) + 1;
+        self.next_number = registered.map_or(0, |last| last.number) + 1;
         for batch in self.unfinished.iter_mut().filter(|batch| batch.own.commands > 0) {
-            batch.place = registered.map(|Place { incarnation, .. }| {
+            batch.number = registered.map(|SectionNumber { incarnation, .. }| {
                 let number = self.next_number;
                 self.next_number += 1;
-                Place { incarnation, number }
+                SectionNumber { incarnation, number }
             });
         }
     }
 
     /// Whether the oldest batch has been applied, as far as this server's commands go.
-    pub(super) fn oldest_is_applied(&self) -> bool {
+    pub(crate) fn oldest_is_applied(&self) -> bool {
         let Some(batch) = self.unfinished.front() else { return false };
-        match (batch.place, self.process.registered) {
+        match (batch.number, self.process.registered) {
             (Some(_), Some(applied)) => is_within(batch, applied),
             (Some(_), None) => false,
             (None, _) => true,
@@ -212,23 +184,24 @@ impl<C: Commands> Task<C> {
     }
 
     /// The commands that register this process, where it is time to propose them.
-    pub(super) fn registration(&mut self) -> Option<Bytes> {
-        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < REGISTER_EVERY);
+    pub(crate) fn registration(&mut self) -> Option<Bytes> {
+        let register_every = self.shared.consensus.timings().register_every;
+        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < register_every);
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early
-            || !self.commands.may_register()
+            || !self.sealer.may_register()
         {
             return None;
         }
         self.asked = Some(Instant::now());
         let consensus = &self.shared.consensus;
-        Some(self.liaison.registration(consensus.member().number, consensus.process()))
+        Some(self.peer_status.registration(consensus.member().number, consensus.process()))
     }
 
     /// Drops commands of former terms from what was on its way.
-    fn renew(&mut self, leading: Option<u64>) {
-        self.keep(|batch| batch.renew(leading));
+    fn drop_stale(&mut self, leading: Option<u64>) {
+        self.keep(|batch| batch.drop_stale(leading));
     }
 
     /// Drops what must not be applied twice.
@@ -250,21 +223,22 @@ impl<C: Commands> Task<C> {
     }
 
     /// The next batch of the queue, now among the unfinished.
-    pub(super) fn take(&mut self, leading: Option<u64>) -> Option<&mut Batch> {
+    pub(crate) fn take(&mut self, leading: Option<u64>) -> Option<&mut Batch> {
         let with_own = !self.numbers() || self.process.registered.is_some();
         loop {
             let mut batch = self.shared.queue.lock().take(with_own, &self.shared.options)?;
             let before = batch.len();
-            batch.renew(leading);
+            batch.drop_stale(leading);
             self.count_finished(before.saturating_sub(batch.len()));
             if batch.is_empty() {
                 continue;
             }
             if self.numbers() && batch.own.commands > 0 {
-                batch.place = self.process.registered.map(|Place { incarnation, .. }| {
-                    let number = self.next_number;
-                    Place { incarnation, number }
-                });
+                batch.number =
+                    self.process.registered.map(|SectionNumber { incarnation, .. }| {
+                        let number = self.next_number;
+                        SectionNumber { incarnation, number }
+                    });
                 self.next_number += 1;
             }
             self.unfinished.push_back(batch);
@@ -273,7 +247,7 @@ impl<C: Commands> Task<C> {
     }
 
     /// The oldest batch is applied.
-    pub(super) fn finish_oldest(&mut self) {
+    pub(crate) fn finish_oldest(&mut self) {
         let Some(batch) = self.unfinished.pop_front() else { return };
         self.count_finished(batch.len());
         batch.applied();
@@ -286,25 +260,9 @@ impl<C: Commands> Task<C> {
     }
 }
 
-/// Whether a batch stands at that place or in front of it.
-fn is_within(batch: &Batch, last: Place) -> bool {
-    batch
-        .place
-        .is_some_and(|place| place.incarnation == last.incarnation && place.number <= last.number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_contact_counts() {
-        // A leader's contact is remembered when it leads no more; an older one changes nothing.
-        let contact = Contact::default();
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(contact.age(), Duration::from_secs(60));
-        contact.made_before(Duration::from_secs(2));
-        contact.made_before(Duration::from_secs(5));
-        assert_eq!(contact.age(), Duration::from_secs(2));
-    }
+/// Whether a batch has that number or one before it.
+fn is_within(batch: &Batch, last: SectionNumber) -> bool {
+    let is_within =
+        |of: SectionNumber| of.incarnation == last.incarnation && of.number <= last.number;
+    batch.number.is_some_and(is_within)
 }

@@ -8,7 +8,7 @@ use jute_proto::SessionId;
 
 use crate::admin::VERSION;
 use crate::admin::reading::{ConnReading, ServerReading};
-use crate::server::DigestRecord;
+use crate::node::DigestRecord;
 use crate::telemetry::{Metric, flatten, rounded, to_ms};
 
 /// What a word that is not on the whitelist gets.

@@ -3,10 +3,11 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 
 use super::entry::LogEntry;
-use super::raft_log::Shared;
+use super::raft_log::LogShared;
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
 use crate::storage::StorageError;
 
 /// Payload bytes that are handed over at once; a larger entry comes alone.
@@ -26,16 +27,16 @@ pub struct EntriesAhead {
 }
 
 impl EntriesAhead {
-    pub(super) fn start(log: Arc<Shared>, range: Range<u64>) -> io::Result<Self> {
+    pub(super) fn start(log: Arc<LogShared>, range: Range<u64>) -> io::Result<Self> {
         let (sender, batches) = mpsc::sync_channel(BATCHES);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("log-reader".into())
             .spawn(move || read(&log, range, &sender))?;
         Ok(Self { batches: Some(batches), thread: Some(thread) })
     }
 }
 
-fn read(log: &Shared, range: Range<u64>, batches: &mpsc::SyncSender<Batch>) {
+fn read(log: &LogShared, range: Range<u64>, batches: &mpsc::SyncSender<Batch>) {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for index in range {
         let entry = match log.read(index..index + 1) {

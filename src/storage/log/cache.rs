@@ -17,7 +17,7 @@ pub(super) struct Place {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct CachedEntry {
     term: u64,
     /// The entry itself, while it is kept in memory.
     entry: Option<LogEntry>,
@@ -42,7 +42,7 @@ pub(super) struct Cache {
     pub(super) files: BTreeMap<u64, Arc<dyn LogFile>>,
     /// The index of `slots[0]`.
     first: u64,
-    slots: VecDeque<Slot>,
+    slots: VecDeque<CachedEntry>,
     /// The payload bytes kept in memory.
     bytes: usize,
     /// No entry before this index is kept in memory.
@@ -81,7 +81,7 @@ impl Cache {
             return false;
         }
         self.bytes += entry.payload.len();
-        self.slots.push_back(Slot { term, entry: Some(entry), place });
+        self.slots.push_back(CachedEntry { term, entry: Some(entry), place });
         self.evict();
         true
     }
@@ -159,7 +159,7 @@ impl Cache {
         Some(Source::Disk { file, place, position: LogPosition { term: slot.term, index } })
     }
 
-    fn slot_mut(&mut self, index: u64) -> Option<&mut Slot> {
+    fn slot_mut(&mut self, index: u64) -> Option<&mut CachedEntry> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
         self.slots.get_mut(at)
     }

@@ -1,12 +1,12 @@
 //! The log's view of a directory, so that tests can put a failing disk under it.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::env::fs::{self, File};
 use crate::failpoints;
 
 /// One flat directory. What it does is durable only after the matching sync.
@@ -102,7 +102,7 @@ impl FileSystem for OsDirectory {
     }
 
     fn available_bytes(&self) -> io::Result<u64> {
-        available_bytes(&self.path)
+        fs::available_bytes(&self.path)
     }
 }
 
@@ -121,12 +121,6 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// The bytes an unprivileged user could still write to the file system that holds `path`.
-pub(crate) fn available_bytes(path: &Path) -> io::Result<u64> {
-    let stats = rustix::fs::statvfs(path)?;
-    Ok(stats.f_bavail.saturating_mul(stats.f_frsize))
 }
 
 #[derive(Debug)]

@@ -1,19 +1,22 @@
-//! Whose turn it is to write the log: a thread of its own, or the caller's own tasks.
+//! Which thread writes the log: the log's own, or one of the runtime's.
 //!
-//! A thread that sleeps has to be woken, and then has to wake whoever waits for the flush: that takes as
-//! long as a third of a flush. So where a small append finds the log idle, it is written by
-//! whoever [`RaftLog::write_in_place`](super::RaftLog::write_in_place) names, who blocks meanwhile. The
-//! thread writes everything else: what is large, what comes while the log is being written, what
-//! needs a new segment, and everything on a disk that was slow the last time.
+//! Waking a sleeping thread, and waking from it the task that waits for the flush, takes a third of the time of a flush.
+//! So if a small append finds the log idle, a task of the runtime writes and flushes it, and blocks meanwhile
+//! ([`RaftLog::write_in_place`](super::RaftLog::write_in_place), decision 0016). The log's thread writes the rest: what is large,
+//! what arrives while the log is being written, what needs a new segment, and everything while flushes are slow.
 //!
-//! The thread also watches. Where it finds after a while that the caller has not come, it
-//! writes; where the caller does not come back, it says so, since others may depend on it.
+//! The log's thread also watches the task. If the task has not begun after [`WATCH_EVERY`], the thread writes in its
+//! place. If the task has begun and does not end, the thread says so by [`InPlaceHooks::stuck`]: other tasks of the
+//! same runtime thread may wait for it.
+//!
+//! Invariant: at most one of the two has the [`Writer`](super::writer::Writer), which lies in an `IdleWriter` between two turns.
 
 use std::sync::Arc;
-use std::thread::ThreadId;
 use std::time::Duration;
 
-use super::raft_log::{Operation, Shared, Slot};
+use super::raft_log::{IdleWriter, LogShared, Operation};
+use crate::env::thread;
+use crate::env::thread::ThreadId;
 
 /// Bytes that may be written in place: a handful of requests. With more on their way the thread is busy
 /// anyway, and goes from one write to the next without being woken.
@@ -22,28 +25,29 @@ const BYTES_MAX: usize = 4 << 10;
 /// Nothing is written in place as long as the last flush took longer.
 const FLUSH_MAX: Duration = Duration::from_millis(1);
 
-/// How often the thread looks whether the caller is stuck, while something is written in place.
+/// How often the thread checks whether the task is stuck, while one was asked to write in place.
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 
-/// How the log reaches the one who writes in place. None may block or use the log.
-pub struct Call {
-    /// Whether appends are to be written in place at the moment.
+/// How the log reaches the task that writes in place. The hooks are called under no lock, and may neither block nor use
+/// the log.
+pub struct InPlaceHooks {
+    /// Whether the task wants to write appends at the moment.
     pub wanted: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Asks for [`InPlace::write`].
+    /// Asks the task to call [`InPlace::write`].
     pub to_write: Box<dyn Fn() + Send + Sync>,
-    /// Says that the one who was asked has not come, or has not come back, for 20 ms or more.
+    /// Says that the task has not begun, or not ended, for [`WATCH_EVERY`] or more.
     pub stuck: Box<dyn Fn() + Send + Sync>,
 }
 
-impl std::fmt::Debug for Call {
+impl std::fmt::Debug for InPlaceHooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").finish_non_exhaustive()
+        f.debug_struct("InPlaceHooks").finish_non_exhaustive()
     }
 }
 
-/// Writes the log in place.
+/// The task's handle: writes the log on the calling thread.
 pub struct InPlace {
-    slot: Slot,
+    slot: IdleWriter,
 }
 
 impl std::fmt::Debug for InPlace {
@@ -53,11 +57,11 @@ impl std::fmt::Debug for InPlace {
 }
 
 impl InPlace {
-    pub(super) fn new(slot: Slot) -> Self {
+    pub(super) fn new(slot: IdleWriter) -> Self {
         Self { slot }
     }
 
-    /// Writes and flushes what waits, and calls its completions. Blocks as long as that takes.
+    /// Writes and flushes what waits, and asks its completions. Blocks as long as that takes.
     pub fn write(&self) {
         // Where the thread is at it, it takes everything.
         let Some(mut slot) = self.slot.try_lock() else { return };
@@ -66,7 +70,7 @@ impl InPlace {
         let Some(operations) = take(writer.shared(), has_room) else { return };
         writer.process(operations);
         let mut queue = writer.shared().queue.lock();
-        queue.turns.in_place = None;
+        queue.turn.in_place = None;
         let more = !queue.operations.is_empty() || queue.closing;
         drop(queue);
         if more {
@@ -75,10 +79,10 @@ impl InPlace {
     }
 }
 
-/// What waits, where it is for the caller to write.
-fn take(shared: &Shared, has_room: impl Fn(usize) -> bool) -> Option<Vec<Operation>> {
+/// Takes the operations that wait, if they are for the task to write. Otherwise the log's thread is woken.
+fn take(shared: &LogShared, has_room: impl Fn(usize) -> bool) -> Option<Vec<Operation>> {
     let mut queue = shared.queue.lock();
-    if !std::mem::take(&mut queue.turns.called) {
+    if !std::mem::take(&mut queue.turn.asked) {
         return None;
     }
     let bytes: usize = queue.operations.iter().map(Operation::len).sum();
@@ -90,129 +94,130 @@ fn take(shared: &Shared, has_room: impl Fn(usize) -> bool) -> Option<Vec<Operati
         shared.wake.notify_one();
         return None;
     }
-    queue.turns.in_place = Some(std::thread::current().id());
+    queue.turn.in_place = Some(thread::current().id());
     Some(std::mem::take(&mut queue.operations))
 }
 
-/// Who writes, and who is to.
+/// Which of the two writes now, and which is to write next. Guarded by the lock of the queue.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    call: Option<Arc<Call>>,
-    /// The caller was called and has not begun.
-    called: bool,
-    /// Where something is being written in place.
+pub(super) struct WriterTurn {
+    hooks: Option<Arc<InPlaceHooks>>,
+    /// The task was asked and has not begun.
+    asked: bool,
+    /// The thread that writes in place now, if one does.
     in_place: Option<ThreadId>,
-    /// The thread is at work, and looks at the queue again afterwards.
-    thread_at_work: bool,
-    /// The last flush took long.
+    /// The log's thread writes now. It reads the queue again afterwards, so nobody has to wake it.
+    thread_writes: bool,
+    /// The last flush took longer than [`FLUSH_MAX`]: a task must not block that long.
     slow: bool,
-    /// Somebody was called since the thread looked last.
+    /// The task was asked since the thread's last tick. Then the thread ticks every [`WATCH_EVERY`].
     used: bool,
-    /// How often somebody was called; and what that was when the thread looked last.
-    calls: u64,
-    calls_seen: u64,
+    /// How often the task was asked, now and at the thread's last tick. The same number twice, with something still
+    /// unwritten, means that the task is stuck.
+    asks: u64,
+    asks_seen: u64,
 }
 
-/// What an operation that finds the queue empty has to do.
-pub(super) enum ToDo {
-    /// Somebody is at work and looks again.
+/// What the caller that queued the first operation has to do, after it has released the queue.
+pub(super) enum Wakeup {
+    /// The writer is at work and reads the queue again.
     Nothing,
     WakeThread,
-    Call(Arc<Call>),
-    /// Call, and have the thread watch.
-    CallAndWatch(Arc<Call>),
+    Ask(Arc<InPlaceHooks>),
+    /// Ask, and wake the thread so that it watches.
+    AskAndWatch(Arc<InPlaceHooks>),
 }
 
-impl Turns {
-    pub(super) fn begin(&mut self, call: Call) {
-        self.call = Some(Arc::new(call));
+impl WriterTurn {
+    pub(super) fn begin(&mut self, hooks: InPlaceHooks) {
+        self.hooks = Some(Arc::new(hooks));
     }
 
-    /// From now on the thread writes all.
-    pub(super) fn end(&mut self) -> Option<Arc<Call>> {
-        self.call.take()
+    /// The log closes: from now on the thread writes all.
+    pub(super) fn end(&mut self) -> Option<Arc<InPlaceHooks>> {
+        self.hooks.take()
     }
 
-    /// Whether the calling thread is the one that writes in place.
+    /// Whether the calling thread writes in place now: it must not wait for itself.
     pub(super) fn is_own_work(&self) -> bool {
-        self.in_place == Some(std::thread::current().id())
+        self.in_place == Some(thread::current().id())
     }
 
-    /// A flush took this long.
+    /// Notes how long a flush took.
     pub(super) fn flushed(&mut self, took: Duration) {
         self.slow = took > FLUSH_MAX;
     }
 
-    /// Sees to it that an operation is written that found the queue empty.
-    pub(super) fn queued(&mut self, may_be_in_place: bool) -> ToDo {
-        if self.in_place.is_some() || self.thread_at_work {
-            return ToDo::Nothing;
+    /// Schedules the write of the first operation in an empty queue.
+    pub(super) fn queued(&mut self, may_be_in_place: bool) -> Wakeup {
+        if self.in_place.is_some() || self.thread_writes {
+            return Wakeup::Nothing;
         }
-        match &self.call {
-            Some(call) if may_be_in_place && !self.slow && (call.wanted)() => {
-                self.called = true;
-                self.calls += 1;
+        match &self.hooks {
+            Some(hooks) if may_be_in_place && !self.slow && (hooks.wanted)() => {
+                self.asked = true;
+                self.asks += 1;
                 match std::mem::replace(&mut self.used, true) {
-                    true => ToDo::Call(Arc::clone(call)),
-                    false => ToDo::CallAndWatch(Arc::clone(call)),
+                    true => Wakeup::Ask(Arc::clone(hooks)),
+                    false => Wakeup::AskAndWatch(Arc::clone(hooks)),
                 }
             }
-            _ => ToDo::WakeThread,
+            _ => Wakeup::WakeThread,
         }
     }
 
-    /// Whether what waits is for somebody else than the thread.
+    /// Whether the task has the queue: the log's thread leaves it alone.
     fn is_others(&self) -> bool {
-        self.called || self.in_place.is_some()
+        self.asked || self.in_place.is_some()
     }
 
-    /// Looks whether the one who was called is stuck; then what waits is for the thread, unless it is
-    /// being written.
-    fn look(&mut self) -> Option<Arc<Call>> {
-        let seen = std::mem::replace(&mut self.calls_seen, self.calls);
-        if !self.is_others() || seen != self.calls {
+    /// At a tick of the thread: if the task is stuck, takes the queue back for the thread, unless the task writes, and
+    /// returns the hooks to say so.
+    fn stuck_hook(&mut self) -> Option<Arc<InPlaceHooks>> {
+        let seen = std::mem::replace(&mut self.asks_seen, self.asks);
+        if !self.is_others() || seen != self.asks {
             return None;
         }
-        self.called = false;
-        self.call.clone()
+        self.asked = false;
+        self.hooks.clone()
     }
 }
 
-/// What the thread is to do.
+/// What the log's thread does next.
 pub(super) enum ThreadTask {
     Write,
-    /// Nothing happened for a tick.
+    /// Write down the committed position: nothing happened for a tick.
     NoteCommitted,
     /// Write what is left, and end.
     Close,
 }
 
 /// Waits until it is the thread's turn.
-pub(super) fn next_of_thread(shared: &Shared, tick: Duration) -> ThreadTask {
+pub(super) fn next_thread_task(shared: &LogShared, tick: Duration) -> ThreadTask {
     let mut queue = shared.queue.lock();
-    queue.turns.thread_at_work = false;
+    queue.turn.thread_writes = false;
     let task = loop {
-        let in_place = queue.turns.in_place.is_some();
+        let in_place = queue.turn.in_place.is_some();
         if queue.closing && !in_place {
             break ThreadTask::Close;
         }
-        if !queue.operations.is_empty() && !queue.turns.is_others() {
+        if !queue.operations.is_empty() && !queue.turn.is_others() {
             break ThreadTask::Write;
         }
-        let wait = if queue.turns.used { WATCH_EVERY.min(tick) } else { tick };
+        let wait = if queue.turn.used { WATCH_EVERY.min(tick) } else { tick };
         if !shared.wake.wait_for(&mut queue, wait).timed_out() {
             continue;
         }
-        if let Some(call) = queue.turns.look() {
-            (call.stuck)();
+        if let Some(hooks) = queue.turn.stuck_hook() {
+            (hooks.stuck)();
         }
-        if !queue.turns.is_others()
+        if !queue.turn.is_others()
             && queue.operations.is_empty()
-            && !std::mem::take(&mut queue.turns.used)
+            && !std::mem::take(&mut queue.turn.used)
         {
             break ThreadTask::NoteCommitted;
         }
     };
-    queue.turns.thread_at_work = true;
+    queue.turn.thread_writes = true;
     task
 }

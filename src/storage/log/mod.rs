@@ -47,5 +47,5 @@ pub use ahead::EntriesAhead;
 pub use entry::{EntryKind, LogEntry};
 pub use file_system::{FileSystem, LogFile, OsDirectory};
 pub(crate) use file_system::{make_directory, sync_directory};
-pub use in_place::{Call, InPlace};
+pub use in_place::{InPlace, InPlaceHooks};
 pub use raft_log::{Completion, LogFlush, LogOptions, LogState, RaftLog, ReadLog};

@@ -5,20 +5,21 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kernel::stats::Spread;
+use kernel::stats::Histogram;
 use parking_lot::{Condvar, Mutex};
 
 use super::ahead::EntriesAhead;
 use super::cache::{Cache, Source};
 use super::entry::LogEntry;
 use super::file_system::FileSystem;
-use super::in_place::{Call, InPlace, ToDo, Turns};
+use super::in_place::{InPlace, InPlaceHooks, Wakeup, WriterTurn};
 use super::spare::SparePool;
 use super::writer::Writer;
 use super::{frame, recovery, segment, writer};
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
 use crate::storage::{LogPosition, StorageError, Vote};
 
 /// Called once, on the writer's thread, when an operation is on disk or has failed for good.
@@ -144,8 +145,8 @@ fn closed() -> io::Error {
 /// The Raft log. Cheap to clone; the last clone that is dropped closes it.
 #[derive(Clone, Debug)]
 pub struct RaftLog {
-    shared: Arc<Shared>,
-    slot: Slot,
+    shared: Arc<LogShared>,
+    slot: IdleWriter,
     /// Ends the threads when the last handle goes.
     _threads: Arc<Threads>,
 }
@@ -166,20 +167,20 @@ impl RaftLog {
         options: &LogOptions,
         recovered: recovery::Recovered,
     ) -> Result<Self, StorageError> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LogShared {
             files: Arc::clone(&files),
             cache: Mutex::new(recovered.cache),
             queue: Mutex::default(),
             wake: Condvar::new(),
             write_blocked: AtomicBool::new(false),
-            flush_us: Spread::default(),
+            flush_us: Histogram::default(),
         });
         let spares = SparePool::start(files, options);
         let writer =
             Writer::new(Arc::clone(&shared), spares.clone(), options.clone(), recovered.tail);
         let slot = Arc::new(Mutex::new(Some(writer)));
         let (tick, at_work, its) = (options.tick, Arc::clone(&shared), Arc::clone(&slot));
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || writer::run(&at_work, &its, tick))
             .map_err(StorageError::io("start a thread for", &shared.files.path("")))?;
@@ -189,8 +190,8 @@ impl RaftLog {
 
     /// Lets small appends to an idle log be written by whoever calls [`InPlace::write`], instead of
     /// by a thread of their own that has to wake up for each.
-    pub fn write_in_place(&self, call: Call) -> InPlace {
-        self.shared.queue.lock().turns.begin(call);
+    pub fn write_in_place(&self, hooks: InPlaceHooks) -> InPlace {
+        self.shared.queue.lock().turn.begin(hooks);
         InPlace::new(Arc::clone(&self.slot))
     }
 
@@ -323,7 +324,7 @@ impl RaftLog {
     }
 
     /// How long flushes took, in microseconds.
-    pub fn flush_us(&self) -> &Spread {
+    pub fn flush_us(&self) -> &Histogram {
         &self.shared.flush_us
     }
 }
@@ -358,14 +359,14 @@ impl Operation {
 pub(super) struct Queue {
     pub(super) operations: Vec<Operation>,
     pub(super) closing: bool,
-    pub(super) turns: Turns,
+    pub(super) turn: WriterTurn,
 }
 
-/// Where the writer is while nobody uses it; empty once the log is closed.
-pub(super) type Slot = Arc<Mutex<Option<Writer>>>;
+/// The writer while nobody writes; whoever writes holds the lock. Empty once the log is closed.
+pub(super) type IdleWriter = Arc<Mutex<Option<Writer>>>;
 
-/// What the handles and the writer share. Lock order: cache, then queue.
-pub(super) struct Shared {
+/// What the handles, the writer and the log's threads share. Lock order: `cache`, then `queue`.
+pub(super) struct LogShared {
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) cache: Mutex<Cache>,
     pub(super) queue: Mutex<Queue>,
@@ -374,10 +375,10 @@ pub(super) struct Shared {
     /// Whether the writer waits for disk space.
     pub(super) write_blocked: AtomicBool,
     /// How long flushes took, in microseconds.
-    pub(super) flush_us: Spread,
+    pub(super) flush_us: Histogram,
 }
 
-impl Shared {
+impl LogShared {
     pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<LogEntry>, StorageError> {
         let sources = self.cache.lock().sources(range);
         sources.into_iter().map(|source| self.load(source)).collect()
@@ -409,27 +410,27 @@ impl Shared {
         if !was_empty {
             return;
         }
-        let to_do = queue.turns.queued(may_be_in_place);
+        let wakeup = queue.turn.queued(may_be_in_place);
         drop(queue);
-        if matches!(to_do, ToDo::WakeThread | ToDo::CallAndWatch(_)) {
+        if matches!(wakeup, Wakeup::WakeThread | Wakeup::AskAndWatch(_)) {
             self.wake.notify_one();
         }
-        if let ToDo::Call(call) | ToDo::CallAndWatch(call) = to_do {
-            (call.to_write)();
+        if let Wakeup::Ask(hooks) | Wakeup::AskAndWatch(hooks) = wakeup {
+            (hooks.to_write)();
         }
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for LogShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("LogShared").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
 /// The log's threads; dropping waits until all that is queued is written.
 #[derive(Debug)]
 struct Threads {
-    shared: Arc<Shared>,
+    shared: Arc<LogShared>,
     spares: SparePool,
     writer: Option<JoinHandle<()>>,
 }
@@ -438,13 +439,13 @@ impl Drop for Threads {
     fn drop(&mut self) {
         let mut queue = self.shared.queue.lock();
         queue.closing = true;
-        let (own, call) = (queue.turns.is_own_work(), queue.turns.end());
+        let (own, hooks) = (queue.turn.is_own_work(), queue.turn.end());
         drop(queue);
-        drop(call);
+        drop(hooks);
         self.shared.wake.notify_all();
         if let Some(writer) = self.writer.take() {
             // A completion may hold the last handle and drop it where the log is being written.
-            if !own && writer.thread().id() != std::thread::current().id() {
+            if !own && writer.thread().id() != thread::current().id() {
                 let _ = writer.join();
             }
         }

@@ -11,13 +11,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::file_system::{FileSystem, LogFile};
 use super::raft_log::LogOptions;
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
+use crate::env::time::Instant;
 use crate::storage::error::shortage;
 
 /// Zeros are written page by page: what is written in large pieces is cached in large pieces, and
@@ -61,11 +63,11 @@ struct Unused {
 /// The prepared segment and the thread that prepares it.
 #[derive(Clone, Debug)]
 pub(super) struct SparePool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PoolShared {
     files: Arc<dyn FileSystem>,
     options: LogOptions,
     state: Mutex<State>,
@@ -98,7 +100,7 @@ struct State {
 
 impl SparePool {
     pub(super) fn start(files: Arc<dyn FileSystem>, options: &LogOptions) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PoolShared {
             files,
             options: options.clone(),
             state: Mutex::default(),
@@ -107,7 +109,7 @@ impl SparePool {
             thread: Mutex::default(),
         });
         let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("log-spare".into());
+        let thread = thread::Builder::new().name("log-spare".into());
         match thread.spawn(move || worker.run()) {
             Ok(handle) => *shared.thread.lock() = Some(handle),
             Err(error) => shared.state.lock().error = Some(error),
@@ -161,7 +163,7 @@ impl SparePool {
     }
 }
 
-impl Shared {
+impl PoolShared {
     fn run(&self) {
         let mut state = self.state.lock();
         while !state.stopping {
@@ -209,10 +211,6 @@ impl Shared {
     }
 
     /// Removes a segment, then rests as long as that took; returns one that could not be removed.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the rest follows the removal, nothing else does"
-    )]
     fn remove(&self, unused: Unused) -> Option<Unused> {
         let start = Instant::now();
         if let Err(error) = self.files.remove(&unused.name) {
@@ -280,7 +278,6 @@ pub(super) fn prepare(
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
 fn fill(
     file: &dyn LogFile,
     capacity: u64,

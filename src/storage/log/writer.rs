@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cache::Place;
 use super::file_system::LogFile;
 use super::frame::{self, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Record};
 use super::in_place::{self, ThreadTask};
-use super::raft_log::{Completion, LogOptions, Operation, Shared, Slot};
+use super::raft_log::{Completion, IdleWriter, LogOptions, LogShared, Operation};
 use super::segment::{self, HEADER_BYTES, Header};
 use super::spare::{Spare, SparePool};
+use crate::env::time::Instant;
 use crate::storage::error::{is_out_of_files, shortage};
 use crate::storage::{LogPosition, Vote};
 
@@ -56,9 +57,9 @@ impl Kept {
 }
 
 /// Works on a thread of its own until the log is closed and all that was queued is written.
-pub(super) fn run(shared: &Shared, slot: &Slot, tick: Duration) {
+pub(super) fn run(shared: &LogShared, slot: &IdleWriter, tick: Duration) {
     loop {
-        let task = in_place::next_of_thread(shared, tick);
+        let task = in_place::next_thread_task(shared, tick);
         let mut writer = slot.lock();
         let Some(at_work) = writer.as_mut() else { return };
         match task {
@@ -84,7 +85,7 @@ pub(super) fn run(shared: &Shared, slot: &Slot, tick: Duration) {
 
 /// What writes the log, for whoever's turn it is.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<LogShared>,
     spares: SparePool,
     options: LogOptions,
     tail: Tail,
@@ -113,7 +114,7 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<LogShared>,
         spares: SparePool,
         options: LogOptions,
         tail: Tail,
@@ -267,7 +268,6 @@ impl Writer {
     }
 
     /// Makes all written frames durable.
-    #[expect(clippy::disallowed_methods, reason = "flushes are measured, nothing depends on it")]
     fn flush(&mut self) -> io::Result<()> {
         let start = Instant::now();
         while let Err(error) = self.current().file.sync() {
@@ -279,7 +279,7 @@ impl Writer {
         }
         let took = start.elapsed();
         self.shared.flush_us.record_elapsed(took);
-        self.shared.queue.lock().turns.flushed(took);
+        self.shared.queue.lock().turn.flushed(took);
         if took > self.options.slow_flush {
             tracing::warn!(
                 "flushing the log took {} ms (fsync.warningthresholdms is {}): writes wait for the \
@@ -394,7 +394,7 @@ impl Writer {
         self.tail.offset + size <= self.current().capacity
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &LogShared {
         &self.shared
     }
 

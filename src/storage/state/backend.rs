@@ -10,18 +10,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use redb::StorageBackend;
-use rustix::fs::FallocateFlags;
 
+use crate::env::fs::{self, File};
+use crate::env::time::Instant;
 use crate::storage::StorageError;
 use crate::storage::error::shortage;
 use crate::storage::log::LogFlush;
@@ -120,7 +120,6 @@ impl StateFile {
     }
 
     /// Flushes what was written so far, where it is much, and gives way to others.
-    #[expect(clippy::disallowed_methods, reason = "the rest follows the flush, nothing else does")]
     fn flush_now_and_then(&self, written: usize) -> io::Result<()> {
         if self.unflushed.fetch_add(written, Ordering::Relaxed) + written < FLUSH_BYTES {
             return Ok(());
@@ -210,12 +209,7 @@ impl StorageBackend for OsFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let current = self.file.metadata()?.len();
         if len > current {
-            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), current, len - current)
-            {
-                Ok(()) => return Ok(()),
-                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-                Err(error) => return Err(error.into()),
-            }
+            return fs::reserve(&self.file, current, len);
         }
         self.file.set_len(len)
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use redb::{Range, ReadTransaction, ReadableTableMetadata};
 
 use super::state_db::{CheckpointMark, Definition, definition, failed, read_mark, single};
+use crate::env::thread;
 use crate::storage::{Row, StorageError, Table};
 
 /// One checkpoint, unchanged by later ones for as long as this value lives.
@@ -186,7 +187,7 @@ impl RowsAhead {
     fn start(mut rows: Rows) -> std::io::Result<Self> {
         let left = rows.left;
         let (sender, batches) = mpsc::sync_channel(AHEAD_BATCHES);
-        std::thread::Builder::new().name("state-reader".into()).spawn(move || {
+        thread::Builder::new().name("state-reader".into()).spawn(move || {
             loop {
                 let batch = rows.batch(AHEAD_ROWS);
                 if batch.is_empty() || sender.send(batch).is_err() {

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
-use kernel::stats::Spread;
+use kernel::stats::Histogram;
 use parking_lot::Mutex;
 use redb::{
     Database, Durability, ReadableDatabase, StorageBackend, TableDefinition, WriteTransaction,
@@ -13,6 +12,8 @@ use redb::{
 
 use super::backend::{Direct, Locks, OsFile, Overlay, Patience, StateFile};
 use super::reader::StateReader;
+use crate::env::fs;
+use crate::env::time::Instant;
 use crate::storage::log::LogFlush;
 use crate::storage::{LogPosition, Row, RowRef, RowSource, StorageError, Table};
 
@@ -62,17 +63,17 @@ pub struct CheckpointSize {
 /// The state database. Cheap to clone.
 #[derive(Clone)]
 pub struct StateDb {
-    shared: Arc<Shared>,
+    shared: Arc<StateShared>,
 }
 
-struct Shared {
+struct StateShared {
     database: Database,
     path: PathBuf,
     patience: Arc<Patience>,
     /// Where the checkpoint stands, readable while redb waits for disk space.
     mark: Mutex<CheckpointMark>,
     /// How long checkpoints took, in microseconds.
-    checkpoint_us: Spread,
+    checkpoint_us: Histogram,
 }
 
 impl StateDb {
@@ -112,10 +113,10 @@ impl StateDb {
         let database = builder()
             .create_with_backend(Direct(backend))
             .map_err(|error| failed(path)(error.into()))?;
-        let checkpoint_us = Spread::default();
+        let checkpoint_us = Histogram::default();
         let path = path.to_path_buf();
         let mark = Mutex::default();
-        let shared = Shared { database, path, patience, mark, checkpoint_us };
+        let shared = StateShared { database, path, patience, mark, checkpoint_us };
         let state = Self { shared: Arc::new(shared) };
         state.check_format()?;
         *state.shared.mark.lock() = state.reader()?.mark()?;
@@ -149,7 +150,6 @@ impl StateDb {
     ///
     /// [`StorageError::Database`], what the source returns, and [`StorageError::Io`] where the log cannot be
     /// flushed. The previous checkpoint stands then.
-    #[expect(clippy::disallowed_methods, reason = "measured, nothing depends on it")]
     pub fn write_checkpoint(
         &self,
         source: &mut dyn RowSource,
@@ -207,7 +207,7 @@ impl StateDb {
     }
 
     /// How long checkpoints took, in microseconds.
-    pub fn checkpoint_us(&self) -> &Spread {
+    pub fn checkpoint_us(&self) -> &Histogram {
         &self.shared.checkpoint_us
     }
 
@@ -331,7 +331,7 @@ fn builder() -> redb::Builder {
 /// Makes an empty database under another name first, so that there never is half a one.
 fn create(path: &Path) -> Result<(), StorageError> {
     let unfinished = path.with_extension("redb.tmp");
-    let clean = match std::fs::remove_file(&unfinished) {
+    let clean = match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     };
@@ -341,9 +341,9 @@ fn create(path: &Path) -> Result<(), StorageError> {
     let database =
         builder().create_with_backend(file).map_err(|error| failed(&unfinished)(error.into()))?;
     drop(database);
-    let flushed = std::fs::File::open(&unfinished).and_then(|file| file.sync_all());
+    let flushed = fs::File::open(&unfinished).and_then(|file| file.sync_all());
     flushed.map_err(StorageError::io("flush", &unfinished))?;
-    std::fs::rename(&unfinished, path).map_err(StorageError::io("make", path))
+    fs::rename(&unfinished, path).map_err(StorageError::io("make", path))
 }
 
 /// Lets redb check, and where a crash calls for it repair, the whole file in memory: the file

@@ -10,8 +10,6 @@ use super::scenes;
 use super::situation::{Situation, Situations};
 use super::stage::{SLOW_DISK, Stage};
 use crate::eventually::{Stopwatch, attempt, pause_for};
-use crate::history::sequence::Create;
-use crate::history::{Anomaly, Promise};
 use crate::torture::dice::Dice;
 use crate::torture::figures::{Figures, Tally};
 use crate::torture::plan::Faults;
@@ -19,6 +17,8 @@ use crate::torture::verify::{self, Checked};
 use crate::torture::workload;
 use crate::torture::world::World;
 use crate::{Ensemble, EnsembleOptions, Failpoint, Kind, Mode, RawClient, tree, within};
+use history::sequence::Create;
+use history::{Anomaly, Promise};
 
 /// The tick of the servers.
 const TICK: Duration = Duration::from_millis(500);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::ensemble::Ensemble;
 use crate::eventually::{attempt, pause_for};
-use crate::history::{Anomaly, Promise};
-use crate::proxy::PathState;
 use crate::torture::dice::Dice;
 use crate::torture::world::World;
 use crate::{Mode, RawClient, four_letter};
+use history::{Anomaly, Promise};
+use proxy::PathState;
 
 /// How long the servers may take to do what a scene waits for.
 const SCENE_PATIENCE: Duration = Duration::from_secs(15);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::counter::Increment;
-use crate::history::lock::Hold;
-use crate::history::register::Action;
-use crate::history::sequence::Create;
-use crate::history::{Anomaly, Span};
+use history::counter::Increment;
+use history::lock::Hold;
+use history::register::Action;
+use history::sequence::Create;
+use history::{Anomaly, Span};
 
 /// Registers in a round.
 const REGISTERS: usize = 4;

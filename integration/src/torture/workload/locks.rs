@@ -5,9 +5,9 @@ use std::time::Duration;
 use jute_proto::ErrorCode;
 
 use super::history::RoundHistory;
-use crate::history::Promise;
-use crate::history::lock::Hold;
 use crate::torture::client::{Attached, Client, Outgoing};
+use history::Promise;
+use history::lock::Hold;
 
 /// `EPHEMERAL`
 const EPHEMERAL: i32 = 1;

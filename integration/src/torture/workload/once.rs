@@ -13,11 +13,11 @@ use grovekeeper_client::{Call, Client, CreateMode, Created, Error, Fate, MultiRe
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::history::RoundHistory;
-use crate::history::Span;
-use crate::history::counter::Increment;
-use crate::history::sequence::{Create, Outcome};
 use crate::torture::dice::Dice;
 use crate::torture::world::World;
+use history::Span;
+use history::counter::Increment;
+use history::sequence::{Create, Outcome};
 
 /// Writes that may be under way at once.
 const DEPTH: usize = 48;

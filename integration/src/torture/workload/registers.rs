@@ -7,9 +7,9 @@ use jute_proto::{ErrorCode, Zxid};
 
 use super::history::{RoundHistory, register_paths};
 use crate::eventually::pause_for;
-use crate::history::Span;
-use crate::history::register::{Action, Outcome, Seen};
 use crate::torture::client::{Client, Exchanged, Outgoing};
+use history::Span;
+use history::register::{Action, Outcome, Seen};
 
 /// Requests that are sent at once, at most.
 const BATCH_MAX: u64 = 4;

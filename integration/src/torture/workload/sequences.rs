@@ -4,8 +4,8 @@ use bytes::Bytes;
 use jute_proto::{Create2Response, ErrorCode, Reader};
 
 use super::history::RoundHistory;
-use crate::history::sequence::{Create, Outcome};
 use crate::torture::client::{Client, Exchanged, Outgoing};
+use history::sequence::{Create, Outcome};
 
 /// Requests that are sent at once, at most.
 const BATCH_MAX: u64 = 6;

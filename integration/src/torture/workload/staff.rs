@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::history::{RoundHistory, register_paths};
 use super::{bank, locks, once, registers, sequences, visitors, writers};
 use crate::eventually::attempt;
-use crate::history::{Anomaly, Promise};
 use crate::torture::client::{Client, Outgoing};
 use crate::torture::dice::Dice;
 use crate::torture::plan::Faults;
 use crate::torture::world::World;
+use history::{Anomaly, Promise};
 use jute_proto::ErrorCode;
 
 /// Sessions of most clients.

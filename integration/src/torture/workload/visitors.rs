@@ -2,8 +2,8 @@
 
 use super::history::RoundHistory;
 use super::{once, sequences};
-use crate::history::sequence::Create;
 use crate::torture::client::{Client, Outgoing};
+use history::sequence::Create;
 
 /// `PERSISTENT_SEQUENTIAL`
 const SEQUENTIAL: i32 = 2;

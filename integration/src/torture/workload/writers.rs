@@ -3,8 +3,8 @@
 use jute_proto::ErrorCode;
 
 use super::history::RoundHistory;
-use crate::history::writer::OnlyWriter;
 use crate::torture::client::{Attached, Client, Outgoing};
+use history::writer::OnlyWriter;
 
 /// Requests that are sent at once, at most.
 const BATCH_MAX: u64 = 16;

@@ -14,9 +14,7 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) -> TxnResult {
-        // All at once: none is looked for in the index as it goes.
-        let paths = self.ephemerals.remove(&ctx.session).unwrap_or_default();
-        self.ephemeral_count -= paths.len();
+        let paths = self.take_ephemerals(ctx.session);
         changes.reserve(paths.len());
         for path in &paths {
             self.remove_ephemeral(path, ctx, changes);
@@ -34,14 +32,11 @@ impl Tree {
         limit: usize,
         changes: &mut Vec<Change>,
     ) {
-        let Some(mut paths) = self.ephemerals.remove(&ctx.session) else { return };
+        let mut paths = self.take_ephemerals(ctx.session);
         for path in core::iter::from_fn(|| paths.pop_first()).take(limit) {
-            self.ephemeral_count -= 1;
             self.remove_ephemeral(&path, ctx, changes);
         }
-        if !paths.is_empty() {
-            self.ephemerals.insert(ctx.session, paths);
-        }
+        self.put_back_ephemerals(ctx.session, paths);
     }
 
     fn remove_ephemeral(
@@ -50,10 +45,8 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let parent = path::parent(path).and_then(|parent| self.find_parent(parent));
+        let parent = path::parent(path).and_then(|parent| self.nodes().find_parent(parent));
         if let (Some(parent), Some(id)) = (parent, self.find(path)) {
-            // The next one is mostly beside it.
-            self.family = Some(parent);
             self.remove(parent, id, ctx.zxid, changes);
         }
     }

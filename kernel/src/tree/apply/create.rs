@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use jute_proto::{CreateMode, Perms};
 
 use super::super::acl;
+use super::super::directory::SizeDelta;
 use super::super::error::OpError;
 use super::super::node::{Content, Node, NodeKind, TTL_MS_MAX};
 use super::super::path;
-use super::super::quota::Added;
 use super::super::tree::Tree;
 use super::super::txn::{Change, ChangeKind, Create, CreateOp, OpContext, TxnResult};
 
@@ -40,20 +40,19 @@ impl Tree {
             return Err(OpError::NoChildrenForEphemerals);
         }
         let parent_acl = Arc::clone(parent.shared_acl());
-        let added = Added { nodes: 1, bytes: create.data.map_or(0, <[u8]>::len) as i64 };
-        self.check_quota(&path, added, ctx.policy)?;
+        let delta = SizeDelta { nodes: 1, bytes: create.data.map_or(0, <[u8]>::len) as i64 };
+        self.check_quota(ctx, &path, delta)?;
 
         let acl = self.intern_acl(&entries);
         let path: Arc<str> = path.into();
         let stamp = (ctx.zxid, ctx.time_ms);
         let content = Content::new(&path, create.data, Arc::clone(&acl), kind, stamp);
         self.change(parent_id, |_, parent| parent.child_created(ctx.zxid));
-        self.family = Some(parent_id);
         let id = self.attach(Some(parent_id), Node::new(Arc::clone(&path), content));
         // As in ZooKeeper the reply shows the node before a quota counts itself.
-        let stat = self.store.get(id).stat();
+        let stat = self.node(id).stat();
         self.count_if_stats_node(&path);
-        self.add_usage(&path, added);
+        self.add_usage(&path, delta);
         let change = Change { kind: ChangeKind::Created, path: Arc::clone(&path), acl, parent_acl };
         changes.push(change);
         Ok(TxnResult::Created { op: create.op, path, stat })

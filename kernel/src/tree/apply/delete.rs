@@ -6,10 +6,10 @@ use alloc::sync::Arc;
 use jute_proto::{Perms, Zxid};
 
 use super::super::acl;
+use super::super::directory::SizeDelta;
 use super::super::error::OpError;
+use super::super::node_store::NodeId;
 use super::super::path;
-use super::super::quota::Added;
-use super::super::store::NodeId;
 use super::super::tree::Tree;
 use super::super::txn::{Change, ChangeKind, OpContext, TxnResult};
 use super::dispatch::{bytes, check_version};
@@ -42,14 +42,14 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) {
         self.write_usage_of(id);
-        let parent_acl = Arc::clone(self.store.get(parent).shared_acl());
+        let parent_acl = Arc::clone(self.node(parent).shared_acl());
         // Further children that go in the same transaction change no more.
-        if self.store.get(parent).pzxid() != zxid {
+        if self.node(parent).pzxid() != zxid {
             self.change(parent, |_, parent| parent.child_deleted(zxid));
         }
         let removed = self.detach(parent, id);
-        let added = Added { nodes: -1, bytes: -bytes(&removed.content) };
-        self.add_usage(&removed.path, added);
+        let delta = SizeDelta { nodes: -1, bytes: -bytes(&removed.content) };
+        self.add_usage(&removed.path, delta);
         changes.push(Change {
             kind: ChangeKind::Deleted,
             path: removed.path,

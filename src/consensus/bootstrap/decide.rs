@@ -1,0 +1,363 @@
+//! What follows from the answers of the other servers: a pure function.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use super::message::Forms;
+use kernel::ensemble::MemberId;
+
+use super::message::{Answer, Promise, Proposal, Question, Stage};
+use crate::storage::ClusterId;
+
+/// What a server knows of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(super) id: MemberId,
+    /// All servers of its file with their addresses, itself included.
+    pub(super) servers: BTreeMap<u64, String>,
+    /// The numbers of those that vote.
+    pub(super) voters: BTreeSet<u64>,
+    pub(super) stage: Stage,
+    /// The name that an ensemble would get which this server proposes.
+    pub(super) name: u128,
+}
+
+/// What came of asking a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Heard {
+    /// Its answer.
+    Answer(Answer),
+    /// It runs a build that knows no lives; whether that one has data.
+    Earlier {
+        /// It has.
+        has_data: bool,
+    },
+    /// It gave none, for this reason.
+    Nothing(String),
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Decision {
+    /// Ask again; the text says who is waited for, and why.
+    Wait(String),
+    /// Propose this ensemble to its members.
+    Propose(Proposal),
+    /// Decide on this ensemble.
+    Decide(Promise),
+    /// Forget what was agreed to: nothing can come of it any more.
+    Release,
+    /// A server that was formed on its own may lead.
+    Lead,
+    /// The start ends, for this reason.
+    End(String),
+}
+
+/// How many of `of` servers are a majority.
+pub(super) fn majority(of: usize) -> usize {
+    of / 2 + 1
+}
+
+/// What follows from what was heard, by the numbers of the servers.
+pub(super) fn decide(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> Decision {
+    match facts.stage {
+        Stage::Empty { forms, promise } => form(facts, heard, forms, promise),
+        Stage::Alone { name } => grow(facts, heard, name),
+        Stage::Forming { name } => wait_for_own(facts, heard, Some(name)),
+        Stage::Member { name } => wait_for_own(facts, heard, name),
+    }
+}
+
+/// Data of another ensemble at a voter of the file.
+fn foreign<'a>(
+    facts: &'a Facts,
+    heard: &'a BTreeMap<u64, Heard>,
+    own: u128,
+) -> impl Iterator<Item = (u64, u128)> + 'a {
+    let voters = heard.iter().filter(|(number, _)| facts.voters.contains(number));
+    voters.filter_map(move |(number, heard)| {
+        let name = answer(heard)?.stage.ensemble().filter(|name| *name != own)?;
+        Some((*number, name))
+    })
+}
+
+fn answer(heard: &Heard) -> Option<&Answer> {
+    match heard {
+        Heard::Answer(answer) => Some(answer),
+        Heard::Earlier { .. } | Heard::Nothing(_) => None,
+    }
+}
+
+/// A server with data of an ensemble waits for that, unless a majority belongs to others.
+fn wait_for_own(facts: &Facts, heard: &BTreeMap<u64, Heard>, own: Option<u128>) -> Decision {
+    let Some(own) = own else { return Decision::Wait(reasons(facts, heard)) };
+    let foreign: Vec<(u64, u128)> = foreign(facts, heard, own).collect();
+    match foreign.first() {
+        Some(first) if foreign.len() >= majority(facts.voters.len()) => {
+            Decision::End(not_ours(facts, own, *first))
+        }
+        Some(_) | None => Decision::Wait(reasons(facts, heard)),
+    }
+}
+
+/// A server that was formed on its own looks for the others of its file.
+fn grow(facts: &Facts, heard: &BTreeMap<u64, Heard>, own: u128) -> Decision {
+    if let Some(first) = foreign(facts, heard, own).next() {
+        return Decision::End(not_ours(facts, own, first));
+    }
+    let is_good = |answer: &Answer| match answer.stage {
+        Stage::Empty { promise, .. } => promise.is_none_or(|promise| promise.name == own),
+        Stage::Forming { .. } | Stage::Alone { .. } | Stage::Member { .. } => {
+            answer.stage.ensemble() == Some(own)
+        }
+    };
+    let voters = heard.iter().filter(|(number, _)| facts.voters.contains(number));
+    let good = voters.filter(|(_, heard)| answer(heard).is_some_and(is_good)).count();
+    let own = usize::from(facts.voters.contains(&facts.id.number));
+    if good + own >= majority(facts.voters.len()) {
+        Decision::Lead
+    } else {
+        Decision::Wait(reasons(facts, heard))
+    }
+}
+
+fn not_ours(facts: &Facts, own: u128, (other, theirs): (u64, u128)) -> String {
+    format!(
+        "this server has data of ensemble {}, but server {other} has data of ensemble {}, and the lines \
+         server.N name both. Nothing was changed. Decide which data count, and empty the data directories \
+         of the servers with other data: they will copy the rest. This is server {}",
+        ClusterId(own),
+        ClusterId(theirs),
+        facts.id
+    )
+}
+
+/// A server without data joins where others have some, forms an ensemble where nobody has.
+fn form(
+    facts: &Facts,
+    heard: &BTreeMap<u64, Heard>,
+    forms: Forms,
+    promise: Option<Promise>,
+) -> Decision {
+    let wait = || Decision::Wait(reasons(facts, heard));
+    let own = facts.id.raft_id();
+    match promise {
+        Some(Promise { proposer: Some(id), .. }) if id != own => {
+            return if is_void(promise, id, heard) { Decision::Release } else { wait() };
+        }
+        Some(Promise { name, proposer: None }) => return join(facts, heard, forms, Some(name)),
+        Some(Promise { proposer: Some(_), .. }) | None => {}
+    }
+    if promise.is_none()
+        && let Some(promise) = begun_with(own, heard)
+    {
+        return Decision::Decide(promise);
+    }
+    if heard.values().any(has_data) {
+        // What this server proposed itself was not begun: it has no log.
+        return if promise.is_some() { Decision::Release } else { join(facts, heard, forms, None) };
+    }
+    match members(facts, heard, forms) {
+        Some(members) if members.keys().next() == Some(&facts.id.number) => {
+            let named = |(number, id): (u64, u64)| {
+                (id, facts.servers.get(&number).cloned().unwrap_or_default())
+            };
+            let members = members.into_iter().map(named).collect();
+            Decision::Propose(Proposal { name: facts.name, members })
+        }
+        // Another one is to propose: this server must be free to agree.
+        Some(_) if promise.is_some() => Decision::Release,
+        Some(_) | None => wait(),
+    }
+}
+
+/// An ensemble that is being formed with this life as a member: it had agreed, whatever it remembers.
+fn begun_with(own: u64, heard: &BTreeMap<u64, Heard>) -> Option<Promise> {
+    heard.values().filter_map(answer).find_map(|answer| match answer.stage {
+        Stage::Forming { name } if answer.members.contains_key(&own) => {
+            Some(Promise { name, proposer: Some(answer.id) })
+        }
+        Stage::Empty { .. }
+        | Stage::Forming { .. }
+        | Stage::Alone { .. }
+        | Stage::Member { .. } => None,
+    })
+}
+
+fn has_data(heard: &Heard) -> bool {
+    match heard {
+        Heard::Answer(answer) => !matches!(answer.stage, Stage::Empty { .. }),
+        Heard::Earlier { has_data } => *has_data,
+        Heard::Nothing(_) => false,
+    }
+}
+
+/// A server without data decides on the one ensemble that there is. While it has no data it may decide
+/// otherwise: nobody can count on it.
+fn join(
+    facts: &Facts,
+    heard: &BTreeMap<u64, Heard>,
+    forms: Forms,
+    decided: Option<u128>,
+) -> Decision {
+    let wait = || Decision::Wait(reasons(facts, heard));
+    let named = |heard: &Heard| match answer(heard)?.stage {
+        Stage::Alone { name } => Some(name),
+        Stage::Member { name } => name,
+        // It may come to nothing.
+        Stage::Empty { .. } | Stage::Forming { .. } => None,
+    };
+    let names: BTreeSet<u128> = heard.values().filter_map(named).collect();
+    match (decided, names.first()) {
+        (Some(decided), _) if names.contains(&decided) => wait(),
+        (_, Some(name)) if names.len() == 1 => {
+            Decision::Decide(Promise { name: *name, proposer: None })
+        }
+        (Some(_), None) if members(facts, heard, forms).is_some() => Decision::Release,
+        _ => wait(),
+    }
+}
+
+/// Whether nothing can come of a proposal: who made it has another life, or another mind.
+fn is_void(promise: Option<Promise>, proposer: u64, heard: &BTreeMap<u64, Heard>) -> bool {
+    let answer = heard.get(&MemberId::number_of(proposer)).and_then(answer);
+    let Some(answer) = answer else { return false };
+    let name = promise.map(|promise| promise.name);
+    let keeps = match answer.stage {
+        Stage::Empty { promise: kept, .. } => kept == promise,
+        Stage::Forming { .. } | Stage::Member { .. } => {
+            answer.stage.ensemble().is_none_or(|theirs| Some(theirs) == name)
+        }
+        Stage::Alone { .. } => false,
+    };
+    answer.id != proposer || !keeps
+}
+
+/// Who would form an ensemble: each number with the id of its member.
+fn members(
+    facts: &Facts,
+    heard: &BTreeMap<u64, Heard>,
+    own_forms: Forms,
+) -> Option<BTreeMap<u64, u64>> {
+    if own_forms == Forms::Never || !facts.voters.contains(&facts.id.number) {
+        return None;
+    }
+    let empty = |(number, heard): (&u64, &Heard)| {
+        let answer = answer(heard)?;
+        let Stage::Empty { forms, .. } = answer.stage else { return None };
+        let agrees = answer.voters == facts.voters && MemberId::number_of(answer.id) == *number;
+        (agrees && facts.voters.contains(number)).then_some((*number, answer.id, forms))
+    };
+    let own = (facts.id.number, facts.id.raft_id(), own_forms);
+    let empty: Vec<(u64, u64, Forms)> = heard.iter().filter_map(empty).chain([own]).collect();
+    let who = |may: &dyn Fn(Forms) -> bool| -> BTreeMap<u64, u64> {
+        let able = empty.iter().filter(|(_, _, forms)| may(*forms));
+        able.map(|(number, id, _)| (*number, *id)).collect()
+    };
+    let all = who(&|forms| forms != Forms::Never);
+    if all.len() == facts.voters.len() {
+        return Some(all);
+    }
+    let told = who(&|forms| forms == Forms::Initialize);
+    (told.len() >= majority(facts.voters.len())).then_some(told)
+}
+
+/// Whether a server agrees to a proposal, or why not.
+pub(super) fn agree(
+    facts: &Facts,
+    question: &Question,
+    proposal: &Proposal,
+) -> Result<Promise, String> {
+    let promised = Promise { name: proposal.name, proposer: Some(question.asker) };
+    let Stage::Empty { forms, promise } = facts.stage else {
+        return Err("it has data".to_owned());
+    };
+    if forms == Forms::Never {
+        return Err("it forms no ensemble, it waits to be taken in".to_owned());
+    }
+    if !proposal.members.contains_key(&facts.id.raft_id()) {
+        return Err(format!("it is server {}, which is no member", facts.id));
+    }
+    if question.voters != facts.voters {
+        return Err(other_voters(&facts.voters));
+    }
+    match promise {
+        Some(known) if known != promised => Err(format!("it {}", decided_on(known))),
+        Some(_) | None => Ok(promised),
+    }
+}
+
+fn decided_on(Promise { name, proposer }: Promise) -> String {
+    let name = ClusterId(name);
+    match proposer.map(MemberId::from_raft_id) {
+        Some(proposer) => {
+            format!("has agreed to form ensemble {name}, as server {proposer} proposed")
+        }
+        None => format!("joins ensemble {name}"),
+    }
+}
+
+fn other_voters(voters: &BTreeSet<u64>) -> String {
+    let voters: Vec<String> = voters.iter().map(u64::to_string).collect();
+    format!("the voters in its lines server.N are {}", voters.join(", "))
+}
+
+/// Who is waited for, and why.
+fn reasons(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> String {
+    if heard.is_empty() {
+        return "the lines server.N name no other server".to_owned();
+    }
+    let of_one =
+        |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
+    own_reason(facts, heard)
+        .into_iter()
+        .chain(heard.iter().map(of_one))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Where all could form an ensemble, it may be this server itself that does not.
+fn own_reason(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> Option<String> {
+    let waits = matches!(facts.stage, Stage::Empty { forms: Forms::Never, promise: None });
+    (waits && !heard.values().any(has_data)).then(|| {
+        "this server forms none itself (`serve --join`, or `db.autocreate=false` without the file \
+         `initialize`)"
+            .to_owned()
+    })
+}
+
+fn why(facts: &Facts, heard: &Heard) -> String {
+    let answer = match heard {
+        Heard::Nothing(reason) => return reason.clone(),
+        Heard::Earlier { has_data: true } => {
+            return "it runs an earlier version and has data; only servers of this version can lead while a \
+                    new data directory is taken in"
+                .to_owned();
+        }
+        Heard::Earlier { has_data: false } => {
+            return "it runs an earlier version and is empty: upgrade it first".to_owned();
+        }
+        Heard::Answer(answer) => answer,
+    };
+    if let Some(admission) = &answer.admission {
+        return format!("it leads; {admission}");
+    }
+    let led = answer.leader.map_or_else(
+        || "has no leader".to_owned(),
+        |leader| format!("is led by server {}", MemberId::from_raft_id(leader)),
+    );
+    let of = |name: u128| format!("ensemble {}", ClusterId(name));
+    match answer.stage {
+        Stage::Empty { .. } if answer.voters != facts.voters => {
+            format!("it is empty, and {}", other_voters(&answer.voters))
+        }
+        Stage::Empty { forms: Forms::Never, .. } => "it is empty, and forms no ensemble".to_owned(),
+        Stage::Empty { promise: Some(promise), .. } => {
+            format!("it is empty, and {}", decided_on(promise))
+        }
+        Stage::Empty { .. } => "it is empty".to_owned(),
+        Stage::Forming { name } => format!("it forms {}", of(name)),
+        Stage::Alone { name } => format!("it was formed on its own, as {}", of(name)),
+        Stage::Member { name: Some(name) } => format!("it has data of {}, which {led}", of(name)),
+        Stage::Member { name: None } => format!("it has data of an ensemble which {led}"),
+    }
+}

@@ -1,0 +1,502 @@
+//! Asks, answers, and acts on what was decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, join_all};
+use kernel::ensemble::MemberId;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::super::transport::{AddressBook, Dialer, EnsembleName};
+use super::admission::Admissions;
+use super::ask::{Dialled, Others};
+use super::decide::Decision;
+use super::decide::Facts;
+use super::decide::Forms;
+use super::decide::Heard;
+use super::decide::decide;
+use super::message::{Answer, Promise, Proposal, Question, Stage};
+use super::promise::PromiseFile;
+
+/// How long to wait before a server is asked again: at first, ...
+const ASK_FIRST: Duration = Duration::from_millis(50);
+
+/// ... and when it has been asked for a while.
+const ASK_LAST: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether this server belongs somewhere.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often members are asked that the file does not name.
+const ASK_OTHERS_EVERY: Duration = Duration::from_secs(1);
+
+/// Who is waited for is said at once when it changes, but not more often than this, ...
+const SAY_EVERY: Duration = Duration::from_secs(2);
+
+/// ... and again when nothing has changed for so long.
+const REPEAT_EVERY: Duration = Duration::from_secs(60);
+
+/// What formation has to know of a server.
+#[derive(Debug)]
+pub(crate) struct FormationConfig {
+    pub(crate) id: MemberId,
+    /// All servers of the file with their addresses, this one included.
+    pub(crate) servers: BTreeMap<u64, String>,
+    /// The numbers of those that vote.
+    pub(crate) voters: BTreeSet<u64>,
+    pub(crate) forms: Forms,
+    /// The name of an ensemble that this server proposes, or is.
+    pub(crate) name: u128,
+    pub(crate) ensemble: EnsembleName,
+    /// Who is known, and where.
+    pub(crate) book: AddressBook,
+    pub(crate) dir: PathBuf,
+}
+
+/// What formation sees of the consensus, and does with it.
+pub(crate) trait RaftControl: Send + Sync + 'static {
+    /// What there is at the moment.
+    fn view(&self) -> View;
+    /// Begins a log with these members.
+    fn initialize(&self, members: BTreeMap<u64, String>) -> BoxFuture<'_, Result<(), String>>;
+    /// Lets this server ask for votes.
+    fn allow_elections(&self);
+}
+
+/// The consensus at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    /// The newest entry of the log, be it purged.
+    pub(crate) last_index: Option<u64>,
+    /// All voters, old and new ones, by id.
+    pub(crate) voters: BTreeSet<u64>,
+    /// All members with their addresses, by id.
+    pub(crate) members: BTreeMap<u64, String>,
+    /// Who leads and was heard of lately, by id.
+    pub(crate) leader: Option<u64>,
+    /// Whether a `reconfig` made the configuration: it goes before the file.
+    pub(crate) agreed: bool,
+}
+
+/// What this server knows of its own formation. Clones are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Formation {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: FormationConfig,
+    /// Locked before `heard`.
+    pub(super) promise: Mutex<PromiseFile>,
+    pub(super) admissions: Admissions,
+    /// What came of asking each server, and of which round that is.
+    heard: Mutex<Round>,
+    came: Notify,
+    said: Mutex<Said>,
+    ended: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Round {
+    number: u64,
+    heard: BTreeMap<u64, Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    what: String,
+    at: Option<Instant>,
+}
+
+impl Formation {
+    /// The formation of a server, as far as it is.
+    ///
+    /// # Errors
+    /// What this server decided on before cannot be read.
+    pub(crate) fn new(config: FormationConfig) -> io::Result<Self> {
+        let promise = PromiseFile::open(config.dir.clone())?;
+        if let Some(Promise { name, .. }) = promise.get()
+            && config.ensemble.get().is_none()
+        {
+            config.ensemble.decide(name);
+        }
+        let shared = Shared {
+            config,
+            promise: Mutex::new(promise),
+            admissions: Admissions::default(),
+            heard: Mutex::default(),
+            came: Notify::new(),
+            said: Mutex::default(),
+            ended: watch::Sender::new(None),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Who asks to be taken in.
+    pub(crate) fn admissions(&self) -> &Admissions {
+        &self.shared.admissions
+    }
+
+    /// The name of the ensemble, where none is known yet: the one that was proposed, or this server's own.
+    pub(crate) fn name(&self) -> u128 {
+        let promised = self.shared.promise.lock().get();
+        promised.map_or(self.shared.config.name, |promise| promise.name)
+    }
+
+    /// Why the start has ended, once it has.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
+        self.shared.ended.subscribe()
+    }
+
+    /// Looks for the ensemble until `stop`.
+    pub(crate) async fn run(
+        self,
+        raft: Arc<dyn RaftControl>,
+        dialer: Dialer,
+        stop: CancellationToken,
+    ) {
+        let others = Dialled::new(dialer, self.shared.config.servers.clone());
+        tokio::select! {
+            () = self.look(&*raft, &others) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Looks for the ensemble among `others`, for ever.
+    pub(super) async fn look(&self, raft: &dyn RaftControl, others: &dyn Others) {
+        let config = &self.shared.config;
+        let numbers = config.servers.keys().filter(|number| **number != config.id.number);
+        let asking = numbers.map(|number| self.ask_always(*number, raft, others));
+        tokio::join!(
+            join_all(asking),
+            self.ask_others_always(raft, others),
+            self.act_always(raft, others)
+        );
+    }
+
+    pub(super) fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
+        let config = &self.shared.config;
+        Facts {
+            id: config.id,
+            servers: config.servers.clone(),
+            voters: config.voters.clone(),
+            stage: self.stage(view, promise),
+            name: config.name,
+        }
+    }
+
+    pub(super) fn stage(&self, view: &View, promise: Option<Promise>) -> Stage {
+        let config = &self.shared.config;
+        let own = config.id.raft_id();
+        let known = config.ensemble.get().map(|name| name.0);
+        match (view.last_index, promise) {
+            (None, promise) => Stage::Empty { forms: config.forms, promise },
+            (Some(_), _) if view.is_alone(own) && !view.agreed && config.names_others() => {
+                Stage::Alone { name: known.unwrap_or(config.name) }
+            }
+            (Some(0), Some(Promise { name, proposer: Some(_) })) if view.voters.contains(&own) => {
+                Stage::Forming { name }
+            }
+            (Some(_), _) => Stage::Member { name: known },
+        }
+    }
+
+    /// Whether this server belongs to an ensemble that works.
+    fn is_settled(&self, view: &View) -> bool {
+        let own = self.shared.config.id.raft_id();
+        view.leader.is_some() && view.members.contains_key(&own)
+    }
+
+    fn question(&self, view: &View) -> Question {
+        let promise = self.shared.promise.lock().get();
+        let (config, stage) = (&self.shared.config, self.stage(view, promise));
+        let joins = match stage {
+            Stage::Empty { promise: Some(Promise { name, proposer: None }), .. } => Some(name),
+            // Whether it takes part, the leader knows better.
+            Stage::Member { name } => name,
+            Stage::Empty { .. } | Stage::Forming { .. } | Stage::Alone { .. } => None,
+        };
+        Question {
+            asker: config.id.raft_id(),
+            address: config.servers.get(&config.id.number).cloned().unwrap_or_default(),
+            voters: config.voters.clone(),
+            joins,
+            proposal: None,
+        }
+    }
+
+    /// Asks one server for as long as this one belongs nowhere.
+    async fn ask_always(&self, number: u64, raft: &dyn RaftControl, others: &dyn Others) {
+        let mut pause = ASK_FIRST;
+        loop {
+            let view = raft.view();
+            if self.is_settled(&view) {
+                pause = ASK_FIRST;
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+            let round = self.shared.heard.lock().number;
+            let heard = others.ask(number, self.question(&view)).await;
+            self.learn_members(&heard);
+            self.shared.hear(round, number, heard);
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(ASK_LAST);
+        }
+    }
+
+    /// Asks members that this server's file does not name who else belongs to the ensemble: without that it would
+    /// not know a leader that came while it was away.
+    async fn ask_others_always(&self, raft: &dyn RaftControl, others: &dyn Others) {
+        loop {
+            sleep(ASK_OTHERS_EVERY).await;
+            let view = raft.view();
+            let own = self.shared.config.id.number;
+            for number in
+                self.shared.config.book.others().into_keys().filter(|number| *number != own)
+            {
+                if !self.is_settled(&view) {
+                    let heard = others.ask(number, self.question(&view)).await;
+                    self.learn_members(&heard);
+                }
+            }
+        }
+    }
+
+    /// Takes note of the members that one of this ensemble tells of: they are heard.
+    fn learn_members(&self, heard: &Heard) {
+        let Heard::Answer(Answer { stage, members, .. }) = heard else { return };
+        let own = self.shared.config.ensemble.get().map(|name| name.0);
+        if own.is_some() && stage.ensemble() == own {
+            let members = members.iter();
+            let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
+            self.shared.config.book.tell(members.collect());
+        }
+    }
+
+    /// Acts on what is heard.
+    async fn act_always(&self, raft: &dyn RaftControl, others: &dyn Others) {
+        loop {
+            let view = raft.view();
+            if view.last_index.is_some() && self.shared.config.ensemble.is_known() {
+                self.has_arrived();
+            }
+            let members = view.members.iter();
+            let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
+            self.shared.config.book.set_members(members.collect());
+            if self.is_settled(&view) {
+                self.shared.config.book.forget_told();
+            } else {
+                let (round, heard, promise) = self.shared.round();
+                let decision = decide(&self.facts(&view, promise), &heard);
+                let all_were_asked = heard.len() + 1 == self.shared.config.servers.len();
+                match decision {
+                    // What all servers said is worth more than what the first one did.
+                    Decision::Wait(reasons) if all_were_asked => self.shared.say(&reasons),
+                    Decision::Wait(_) => {}
+                    decision @ (Decision::Propose(_)
+                    | Decision::Decide(_)
+                    | Decision::Release
+                    | Decision::Lead
+                    | Decision::End(_)) => self.act(decision, round, raft, others).await,
+                }
+            }
+            tokio::select! {
+                () = self.shared.came.notified() => {}
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Does what was decided on what was heard in that round.
+    async fn act(
+        &self,
+        decision: Decision,
+        round: u64,
+        raft: &dyn RaftControl,
+        others: &dyn Others,
+    ) {
+        match decision {
+            Decision::Wait(reasons) => self.shared.say(&reasons),
+            Decision::Lead => raft.allow_elections(),
+            Decision::Release => _ = self.shared.change(round, None),
+            Decision::Decide(promise) => _ = self.shared.change(round, Some(promise)),
+            Decision::End(why) => {
+                self.shared.ended.send_if_modified(|ended| {
+                    ended.is_none() && {
+                        *ended = Some(why);
+                        true
+                    }
+                });
+            }
+            Decision::Propose(proposal) => {
+                let proposer = Some(self.shared.config.id.raft_id());
+                let promise = Promise { name: proposal.name, proposer };
+                if self.shared.change(round, Some(promise)) {
+                    self.propose(proposal, raft, others).await;
+                }
+            }
+        }
+    }
+
+    async fn propose(&self, proposal: Proposal, raft: &dyn RaftControl, others: &dyn Others) {
+        let config = &self.shared.config;
+        let own = config.id.raft_id();
+        let question = Question { proposal: Some(proposal.clone()), ..self.question(&raft.view()) };
+        let asked = proposal.members.keys().filter(|id| **id != own).map(|id| {
+            let (number, question) = (MemberId::number_of(*id), question.clone());
+            async move { objection(number, others.ask(number, question).await) }
+        });
+        let objections: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
+        if !objections.is_empty() {
+            return self.shared.say(&objections.join("; "));
+        }
+        tracing::info!("all members agree: the ensemble is formed");
+        if let Err(error) = raft.initialize(proposal.members).await {
+            self.shared.say(&format!("the ensemble cannot be formed: {error}"));
+        }
+    }
+
+    /// Who this server is.
+    #[cfg(test)]
+    pub(super) fn id(&self) -> MemberId {
+        self.shared.config.id
+    }
+
+    /// The ensemble that it decided on.
+    #[cfg(test)]
+    pub(super) fn decided(&self) -> Option<u128> {
+        self.shared.config.ensemble.get().map(|name| name.0)
+    }
+
+    /// The state that it has names the ensemble.
+    #[cfg(test)]
+    pub(super) fn learn(&self, name: u128) {
+        self.shared.config.ensemble.set(crate::storage::ClusterId(name));
+    }
+
+    /// What was said last about who is waited for.
+    #[cfg(test)]
+    pub(super) fn says(&self) -> String {
+        self.shared.said.lock().what.clone()
+    }
+
+    /// This server has data of an ensemble whose name is known: what it decided on is past.
+    fn has_arrived(&self) {
+        self.shared.release_file();
+        let initialize = self.shared.config.dir.join(super::INITIALIZE);
+        if let Err(error) = std::fs::remove_file(&initialize)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.shared.say(&format!("{} cannot be removed: {error}", initialize.display()));
+        }
+    }
+}
+
+/// Why a server does not agree to a proposal, if it does not.
+fn objection(number: u64, heard: Heard) -> Option<String> {
+    let why = match heard {
+        Heard::Answer(Answer { agreed: Some(Ok(())), .. }) => return None,
+        Heard::Answer(Answer { agreed: Some(Err(why)), .. }) | Heard::Nothing(why) => why,
+        Heard::Answer(Answer { agreed: None, .. }) | Heard::Earlier { .. } => {
+            "it knows nothing of proposals".to_owned()
+        }
+    };
+    Some(format!("server {number}: {why}"))
+}
+
+impl View {
+    /// Whether this server is the only voter there is, or ever was.
+    fn is_alone(&self, own: u64) -> bool {
+        self.voters.iter().eq([&own])
+    }
+}
+
+impl FormationConfig {
+    fn names_others(&self) -> bool {
+        self.voters.iter().any(|number| *number != self.id.number)
+    }
+}
+
+impl Shared {
+    fn hear(&self, round: u64, number: u64, what: Heard) {
+        let mut heard = self.heard.lock();
+        // What was asked before this server decided on something does not take that into account.
+        if heard.number == round {
+            heard.heard.insert(number, what);
+            self.came.notify_one();
+        }
+    }
+
+    /// What was heard in this round, and what was decided on before it.
+    fn round(&self) -> (u64, BTreeMap<u64, Heard>, Option<Promise>) {
+        let kept = self.promise.lock();
+        let round = self.heard.lock();
+        (round.number, round.heard.clone(), kept.get())
+    }
+
+    /// Decides on an ensemble, or takes back what was decided on, for what was heard in that round; false
+    /// where something else was decided on meanwhile, or it cannot be written down.
+    fn change(&self, round: u64, promise: Option<Promise>) -> bool {
+        let mut kept = self.promise.lock();
+        if self.heard.lock().number != round {
+            return false;
+        }
+        let changed = match promise {
+            Some(promise) => self.decide_on(&mut kept, promise),
+            None => kept.drop_it().map(|()| {
+                self.config.ensemble.undecide();
+                self.begin_round();
+            }),
+        };
+        drop(kept);
+        if let Err(error) = &changed {
+            self.say(&format!("what this server decides on cannot be written down: {error}"));
+        }
+        changed.is_ok()
+    }
+
+    pub(super) fn decide_on(&self, kept: &mut PromiseFile, promise: Promise) -> io::Result<()> {
+        if kept.get() != Some(promise) {
+            kept.make(promise)?;
+            self.config.ensemble.decide(promise.name);
+            self.begin_round();
+        }
+        Ok(())
+    }
+
+    /// What was heard so far does not take into account what is decided on now.
+    fn begin_round(&self) {
+        let mut heard = self.heard.lock();
+        heard.number += 1;
+        heard.heard.clear();
+    }
+
+    fn release_file(&self) {
+        let mut kept = self.promise.lock();
+        if let Err(error) = kept.drop_it() {
+            drop(kept);
+            self.say(&format!("the file `promise` cannot be removed: {error}"));
+        }
+    }
+
+    /// Says who is waited for, when that has changed or was said long ago.
+    fn say(&self, what: &str) {
+        let now = Instant::now();
+        let mut said = self.said.lock();
+        let since = said.at.map(|at| now - at);
+        let limit = if said.what == what { REPEAT_EVERY } else { SAY_EVERY };
+        if since.is_some_and(|since| since < limit) {
+            return;
+        }
+        *said = Said { what: what.to_owned(), at: Some(now) };
+        drop(said);
+        tracing::info!("this server waits for its ensemble: {what}");
+    }
+}

@@ -1,0 +1,307 @@
+//! Who is let in.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use kernel::ensemble::MemberId;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::address_book::AddressBook;
+use super::connection_limits::Guest;
+use super::frame::Room;
+use super::hello::Own;
+use super::hello::Purpose;
+use super::hello::Welcomed;
+use super::hello::welcome;
+use super::introduction;
+use super::secret::Meeting;
+use super::security::{Accepted, Security};
+use super::stream::PeerStream;
+use super::stream::prepare;
+use crate::telemetry::RateLimitedLog;
+
+/// A connection on which a follower forwards requests of its clients to its leader.
+#[derive(Debug)]
+pub(crate) struct ForwardConn {
+    /// The member that opened it.
+    pub(crate) from: u64,
+    /// [`Purpose::Forward`] where that is the follower, [`Purpose::Lead`] where it is the leader.
+    pub(crate) purpose: Purpose,
+    /// The connection, greeted and welcome.
+    pub(crate) stream: PeerStream,
+    /// Its place among the connections of that member.
+    pub(crate) guest: Guest,
+    /// Where its long messages come in.
+    pub(crate) room: Room,
+}
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    own: Own,
+    security: Security,
+    /// Where the other servers are known to be.
+    book: AddressBook,
+    /// Takes connections for [`Purpose::Forward`] and [`Purpose::Lead`]; without it they are refused.
+    forwards: Option<mpsc::Sender<ForwardConn>>,
+    rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
+}
+
+impl Gate {
+    pub(super) fn new(
+        own: impl Into<Own>,
+        (security, book): (Security, AddressBook),
+        forwards: Option<mpsc::Sender<ForwardConn>>,
+    ) -> Self {
+        let (own, rate_limited_log) = (own.into(), Arc::default());
+        Self { own, security, book, forwards, rate_limited_log }
+    }
+
+    /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
+    pub(super) fn hand_over(&self, connection: ForwardConn) {
+        let from = connection.from;
+        let taken = self.forwards.as_ref().map(|forwards| forwards.try_send(connection));
+        if taken.is_none_or(|sent| sent.is_err()) {
+            tracing::warn!("a connection of server {from} to forward requests is not taken");
+        }
+    }
+
+    /// Lets a peer in, or says in the log why not.
+    pub(super) async fn admit(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+    ) -> Option<(Welcomed, PeerStream)> {
+        let admitted = self.try_admit(stream).await;
+        let error = match admitted {
+            Ok(admitted) => {
+                self.rate_limited_log.lock().forget(&from.ip());
+                return Some(admitted);
+            }
+            Err(error) => error,
+        };
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            tracing::debug!("{from} left without a greeting");
+        } else {
+            self.log_rejection(from, &error);
+        }
+        None
+    }
+
+    /// Says what is wrong with whoever is at this address, but not again and again.
+    pub(super) fn log_rejection(&self, from: SocketAddr, error: &io::Error) {
+        if self.rate_limited_log.lock().should_log(from.ip(), &error.to_string()) {
+            tracing::warn!("refused a connection from {from}: {error}");
+        }
+    }
+
+    async fn try_admit(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "it did not greet in time");
+        let greeted = timeout(self.security.greeting_timeout(), self.greeted(stream));
+        greeted.await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn greeted(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
+        prepare(&stream)?;
+        let Accepted { mut transport, refusal, proof } = self.security.accept(stream).await?;
+        let check = |welcomed: &Welcomed| {
+            if let Some(refusal) = refusal {
+                return Err(refusal.to_owned());
+            }
+            let number = MemberId::number_of(welcomed.from);
+            let known = self.book.all(number);
+            // Whoever looks for its ensemble may not be known yet, and learns only where it is.
+            if known.is_empty() && welcomed.purpose != Purpose::Formation {
+                return Err(format!(
+                    "server {number} is no member of the ensemble, and not in the configuration file"
+                ));
+            }
+            self.own.starts.check_version(welcomed.version)?;
+            if let Some(doubt) = self.security.doubt(&proof, &known) {
+                return Err(doubt);
+            }
+            match welcomed.purpose {
+                Purpose::Raft | Purpose::Forward | Purpose::Lead
+                    if !self.own.ensemble.is_decided() =>
+                {
+                    Err("it has no data, and has not decided on an ensemble".to_owned())
+                }
+                Purpose::Forward | Purpose::Lead if self.forwards.is_none() => {
+                    Err("forwarded requests are not served here".to_owned())
+                }
+                Purpose::Raft | Purpose::Forward | Purpose::Formation | Purpose::Lead => Ok(()),
+            }
+        };
+        let own = self.own.membership();
+        let versions = &self.own.versions;
+        let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
+        versions.learn(welcomed.from, welcomed.newest);
+        if welcomed.version >= introduction::SINCE {
+            let from = MemberId::from_raft_id(welcomed.from);
+            let (dialler, acceptor) = (welcomed.from, self.own.member.number);
+            let meeting = Meeting { dialler, acceptor, purpose: welcomed.purpose, dials: false };
+            self.own.starts.exchange(&mut transport, Some(from), &meeting).await?;
+        }
+        Ok((welcomed, PeerStream::new(transport, welcomed.version)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::Membership;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::super::connection_limits::{Guests, Host};
+    use super::super::dialer::Dialer;
+    use super::*;
+    use crate::storage::ClusterId;
+    use crate::tls::test_keys::Authority;
+    use crate::tls::{PeerTlsOptions, TlsOptions};
+
+    fn member(server: u64) -> Membership {
+        Membership { cluster: ClusterId(7), server }
+    }
+
+    fn gate(security: Security, forwards: Option<mpsc::Sender<ForwardConn>>) -> Gate {
+        let book = AddressBook::default();
+        book.set(1, "one.example:7".to_owned());
+        Gate::new(member(2), (security, book), forwards)
+    }
+
+    /// Lets one connection in that is dialled by server 1: what both sides make of it.
+    async fn meet(
+        gate: &Gate,
+        security: Security,
+        purpose: Purpose,
+    ) -> (io::Result<PeerStream>, io::Result<(Welcomed, PeerStream)>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let book = AddressBook::default();
+        book.set(2, format!("localhost:{}", listener.local_addr().unwrap().port()));
+        let dialer = Dialer::new(member(1), book, security);
+        let accept = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            gate.try_admit(stream).await
+        };
+        // The address in the book goes before this one, where nobody is.
+        tokio::join!(dialer.dial(2, "127.0.0.1:1", purpose), accept)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_forwards_reaches_its_server() {
+        // Connections are told apart by their purpose; bytes behind the greeting arrive whole.
+        let (sender, mut forwards) = mpsc::channel(1);
+        let gate = gate(Security::default(), Some(sender));
+        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
+        let (welcomed, stream) = admitted.unwrap();
+        assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
+        let (guest, room) = (Guests::default().enter(Host::Server(1)), Room::default());
+        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream, guest, room });
+        dialled.unwrap().write_all(b"hello").await.unwrap();
+        let mut connection = forwards.recv().await.unwrap();
+        let mut bytes = Vec::new();
+        connection.stream.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!((connection.from, bytes.as_slice()), (1, b"hello".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_purpose_that_is_not_served_is_refused() {
+        // A server that takes no forwarded requests says so, and still talks Raft.
+        let gate = gate(Security::default(), None);
+        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
+        assert_eq!(dialled.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(admitted.is_err());
+        assert!(meet(&gate, Security::default(), Purpose::Raft).await.0.is_ok());
+    }
+
+    fn security(tls: TlsOptions, change: impl FnOnce(&mut PeerTlsOptions)) -> Security {
+        let mut options = PeerTlsOptions {
+            tls,
+            dial: true,
+            accept_plain: false,
+            verify_client_host: false,
+            handshake_timeout_ms: 60_000,
+        };
+        change(&mut options);
+        Security::load(Some(options)).unwrap()
+    }
+
+    /// What both sides say, the connecting one first.
+    async fn errors(accepting: &Security, dialling: &Security) -> (String, String) {
+        let gate = gate(accepting.clone(), None);
+        let (dialled, admitted) = meet(&gate, dialling.clone(), Purpose::Raft).await;
+        let text = |error: io::Error| error.to_string();
+        let dialled = dialled.err().map(text).unwrap_or_default();
+        (dialled, admitted.err().map(text).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn servers_without_the_right_certificate_stay_outside() {
+        // Another authority, no TLS at all, and TLS where there is none: both sides have words.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(&dir.path().join("ours"));
+        let others = Authority::new(&dir.path().join("others"));
+        let tls = security(ours.options("two", "localhost"), |_| {});
+        let good = security(ours.options("one", "localhost"), |_| {});
+        assert_eq!(errors(&tls, &good).await, Default::default());
+        let foreign = security(others.options("foreign", "localhost"), |_| {});
+        let (dialled, admitted) = errors(&tls, &foreign).await;
+        assert!(dialled.contains("UnknownIssuer") && !admitted.is_empty(), "{dialled} {admitted}");
+        let trusting = TlsOptions {
+            trust_store: Some(dir.path().join("ours/trust.pem")),
+            ..others.options("foreign", "localhost")
+        };
+        let (dialled, admitted) = errors(&tls, &security(trusting, |_| {})).await;
+        assert!(!dialled.is_empty() && admitted.contains("UnknownIssuer"), "{dialled} {admitted}");
+        let (dialled, admitted) = errors(&tls, &Security::default()).await;
+        assert!(dialled.contains("sslQuorum") && admitted.contains("sslQuorum"));
+        let (dialled, admitted) = errors(&Security::default(), &good).await;
+        assert!(!dialled.is_empty() && admitted.contains("sslQuorum"));
+    }
+
+    #[tokio::test]
+    async fn an_ensemble_changes_over_server_by_server() {
+        // Where both ways are accepted, servers with and without TLS meet in all combinations.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(dir.path());
+        let both = |dial| {
+            security(ours.options("both", "localhost"), |options| {
+                (options.dial, options.accept_plain) = (dial, true);
+            })
+        };
+        let only = security(ours.options("only", "localhost"), |_| {});
+        let none = Security::default();
+        for (accepting, dialling) in [
+            (&none, &both(false)),
+            (&both(false), &none),
+            (&both(false), &both(true)),
+            (&both(true), &both(false)),
+            (&both(true), &only),
+            (&only, &both(true)),
+        ] {
+            assert_eq!(errors(accepting, dialling).await, Default::default());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_may_have_to_fit_the_address() {
+        // Where it is wanted, a connecting server needs a certificate for the host where it is known: that of
+        // a client on another host, or of another member, will not do.
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(dir.path());
+        let strict = security(ours.options("two", "localhost"), |options| {
+            options.verify_client_host = true;
+        });
+        for (host, fits) in [("one.example", true), ("127.0.0.1", false), ("three.example", false)]
+        {
+            let (dialled, admitted) =
+                errors(&strict, &security(ours.options("one", host), |_| {})).await;
+            assert_eq!(dialled, admitted);
+            assert_eq!(dialled.is_empty(), fits, "{host}: {dialled}");
+        }
+    }
+}
