@@ -207,7 +207,7 @@ pub fn write_again(addr: SocketAddr, session: &SessionKey) -> (u64, i32) {
         RawClient::connect_numbered(addr, Some(session), SESSION_TIMEOUT).expect("resumed");
     let number = WriteNumber { number: NUMBER, answered: 7 };
     let write = Numbered(number, &create_request("/once", b"first", 0));
-    (last, once.call(OpCode::Create2, &write).expect("answered").header.err.into())
+    (last, once.call(OpCode::Create2, &write).expect("answered").header.err)
 }
 
 fn hex(bytes: &[u8]) -> String {
