@@ -7,6 +7,7 @@
 #[cfg(feature = "certificates")]
 pub mod certificates;
 pub mod checkpoint;
+pub mod golden;
 pub mod paths;
 pub mod server;
 

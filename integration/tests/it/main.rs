@@ -18,6 +18,7 @@ mod config_effects;
 mod config_file;
 mod crash;
 mod data_dir;
+mod data_directory;
 mod dev_cluster;
 mod disk_full;
 mod four_letter_words;

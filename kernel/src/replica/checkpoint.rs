@@ -32,6 +32,7 @@ pub const META_KEY: &[u8] = b"replica";
 /// The keys of the other meta rows begin so: the path of a node that may expire follows.
 const AGE_KEY: &[u8] = b"age ";
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
     format: u8,
@@ -43,6 +44,8 @@ struct Meta {
 }
 
 /// What follows [`Meta`] from [`VERSION_ONCE`] on.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct MetaOnce {
     version: u16,

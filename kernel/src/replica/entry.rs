@@ -7,6 +7,8 @@
 //! Commands are encoded one behind the other into the buffer that becomes the entry; the header is
 //! written over reserved bytes when the batch is sealed. A client's request stays the bytes that
 //! the client sent.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -40,6 +42,8 @@ pub struct EntryHeader {
 }
 
 /// Where a command comes from and where its outcome is wanted.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// The session that the command speaks for.
@@ -52,6 +56,8 @@ pub struct Origin {
 }
 
 /// One command of a batch.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Command<'a> {
     /// Where it comes from.
@@ -77,6 +83,8 @@ impl<'a> Command<'a> {
 }
 
 /// What a command does.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Op<'a> {
     /// A client's write request: its operation code and the bytes of its record.
@@ -127,7 +135,6 @@ pub enum Op<'a> {
         /// Whether it was carried out.
         done: bool,
     },
-    // The variants are numbered in the log: new ones go to the end.
     /// A client's write request with the number that it has in its session, see
     /// [`once`](jute_proto::once).
     Numbered {

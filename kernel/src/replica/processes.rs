@@ -13,6 +13,8 @@ use crate::ensemble::ServerId;
 use crate::tree::digest::mix;
 
 /// What is known of a server's newest process.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registration {
     /// The index of the entry that registered it: a later process of the server has a higher one.
@@ -47,6 +49,8 @@ pub struct ProcessTable {
 }
 
 /// [`ProcessTable`] as a checkpoint keeps it.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredProcesses {
     registrations: u64,

@@ -42,6 +42,8 @@ pub struct Pending {
 }
 
 /// [`Members`] as a checkpoint keeps them.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredMembers {
     current: Option<String>,

@@ -23,6 +23,8 @@
 //! Whoever applies an entry claims each section, in order, just before its commands, with
 //! [`Replica::claim_section`](super::Replica::claim_section). It applies all commands of a section that is granted and
 //! none of any other: a claim that is granted counts the section as applied.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

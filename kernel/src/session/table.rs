@@ -25,6 +25,8 @@ use crate::tree::digest::mix;
 
 /// A client connection, named so that no other connection ever has the same name: not on another
 /// server, not after a restart.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
 )]
@@ -50,6 +52,8 @@ impl ConnId {
 }
 
 /// What every replica knows of a live session.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// The negotiated timeout in milliseconds.

@@ -41,6 +41,7 @@ pub enum RowError {
     },
 }
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
     #[serde(borrow)]
