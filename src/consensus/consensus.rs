@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::leadership::timings::Timings;
-use super::raft::checkpoints::Checkpoints;
-use super::raft::members::{ChangeFailed, Members};
-use super::raft::node::{ProposalOutcome, RaftNode};
+use super::members::{ChangeFailed, Members};
+use super::raft::Checkpoints;
+use super::raft::{ProposalOutcome, RaftNode};
 use crate::consensus::bootstrap::Formation;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};

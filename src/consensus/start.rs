@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::consensus::{Consensus, PeerSide};
-use super::raft::node::RaftNode;
-use super::raft::state_machine::{StateMachine, in_place};
+use super::raft::RaftNode;
+use super::raft::in_place;
+use super::state_machine::StateMachine;
 use crate::consensus::bootstrap::{
     Answers, Control, Formation, FormationConfig, Forms, RaftControl,
 };

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::super::leadership::contact::Contact;
 use super::super::leadership::timings::Timings;
-use super::super::raft::node::{MembershipView, RaftNode};
+use super::super::raft::{MembershipView, RaftNode};
 use super::super::status::Role;
 use super::super::transport::AddressBook;
 use super::task::{RaftControl, View};

@@ -109,7 +109,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::consensus::raft::state_machine::tests::Nothing;
+    use crate::consensus::raft::Nothing;
     use crate::consensus::{Consensus, ConsensusConfig};
     use crate::storage::OpenOptions;
 

@@ -12,11 +12,11 @@ use crate::storage::state::CheckpointMark;
 use crate::storage::{RowSource, StateDb, StorageError};
 
 /// A checkpoint to be written.
-pub(crate) struct Job {
-    pub(crate) source: Box<dyn RowSource>,
-    pub(crate) mark: CheckpointMark,
+pub(super) struct Job {
+    pub(super) source: Box<dyn RowSource>,
+    pub(super) mark: CheckpointMark,
     /// That the entries it comes from are on disk.
-    pub(crate) log: LogFlush,
+    pub(super) log: LogFlush,
 }
 
 /// The thread that writes checkpoints, seen from outside.
@@ -33,10 +33,10 @@ pub(crate) struct Checkpoints {
 }
 
 /// The right to submit one checkpoint.
-pub(crate) struct Slot<'a>(&'a Checkpoints);
+pub(super) struct Slot<'a>(&'a Checkpoints);
 
 impl Slot<'_> {
-    pub(crate) fn submit(self, job: Job) {
+    pub(super) fn submit(self, job: Job) {
         if self.0.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             self.0.fail("the thread that writes checkpoints has ended".to_owned());
         }
@@ -45,7 +45,7 @@ impl Slot<'_> {
 
 impl Checkpoints {
     /// Starts the thread. `written` gets a message after each checkpoint that is on disk.
-    pub(crate) fn start(
+    pub(super) fn start(
         state: StateDb,
         written: async_mpsc::UnboundedSender<()>,
     ) -> Result<Arc<Self>, StorageError> {
@@ -86,7 +86,7 @@ impl Checkpoints {
     }
 
     /// Reserves the thread; `None` while it is busy.
-    pub(crate) fn reserve(&self) -> Option<Slot<'_>> {
+    pub(super) fn reserve(&self) -> Option<Slot<'_>> {
         let was_idle = self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
         was_idle.then_some(Slot(self))
     }

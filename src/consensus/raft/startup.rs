@@ -11,9 +11,10 @@ use super::log_store::LogStore;
 use super::log_task;
 use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
-use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
+use super::state_machine::{CheckpointLimits, Machine, in_place};
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::start::ConsensusConfig;
+use crate::consensus::state_machine::StateMachine;
 use crate::consensus::transport::Peers;
 use crate::storage::DataDir;
 

@@ -20,57 +20,13 @@ use super::types::TypeConfig;
 use super::types::log_id;
 use super::types::position;
 use crate::consensus::error::Fatal;
+use crate::consensus::state_machine::{Committed, StateMachine};
 use crate::consensus::transport::SnapshotRows;
 use crate::storage::state::CheckpointMark;
-use crate::storage::{DataDir, RaftLog, Row, RowSource, StateDb, StorageError};
-
-/// A committed entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed<'a> {
-    /// The term of the leader that proposed it: the epoch of its zxids.
-    pub term: u64,
-    /// Its index in the log.
-    pub index: u64,
-    /// The proposed bytes; `None` when the entry is of the consensus itself (a new leader's first
-    /// entry, or a configuration), which still moves the term and the index.
-    pub payload: Option<&'a [u8]>,
-}
-
-/// The replicated state. The consensus drives it from one task; every entry comes once, in order.
-///
-/// After a restart the state begins at the checkpoint, loaded by the caller before
-/// [`Consensus::start`](crate::consensus::Consensus::start), and the entries behind it are applied again.
-pub trait StateMachine: Send + Sync + 'static {
-    /// Applies one entry. Outcomes that a client can see, failures included, are none of the
-    /// consensus' business.
-    ///
-    /// # Errors
-    ///
-    /// When the entry cannot be decoded. The server stops.
-    fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal>;
-
-    /// Called after each run of entries: time to hand over what they produced.
-    fn batch_end(&mut self);
-
-    /// Begins a checkpoint of the rows that changed since the previous call (or since the state was
-    /// loaded), as they are now. A short step: the rows are taken and encoded later, on another
-    /// thread, and before the next call. The consensus stores the position itself.
-    fn begin_checkpoint(&mut self) -> Box<dyn RowSource>;
-
-    /// Replaces the whole state by that of another server. The entries in between are never
-    /// applied here, so whoever waits for one of them must be told to ask again.
-    ///
-    /// # Errors
-    ///
-    /// When a row cannot be read or decoded. The server stops.
-    fn install(
-        &mut self,
-        rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
-    ) -> Result<(), Fatal>;
-}
+use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
 /// openraft's view of the state machine.
-pub(crate) struct Machine {
+pub(super) struct Machine {
     machine: Box<dyn StateMachine>,
     log: RaftLog,
     state: StateDb,
@@ -89,16 +45,16 @@ pub(crate) struct Machine {
 
 /// How much may be applied before a checkpoint is begun.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CheckpointLimits {
-    pub(crate) bytes: u64,
-    pub(crate) entries: u64,
+pub(super) struct CheckpointLimits {
+    pub(super) bytes: u64,
+    pub(super) entries: u64,
 }
 
 /// What an entry costs in the log beside its payload, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 
 impl Machine {
-    pub(crate) fn new(
+    pub(super) fn new(
         machine: Box<dyn StateMachine>,
         dir: &DataDir,
         checkpoints: Arc<Checkpoints>,
@@ -123,7 +79,7 @@ impl Machine {
 
     /// Applies again, behind the checkpoint, what is known to be committed. openraft would do the same when it
     /// starts, entry after entry; here a thread reads and checks the next ones meanwhile.
-    pub(crate) fn apply_again(&mut self, log: &LogStore) -> Result<(), Fatal> {
+    pub(super) fn apply_again(&mut self, log: &LogStore) -> Result<(), Fatal> {
         let mut next = self.applied.map_or(0, |applied| applied.index + 1);
         let range = next..log.committed().map_or(0, |committed| committed.index + 1);
         if range.is_empty() {
@@ -147,7 +103,7 @@ impl Machine {
     }
 
     /// Begins a checkpoint of all that is applied; false when one is being written.
-    pub(crate) fn begin_checkpoint(&mut self) -> bool {
+    pub(super) fn begin_checkpoint(&mut self) -> bool {
         // After a failure the server ends: what could not be written is in no later checkpoint.
         if self.checkpoints.failure().is_some() {
             return false;
@@ -288,7 +244,7 @@ pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Hands the newest checkpoint to openraft.
-pub(crate) struct Builder {
+pub(super) struct Builder {
     state: StateDb,
     /// Where a checkpoint is being written that must be waited for.
     checkpoints: Option<Arc<Checkpoints>>,
@@ -325,4 +281,4 @@ fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageErro
 
 #[cfg(test)]
 #[path = "state_machine_test.rs"]
-pub(crate) mod tests;
+pub(super) mod tests;

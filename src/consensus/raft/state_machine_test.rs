@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::consensus::raft::types::{Commands, Entry};
 use crate::storage::log::{EntryKind, LogFlush};
-use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, RowRef};
+use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, Row, RowRef, RowSource};
 
 /// A state without rows.
 pub(crate) struct Nothing;
