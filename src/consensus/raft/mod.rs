@@ -11,7 +11,7 @@
 //!   part.
 //! * [`network`], [`peer_requests`]: what Raft asks of peers, and what they ask of it. [`wire`] translates messages.
 //! * [`log_store`], [`log_task`]: the log.
-//! * [`state_machine`], [`checkpoints`]: what is committed is applied and, now and then, written to disk as a checkpoint,
+//! * [`state_machine_store`], [`checkpoints`]: what is committed is applied and, now and then, written to disk as a checkpoint,
 //!   which openraft calls a snapshot. The two words meet here alone.
 //! * [`membership`]: how configurations of the ensemble are stored. [`types`]: openraft's types with ours filled in.
 //!
@@ -35,12 +35,12 @@ mod peer_requests;
 #[cfg(test)]
 mod read_index_test;
 mod startup;
-mod state_machine;
+mod state_machine_store;
 mod types;
 mod wire;
 
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use node::{MembershipView, ProposalOutcome, RaftNode};
-pub(crate) use state_machine::in_place;
+pub(crate) use state_machine_store::in_place;
 #[cfg(test)]
-pub(crate) use state_machine::tests::Nothing;
+pub(crate) use state_machine_store::tests::Nothing;

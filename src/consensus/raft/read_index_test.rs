@@ -16,8 +16,8 @@ use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
 use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
-use super::state_machine::tests::Nothing;
-use super::state_machine::{CheckpointLimits, Machine};
+use super::state_machine_store::tests::Nothing;
+use super::state_machine_store::{CheckpointLimits, StateMachineStore};
 use crate::consensus::error::ReadError;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
@@ -58,7 +58,8 @@ impl Fixture {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
+        let machine =
+            StateMachineStore::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         let config = Config {
             // Seldom, so that none of openraft's comes in between.
             heartbeat_interval: 3000,

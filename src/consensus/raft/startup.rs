@@ -11,7 +11,7 @@ use super::log_store::LogStore;
 use super::log_task;
 use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
-use super::state_machine::{CheckpointLimits, Machine, in_place};
+use super::state_machine_store::{CheckpointLimits, StateMachineStore, in_place};
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::start::ConsensusConfig;
 use crate::consensus::state_machine::StateMachine;
@@ -38,7 +38,8 @@ impl RaftNode {
         let limits =
             CheckpointLimits { bytes: config.checkpoint_bytes, entries: config.checkpoint_entries };
         let again_to = dir.log().state().last.map_or(0, |last| last.index);
-        let machine = Machine::new(machine, dir, Arc::clone(&checkpoints), limits, again_to);
+        let machine =
+            StateMachineStore::new(machine, dir, Arc::clone(&checkpoints), limits, again_to);
         let mut machine = machine.map_err(restore)?;
         in_place(|| machine.apply_again(&log_store)).map_err(restore)?;
         let raft = Raft::new(
@@ -72,7 +73,7 @@ fn raft_config(config: &ConsensusConfig) -> Result<Config, StartError> {
         heartbeat_interval: millis(config.timings.heartbeat),
         election_timeout_min: millis(config.timings.election_min),
         election_timeout_max: millis(config.timings.election_max),
-        // Checkpoints are begun by the bytes applied, see `state_machine.rs`.
+        // Checkpoints are begun by the bytes applied, see `state_machine_store.rs`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.entries_kept,
         // A server that was cut off must not depose a leader when it returns.

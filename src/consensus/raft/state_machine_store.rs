@@ -8,7 +8,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::checkpoints::{Checkpoints, Job};
+use super::checkpoints::{CheckpointJob, Checkpoints};
 use super::log_store::LogStore;
 use super::membership;
 use super::types::LogId;
@@ -26,7 +26,7 @@ use crate::storage::state::CheckpointMark;
 use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
 /// openraft's view of the state machine.
-pub(super) struct Machine {
+pub(super) struct StateMachineStore {
     machine: Box<dyn StateMachine>,
     log: RaftLog,
     state: StateDb,
@@ -53,7 +53,7 @@ pub(super) struct CheckpointLimits {
 /// What an entry costs in the log beside its payload, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 
-impl Machine {
+impl StateMachineStore {
     pub(super) fn new(
         machine: Box<dyn StateMachine>,
         dir: &DataDir,
@@ -117,7 +117,7 @@ impl Machine {
         };
         // Entries are applied when a majority has them, which this server need not belong to.
         let log = self.log.flush();
-        slot.submit(Job { source: self.machine.begin_checkpoint(), mark, log });
+        slot.submit(CheckpointJob { source: self.machine.begin_checkpoint(), mark, log });
         true
     }
 
@@ -155,9 +155,9 @@ impl Machine {
     }
 }
 
-impl RaftStateMachine<TypeConfig> for Machine {
+impl RaftStateMachine<TypeConfig> for StateMachineStore {
     type SnapshotData = SnapshotRows;
-    type SnapshotBuilder = Builder;
+    type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         Ok((self.applied, self.membership.clone()))
@@ -183,21 +183,21 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
         if force {
             return Some(self.get_snapshot_builder().await);
         }
         // Asked for because a checkpoint was written: hand over that one. The next may be due already, and
         // on a server that is idle now no entry comes that would begin it.
         self.begin_checkpoint_if_due();
-        Some(Builder { state: self.state.clone(), checkpoints: None })
+        Some(SnapshotBuilder { state: self.state.clone(), checkpoints: None })
     }
 
-    async fn get_snapshot_builder(&mut self) -> Builder {
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         self.checkpoints.wait_until_idle().await;
         self.begin_checkpoint();
         let checkpoints = Some(Arc::clone(&self.checkpoints));
-        Builder { state: self.state.clone(), checkpoints }
+        SnapshotBuilder { state: self.state.clone(), checkpoints }
     }
 
     async fn install_snapshot(
@@ -244,13 +244,13 @@ pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Hands the newest checkpoint to openraft.
-pub(super) struct Builder {
+pub(super) struct SnapshotBuilder {
     state: StateDb,
     /// Where a checkpoint is being written that must be waited for.
     checkpoints: Option<Arc<Checkpoints>>,
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for Builder {
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotRows;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotRows>> {
@@ -280,5 +280,5 @@ fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageErro
 }
 
 #[cfg(test)]
-#[path = "state_machine_test.rs"]
+#[path = "state_machine_store_test.rs"]
 pub(super) mod tests;
