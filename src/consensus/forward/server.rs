@@ -49,7 +49,7 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let Some(ForwardConn { from, purpose, stream, guest, room }) = next else { return };
+        let Some(ForwardConn { from, purpose, stream, permit, room }) = next else { return };
         if purpose == Purpose::Lead {
             server.proposer.reverse_dials().offer(from, stream);
         } else {
@@ -57,7 +57,7 @@ pub(crate) async fn run(
             tokio::spawn(async move {
                 tokio::select! {
                     () = conn.serve() => {}
-                    () = guest.has_to_leave() => {}
+                    () = permit.evicted() => {}
                 }
             });
         }

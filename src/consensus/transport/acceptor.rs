@@ -22,7 +22,7 @@ use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::leadership::timings::WORKING_EVERY;
 use super::address_book::AddressBook;
-use super::connection_limits::{Guests, Host};
+use super::connection_limits::{ConnectionLimits, Owner};
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::send;
@@ -51,7 +51,7 @@ pub(crate) struct PeerListener {
 struct Shared {
     gate: Gate,
     inbox: Inbox,
-    guests: Guests,
+    limits: ConnectionLimits,
     room: Room,
 }
 
@@ -83,8 +83,9 @@ impl PeerListener {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let gate = Gate::new(own, place, forwards);
-        let (inbox, guests, room) = (Inbox::new(spool), Guests::default(), Room::default());
-        Ok(Self { listener, shared: Shared { gate, inbox, guests, room } })
+        let (inbox, limits, room) =
+            (Inbox::new(spool), ConnectionLimits::default(), Room::default());
+        Ok(Self { listener, shared: Shared { gate, inbox, limits, room } })
     }
 
     /// Serves peers until `stop`.
@@ -120,21 +121,21 @@ impl PeerListener {
 impl Shared {
     /// Serves one connection to its end.
     async fn serve(self, services: PeerServices, stream: TcpStream, addr: SocketAddr) {
-        let Self { gate, inbox, guests, room } = self;
-        let stranger = guests.enter(Host::Nobody);
+        let Self { gate, inbox, limits, room } = self;
+        let unidentified = limits.acquire(Owner::Unidentified);
         let admitted = tokio::select! {
             admitted = gate.admit(stream, addr) => admitted,
-            () = stranger.has_to_leave() => None,
+            () = unidentified.evicted() => None,
         };
-        drop(stranger);
+        drop(unidentified);
         let Some((welcomed, stream)) = admitted else { return };
         let from = welcomed.from;
         let server = MemberId::number_of(from);
-        let host = match welcomed.purpose {
-            Purpose::Formation => Host::Looking,
-            Purpose::Raft | Purpose::Forward | Purpose::Lead => Host::Server(server),
+        let owner = match welcomed.purpose {
+            Purpose::Formation => Owner::Bootstrapping,
+            Purpose::Raft | Purpose::Forward | Purpose::Lead => Owner::Server(server),
         };
-        let guest = guests.enter(host);
+        let permit = limits.acquire(owner);
         match welcomed.purpose {
             Purpose::Raft => tokio::select! {
                 error = Connection { services, inbox, room, receiving: None }.serve(stream, from) => {
@@ -142,14 +143,14 @@ impl Shared {
                         gate.log_rejection(addr, &error);
                     }
                 }
-                () = guest.has_to_leave() => {}
+                () = permit.evicted() => {}
             },
             Purpose::Formation => tokio::select! {
                 () = services.bootstrap.answer(stream, from) => {}
-                () = guest.has_to_leave() => {}
+                () = permit.evicted() => {}
             },
             purpose @ (Purpose::Forward | Purpose::Lead) => {
-                gate.hand_over(ForwardConn { from, purpose, stream, guest, room });
+                gate.hand_over(ForwardConn { from, purpose, stream, permit, room });
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::address_book::AddressBook;
-use super::connection_limits::Guest;
+use super::connection_limits::ConnectionPermit;
 use super::frame::Room;
 use super::hello::Own;
 use super::hello::Purpose;
@@ -34,7 +34,7 @@ pub(crate) struct ForwardConn {
     /// The connection, greeted and welcome.
     pub(crate) stream: PeerStream,
     /// Its place among the connections of that member.
-    pub(crate) guest: Guest,
+    pub(crate) permit: ConnectionPermit,
     /// Where its long messages come in.
     pub(crate) room: Room,
 }
@@ -156,7 +156,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::connection_limits::{Guests, Host};
+    use super::super::connection_limits::{ConnectionLimits, Owner};
     use super::super::dialer::Dialer;
     use super::*;
     use crate::storage::ClusterId;
@@ -199,8 +199,9 @@ mod tests {
         let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
         let (welcomed, stream) = admitted.unwrap();
         assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
-        let (guest, room) = (Guests::default().enter(Host::Server(1)), Room::default());
-        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream, guest, room });
+        let (permit, room) =
+            (ConnectionLimits::default().acquire(Owner::Server(1)), Room::default());
+        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream, permit, room });
         dialled.unwrap().write_all(b"hello").await.unwrap();
         let mut connection = forwards.recv().await.unwrap();
         let mut bytes = Vec::new();
