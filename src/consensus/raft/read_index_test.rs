@@ -22,7 +22,7 @@ use crate::consensus::error::ReadError;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
 use crate::consensus::transport::message::{AppendResponse, Entry};
-use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
+use crate::consensus::transport::scripted_peer::{Held, Hold, Puppet, dialer};
 use crate::consensus::transport::{Leadership, Peers};
 use crate::storage::{DataDir, LogPosition, OpenOptions, Vote};
 

@@ -247,11 +247,11 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::super::address_book::AddressBook;
+    use super::super::authenticator::Gate;
     use super::super::dialer::Dialer;
     use super::super::frame::receive;
     use super::super::frame::send;
-    use super::super::gate::Gate;
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::Membership;
     use super::super::peer::Peers;
     use super::super::security::Security;
     use super::super::stream::PeerStream;

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use super::super::leadership::timings::Timings;
 use super::address_book::AddressBook;
-use super::hello::Hello;
-use super::hello::Own;
-use super::hello::Purpose;
-use super::hello::greet;
-use super::introduction;
-use super::secret::Meeting;
+use super::handshake::hello::Hello;
+use super::handshake::hello::Own;
+use super::handshake::hello::Purpose;
+use super::handshake::hello::greet;
+use super::handshake::secret::Meeting;
+use super::handshake::start_proof;
 use super::security::Security;
 use super::stream::PeerStream;
 use super::stream::prepare;
@@ -121,7 +121,7 @@ impl Dialer {
         }
         let fits = self.own.starts.check_version(agreed.version);
         fits.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))?;
-        if agreed.version >= introduction::SINCE {
+        if agreed.version >= start_proof::SINCE {
             let (dialler, acceptor) = (self.own.member.raft_id(), MemberId::number_of(target));
             let meeting = Meeting { dialler, acceptor, purpose, dials: true };
             self.own.starts.exchange(&mut transport, peer, &meeting).await?;
@@ -158,7 +158,7 @@ impl Dialer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::Membership;
     use super::*;
     use crate::storage::ClusterId;
 

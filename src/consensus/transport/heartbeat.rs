@@ -294,10 +294,10 @@ mod tests {
 
     use super::super::link::Leadership;
     use super::super::peer::Peers;
-    use super::super::puppet::Held;
-    use super::super::puppet::Hold;
-    use super::super::puppet::Puppet;
-    use super::super::puppet::dialer;
+    use super::super::scripted_peer::Held;
+    use super::super::scripted_peer::Hold;
+    use super::super::scripted_peer::Puppet;
+    use super::super::scripted_peer::dialer;
     use super::*;
     use crate::consensus::leadership::timings::Timings;
 

@@ -9,7 +9,7 @@
 //!                                     ◄──   response           in order, many on their way
 //! ```
 //!
-//! * [`hello`], [`introduction`], [`versions`]: the greeting, and what is learnt from it.
+//! * [`handshake`]: what a connection begins with.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
 //! * [`dialer`]: connecting, and where peers are.
 //! * [`security`]: TLS, where it is configured, and what certificates have to show.
@@ -18,7 +18,7 @@
 //!   heartbeat never waits behind entries or a checkpoint.
 //! * [`append`]: entries, many requests on their way at once.
 //! * [`heartbeat`]: heartbeats, on a connection that is read all the time.
-//! * [`gate`], [`acceptor`]: the accepting side.
+//! * [`authenticator`], [`acceptor`]: the accepting side.
 //! * [`snapshot_transfer`], [`inbox`]: a checkpoint on its way out, and in.
 //!
 //! A peer without a common version, one of another ensemble, or one that takes this server for
@@ -61,42 +61,39 @@ mod acceptor;
 mod acknowledged;
 mod address_book;
 mod append;
+mod authenticator;
 mod connection_limits;
 mod dialer;
 pub(crate) mod frame;
-mod gate;
+mod handshake;
 mod heartbeat;
-mod hello;
 mod inbox;
-mod introduction;
 mod link;
 pub(crate) mod message;
 mod peer;
 mod peer_service;
 #[cfg(test)]
-pub(crate) mod puppet;
-mod secret;
+pub(crate) mod scripted_peer;
 mod security;
 mod snapshot_transfer;
 mod stream;
 mod terms;
-mod versions;
 mod wire_bytes;
 
 pub(crate) use acceptor::{PeerListener, PeerServices};
 pub use address_book::AddressBook;
 pub(crate) use append::Appended;
+pub(crate) use authenticator::ForwardConn;
 pub(crate) use dialer::Dialer;
-pub(crate) use gate::ForwardConn;
-pub use hello::EnsembleName;
-pub(crate) use hello::{Own, Purpose};
-pub(crate) use introduction::Starts;
+pub use handshake::hello::EnsembleName;
+pub(crate) use handshake::hello::{Own, Purpose};
+pub(crate) use handshake::secret::Secret;
+pub(crate) use handshake::start_proof::Starts;
+pub use handshake::versions::KnownVersions;
 pub(crate) use link::Leadership;
 pub(crate) use peer::{Peer, Peers, Unreachable};
 pub(crate) use peer_service::{BootstrapService, RaftService};
-pub(crate) use secret::Secret;
 pub(crate) use security::Security;
 pub(crate) use snapshot_transfer::SnapshotRows;
 pub(crate) use stream::PeerStream;
-pub use versions::KnownVersions;
 pub(crate) use wire_bytes::WireBytes;

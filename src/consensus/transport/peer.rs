@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::acknowledged::Acknowledged;
 use super::append::{Answer, Appends};
 use super::dialer::Dialer;
+use super::handshake::hello::Purpose;
 use super::heartbeat::Heartbeats;
-use super::hello::Purpose;
 use super::link::{Leadership, Link};
 use super::message::{
     AppendRequest, Request, Response, SnapshotMeta, SnapshotResponse, TransferLeaderRequest,
@@ -286,10 +286,10 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::address_book::AddressBook;
+    use super::super::authenticator::Gate;
     use super::super::frame::receive;
     use super::super::frame::send;
-    use super::super::gate::Gate;
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::Membership;
     use super::super::security::Security;
     use super::*;
     use crate::storage::ClusterId;

@@ -15,7 +15,7 @@ use super::dialer::Dialer;
 use super::frame::FRAME_LEN_MAX;
 use super::frame::receive;
 use super::frame::send;
-use super::hello::Purpose;
+use super::handshake::hello::Purpose;
 use super::message::{Request, Response, SnapshotMeta, SnapshotResponse, WireBlock};
 use super::stream::{PeerStream, Wire};
 use crate::storage::{Row, RowBlock, RowsSoFar, StorageError, Vote};

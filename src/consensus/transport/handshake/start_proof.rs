@@ -16,16 +16,16 @@ use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::stream::Wire;
 use super::hello::{REASON_LEN_MAX, put_reason};
 use super::secret::{Meeting, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
-use super::stream::Wire;
 use crate::storage::{KnownStarts, Start};
 
 /// Why a server is refused that does not show that it knows the secret.
 const NO_SECRET: &str = "it does not know the secret of this ensemble: check `quorum.secretFile`";
 
 /// The version from which on servers introduce themselves so.
-pub(super) const SINCE: u16 = 2;
+pub(crate) const SINCE: u16 = 2;
 
 /// This server's start, and those of others that were met. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Starts {
     }
 
     /// Why a server that talks this version is refused, if it is: earlier ones cannot show that they know a secret.
-    pub(super) fn check_version(&self, version: u16) -> Result<(), String> {
+    pub(crate) fn check_version(&self, version: u16) -> Result<(), String> {
         if version < SINCE && self.secret.is_some() {
             return Err(format!(
                 "version {version} knows no `quorum.secretFile`, which is set here"
@@ -57,7 +57,7 @@ impl Starts {
     /// # Errors
     ///
     /// `PermissionDenied` with the reason, on both sides; those of the connection.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         stream: &mut impl Wire,
         peer: Option<MemberId>,

@@ -8,8 +8,8 @@ use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::introduction::Starts;
-use super::stream::Wire;
+use super::super::stream::Wire;
+use super::start_proof::Starts;
 use super::versions::{KnownVersions, Versions};
 use crate::storage::ClusterId;
 
@@ -17,7 +17,7 @@ use crate::storage::ClusterId;
 const MAGIC: [u8; 4] = *b"GKPR";
 
 /// The longest reason for a refusal.
-pub(super) const REASON_LEN_MAX: usize = 1 << 10;
+pub(crate) const REASON_LEN_MAX: usize = 1 << 10;
 
 /// Who a server is among its peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +87,7 @@ impl EnsembleName {
     }
 
     /// Whether entries and votes may be taken from others.
-    pub(super) fn is_decided(&self) -> bool {
+    pub(crate) fn is_decided(&self) -> bool {
         let known = self.0.lock();
         known.name.is_some() || !known.is_empty
     }
@@ -103,7 +103,7 @@ pub(crate) struct Own {
 }
 
 impl Own {
-    pub(super) fn membership(&self) -> Membership {
+    pub(crate) fn membership(&self) -> Membership {
         let cluster = self.ensemble.get().unwrap_or(NO_ENSEMBLE);
         Membership { cluster, server: self.member.raft_id() }
     }
@@ -137,7 +137,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    pub(super) fn encode(self) -> u8 {
+    pub(crate) fn encode(self) -> u8 {
         match self {
             Self::Raft => 0,
             Self::Forward => 1,
@@ -156,18 +156,18 @@ impl Purpose {
 /// The first bytes of a connection. Their layout is the same in all versions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hello {
-    pub(super) versions: Versions,
+    pub(crate) versions: Versions,
     /// A [`Purpose`], perhaps of a later version.
     purpose: u8,
-    pub(super) from: Membership,
+    pub(crate) from: Membership,
     /// The server that the connecting one means to reach.
-    pub(super) to: u64,
+    pub(crate) to: u64,
 }
 
 const HELLO_LEN: usize = 4 + 2 + 2 + 1 + 16 + 8 + 8;
 
 impl Hello {
-    pub(super) fn new(versions: Versions, purpose: Purpose, from: Membership, to: u64) -> Self {
+    pub(crate) fn new(versions: Versions, purpose: Purpose, from: Membership, to: u64) -> Self {
         Self { versions, purpose: purpose.encode(), from, to }
     }
 
@@ -243,25 +243,25 @@ fn check_ensembles(from: &Membership, own: &Membership) -> Result<(), String> {
 /// A connecting server that was found welcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Welcomed {
-    pub(super) from: u64,
-    pub(super) purpose: Purpose,
+    pub(crate) from: u64,
+    pub(crate) purpose: Purpose,
     /// The version agreed on.
-    pub(super) version: u16,
+    pub(crate) version: u16,
     /// The newest version that the other one can talk.
-    pub(super) newest: u16,
+    pub(crate) newest: u16,
 }
 
 /// What was agreed on, as the connecting server learns it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed {
     /// The version of all that follows.
-    pub(super) version: u16,
+    pub(crate) version: u16,
     /// The newest version that the other one can talk.
-    pub(super) newest: u16,
+    pub(crate) newest: u16,
 }
 
 /// Greets, and waits to be welcome.
-pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<Agreed> {
+pub(crate) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<Agreed> {
     stream.write_all(&hello.encode()).await?;
     stream.flush().await?;
     let version = stream.read_u16().await?;
@@ -277,7 +277,7 @@ pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<A
 }
 
 /// Takes a greeting; whoever is not welcome is told why. `check` may refuse who would be welcome.
-pub(super) async fn welcome(
+pub(crate) async fn welcome(
     stream: &mut impl Wire,
     own: &Membership,
     versions: Versions,
@@ -302,7 +302,7 @@ pub(super) async fn welcome(
 }
 
 /// Writes the reason for a refusal, cut to what is read of it.
-pub(super) fn put_reason(out: &mut Vec<u8>, reason: &str) {
+pub(crate) fn put_reason(out: &mut Vec<u8>, reason: &str) {
     let len = u16::try_from(reason.len().min(REASON_LEN_MAX)).unwrap_or(0);
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&reason.as_bytes()[..usize::from(len)]);

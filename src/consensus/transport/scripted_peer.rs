@@ -9,12 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address_book::AddressBook;
+use super::authenticator::Gate;
 use super::dialer::Dialer;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::send;
-use super::gate::Gate;
-use super::hello::Membership;
+use super::handshake::hello::Membership;
 use super::message::{AppendRequest, AppendResponse, Request, Response, VoteResponse};
 use super::security::Security;
 use super::stream::PeerStream;

@@ -13,12 +13,12 @@ use tokio::time::timeout;
 use super::address_book::AddressBook;
 use super::connection_limits::ConnectionPermit;
 use super::frame::Room;
-use super::hello::Own;
-use super::hello::Purpose;
-use super::hello::Welcomed;
-use super::hello::welcome;
-use super::introduction;
-use super::secret::Meeting;
+use super::handshake::hello::Own;
+use super::handshake::hello::Purpose;
+use super::handshake::hello::Welcomed;
+use super::handshake::hello::welcome;
+use super::handshake::secret::Meeting;
+use super::handshake::start_proof;
 use super::security::{Accepted, Security};
 use super::stream::PeerStream;
 use super::stream::prepare;
@@ -140,7 +140,7 @@ impl Gate {
         let versions = &self.own.versions;
         let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
         versions.learn(welcomed.from, welcomed.newest);
-        if welcomed.version >= introduction::SINCE {
+        if welcomed.version >= start_proof::SINCE {
             let from = MemberId::from_raft_id(welcomed.from);
             let (dialler, acceptor) = (welcomed.from, self.own.member.number);
             let meeting = Meeting { dialler, acceptor, purpose: welcomed.purpose, dials: false };
@@ -152,7 +152,7 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::Membership;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

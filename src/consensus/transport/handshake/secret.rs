@@ -16,16 +16,16 @@ use super::hello::Purpose;
 use crate::env::random;
 
 /// The shortest secret that is taken, in bytes.
-pub(super) const SECRET_LEN_MIN: usize = 16;
+pub(crate) const SECRET_LEN_MIN: usize = 16;
 
 /// The bytes of a number drawn for a connection.
-pub(super) const NONCE_LEN: usize = 32;
+pub(crate) const NONCE_LEN: usize = 32;
 
 /// The bytes of what shows that the secret is known.
-pub(super) const PROOF_LEN: usize = 32;
+pub(crate) const PROOF_LEN: usize = 32;
 
 /// Stands for one where there is no secret.
-pub(super) const NO_PROOF: [u8; PROOF_LEN] = [0; PROOF_LEN];
+pub(crate) const NO_PROOF: [u8; PROOF_LEN] = [0; PROOF_LEN];
 
 /// The secret of an ensemble, if it has one. Cheap to clone.
 #[derive(Clone, Default)]
@@ -41,19 +41,19 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Meeting {
     /// The member that connects.
-    pub(super) dialler: u64,
+    pub(crate) dialler: u64,
     /// The number of the server that it connects to.
-    pub(super) acceptor: u64,
-    pub(super) purpose: Purpose,
+    pub(crate) acceptor: u64,
+    pub(crate) purpose: Purpose,
     /// Whether this server is the one that connects.
-    pub(super) dials: bool,
+    pub(crate) dials: bool,
 }
 
 /// The numbers drawn for a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nonces {
-    pub(super) own: [u8; NONCE_LEN],
-    pub(super) theirs: [u8; NONCE_LEN],
+    pub(crate) own: [u8; NONCE_LEN],
+    pub(crate) theirs: [u8; NONCE_LEN],
 }
 
 impl Secret {
@@ -74,18 +74,18 @@ impl Secret {
         Ok(Self(Some(secret.into())))
     }
 
-    pub(super) fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
     /// What shows the other side that this one knows the secret.
-    pub(super) fn prove(&self, meeting: &Meeting, nonces: &Nonces) -> [u8; PROOF_LEN] {
+    pub(crate) fn prove(&self, meeting: &Meeting, nonces: &Nonces) -> [u8; PROOF_LEN] {
         let mac = self.mac(meeting, nonces, meeting.dials);
         mac.map_or(NO_PROOF, |mac| mac.finalize().into_bytes().into())
     }
 
     /// Whether the other side knows the secret, or there is none.
-    pub(super) fn accepts(&self, meeting: &Meeting, nonces: &Nonces, proof: &[u8]) -> bool {
+    pub(crate) fn accepts(&self, meeting: &Meeting, nonces: &Nonces, proof: &[u8]) -> bool {
         let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
         let mac = self.mac(meeting, &nonces, !meeting.dials);
         mac.is_none_or(|mac| mac.verify_slice(proof).is_ok())
@@ -105,7 +105,7 @@ impl Secret {
 }
 
 /// A number that was not drawn before and cannot be foretold.
-pub(super) fn nonce() -> [u8; NONCE_LEN] {
+pub(crate) fn nonce() -> [u8; NONCE_LEN] {
     random::bytes()
 }
 
