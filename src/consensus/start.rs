@@ -25,8 +25,8 @@ use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, PeerServices,
-    Peers, Secret, Security, Starts,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, LocalIdentity, PeerListener,
+    PeerServices, Peers, Secret, Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -195,7 +195,7 @@ impl Consensus {
 }
 
 /// This server as it introduces itself.
-fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
+fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<LocalIdentity, StartError> {
     let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
     let start = Start { number: dir.starts(), process: config.process };
     let secret = config.secret_file.as_deref().map_or(Ok(Secret::default()), |file| {
@@ -204,7 +204,7 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
         Secret::read(file).map_err(of)
     })?;
     let starts = Starts::new(start, dir.known_starts()?, secret);
-    Ok(Own { member: dir.member(), starts, ensemble, versions })
+    Ok(LocalIdentity { member: dir.member(), starts, ensemble, versions })
 }
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;

@@ -22,7 +22,7 @@ use crate::consensus::error::ReadError;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
 use crate::consensus::transport::message::{AppendResponse, Entry};
-use crate::consensus::transport::scripted_peer::{Held, Hold, Puppet, dialer};
+use crate::consensus::transport::scripted_peer::{Held, Hold, ScriptedPeer, dialer};
 use crate::consensus::transport::{Leadership, Peers};
 use crate::storage::{DataDir, LogPosition, OpenOptions, Vote};
 
@@ -42,15 +42,15 @@ const SILENCE: Duration = Duration::from_millis(200);
 struct Fixture {
     raft: RaftNode,
     reads: ReadIndex,
-    two: Puppet,
-    three: Puppet,
+    two: ScriptedPeer,
+    three: ScriptedPeer,
     _dir: TempDir,
 }
 
 impl Fixture {
     /// The others hold their answers as said from the first one on.
     async fn new(hold: Hold) -> Self {
-        let (two, three) = (Puppet::start(2).await, Puppet::start(3).await);
+        let (two, three) = (ScriptedPeer::start(2).await, ScriptedPeer::start(3).await);
         two.hold(hold);
         three.hold(hold);
         let temp = tempfile::tempdir().unwrap();

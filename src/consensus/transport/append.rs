@@ -186,7 +186,7 @@ impl<'s, S: Stream<Item = AppendRequest> + Unpin + Send + 'static> Appends<'s, S
     fn answer(&mut self, response: Response) -> Answer {
         match self.sent.pop_front() {
             Some(sent) => answer(self.peer, &sent, response),
-            None => Err(self.peer.confused()),
+            None => Err(self.peer.unexpected_answer()),
         }
     }
 }
@@ -196,7 +196,7 @@ pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
     if let Response::Failed(reason) = response {
         return Err(peer.unreachable(&reason));
     }
-    let Response::Append(response) = response else { return Err(peer.confused()) };
+    let Response::Append(response) = response else { return Err(peer.unexpected_answer()) };
     let acknowledge = |last: Option<LogPosition>| {
         last.into_iter().for_each(|last| peer.acknowledged.note(peer.target, sent.term, last));
         Ok(Appended::UpTo(last))
@@ -208,11 +208,11 @@ pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
         (AppendResponse::Conflict, Some(prev)) => {
             match check(peer.target, prev, sent.acknowledged) {
                 Ok(()) => Ok(Appended::Conflict(prev)),
-                Err(reason) => Err(peer.forgetful(&reason)),
+                Err(reason) => Err(peer.lost_entries(&reason)),
             }
         }
         // Nothing comes before the first entry that could conflict with anything.
-        (AppendResponse::Conflict, None) => Err(peer.confused()),
+        (AppendResponse::Conflict, None) => Err(peer.unexpected_answer()),
     }
 }
 
@@ -247,11 +247,11 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::super::address_book::AddressBook;
-    use super::super::authenticator::Gate;
+    use super::super::authenticator::Authenticator;
     use super::super::dialer::Dialer;
     use super::super::frame::receive;
     use super::super::frame::send;
-    use super::super::handshake::hello::Membership;
+    use super::super::handshake::hello::PeerIdentity;
     use super::super::peer::Peers;
     use super::super::security::Security;
     use super::super::stream::PeerStream;
@@ -305,24 +305,24 @@ mod tests {
     /// The other server, as its peer sees it.
     struct Other {
         listener: TcpListener,
-        gate: Gate,
+        authenticator: Authenticator,
     }
 
     impl Other {
         async fn new() -> (Self, Peer) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let member = |server| Membership { cluster: ClusterId(7), server };
+            let member = |server| PeerIdentity { cluster: ClusterId(7), server };
             let place = (Security::default(), AddressBook::naming([1]));
-            let gate = Gate::new(member(2), place, None);
+            let authenticator = Authenticator::new(member(2), place, None);
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
             let peer = Peers::new(dialer, Leadership::of(1)).peer(2, &address);
-            (Self { listener, gate }, peer)
+            (Self { listener, authenticator }, peer)
         }
 
         async fn accept(&self) -> PeerStream {
             let (stream, from) = self.listener.accept().await.unwrap();
-            self.gate.admit(stream, from).await.unwrap().1
+            self.authenticator.authenticate(stream, from).await.unwrap().1
         }
     }
 

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::super::leadership::timings::Timings;
 use super::address_book::AddressBook;
 use super::handshake::hello::Hello;
-use super::handshake::hello::Own;
+use super::handshake::hello::LocalIdentity;
 use super::handshake::hello::Purpose;
-use super::handshake::hello::greet;
-use super::handshake::secret::Meeting;
+use super::handshake::hello::send_hello;
+use super::handshake::secret::HandshakeParties;
 use super::handshake::start_proof;
 use super::security::Security;
 use super::stream::PeerStream;
@@ -32,7 +32,7 @@ const REACH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Connects to peers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
-    own: Own,
+    own: LocalIdentity,
     book: AddressBook,
     timings: Timings,
     security: Security,
@@ -41,7 +41,11 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// Connects as `own`, to the addresses of the book where it has them.
-    pub(crate) fn new(own: impl Into<Own>, book: AddressBook, security: Security) -> Self {
+    pub(crate) fn new(
+        own: impl Into<LocalIdentity>,
+        book: AddressBook,
+        security: Security,
+    ) -> Self {
         let (own, timings) = (own.into(), Timings::default());
         Self { own, book, timings, security, rate_limited_log: Arc::default() }
     }
@@ -111,9 +115,9 @@ impl Dialer {
         purpose: Purpose,
     ) -> io::Result<PeerStream> {
         let mut transport = self.security.open(stream, address).await?;
-        let (own, versions) = (self.own.membership(), &self.own.versions);
+        let (own, versions) = (self.own.identity(), &self.own.versions);
         let hello = Hello::new(versions.own(), purpose, own, target);
-        let agreed = greet(&mut transport, &hello).await?;
+        let agreed = send_hello(&mut transport, &hello).await?;
         // Whoever is asked about its ensemble may be of any life.
         let peer = (purpose != Purpose::Formation).then_some(MemberId::from_raft_id(target));
         if peer.is_some() {
@@ -123,8 +127,8 @@ impl Dialer {
         fits.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))?;
         if agreed.version >= start_proof::SINCE {
             let (dialler, acceptor) = (self.own.member.raft_id(), MemberId::number_of(target));
-            let meeting = Meeting { dialler, acceptor, purpose, dials: true };
-            self.own.starts.exchange(&mut transport, peer, &meeting).await?;
+            let parties = HandshakeParties { dialler, acceptor, purpose, dials: true };
+            self.own.starts.exchange(&mut transport, peer, &parties).await?;
         }
         Ok(PeerStream::new(transport, agreed.version))
     }
@@ -158,14 +162,14 @@ impl Dialer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::handshake::hello::Membership;
+    use super::super::handshake::hello::PeerIdentity;
     use super::*;
     use crate::storage::ClusterId;
 
     #[test]
     fn distant_servers_are_given_more_time() {
         // Who raises the timings for them need not raise anything else; the default timings change nothing.
-        let member = Membership { cluster: ClusterId(7), server: 1 };
+        let member = PeerIdentity { cluster: ClusterId(7), server: 1 };
         let near = Dialer::new(member, AddressBook::default(), Security::default());
         let limits = |dialer: &Dialer| {
             [(1, REACH_TIMEOUT), (4, CONNECT_TIMEOUT)]

@@ -19,7 +19,7 @@
 //! * [`append`]: entries, many requests on their way at once.
 //! * [`heartbeat`]: heartbeats, on a connection that is read all the time.
 //! * [`authenticator`], [`acceptor`]: the accepting side.
-//! * [`snapshot_transfer`], [`inbox`]: a checkpoint on its way out, and in.
+//! * [`snapshot_sender`], [`snapshot_receiver`]: a checkpoint on its way out, and in.
 //!
 //! A peer without a common version, one of another ensemble, or one that takes this server for
 //! another, is refused, with a line in the log of both.
@@ -67,7 +67,6 @@ mod dialer;
 pub(crate) mod frame;
 mod handshake;
 mod heartbeat;
-mod inbox;
 mod link;
 pub(crate) mod message;
 mod peer;
@@ -75,7 +74,8 @@ mod peer_service;
 #[cfg(test)]
 pub(crate) mod scripted_peer;
 mod security;
-mod snapshot_transfer;
+mod snapshot_receiver;
+mod snapshot_sender;
 mod stream;
 mod terms;
 mod wire_bytes;
@@ -86,7 +86,7 @@ pub(crate) use append::Appended;
 pub(crate) use authenticator::ForwardConn;
 pub(crate) use dialer::Dialer;
 pub use handshake::hello::EnsembleName;
-pub(crate) use handshake::hello::{Own, Purpose};
+pub(crate) use handshake::hello::{LocalIdentity, Purpose};
 pub(crate) use handshake::secret::Secret;
 pub(crate) use handshake::start_proof::Starts;
 pub use handshake::versions::KnownVersions;
@@ -94,6 +94,6 @@ pub(crate) use link::Leadership;
 pub(crate) use peer::{Peer, Peers, Unreachable};
 pub(crate) use peer_service::{BootstrapService, RaftService};
 pub(crate) use security::Security;
-pub(crate) use snapshot_transfer::SnapshotRows;
+pub(crate) use snapshot_sender::SnapshotRows;
 pub(crate) use stream::PeerStream;
 pub(crate) use wire_bytes::WireBytes;

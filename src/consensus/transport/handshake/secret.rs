@@ -39,7 +39,7 @@ impl fmt::Debug for Secret {
 
 /// Two servers on a connection, and its numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Meeting {
+pub(crate) struct HandshakeParties {
     /// The member that connects.
     pub(crate) dialler: u64,
     /// The number of the server that it connects to.
@@ -79,25 +79,35 @@ impl Secret {
     }
 
     /// What shows the other side that this one knows the secret.
-    pub(crate) fn prove(&self, meeting: &Meeting, nonces: &Nonces) -> [u8; PROOF_LEN] {
-        let mac = self.mac(meeting, nonces, meeting.dials);
+    pub(crate) fn prove(&self, parties: &HandshakeParties, nonces: &Nonces) -> [u8; PROOF_LEN] {
+        let mac = self.mac(parties, nonces, parties.dials);
         mac.map_or(NO_PROOF, |mac| mac.finalize().into_bytes().into())
     }
 
     /// Whether the other side knows the secret, or there is none.
-    pub(crate) fn accepts(&self, meeting: &Meeting, nonces: &Nonces, proof: &[u8]) -> bool {
+    pub(crate) fn accepts(
+        &self,
+        parties: &HandshakeParties,
+        nonces: &Nonces,
+        proof: &[u8],
+    ) -> bool {
         let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
-        let mac = self.mac(meeting, &nonces, !meeting.dials);
+        let mac = self.mac(parties, &nonces, !parties.dials);
         mac.is_none_or(|mac| mac.verify_slice(proof).is_ok())
     }
 
     /// Over what the prover, who dials or does not, says.
-    fn mac(&self, meeting: &Meeting, nonces: &Nonces, dials: bool) -> Option<Hmac<Sha256>> {
+    fn mac(
+        &self,
+        parties: &HandshakeParties,
+        nonces: &Nonces,
+        dials: bool,
+    ) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_ref()?).ok()?;
         mac.update(b"grovekeeper peer");
-        mac.update(&[u8::from(dials), meeting.purpose.encode()]);
-        mac.update(&meeting.dialler.to_be_bytes());
-        mac.update(&meeting.acceptor.to_be_bytes());
+        mac.update(&[u8::from(dials), parties.purpose.encode()]);
+        mac.update(&parties.dialler.to_be_bytes());
+        mac.update(&parties.acceptor.to_be_bytes());
         mac.update(&nonces.own);
         mac.update(&nonces.theirs);
         Some(mac)
@@ -118,8 +128,9 @@ mod tests {
         // Not with another secret, nor with what either side said on this or another connection.
         let secret = |text: &str| Secret(Some(text.as_bytes().into()));
         let (ours, others) = (secret("a secret of ours"), secret("one of somebody else"));
-        let here = Meeting { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
-        let there = Meeting { dials: false, ..here };
+        let here =
+            HandshakeParties { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
+        let there = HandshakeParties { dials: false, ..here };
         let at_here = Nonces { own: nonce(), theirs: nonce() };
         let at_there = Nonces { own: at_here.theirs, theirs: at_here.own };
         let proof = ours.prove(&here, &at_here);
@@ -128,8 +139,12 @@ mod tests {
         assert!(!ours.accepts(&here, &at_here, &proof), "its own word comes back");
         assert!(!ours.accepts(&there, &at_there, &others.prove(&here, &at_here)));
         assert!(!ours.accepts(&there, &at_there, &NO_PROOF));
-        assert!(!ours.accepts(&Meeting { dialler: 3, ..there }, &at_there, &proof));
-        assert!(!ours.accepts(&Meeting { purpose: Purpose::Forward, ..there }, &at_there, &proof));
+        assert!(!ours.accepts(&HandshakeParties { dialler: 3, ..there }, &at_there, &proof));
+        assert!(!ours.accepts(
+            &HandshakeParties { purpose: Purpose::Forward, ..there },
+            &at_there,
+            &proof
+        ));
         let later = Nonces { own: nonce(), ..at_there };
         assert!(!ours.accepts(&there, &later, &proof), "what was said once is said again");
         assert!(Secret::default().accepts(&there, &at_there, &proof), "where there is none");

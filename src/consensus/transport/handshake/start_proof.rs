@@ -1,4 +1,4 @@
-//! Behind the greeting, from version 2 on: which start of a server is talking.
+//! Behind the hello, from version 2 on: which start of a server is talking, and whether it knows the secret.
 //!
 //! ```text
 //! both   number of the start u64, process u64, a number drawn for this connection [u8; 32]
@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::stream::Wire;
 use super::hello::{REASON_LEN_MAX, put_reason};
-use super::secret::{Meeting, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
+use super::secret::{HandshakeParties, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
 use crate::storage::{KnownStarts, Start};
 
 /// Why a server is refused that does not show that it knows the secret.
@@ -61,7 +61,7 @@ impl Starts {
         &self,
         stream: &mut impl Wire,
         peer: Option<MemberId>,
-        meeting: &Meeting,
+        parties: &HandshakeParties,
     ) -> io::Result<()> {
         let own = nonce();
         let mut said = [0; 16 + NONCE_LEN];
@@ -74,12 +74,12 @@ impl Starts {
         let mut theirs = [0; NONCE_LEN];
         stream.read_exact(&mut theirs).await?;
         let nonces = Nonces { own, theirs };
-        stream.write_all(&self.secret.prove(meeting, &nonces)).await?;
+        stream.write_all(&self.secret.prove(parties, &nonces)).await?;
         stream.flush().await?;
         let mut proof = NO_PROOF;
         stream.read_exact(&mut proof).await?;
         let refusal = match peer {
-            _ if !self.secret.accepts(meeting, &nonces, &proof) => Some(NO_SECRET.to_owned()),
+            _ if !self.secret.accepts(parties, &nonces, &proof) => Some(NO_SECRET.to_owned()),
             Some(peer) => self.meet(peer, start).await,
             None => None,
         };
@@ -142,8 +142,9 @@ mod tests {
     use crate::storage::{DataDir, OpenOptions};
 
     const PEER: MemberId = MemberId { number: 1, life: 9 };
-    const DIALS: Meeting = Meeting { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
-    const ACCEPTS: Meeting = Meeting { dials: false, ..DIALS };
+    const DIALS: HandshakeParties =
+        HandshakeParties { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
+    const ACCEPTS: HandshakeParties = HandshakeParties { dials: false, ..DIALS };
 
     #[tokio::test]
     async fn a_server_with_data_of_an_earlier_moment_is_refused() {
