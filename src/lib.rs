@@ -17,6 +17,7 @@ pub mod node;
 pub mod storage;
 
 pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod telemetry;
 pub mod tls;

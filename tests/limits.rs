@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use grovekeeper::app::Server;
 use grovekeeper::config::Config;
-use grovekeeper::node::Server;
 use jute_proto::{
     ConnectRequest, ConnectResponse, CreateRequest, Encode, ErrorCode, GetDataRequest, OpCode,
     Reader, ReplyHeader, Request, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame,
@@ -176,7 +176,7 @@ async fn a_packet_over_the_limit_is_named_although_it_never_arrives_whole() {
     for part in [&client.session.to_string(), &address, "create of /big/one", "1000000"] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    assert_eq!(server.shared().stats.requests_too_large.get(), 1);
+    assert_eq!(server.node().core().stats.requests_too_large.get(), 1);
     server.stop().await;
 }
 
@@ -195,7 +195,7 @@ async fn a_reply_over_the_limit_is_named_and_sent() {
     for part in [&client.session.to_string(), &address, "getData of /r", "238 bytes"] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    assert_eq!(server.shared().stats.conns.replies_too_large.get(), 1);
+    assert_eq!(server.node().core().stats.conns.replies_too_large.get(), 1);
     server.stop().await;
 }
 
@@ -206,7 +206,7 @@ async fn connections_in_all_are_limited() {
     let first = Client::open(&server, 10_000).await.expect("a session");
     let second = Client::open(&server, 10_000).await.expect("a session");
     assert!(Client::connect(&server).await.is_closed().await);
-    assert_eq!(server.shared().stats.conns.connections_rejected.get(), 1);
+    assert_eq!(server.node().core().stats.conns.connections_rejected.get(), 1);
     drop(first);
     let again = async { while Client::open(&server, 10_000).await.is_none() {} };
     tokio::time::timeout(DEADLINE, again).await.expect("a free place");
@@ -280,7 +280,7 @@ async fn large_requests_share_their_room() {
     let mut other = Client::open(&server, 10_000).await.expect("a session");
     other.send(&[(1, create("/m", &[1; 1000]))]).await;
     assert!(other.is_closed().await);
-    assert_eq!(server.shared().stats.large_requests_rejected.get(), 1);
+    assert_eq!(server.node().core().stats.large_requests_rejected.get(), 1);
     client.send(&[(9, get("/m"))]).await;
     assert_eq!(client.reply().await, Some((9, ErrorCode::NoNode)));
     server.stop().await;
@@ -305,7 +305,7 @@ async fn requests_that_waited_too_long_are_refused_in_order() {
     client.send(&[(3, get("/a")), (4, get("/b"))]).await;
     assert_eq!(client.reply().await, Some((3, ErrorCode::Ok)));
     assert_eq!(client.reply().await, Some((4, ErrorCode::NoNode)));
-    assert_eq!(server.shared().stats.conns.throttled_ops.get(), 1);
+    assert_eq!(server.node().core().stats.conns.throttled_ops.get(), 1);
     server.stop().await;
 }
 
@@ -352,7 +352,7 @@ async fn snap_count_entries_make_a_checkpoint() {
         client.send(&[(round, create(&format!("/n{round}"), b""))]).await;
         assert_eq!(client.reply().await, Some((round, ErrorCode::Ok)));
     }
-    let state = server.shared().consensus().expect("it runs").data_dir().state().clone();
+    let state = server.node().consensus().data_dir().state().clone();
     let written = async {
         while state.mark().position.is_none() {
             tokio::task::yield_now().await;

@@ -269,6 +269,64 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
     assert_none(&broken);
 }
 
+#[test]
+fn the_client_meets_the_world_in_three_places() {
+    // Sockets, tasks and timers, and randomness each have one place in the client: there they are replaced to
+    // simulate it.
+    let places = [
+        ("tokio::net", "client/src/transport"),
+        ("tokio::task", "client/src/runtime.rs"),
+        ("tokio::spawn", "client/src/runtime.rs"),
+        ("tokio::time", "client/src/runtime.rs"),
+        ("tokio::runtime", "client/src/runtime.rs"),
+        ("Instant::now", "client/src/runtime.rs"),
+        ("SystemTime", "client/src/runtime.rs"),
+        ("RandomState", "client/src/random.rs"),
+        ("std::net::Tcp", "nowhere"),
+        ("std::fs", "nowhere"),
+        ("std::thread", "nowhere"),
+        ("std::env", "nowhere"),
+    ];
+    let mut broken = Vec::new();
+    for file in rust_files("client/src") {
+        for (number, line) in code_lines(&file) {
+            for (word, place) in places {
+                if line.contains(word) && !file.starts_with(root().join(place)) {
+                    broken.push(format!("{}:{number}: {word} outside of {place}", file.display()));
+                }
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+#[test]
+fn no_crate_includes_the_sources_of_another() {
+    // What the tests of several crates share is in testkit: an include by path is compiled once for each, and
+    // shows in no Cargo.toml.
+    let mut broken = Vec::new();
+    for file in all_rust_files() {
+        let Some(folder) = file.parent() else { continue };
+        let included =
+            |line: &str| Some(line.split_once("#[path = \"")?.1.split_once('"')?.0.to_owned());
+        for (number, line) in code_lines(&file) {
+            let Some(path) = included(&line) else { continue };
+            let inside = folder.join(&path).canonicalize().is_ok_and(|target| {
+                crate_of(&target) == crate_of(&file.canonicalize().unwrap_or_default())
+            });
+            if !inside {
+                broken.push(format!("{}:{number}: {path} is not of its crate", file.display()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The folder of the crate that a file belongs to.
+fn crate_of(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.join("Cargo.toml").exists())
+}
+
 fn assert_none(broken: &[String]) {
     assert!(broken.is_empty(), "{} place(s):\n{}", broken.len(), broken.join("\n"));
 }
@@ -282,7 +340,7 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
 }
 
 fn all_rust_files() -> Vec<PathBuf> {
-    ["src", "tests", "jute-proto", "kernel", "client", "bench", "integration"]
+    ["src", "tests", "jute-proto", "kernel", "client", "bench", "integration", "testkit"]
         .into_iter()
         .flat_map(rust_files)
         .collect()

@@ -1,4 +1,5 @@
-//! One of many: campaigns, leads for a while, steps down, and campaigns again; and prints who leads.
+//! One of many: campaigns, leads for a while, steps down, and campaigns again; and prints who
+//! leads.
 //!
 //! ```text
 //! cargo run --example leader_election -- 127.0.0.1:2181 candidate-1

@@ -1,6 +1,5 @@
 //! Making clients: where the servers are and how to treat them.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use crate::client::Client;
 use crate::error::{Error, Fate};
 use crate::path::Chroot;
+use crate::runtime::{spawn, within};
 use crate::session::{Credential, SavedSession, Session, SessionState, Settings, Status};
 #[cfg(feature = "tls")]
 use crate::transport::Tls;
@@ -87,8 +87,8 @@ impl Connector {
     }
 
     /// Whether a server that has lost its quorum and only answers reads will do; not unless set.
-    /// While connected to one the client asks the others, ever more rarely, whether they take writes,
-    /// and goes to the first that does.
+    /// While connected to one the client asks the others, ever more rarely, whether they take
+    /// writes, and goes to the first that does.
     #[must_use]
     pub fn allow_read_only(mut self, allow: bool) -> Self {
         self.settings.read_only = allow;
@@ -124,9 +124,10 @@ impl Connector {
         self
     }
 
-    /// Whether to ask servers in the handshake for what Grovekeeper has beyond ZooKeeper's protocol; yes
-    /// unless set. Apache ZooKeeper takes no notice of it. A server that refuses clients which
-    /// ask for a version of the protocol that it does not know is to be asked for nothing.
+    /// Whether to ask servers in the handshake for what Grovekeeper has beyond ZooKeeper's
+    /// protocol; yes unless set. Apache ZooKeeper takes no notice of it. A server that refuses
+    /// clients which ask for a version of the protocol that it does not know is to be asked for
+    /// nothing.
     #[must_use]
     pub fn extensions(mut self, wanted: bool) -> Self {
         self.settings.extensions = wanted;
@@ -212,20 +213,20 @@ impl Connector {
     /// [`Error::SessionLost`] where the session to resume is over; [`Error::AuthFailed`].
     pub async fn connect(mut self, servers: &str) -> Result<Client, Error> {
         let (hosts, chroot) = parse(servers)?;
-        let seed = RandomState::new().hash_one(servers);
+        let seed = crate::random::draw();
         self.settings.hosts = hosts.len();
         self.settings.seed = seed;
         let patience = self.connect_timeout.unwrap_or(self.settings.timeout);
         let session = Session::new(self.settings);
         let handle = Arc::new(SessionHandle::new(session, self.watch_buffer));
-        let driver = tokio::spawn(run(Arc::clone(&handle), hosts, self.security, seed));
+        let driver = spawn(run(Arc::clone(&handle), hosts, self.security, seed));
         let client = Client::new(handle, driver, chroot);
         let mut status = client.status();
         let settled = status.wait_for(|status| outcome(status).is_some());
-        match tokio::time::timeout(patience, settled).await {
-            Ok(Ok(status)) => outcome(&status).unwrap_or(Ok(())),
-            Ok(Err(_)) => Err(Error::Closed { fate: Fate::NotApplied }),
-            Err(_) => Err(Error::Unreachable),
+        match within(patience, settled).await {
+            Some(Ok(status)) => outcome(&status).unwrap_or(Ok(())),
+            Some(Err(_)) => Err(Error::Closed { fate: Fate::NotApplied }),
+            None => Err(Error::Unreachable),
         }?;
         Ok(client)
     }

@@ -47,8 +47,9 @@ pub enum Error {
         /// Why.
         code: ErrorCode,
     },
-    /// The connection was lost before the answer came. The session goes on. With Grovekeeper changes are
-    /// sent again instead, see [`Connector::exactly_once`](crate::Connector::exactly_once).
+    /// The connection was lost before the answer came. The session goes on. With Grovekeeper
+    /// changes are sent again instead, see
+    /// [`Connector::exactly_once`](crate::Connector::exactly_once).
     #[error("the connection was lost: {fate}")]
     ConnectionLost {
         /// What is known about the change.
@@ -163,6 +164,26 @@ impl Error {
     #[must_use]
     pub const fn is_interruption(&self) -> bool {
         matches!(self, Self::ConnectionLost { .. } | Self::Unreachable)
+    }
+
+    /// Whether the znode of the request is not there.
+    pub(crate) fn is_no_node(&self) -> bool {
+        self.code() == Some(ErrorCode::NoNode)
+    }
+
+    /// Whether the znode to be created is there already.
+    pub(crate) fn is_node_exists(&self) -> bool {
+        self.code() == Some(ErrorCode::NodeExists)
+    }
+
+    /// Whether the znode may not be read or changed so.
+    pub(crate) fn is_no_auth(&self) -> bool {
+        self.code() == Some(ErrorCode::NoAuth)
+    }
+
+    /// Whether the znode has another version than the request asked for.
+    pub(crate) fn is_bad_version(&self) -> bool {
+        self.code() == Some(ErrorCode::BadVersion)
     }
 
     pub(crate) fn from_code(code: i32) -> Self {

@@ -1,4 +1,9 @@
 //! Paths as the caller sees them and as the server does: the difference is the chroot.
+//!
+//! The server's rules for paths are the kernel's. The client is a crate of its own, which other
+//! programs depend on without the server's code, so it has the little that it needs here. It checks
+//! only what would change the meaning of a path on its way; everything else is for the server to
+//! refuse.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -56,6 +61,11 @@ fn invalid(path: &str, why: &'static str) -> Error {
     Error::InvalidPath { path: path.to_owned(), why }
 }
 
+/// The path of a child.
+pub(crate) fn child(parent: &str, name: &str) -> String {
+    if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
+}
+
 /// The parent of a path; the root has none.
 pub(crate) fn parent(path: &str) -> Option<&str> {
     match path.rfind('/')? {
@@ -92,9 +102,10 @@ mod tests {
 
     #[test]
     fn a_parent_is_one_step_up() {
-        // The root has no parent.
+        // As the kernel sees it, except that the root has no parent.
         assert_eq!(parent("/"), None);
-        assert_eq!(parent("/a"), Some("/"));
-        assert_eq!(parent("/a/b"), Some("/a"));
+        for (path, above) in testkit::paths::PARENTS {
+            assert_eq!(parent(path), Some(above), "{path}");
+        }
     }
 }

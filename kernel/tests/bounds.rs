@@ -3,9 +3,6 @@
 //! Each of these is a request, or a few, that an outsider may send. What was worse than linear in the bytes of
 //! a request took minutes here, so a generous deadline tells it apart, also on a busy machine.
 
-#[path = "scripts/world.rs"]
-mod world;
-
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -22,7 +19,8 @@ use kernel::limits::{IDENTITIES_LEN_MAX, MULTI_READ_LEN_MIN, REQUEST_LEN_LONG, R
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{Command, Op, Origin, Outcome};
 use kernel::tree::OpError;
-use world::{World, frame, handshake};
+use testkit::InMemoryServer;
+use testkit::server::{frame, handshake};
 
 /// The largest request of a server with ZooKeeper's defaults.
 const REQUEST_LEN: usize = 0xf_ffff;
@@ -35,14 +33,14 @@ fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'sta
 }
 
 /// One server with one client, whose session is open.
-struct Server(World);
+struct Server(InMemoryServer);
 
 impl Server {
     fn new() -> Self {
-        let mut world = World::default();
+        let mut connected = InMemoryServer::default();
         // Nobody takes the output here.
-        world.settings.output_len_max = usize::MAX;
-        world.connect("a", [127, 0, 0, 1]);
+        connected.settings.output_len_max = usize::MAX;
+        connected.connect("a", [127, 0, 0, 1]);
         let hello = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: Zxid(0),
@@ -51,8 +49,8 @@ impl Server {
             password: &[0; 16],
             read_only: Some(false),
         };
-        world.receive("a", handshake(&hello));
-        let mut server = Self(world);
+        connected.receive("a", handshake(&hello));
+        let mut server = Self(connected);
         server.apply();
         server.take();
         server

@@ -1,12 +1,10 @@
 //! Connections under bytes that mean nothing.
 
-#[path = "scripts/world.rs"]
-mod world;
-
 use bytes::Bytes;
 use jute_proto::{ConnectRequest, Extensions, OpCode, SessionId, Zxid};
 use proptest::prelude::*;
-use world::{World, frame, handshake};
+use testkit::InMemoryServer;
+use testkit::server::{frame, handshake};
 
 /// What a connection may hold for frames of these sizes: nothing in a frame can ask for more.
 const OUTPUT_MAX: usize = 64 << 10;
@@ -29,12 +27,12 @@ fn request() -> impl Strategy<Value = Bytes> {
     (any::<i32>(), op, prop_oneof![noise, almost]).prop_map(|(xid, op, body)| frame(xid, op, &body))
 }
 
-fn opened() -> World {
-    let mut world = World::default();
-    world.connect("a", [127, 0, 0, 1]);
-    world.receive("a", handshake(&hello()));
-    while world.apply_next().is_some() {}
-    world
+fn opened() -> InMemoryServer {
+    let mut server = InMemoryServer::default();
+    server.connect("a", [127, 0, 0, 1]);
+    server.receive("a", handshake(&hello()));
+    while server.apply_next().is_some() {}
+    server
 }
 
 fn hello() -> ConnectRequest<'static> {
@@ -54,11 +52,11 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..100)
     ) {
         // Whatever the first frame is, the connection shakes hands or ends; it never panics.
-        let mut world = World::default();
-        world.connect("a", [127, 0, 0, 1]);
-        world.receive("a", Bytes::from(bytes));
-        while world.apply_next().is_some() {}
-        let conn = &world.conns["a"];
+        let mut server = InMemoryServer::default();
+        server.connect("a", [127, 0, 0, 1]);
+        server.receive("a", Bytes::from(bytes));
+        while server.apply_next().is_some() {}
+        let conn = &server.conns["a"];
         prop_assert!(conn.is_open() || conn.close_reason().is_some());
     }
 
@@ -68,22 +66,22 @@ proptest! {
     ) {
         // Each request gets one answer, or the connection ends; nothing panics, and what is kept
         // for it stays small. Whatever went into the log can be applied.
-        let mut world = opened();
+        let mut server = opened();
         for (frame, apply) in frames {
-            if world.conns["a"].close_reason().is_none() {
-                world.receive("a", frame);
+            if server.conns["a"].close_reason().is_none() {
+                server.receive("a", frame);
             }
             if apply {
-                while world.apply_next().is_some() {}
+                while server.apply_next().is_some() {}
             }
-            prop_assert!(world.conns["a"].output().len() < OUTPUT_MAX);
+            prop_assert!(server.conns["a"].output().len() < OUTPUT_MAX);
         }
-        while world.apply_next().is_some() {}
-        world.resume("a");
-        let conn = &world.conns["a"];
+        while server.apply_next().is_some() {}
+        server.resume("a");
+        let conn = &server.conns["a"];
         prop_assert!(!conn.has_outstanding(), "a request without an answer");
-        prop_assert_eq!(world.stats.outstanding(), 0);
-        let tree = world.replica.tree();
+        prop_assert_eq!(server.stats.outstanding(), 0);
+        let tree = server.replica.tree();
         prop_assert_eq!(tree.digest(), tree.recomputed_digest());
     }
 
@@ -98,51 +96,51 @@ proptest! {
 #[test]
 fn a_repeated_handshake_is_a_request_like_any_other() {
     // A second connect request is no request that exists: it is refused, and nothing else happens.
-    let mut world = opened();
-    world.receive("a", handshake(&hello()));
-    while world.apply_next().is_some() {}
-    assert_eq!(world.replica.sessions().len(), 1);
-    assert!(world.conns["a"].close_reason().is_some());
-    world.disconnect("a");
+    let mut server = opened();
+    server.receive("a", handshake(&hello()));
+    while server.apply_next().is_some() {}
+    assert_eq!(server.replica.sessions().len(), 1);
+    assert!(server.conns["a"].close_reason().is_some());
+    server.disconnect("a");
 }
 
 #[test]
 fn requests_that_waited_too_long_may_be_noise_too() {
     // THROTTLEDOP needs a header only; without one the connection ends.
-    let mut world = opened();
-    world.receive_throttled("a", frame(1, 4, &[1, 2, 3]));
-    assert!(world.conns["a"].close_reason().is_none());
-    world.receive_throttled("a", Bytes::from_static(&[0, 0]));
-    assert!(world.conns["a"].close_reason().is_some());
+    let mut server = opened();
+    server.receive_throttled("a", frame(1, 4, &[1, 2, 3]));
+    assert!(server.conns["a"].close_reason().is_none());
+    server.receive_throttled("a", Bytes::from_static(&[0, 0]));
+    assert!(server.conns["a"].close_reason().is_some());
     let command = kernel::replica::Op::CloseSession;
-    let conn = world.conns["a"].id();
-    world.forge(kernel::replica::Origin { session: SessionId(1), conn, seq: 1 }, command);
-    while world.apply_next().is_some() {}
-    assert!(world.replica.sessions().is_empty());
+    let conn = server.conns["a"].id();
+    server.forge(kernel::replica::Origin { session: SessionId(1), conn, seq: 1 }, command);
+    while server.apply_next().is_some() {}
+    assert!(server.replica.sessions().is_empty());
 }
 
 #[test]
 fn what_waits_for_a_read_barrier_keeps_its_place() {
     // `sync` is answered when its barrier has passed; what came behind it waits, and a write behind it
     // goes into the log only then, so that nothing in front of it can see it.
-    let mut world = opened();
-    world.log.barriers = Some(0);
-    let before = world.conns["a"].output().len();
+    let mut server = opened();
+    server.log.barriers = Some(0);
+    let before = server.conns["a"].output().len();
     let path: &[u8] = &[0, 0, 0, 1, b'/'];
-    world.receive("a", frame(1, OpCode::Sync.into(), path));
-    world.receive("a", frame(2, OpCode::Exists.into(), &[path, &[0]].concat()));
+    server.receive("a", frame(1, OpCode::Sync.into(), path));
+    server.receive("a", frame(2, OpCode::Exists.into(), &[path, &[0]].concat()));
     let delete = [&[0, 0, 0, 2, b'/', b'x'][..], &(-1_i32).to_be_bytes()].concat();
-    world.receive("a", frame(3, OpCode::Delete.into(), &delete));
-    assert_eq!(world.conns["a"].output().len(), before, "nothing is answered early");
-    assert!(world.log.queue.is_empty(), "the write waits");
-    assert!(!world.conns["a"].wants_input(&world.settings), "and so does what follows it");
-    assert!(!world.conns["a"].has_paused(), "waiting for a barrier is no reason to look again");
-    world.pass_barrier("a", 1);
-    assert!(world.conns["a"].output().len() > before, "sync and the read are answered");
-    assert_eq!(world.log.queue.len(), 1, "the write goes its way");
-    while world.apply_next().is_some() {}
-    assert!(!world.conns["a"].has_outstanding());
-    assert!(world.conns["a"].wants_input(&world.settings));
+    server.receive("a", frame(3, OpCode::Delete.into(), &delete));
+    assert_eq!(server.conns["a"].output().len(), before, "nothing is answered early");
+    assert!(server.log.queue.is_empty(), "the write waits");
+    assert!(!server.conns["a"].wants_input(&server.settings), "and so does what follows it");
+    assert!(!server.conns["a"].has_paused(), "waiting for a barrier is no reason to look again");
+    server.pass_barrier("a", 1);
+    assert!(server.conns["a"].output().len() > before, "sync and the read are answered");
+    assert_eq!(server.log.queue.len(), 1, "the write goes its way");
+    while server.apply_next().is_some() {}
+    assert!(!server.conns["a"].has_outstanding());
+    assert!(server.conns["a"].wants_input(&server.settings));
 }
 
 #[test]
@@ -151,15 +149,15 @@ fn a_session_may_ask_for_linearizable_reads() {
     // reads at once, and is told the version of plain ZooKeeper.
     for (version, waits) in [(0, false), (Extensions::LINEARIZABLE_READS.protocol_version(), true)]
     {
-        let mut world = World::default();
-        world.connect("a", [127, 0, 0, 1]);
-        world.receive("a", handshake(&ConnectRequest { protocol_version: version, ..hello() }));
-        while world.apply_next().is_some() {}
-        let response = world.conns.get_mut("a").expect("connected").take_output();
+        let mut server = InMemoryServer::default();
+        server.connect("a", [127, 0, 0, 1]);
+        server.receive("a", handshake(&ConnectRequest { protocol_version: version, ..hello() }));
+        while server.apply_next().is_some() {}
+        let response = server.conns.get_mut("a").expect("connected").take_output();
         assert_eq!(response[4..8], version.to_be_bytes());
-        world.log.barriers = Some(0);
+        server.log.barriers = Some(0);
         let path = [0, 0, 0, 1, b'/', 0];
-        world.receive("a", frame(1, OpCode::Exists.into(), &path));
-        assert_eq!(world.conns["a"].output().is_empty(), waits);
+        server.receive("a", frame(1, OpCode::Exists.into(), &path));
+        assert_eq!(server.conns["a"].output().is_empty(), waits);
     }
 }

@@ -1,9 +1,5 @@
 //! Pages of children and chunks of a subtree against a model that reads everything at once.
 
-#[expect(dead_code, reason = "shared with tests that use all of it")]
-#[path = "scripts/world.rs"]
-mod world;
-
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
@@ -13,22 +9,23 @@ use jute_proto::{
     Request, SessionId, Zxid, next_frame,
 };
 use proptest::prelude::*;
-use world::{World, frame, handshake};
+use testkit::InMemoryServer;
+use testkit::server::{frame, handshake};
 
 /// The name of the connection.
 const CLIENT: &str = "a";
 
 /// A server and a client that may ask for pages.
 struct Rig {
-    world: World,
+    server: InMemoryServer,
     input: BytesMut,
 }
 
 impl Rig {
     fn new() -> Self {
-        let mut world = World::default();
-        world.connect(CLIENT, [127, 0, 0, 1]);
-        world.receive(
+        let mut server = InMemoryServer::default();
+        server.connect(CLIENT, [127, 0, 0, 1]);
+        server.receive(
             CLIENT,
             handshake(&ConnectRequest {
                 protocol_version: Extensions::PAGES.protocol_version(),
@@ -39,14 +36,14 @@ impl Rig {
                 read_only: Some(false),
             }),
         );
-        while world.apply_next().is_some() {}
-        let mut rig = Self { world, input: BytesMut::new() };
+        while server.apply_next().is_some() {}
+        let mut rig = Self { server, input: BytesMut::new() };
         rig.frame();
         rig
     }
 
     fn frame(&mut self) -> Bytes {
-        let conn = self.world.conns.get_mut(CLIENT).expect("connected");
+        let conn = self.server.conns.get_mut(CLIENT).expect("connected");
         self.input.unsplit(conn.take_output());
         let frame = next_frame(&mut self.input, 1 << 20).expect("a frame");
         frame.expect("an answer")
@@ -56,8 +53,8 @@ impl Rig {
     fn ask(&mut self, request: &Request<'_>) -> (ErrorCode, Bytes) {
         let mut body = BytesMut::new();
         request.encode(&mut body);
-        self.world.receive(CLIENT, frame(1, request.op_code().into(), &body));
-        while self.world.apply_next().is_some() {}
+        self.server.receive(CLIENT, frame(1, request.op_code().into(), &body));
+        while self.server.apply_next().is_some() {}
         let answer = self.frame();
         let header: ReplyHeader = Reader::new(&answer).record().expect("a header");
         let code = ErrorCode::try_from(header.err).expect("a known code");
@@ -229,7 +226,7 @@ fn an_answer_has_a_bounded_length() {
         rig.create(&format!("/n/{name}"));
     }
     for (max, most) in [(0xf_ffff, 256 << 10), (4096, 2048)] {
-        rig.world.settings.packet_len_max = max;
+        rig.server.settings.packet_len_max = max;
         let (mut listed, mut read) = (Vec::new(), Vec::new());
         let (mut more, mut pages) = (true, 0);
         while more {

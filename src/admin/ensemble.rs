@@ -4,47 +4,50 @@ use std::collections::BTreeMap;
 
 use kernel::ensemble::{Configuration, MemberId, ServerSpec};
 
-use crate::consensus::{Consensus, Members, Role};
-use crate::node::Shared;
+use super::NodeView;
+use crate::consensus::{Members, Role};
 use crate::telemetry::{EnsembleGauges, LeaderGauges};
 
 /// The configuration in force; that of the file while the ensemble has none, and nothing for a
 /// server on its own.
-pub fn configuration(shared: &Shared) -> Option<Configuration> {
-    let ensemble = &shared.config.ensemble;
-    let current = shared.members().current.clone();
+pub fn configuration(view: &NodeView) -> Option<Configuration> {
+    let ensemble = &view.config.ensemble;
+    let current = view.core.membership.current().current.clone();
     let of_file = || Configuration::first(&ensemble.servers);
     ensemble.is_distributed().then(|| current.unwrap_or_else(of_file))
 }
 
 /// The servers that vote.
-pub fn voters(shared: &Shared) -> BTreeMap<u64, ServerSpec> {
-    let configuration = configuration(shared).unwrap_or_default();
+pub fn voters(view: &NodeView) -> BTreeMap<u64, ServerSpec> {
+    let configuration = configuration(view).unwrap_or_default();
     configuration.servers.into_iter().filter(|(_, server)| server.votes()).collect()
 }
 
 /// The observers that are up to date, as their leader knows.
-pub fn synced_observers(shared: &Shared) -> Vec<ServerSpec> {
-    let configuration = configuration(shared).unwrap_or_default();
-    let Some(members) = leaders_members(shared) else { return Vec::new() };
+pub fn synced_observers(view: &NodeView) -> Vec<ServerSpec> {
+    let configuration = configuration(view).unwrap_or_default();
+    let Some(members) = leaders_members(view) else { return Vec::new() };
     let observers = configuration.servers.into_values().filter(|server| !server.votes());
     let is_synced = |member: MemberId| members.is_synced(member);
     observers.filter(|server| members.member_of(server.id).is_some_and(is_synced)).collect()
 }
 
 /// What a leader knows of the others.
-fn leaders_members(shared: &Shared) -> Option<Members> {
-    shared.leading()?;
-    shared.consensus().map(Consensus::members)
+fn leaders_members(view: &NodeView) -> Option<Members> {
+    view.core.leadership.term()?;
+    Some(view.consensus.members())
 }
 
 /// The figures of the ensemble.
-pub(super) fn gauges(shared: &Shared) -> Option<EnsembleGauges> {
-    let configuration = configuration(shared)?;
+pub(super) fn gauges(view: &NodeView) -> Option<EnsembleGauges> {
+    let configuration = configuration(view)?;
     let voters = configuration.voters();
     let mut gauges = EnsembleGauges { quorum_size: voters.len(), ..EnsembleGauges::default() };
-    let Some(members) = leaders_members(shared) else { return Some(gauges) };
-    let mut leader = LeaderGauges { uptime_ms: shared.leading_for_ms(), ..LeaderGauges::default() };
+    let Some(members) = leaders_members(view) else { return Some(gauges) };
+    let mut leader = LeaderGauges {
+        uptime_ms: view.core.leadership.age_ms(view.core.clock.now_us()),
+        ..LeaderGauges::default()
+    };
     for server in members.progress.keys().filter(|server| members.answers(**server)) {
         leader.learners += 1;
         let count = match configuration.servers.get(&server.number) {
@@ -60,11 +63,11 @@ pub(super) fn gauges(shared: &Shared) -> Option<EnsembleGauges> {
 }
 
 /// What a server of an ensemble is at, in ZooKeeper's words; nothing for a server on its own.
-pub fn peer_state(shared: &Shared) -> Option<&'static str> {
-    if !shared.config.ensemble.is_distributed() {
+pub fn peer_state(view: &NodeView) -> Option<&'static str> {
+    if !view.config.ensemble.is_distributed() {
         return None;
     }
-    let status = shared.consensus()?.status();
+    let status = view.consensus.status();
     Some(match status.role {
         Role::Leader => "leading - broadcast",
         Role::Follower | Role::Learner if status.leader.is_none() => "looking",
@@ -75,13 +78,14 @@ pub fn peer_state(shared: &Shared) -> Option<&'static str> {
 }
 
 /// What `conf` says of the ensemble, behind the settings.
-pub fn conf(shared: &Shared) -> String {
-    let Some(configuration) = configuration(shared) else {
+pub fn conf(view: &NodeView) -> String {
+    let Some(configuration) = configuration(view) else {
         return String::new();
     };
-    let ensemble = &shared.config.ensemble;
-    let own = configuration.servers.get(&shared.server());
-    let own = own.or_else(|| ensemble.servers.iter().find(|spec| spec.id == shared.server()));
+    let ensemble = &view.config.ensemble;
+    let own = configuration.servers.get(&view.core.process.server());
+    let own =
+        own.or_else(|| ensemble.servers.iter().find(|spec| spec.id == view.core.process.server()));
     let peer = own.and_then(|own| own.peers.first());
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     format!(

@@ -5,16 +5,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use jute_proto::{SessionId, Zxid};
 use kernel::conn::ConnReport;
 use kernel::stats::Extremes;
 
-use super::{ensemble, process};
+use super::{NodeView, ensemble, process};
 use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
-use crate::node::{DigestRecord, ServingMode, Shared, SnapshotInfo};
+use crate::node::{self, DigestRecord, ServingMode, SnapshotInfo};
 use crate::storage::LogPosition;
 use crate::telemetry::{Gauges, Metric, RaftGauges, StorageHistograms, catalogue};
 
@@ -40,70 +39,70 @@ pub struct ServerReading {
 }
 
 /// Reads the figures of `srvr`.
-pub fn server(shared: &Shared) -> ServerReading {
-    let stats = &shared.stats;
-    let figures = shared.replica.figures();
+pub fn server(view: &NodeView) -> ServerReading {
+    let stats = &view.core.stats;
+    let figures = view.core.replica.figures();
     ServerReading {
         latency_us: stats.conns.latency_us.read(),
         received: stats.conns.packets_received.get(),
         sent: stats.conns.packets_sent.get(),
-        connections: shared.connections.len(),
+        connections: view.core.connections.len(),
         outstanding: stats.conns.outstanding(),
         zxid: figures.last_zxid(),
-        mode: mode(shared),
+        mode: mode(view),
         node_count: figures.nodes(),
     }
 }
 
 /// The part the server plays, in ZooKeeper's words.
-pub fn mode(shared: &Shared) -> &'static str {
-    if !shared.config.ensemble.is_distributed() {
+pub fn mode(view: &NodeView) -> &'static str {
+    if !view.config.ensemble.is_distributed() {
         return "standalone";
     }
-    if is_read_only(shared) {
+    if is_read_only(view) {
         return "read-only";
     }
-    match shared.consensus().map(|consensus| consensus.status().role) {
-        Some(Role::Leader) => "leader",
-        Some(Role::Learner) => "observer",
-        Some(Role::Follower | Role::Candidate | Role::Stopped) | None => "follower",
+    match view.consensus.status().role {
+        Role::Leader => "leader",
+        Role::Learner => "observer",
+        Role::Follower | Role::Candidate | Role::Stopped => "follower",
     }
 }
 
 /// Whether the server answers reads only, for want of a quorum.
-pub fn is_read_only(shared: &Shared) -> bool {
-    shared.serving_mode() == ServingMode::ReadOnly
+pub fn is_read_only(view: &NodeView) -> bool {
+    view.core.serving.mode() == ServingMode::ReadOnly
 }
 
 /// Reads the whole catalogue.
-pub fn metrics(shared: &Shared) -> Vec<Metric> {
-    let dir = shared.consensus().map(Consensus::data_dir);
-    let storage = dir.map(|dir| StorageHistograms {
+pub fn metrics(view: &NodeView) -> Vec<Metric> {
+    let dir = view.consensus.data_dir();
+    let storage = StorageHistograms {
         flush_us: dir.log().flush_us(),
         checkpoint_us: dir.state().checkpoint_us(),
-    });
-    catalogue(&shared.stats, storage, &gauges(shared))
+    };
+    catalogue(&view.core.stats, Some(storage), &gauges(view))
 }
 
-fn gauges(shared: &Shared) -> Gauges {
-    let sizes = sizes(shared);
-    let figures = shared.replica.figures();
+fn gauges(view: &NodeView) -> Gauges {
+    let sizes = sizes(view);
+    let figures = view.core.replica.figures();
     Gauges {
-        uptime_ms: shared.clock.now_us() / 1000,
-        connections: shared.connections.len(),
+        uptime_ms: view.core.clock.now_us() / 1000,
+        connections: view.core.connections.len(),
         sessions: figures.sessions(),
         nodes: figures.nodes(),
-        watches: shared.watches.count(),
+        watches: view.core.watches.count(),
         ephemerals: figures.ephemerals(),
         data_size: figures.data_size(),
         last_zxid: figures.last_zxid().0,
         data_dir_bytes: sizes.data_dir_bytes,
         log_dir_bytes: sizes.log_dir_bytes,
-        disk_full: shared.consensus().is_some_and(Consensus::disk_full),
+        disk_full: view.consensus.disk_full(),
         process: process::gauges(),
-        connection_drop_chance: shared.connection_drop_chance(),
-        raft: shared.consensus().map(raft).unwrap_or_default(),
-        ensemble: ensemble::gauges(shared),
+        connection_drop_chance: view.ingress.connection_drop_chance(),
+        raft: raft(&view.consensus),
+        ensemble: ensemble::gauges(view),
     }
 }
 
@@ -120,12 +119,8 @@ fn raft(consensus: &Consensus) -> RaftGauges {
 }
 
 /// Forgets all counts (`srst`).
-pub fn reset(shared: &Shared) {
-    shared.stats.reset();
-    if let Some(dir) = shared.consensus().map(Consensus::data_dir) {
-        dir.log().flush_us().reset();
-        dir.state().checkpoint_us().reset();
-    }
+pub fn reset(view: &NodeView) {
+    node::reset_stats(&view.core, &view.consensus);
 }
 
 /// One connection.
@@ -146,20 +141,20 @@ pub struct ConnReading {
 }
 
 /// Reads the connections, in the order in which they were made.
-pub fn connections(shared: &Shared) -> Vec<ConnReading> {
-    let (now_us, wall_ms) = (shared.clock.now_us(), shared.clock.wall_ms());
+pub fn connections(view: &NodeView) -> Vec<ConnReading> {
+    let (now_us, wall_ms) = (view.core.clock.now_us(), view.core.clock.wall_ms());
     let mut readings = Vec::new();
-    for client in shared.connections.all() {
-        let heard_us = client.heard_us.load(Ordering::Relaxed);
+    for client in view.core.connections.all() {
+        let heard_us = client.heard_us();
         let conn = client.conn.lock();
         let report = conn.report();
         let age_ms = now_us.saturating_sub(report.established_us) / 1000;
         readings.push(ConnReading {
             peer: conn.peer(),
             secure: conn.is_secure(),
-            reading: conn.wants_input(&shared.settings),
+            reading: conn.wants_input(&view.core.settings),
             established_ms: wall_ms.saturating_sub_unsigned(age_ms),
-            expires_ms: (heard_us + conn.idle_limit_us(&shared.settings)) / 1000,
+            expires_ms: (heard_us + conn.idle_limit_us(&view.core.settings)) / 1000,
             report,
         });
     }
@@ -167,36 +162,35 @@ pub fn connections(shared: &Shared) -> Vec<ConnReading> {
 }
 
 /// Forgets the counts of all connections (`crst`).
-pub fn reset_connections(shared: &Shared) {
-    for client in shared.connections.all() {
+pub fn reset_connections(view: &NodeView) {
+    for client in view.core.connections.all() {
         client.conn.lock().reset_report();
     }
 }
 
 /// The sessions by the time at which they end if nothing more comes, in milliseconds of the
 /// server's clock.
-pub fn expiring_sessions(shared: &Shared) -> Vec<(u64, Vec<SessionId>)> {
-    let expiry = shared.expiry.lock();
-    expiry.buckets().map(|(at_ms, ids)| (at_ms, ids.iter().copied().collect())).collect()
+pub fn expiring_sessions(view: &NodeView) -> Vec<(u64, Vec<SessionId>)> {
+    view.core.leadership.deadlines()
 }
 
 /// The sessions with ephemeral nodes, and these.
-pub async fn ephemerals(shared: &Shared) -> Vec<(SessionId, Vec<Arc<str>>)> {
-    let replica = shared.replica.read().await;
+pub async fn ephemerals(view: &NodeView) -> Vec<(SessionId, Vec<Arc<str>>)> {
+    let replica = view.core.replica.read().await;
     let sessions = replica.tree().sessions_with_ephemerals();
     sessions.map(|(id, paths)| (id, paths.cloned().collect())).collect()
 }
 
 /// The three figures of `wchs`: watching connections, watched paths, watches.
-pub fn watch_summary(shared: &Shared) -> (usize, usize, usize) {
-    shared.watches.data_summary()
+pub fn watch_summary(view: &NodeView) -> (usize, usize, usize) {
+    view.core.watches.data_summary()
 }
 
 /// The watched paths and the sessions that watch them.
-pub fn watches_by_path(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<SessionId>> {
-    let watches = shared.watches.data_watches();
+pub fn watches_by_path(view: &NodeView) -> BTreeMap<Arc<str>, BTreeSet<SessionId>> {
+    let watches = view.core.watches.data_watches();
     let session =
-        |number| shared.connections.get(number).map(|client| client.conn.lock().session());
+        |number| view.core.connections.get(number).map(|client| client.conn.lock().session());
     let by_path = watches.into_iter().map(|(path, watchers)| {
         let sessions = watchers.into_iter().filter_map(session).collect();
         (path, sessions)
@@ -206,9 +200,9 @@ pub fn watches_by_path(shared: &Shared) -> BTreeMap<Arc<str>, BTreeSet<SessionId
 }
 
 /// The sessions that watch, and the paths they watch.
-pub fn watches_by_session(shared: &Shared) -> BTreeMap<SessionId, BTreeSet<Arc<str>>> {
+pub fn watches_by_session(view: &NodeView) -> BTreeMap<SessionId, BTreeSet<Arc<str>>> {
     let mut by_session: BTreeMap<SessionId, BTreeSet<Arc<str>>> = BTreeMap::new();
-    for (path, sessions) in watches_by_path(shared) {
+    for (path, sessions) in watches_by_path(view) {
         for session in sessions {
             by_session.entry(session).or_default().insert(Arc::clone(&path));
         }
@@ -217,10 +211,8 @@ pub fn watches_by_session(shared: &Shared) -> BTreeMap<SessionId, BTreeSet<Arc<s
 }
 
 /// Bytes on disk.
-pub fn sizes(shared: &Shared) -> DataSizes {
-    let Some(dir) = shared.consensus().map(Consensus::data_dir) else {
-        return DataSizes::default();
-    };
+pub fn sizes(view: &NodeView) -> DataSizes {
+    let dir = view.consensus.data_dir();
     DataSizes { data_dir_bytes: file_bytes(dir.path()), log_dir_bytes: file_bytes(dir.log_path()) }
 }
 
@@ -232,17 +224,17 @@ fn file_bytes(folder: &Path) -> u64 {
 }
 
 /// The settings as `conf` shows them.
-pub fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
-    shared.config.describe(sizes(shared))
+pub fn settings(view: &NodeView) -> Vec<(&'static str, String)> {
+    view.config.describe(sizes(view))
 }
 
 /// The digests of the tree at some of the last writes, oldest first.
-pub fn digests(shared: &Shared) -> Vec<DigestRecord> {
-    shared.digests.lock().records()
+pub fn digests(view: &NodeView) -> Vec<DigestRecord> {
+    view.core.digests.lock().records()
 }
 
 /// The newest checkpoint on disk.
-pub fn last_checkpoint(shared: &Shared) -> Option<SnapshotInfo> {
-    let stands = shared.consensus()?.status().checkpoint?;
-    shared.checkpoints.lock().up_to(stands.index)
+pub fn last_checkpoint(view: &NodeView) -> Option<SnapshotInfo> {
+    let stands = view.consensus.status().checkpoint?;
+    view.core.snapshots.lock().up_to(stands.index)
 }

@@ -7,8 +7,8 @@ use super::args::ServeArgs;
 use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
+use crate::app::{ServeError, Server};
 use crate::config::Config;
-use crate::node::{ServeError, Server};
 
 /// Runs a server until SIGINT or SIGTERM. A second signal does not wait for a clean end.
 pub(super) async fn serve(args: &ServeArgs) -> Result<(), CliError> {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -21,8 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::four_letter::{self, Word};
 use super::long_write_permit::{LongWritePermit, takes_turns};
-use super::secure::Welcome;
-use crate::node::{ConnectionHandle, LongRequestPermit, OverLimit, Shared};
+use super::secure::AcceptedStream;
+use super::service::ClientService;
+use crate::env::task::yield_now;
+use crate::env::time::{sleep, timeout};
+use crate::node::{ConnectionHandle, Core, Ingress, LongRequestPermit, OverLimit};
 use crate::tls::Transport;
 
 /// How much is read at once: little from a quiet client, more from a busy one.
@@ -51,28 +53,29 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a client until either side ends the connection.
 pub(super) async fn run(
-    shared: &Arc<Shared>,
-    mut welcome: Welcome,
+    service: &ClientService,
+    mut accepted: AcceptedStream,
     peer: SocketAddr,
     stop: &CancellationToken,
 ) {
+    let core = service.core();
     let mut input = BytesMut::new();
-    let stream = &mut welcome.stream;
-    let patience = Duration::from_millis(shared.settings.handshake_timeout_ms);
+    let stream = &mut accepted.stream;
+    let patience = Duration::from_millis(core.settings.handshake_timeout_ms);
     let first = tokio::select! {
-        first = tokio::time::timeout(patience, read_first(stream, &mut input)) => first,
+        first = timeout(patience, read_first(stream, &mut input)) => first,
         () = stop.cancelled() => return,
     };
     match first {
         Err(_) => {
-            shared.stats.sessionless_expired.increment();
+            core.stats.sessionless_expired.increment();
             tracing::debug!("{peer}: sent nothing for {patience:?}: closed");
         }
         Ok(Err(error)) => tracing::debug!("{peer}: {error}"),
         Ok(Ok(false)) => {}
         Ok(Ok(true)) => match Word::parse(&input[..4]) {
-            Some(word) => four_letter::serve(shared, word, stream, peer, &mut input).await,
-            None => Task::new(shared, welcome, peer, input).run(stop).await,
+            Some(word) => four_letter::serve(&service.view, word, stream, peer, &mut input).await,
+            None => ClientTask::new(&service.ingress, accepted, peer, input).run(stop).await,
         },
     }
 }
@@ -98,8 +101,9 @@ enum Input {
     Stopped,
 }
 
-struct Task<'a> {
-    shared: &'a Arc<Shared>,
+struct ClientTask<'a> {
+    core: &'a Core,
+    ingress: &'a Ingress,
     client: Arc<ConnectionHandle>,
     stream: Transport,
     /// Whether something was written that the stream may still hold back.
@@ -126,18 +130,25 @@ struct Held {
     stall: Option<Duration>,
 }
 
-impl<'a> Task<'a> {
-    fn new(shared: &'a Arc<Shared>, welcome: Welcome, peer: SocketAddr, input: BytesMut) -> Self {
-        let now_us = shared.clock.now_us();
-        shared.stats.bytes_received.add(input.len() as u64);
-        let mut conn = Conn::new(shared.next_conn_id(), peer, now_us);
-        if welcome.is_secure {
-            conn.secured(&shared.settings, welcome.subject);
-        }
-        let (stream, outlet) = welcome.stream.share();
-        let client = shared.connections.insert(conn, now_us, outlet);
+impl<'a> ClientTask<'a> {
+    fn new(
+        ingress: &'a Ingress,
+        accepted: AcceptedStream,
+        peer: SocketAddr,
+        input: BytesMut,
+    ) -> Self {
+        let core = &**ingress.core();
+        core.stats.bytes_received.add(input.len() as u64);
+        let AcceptedStream { stream, is_secure, subject } = accepted;
+        let (stream, outlet) = stream.share();
+        let client = core.connect(peer, outlet, |conn| {
+            if is_secure {
+                conn.secured(&core.settings, subject);
+            }
+        });
         Self {
-            shared,
+            core,
+            ingress,
             client,
             stream,
             unflushed: false,
@@ -149,7 +160,7 @@ impl<'a> Task<'a> {
             more: false,
             left_behind: None,
             large_bytes: 0,
-            long_write: LongWritePermit::new(&shared.long_requests),
+            long_write: LongWritePermit::new(&ingress.long_requests),
         }
     }
 
@@ -161,9 +172,9 @@ impl<'a> Task<'a> {
             let _ = self.stream.write_all(&self.output).await;
             let _ = self.stream.shutdown().await;
         };
-        let _ = tokio::time::timeout(LINGER, last_bytes).await;
-        self.shared.large_requests.release(self.large_bytes);
-        self.shared.disconnect(&self.client, reason).await;
+        let _ = timeout(LINGER, last_bytes).await;
+        self.ingress.large_requests.release(self.large_bytes);
+        self.core.disconnect(&self.client, reason).await;
     }
 
     /// One await a round; all that follows is done before the next.
@@ -175,7 +186,7 @@ impl<'a> Task<'a> {
             }
             let (wants_input, idle_limit_us, paused, long) = {
                 let mut conn = self.client.conn.lock();
-                let settings = &self.shared.settings;
+                let settings = &self.core.settings;
                 let reason = conn.close_reason().cloned();
                 if let Some(reason) = reason {
                     self.output.unsplit(conn.take_output());
@@ -193,12 +204,12 @@ impl<'a> Task<'a> {
                 }
                 if !self.open && conn.is_open() {
                     self.open = true;
-                    self.client.opened(conn.session(), self.shared.clock.now_us());
+                    self.client.opened(conn.session(), self.core.clock.now_us());
                 }
                 if self.large_bytes > 0 && !conn.has_outstanding() {
-                    self.shared.large_requests.release(std::mem::take(&mut self.large_bytes));
+                    self.ingress.large_requests.release(std::mem::take(&mut self.large_bytes));
                 }
-                let crowded = conn.has_outstanding() && self.shared.is_crowded();
+                let crowded = conn.has_outstanding() && self.ingress.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
                 // Who waits for a turn is listened to all the same: its pings keep its session.
                 let is_full = |len| self.input.len() > len + READ_LEN_MAX;
@@ -223,13 +234,13 @@ impl<'a> Task<'a> {
                 Input::Received(0) | Input::Failed => return CloseReason::Disconnected,
                 Input::Received(len) => self.received(len),
                 Input::Sent(len) => {
-                    self.shared.stats.bytes_sent.add(len as u64);
+                    self.core.stats.bytes_sent.add(len as u64);
                     self.unflushed = len > 0 && self.stream.wants_flush();
                     if self.output.is_empty() {
                         // Lets the connection have the whole buffer again.
                         self.output = BytesMut::new();
                     } else {
-                        tokio::task::yield_now().await;
+                        yield_now().await;
                     }
                 }
                 Input::Woken => {}
@@ -242,17 +253,17 @@ impl<'a> Task<'a> {
     /// Serves what was paused, as far as there is room for it, then lets others have their turn.
     async fn resume(&self, long: bool) {
         let resume = |replica: &Replica, at_length| {
-            let view = View { at_length, ..self.shared.view(replica) };
-            self.client.resume(view, &mut &**self.shared);
+            let view = View { at_length, ..self.core.view(replica) };
+            self.client.resume(view, &mut &*self.ingress);
         };
         if long {
-            let turn = self.shared.long_requests.acquire().await;
-            let replica = self.shared.replica.read_at_length().await;
+            let turn = self.ingress.long_requests.acquire().await;
+            let replica = self.core.replica.read_at_length().await;
             turn.run(|| resume(&replica, true));
         } else {
-            resume(&*self.shared.replica.read().await, false);
+            resume(&*self.core.replica.read().await, false);
         }
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 
     async fn wait(
@@ -261,8 +272,8 @@ impl<'a> Task<'a> {
         idle_limit_us: u64,
         stop: &CancellationToken,
     ) -> Input {
-        let heard_us = self.client.heard_us.load(Ordering::Relaxed);
-        let now_us = self.shared.clock.now_us();
+        let heard_us = self.client.heard_us();
+        let now_us = self.core.clock.now_us();
         let left = Duration::from_micros((heard_us + idle_limit_us).saturating_sub(now_us));
         let stall = self.held.and_then(|held| held.stall);
         if wants_input {
@@ -273,11 +284,11 @@ impl<'a> Task<'a> {
             moved = exchange(&mut self.stream, input, &mut self.output, self.unflushed) => {
                 moved.unwrap_or(Input::Failed)
             }
-            () = self.client.wake.notified() => Input::Woken,
+            () = self.client.woken() => Input::Woken,
             () = self.long_write.granted() => Input::Woken,
-            () = tokio::task::yield_now(), if self.more => Input::Woken,
+            () = yield_now(), if self.more => Input::Woken,
             // A client that is not listened to cannot be blamed for silence.
-            () = tokio::time::sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
+            () = sleep(stall.unwrap_or(left)), if wants_input || stall.is_some() => {
                 match stall {
                     Some(_) => Input::Woken,
                     None => Input::Silent(idle_limit_us / 1000),
@@ -297,9 +308,9 @@ impl<'a> Task<'a> {
     fn received(&mut self, len: usize) {
         // Who has no session yet does not get more time for it by sending a little.
         if self.open {
-            self.client.heard_us.store(self.shared.clock.now_us(), Ordering::Relaxed);
+            self.client.received(self.core.clock.now_us());
         }
-        self.shared.stats.bytes_received.add(len as u64);
+        self.core.stats.bytes_received.add(len as u64);
         self.read_len = if len >= self.read_len {
             (self.read_len * 2).min(READ_LEN_MAX)
         } else {
@@ -321,19 +332,19 @@ impl<'a> Task<'a> {
             }
             return None;
         }
-        let max = self.shared.settings.packet_len_max;
+        let max = self.core.settings.packet_len_max;
         let len = match jute_proto::frame_len(&self.input, max) {
             Ok(Some(len)) => len,
             // Nothing whole is held back, and the rest has to be read.
             Ok(None) => return None,
             Err(error) => {
-                let wanted = self.client.conn.lock().wants_input(&self.shared.settings);
+                let wanted = self.client.conn.lock().wants_input(&self.core.settings);
                 return wanted.then_some(error);
             }
         };
-        let shared = self.shared;
+        let core = self.core;
         if len <= REQUEST_LEN_LONG {
-            let replica = shared.replica.read().await;
+            let replica = core.replica.read().await;
             return self.hand_frames_over(&replica, held, false);
         }
         self.take_long_frame(len, held).await
@@ -341,10 +352,10 @@ impl<'a> Task<'a> {
 
     /// Hands a frame over that takes long, if its turn has come, and behind it what there is time for.
     async fn take_long_frame(&mut self, len: usize, held: Option<Held>) -> Option<FrameError> {
-        let shared = self.shared;
+        let core = self.core;
         let before = {
             let conn = self.client.conn.lock();
-            if !conn.wants_input(&shared.settings) {
+            if !conn.wants_input(&core.settings) {
                 // Others have the room meanwhile.
                 self.long_write.used(None);
                 self.held = held.map(|held| Held { stall: None, ..held });
@@ -352,16 +363,17 @@ impl<'a> Task<'a> {
             }
             conn.last_seq()
         };
-        if takes_turns(&self.input) && !self.long_write.ask(shared.long_requests.room_of(len)) {
+        if takes_turns(&self.input) && !self.long_write.ask(self.ingress.long_requests.room_of(len))
+        {
             self.left_behind = Some(len);
             self.held = held.map(|held| Held { stall: None, ..held });
             return None;
         }
         let turn = match self.long_write.is_granted() {
             true => LongRequestPermit::of_write(),
-            false => shared.long_requests.acquire().await,
+            false => self.ingress.long_requests.acquire().await,
         };
-        let replica = shared.replica.read_at_length().await;
+        let replica = core.replica.read_at_length().await;
         let refused = turn.run(|| self.hand_frames_over(&replica, held, true));
         let last = self.client.conn.lock().last_seq();
         self.long_write.used(last.filter(|_| last != before));
@@ -376,25 +388,25 @@ impl<'a> Task<'a> {
         held: Option<Held>,
         at_length: bool,
     ) -> Option<FrameError> {
-        let shared = self.shared;
-        let max = shared.settings.packet_len_max;
+        let core = self.core;
+        let max = core.settings.packet_len_max;
         let client = Arc::clone(&self.client);
         let mut conn = client.conn.lock();
-        let view = View { at_length, ..shared.view(replica) };
-        if !shared.may_answer(view.now_us) {
+        let view = View { at_length, ..core.view(replica) };
+        if !core.serving.may_answer(view.now_us) {
             conn.close(CloseReason::NotServing);
             return None;
         }
         let mut short = 0;
-        while conn.wants_input(&shared.settings) {
+        while conn.wants_input(&core.settings) {
             if short >= REQUESTS_PER_LOOK {
                 short = 0;
-                if shared.clock.now_us().saturating_sub(view.now_us) > BURST_US_MAX {
+                if core.clock.now_us().saturating_sub(view.now_us) > BURST_US_MAX {
                     self.more = true;
                     break;
                 }
             }
-            if let Some(stall) = shared.stall() {
+            if let Some(stall) = self.ingress.stall() {
                 let since_us = held.map_or(view.now_us, |held| held.since_us);
                 self.held = Some(Held { since_us, stall: Some(stall) });
                 return None;
@@ -427,21 +439,21 @@ impl<'a> Task<'a> {
     /// Gives a frame to the connection, or refuses it where it was held for too long.
     fn hand_over(&mut self, conn: &mut Conn, view: View<'_>, frame: Bytes, held: Option<Held>) {
         let len = frame.len() as u64;
-        if self.shared.large_requests.is_large(len) {
-            match self.shared.large_requests.reserve(len) {
+        if self.ingress.large_requests.is_large(len) {
+            match self.ingress.large_requests.reserve(len) {
                 Ok(()) => self.large_bytes += len,
                 Err(OverLimit { in_flight, max }) => {
-                    self.shared.stats.large_requests_rejected.increment();
+                    self.core.stats.large_requests_rejected.increment();
                     return conn.close(CloseReason::LargeRequests { len, in_flight, max });
                 }
             }
         }
-        let mut log = &**self.shared;
+        let mut log = self.ingress;
         let Some(held) = held else { return conn.receive(view, &mut log, frame) };
         let waited_us = view.now_us.saturating_sub(held.since_us);
-        if self.shared.is_stale(waited_us, conn.timeout_ms()) {
+        if self.ingress.is_stale(waited_us, conn.timeout_ms()) {
             conn.close(CloseReason::Stale(waited_us / 1000));
-        } else if self.shared.waited_too_long(waited_us) {
+        } else if self.ingress.waited_too_long(waited_us) {
             conn.receive_throttled(view, &mut log, frame);
         } else {
             conn.receive(view, &mut log, frame);
@@ -451,7 +463,7 @@ impl<'a> Task<'a> {
     /// Reads on for a moment, so that the log can say what a frame over the limit asked for.
     async fn refuse_frame(&mut self, error: FrameError) -> CloseReason {
         if matches!(error, FrameError::TooLong { .. }) {
-            self.shared.stats.requests_too_large.increment();
+            self.core.stats.requests_too_large.increment();
             if self.open {
                 let described = async {
                     while self.input.len() < DESCRIBED_LEN_MAX && path_of(&self.input).is_none() {
@@ -461,7 +473,7 @@ impl<'a> Task<'a> {
                         }
                     }
                 };
-                let _ = tokio::time::timeout(DESCRIBED_WITHIN, described).await;
+                let _ = timeout(DESCRIBED_WITHIN, described).await;
             }
         }
         CloseReason::BadFrame(describe(&error, &self.input))
@@ -471,10 +483,10 @@ impl<'a> Task<'a> {
         let conn = self.client.conn.lock();
         let (peer, session) = (conn.peer(), conn.session());
         if matches!(reason.kind(), CloseKind::Idle) && !conn.is_open() {
-            self.shared.stats.sessionless_expired.increment();
+            self.core.stats.sessionless_expired.increment();
         }
         if matches!(reason, CloseReason::Stale(_)) {
-            self.shared.stats.stale_requests.increment();
+            self.core.stats.stale_requests.increment();
         }
         if reason.is_suspicious() {
             tracing::warn!("{peer}, session {session}: closed: {reason}");

@@ -1,40 +1,59 @@
 //! Accepts clients, within the limits.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client_task;
-use super::secure::{Secure, Welcome};
+use super::secure::{AcceptedStream, Secure};
+use super::service::ClientService;
 use crate::config::ClientsConfig;
-use crate::node::{ServeError, Shared};
+use crate::env::net::{TcpListener, TcpStream};
+use crate::env::time::sleep;
 use crate::telemetry::RateLimitedLog;
+use crate::tls::TlsError;
 
 /// Connections that wait to be accepted, where the configuration does not say.
 const BACKLOG: u32 = 1024;
+
+/// Why clients cannot be listened for.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenerError {
+    /// Keys or certificates of TLS with clients cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A client port cannot be listened on.
+    #[error("cannot listen on {addr}: {source} (another server may be running there)")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
 
 /// A socket that clients connect to.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
-    door: Door,
+    port: ClientPort,
 }
 
 /// How clients are let in.
 #[derive(Clone, Debug)]
-struct Door {
-    way: Way,
+struct ClientPort {
+    tls_mode: TlsMode,
     /// What was said of addresses: a client that is refused tries again and again.
     rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
 }
 
-impl Door {
+impl ClientPort {
     /// Writes a line to the log, unless the same was said of this address lately.
     fn log_rejection(&self, of: IpAddr, what: &str) {
         if self.rate_limited_log.lock().should_log(of, what) {
@@ -45,40 +64,44 @@ impl Door {
 
 /// Who is served.
 #[derive(Clone, Debug)]
-enum Way {
+enum TlsMode {
     /// Clients without TLS.
-    Plain,
+    Off,
     /// Those with it.
-    Secure(Arc<Secure>),
+    Required(Arc<Secure>),
     /// Both.
-    Mixed(Arc<Secure>),
+    Optional(Arc<Secure>),
 }
 
 impl Listener {
     /// Listens where the configuration says, for clients without TLS first.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] where that is not possible, [`ServeError::Tls`] where keys or
+    /// [`ListenerError::Listen`] where that is not possible, [`ListenerError::Tls`] where keys or
     /// certificates cannot be used.
-    pub fn bind(config: &ClientsConfig) -> Result<Vec<Self>, ServeError> {
+    pub fn bind(config: &ClientsConfig) -> Result<Vec<Self>, ListenerError> {
         let mut listeners = Vec::new();
         let secure = config.secure.as_ref();
         let tls = secure.map(|secure| Secure::load(&secure.tls).map(Arc::new)).transpose()?;
         if config.plain {
             let mixed = secure.is_some_and(|secure| secure.at_client_port);
-            let way = tls.clone().filter(|_| mixed).map_or(Way::Plain, Way::Mixed);
-            listeners.push(Self::listen(config, config.addr, way)?);
+            let tls_mode = tls.clone().filter(|_| mixed).map_or(TlsMode::Off, TlsMode::Optional);
+            listeners.push(Self::listen(config, config.addr, tls_mode)?);
         }
         if let Some(addr) = secure.and_then(|secure| secure.addr)
             && let Some(tls) = tls
         {
-            listeners.push(Self::listen(config, addr, Way::Secure(tls))?);
+            listeners.push(Self::listen(config, addr, TlsMode::Required(tls))?);
         }
         Ok(listeners)
     }
 
-    fn listen(config: &ClientsConfig, addr: SocketAddr, way: Way) -> Result<Self, ServeError> {
-        let listen = || -> std::io::Result<Self> {
+    fn listen(
+        config: &ClientsConfig,
+        addr: SocketAddr,
+        tls_mode: TlsMode,
+    ) -> Result<Self, ListenerError> {
+        let listen = || -> io::Result<Self> {
             let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_reuse_address(true)?;
             if addr.is_ipv6() && addr.ip().is_unspecified() {
@@ -90,14 +113,18 @@ impl Listener {
             socket.set_nonblocking(true)?;
             let listener = TcpListener::from_std(socket.into())?;
             let addr = listener.local_addr()?;
-            Ok(Self { listener, addr, door: Door { way, rate_limited_log: Arc::default() } })
+            Ok(Self {
+                listener,
+                addr,
+                port: ClientPort { tls_mode, rate_limited_log: Arc::default() },
+            })
         };
-        listen().map_err(|source| ServeError::Listen { addr, source })
+        listen().map_err(|source| ListenerError::Listen { addr, source })
     }
 
     /// Whether it is for clients with TLS alone.
     pub fn is_secure(&self) -> bool {
-        matches!(self.door.way, Way::Secure(_))
+        matches!(self.port.tls_mode, TlsMode::Required(_))
     }
 
     /// Where it listens.
@@ -106,21 +133,26 @@ impl Listener {
     }
 
     /// Accepts until the server stops.
-    pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken, tasks: TaskTracker) {
+    pub async fn run(
+        self,
+        service: Arc<ClientService>,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, peer)) => admit(&shared, &stop, &tasks, (stream, peer), &self.door),
+                Ok((stream, peer)) => admit(&service, &stop, &tasks, (stream, peer), &self.port),
                 Err(error) => {
                     // Out of file descriptors, mostly: others may be closed meanwhile.
-                    self.door.log_rejection(
+                    self.port.log_rejection(
                         self.addr.ip(),
                         &format!("cannot accept a connection: {error}"),
                     );
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    sleep(std::time::Duration::from_millis(100)).await;
                 }
             }
         }
@@ -128,24 +160,24 @@ impl Listener {
 }
 
 fn admit(
-    shared: &Arc<Shared>,
+    service: &Arc<ClientService>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
     (stream, peer): (TcpStream, SocketAddr),
-    door: &Door,
+    port: &ClientPort,
 ) {
-    let config = &shared.config.clients;
-    if !shared.descriptors.leave_enough(&stream) {
-        shared.stats.conns.connections_rejected.increment();
+    let config = &service.view.config().clients;
+    if !service.descriptors.leave_enough(&stream) {
+        service.core().stats.conns.connections_rejected.increment();
         let listener = stream.local_addr().map_or(peer.ip(), |addr| addr.ip());
-        return door.log_rejection(
+        return port.log_rejection(
             listener,
             "too many connections for the limit of open files (`ulimit -n`): new ones are refused",
         );
     }
-    if !shared.connections.admit(peer.ip(), config.max_per_ip, config.max_total) {
-        shared.stats.conns.connections_rejected.increment();
-        door.log_rejection(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
+    if !service.core().connections.admit(peer.ip(), config.max_per_ip, config.max_total) {
+        service.core().stats.conns.connections_rejected.increment();
+        port.log_rejection(peer.ip(), &format!("too many connections from {}: refused", peer.ip()));
         return;
     }
     // Neither option is worth refusing a client for.
@@ -153,41 +185,41 @@ fn admit(
     if config.tcp_keep_alive {
         let _ = SockRef::from(&stream).set_keepalive(true);
     }
-    let (shared, stop, door) = (Arc::clone(shared), stop.clone(), door.clone());
+    let (service, stop, port) = (Arc::clone(service), stop.clone(), port.clone());
     tasks.spawn(async move {
-        if let Some(welcome) = greet(&shared, &stop, (stream, peer), &door).await {
-            client_task::run(&shared, welcome, peer, &stop).await;
+        if let Some(accepted) = handshake(&service, &stop, (stream, peer), &port).await {
+            client_task::run(&service, accepted, peer, &stop).await;
         }
-        shared.connections.release(peer.ip());
+        service.core().connections.release(peer.ip());
     });
 }
 
 /// Shakes hands where that is to be done; a client that does it wrong is named in the log.
-async fn greet(
-    shared: &Shared,
+async fn handshake(
+    service: &ClientService,
     stop: &CancellationToken,
     (stream, peer): (TcpStream, SocketAddr),
-    door: &Door,
-) -> Option<Welcome> {
-    let (tls, also_plain) = match &door.way {
-        Way::Plain => return Some(Welcome::plain(stream)),
-        Way::Secure(tls) => (tls, false),
-        Way::Mixed(tls) => (tls, true),
+    port: &ClientPort,
+) -> Option<AcceptedStream> {
+    let (tls, also_plain) = match &port.tls_mode {
+        TlsMode::Off => return Some(AcceptedStream::plain(stream)),
+        TlsMode::Required(tls) => (tls, false),
+        TlsMode::Optional(tls) => (tls, true),
     };
     let accepted = tokio::select! {
         accepted = tls.accept(stream, peer, also_plain) => accepted,
         () = stop.cancelled() => return None,
     };
     match accepted {
-        Ok(welcome) => Some(welcome),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        Ok(accepted) => Some(accepted),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!("{peer} left during the TLS handshake");
             None
         }
         Err(error) => {
-            shared.stats.conns.connections_rejected.increment();
+            service.core().stats.conns.connections_rejected.increment();
             let ip = peer.ip();
-            door.log_rejection(ip, &format!("refused a connection from {ip}: {error}"));
+            port.log_rejection(ip, &format!("refused a connection from {ip}: {error}"));
             None
         }
     }

@@ -5,11 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 
+use crate::env::net::TcpStream;
+use crate::env::time::timeout;
 use crate::tls::{ClientTlsOptions, TlsContext, TlsError, Transport, subject};
 
 /// The first byte of TLS. A request begins with its length, which never begins so: it would be longer
@@ -25,7 +26,7 @@ pub(super) struct Secure {
 
 /// A client that may go on.
 #[derive(Debug)]
-pub(super) struct Welcome {
+pub(super) struct AcceptedStream {
     pub(super) stream: Transport,
     /// Whether its bytes are encrypted.
     pub(super) is_secure: bool,
@@ -33,7 +34,7 @@ pub(super) struct Welcome {
     pub(super) subject: Option<String>,
 }
 
-impl Welcome {
+impl AcceptedStream {
     /// A client without TLS.
     pub(super) fn plain(stream: TcpStream) -> Self {
         Self { stream: Transport::Plain(stream), is_secure: false, subject: None }
@@ -56,31 +57,35 @@ impl Secure {
         stream: TcpStream,
         peer: SocketAddr,
         also_plain: bool,
-    ) -> io::Result<Welcome> {
+    ) -> io::Result<AcceptedStream> {
         let mut first = [0];
         if self.in_time(stream.peek(&mut first)).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if first[0] != TLS_FIRST_BYTE {
             if also_plain {
-                return Ok(Welcome::plain(stream));
+                return Ok(AcceptedStream::plain(stream));
             }
             return Err(invalid("it does not talk TLS, which this port is for"));
         }
         let stream = self.in_time(self.context.acceptor().accept(stream)).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let subject = shown.map(|certificate| self.judge(certificate, peer)).transpose()?;
-        Ok(Welcome { stream: Transport::Tls(Box::new(stream.into())), is_secure: true, subject })
+        let subject = shown.map(|certificate| self.subject_of(certificate, peer)).transpose()?;
+        Ok(AcceptedStream {
+            stream: Transport::Tls(Box::new(stream.into())),
+            is_secure: true,
+            subject,
+        })
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let patience = Duration::from_millis(self.options.handshake_timeout_ms);
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it did not shake hands in time");
-        tokio::time::timeout(patience, step).await.unwrap_or_else(|_| Err(late()))
+        timeout(patience, step).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Whom a certificate names that an authority stands for.
-    fn judge(&self, certificate: &CertificateDer<'_>, peer: SocketAddr) -> io::Result<String> {
+    fn subject_of(&self, certificate: &CertificateDer<'_>, peer: SocketAddr) -> io::Result<String> {
         if self.options.verify_client_host {
             let parsed = ParsedCertificate::try_from(certificate);
             let parsed = parsed.map_err(|_| invalid("its certificate cannot be read"))?;

@@ -1,12 +1,10 @@
 //! Applies committed entries and hands outcomes and events to the connections.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use jute_proto::{EventType, OpCode};
 use kernel::conn::{CloseReason, Handling, Surroundings, View};
 use kernel::limits::REQUEST_LEN_LONG;
-use kernel::replica::checkpoint::{Checkpoint, CheckpointRow, Restore, RestoreError};
 use kernel::replica::entry::{is_repeatable, next_command, open_entry};
 use kernel::replica::section::{self, next_section};
 use kernel::replica::{
@@ -14,16 +12,17 @@ use kernel::replica::{
     Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
-use kernel::tree::{ChangedNodes, QuotaEvent, QuotaUnit};
+use kernel::tree::{QuotaEvent, QuotaUnit};
 
+use super::checkpoint::{CheckpointRows, restore};
 use super::connections::{ConnectionHandle, WakeList};
-use super::core::Shared;
-use super::digest_log::{DigestLog, DigestRecord, SnapshotInfo};
+use super::core::Core;
+use super::digest_log::{DigestLog, DigestRecord};
 use super::entry_progress::{EntryProgress, SectionProgress};
-use super::serving::ServingMode;
+use super::snapshot_info::SnapshotInfo;
 use crate::consensus::{Committed, Fatal, StateMachine, in_place};
 use crate::failpoints;
-use crate::storage::{Row, RowRef, RowSource, StorageError, Table};
+use crate::storage::{Row, RowSource, StorageError};
 
 /// How much is applied before readers get their turn: that many bytes of commands, of which each counts at
 /// least as [`COMMAND_LEN_MIN`].
@@ -35,42 +34,40 @@ const ENTRY_LEN_LONG: usize = 256 << 10;
 const EPHEMERALS_LONG: usize = 1000;
 /// So many ephemeral nodes of a session that ends go at once, before readers get their turn.
 const EPHEMERALS_PER_LOCK: usize = 5000;
-/// Changed nodes that a checkpoint takes at once: what a request may have to wait for.
-const NODES_PER_LOCK: usize = 256;
 
 /// The state machine of a server.
 #[derive(Debug)]
 pub(super) struct Applier {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     wake_list: WakeList,
     /// The last entry applied.
     index: u64,
 }
 
 /// Whether a section is to be applied: it is not, where it was before, or is not the next one of its sender.
-fn claim(shared: &Shared, replica: &mut Replica, section: Section<'_>) -> bool {
+fn claim(core: &Core, replica: &mut Replica, section: Section<'_>) -> bool {
     let not_applied = match replica.claim_section(section.sender) {
         SectionClaim::Granted => None,
-        SectionClaim::Repeated => Some(&shared.stats.sections_repeated),
-        SectionClaim::Gap => Some(&shared.stats.sections_early),
-        SectionClaim::Ended => Some(&shared.stats.sections_ended),
+        SectionClaim::Repeated => Some(&core.stats.sections_repeated),
+        SectionClaim::Gap => Some(&core.stats.sections_early),
+        SectionClaim::Ended => Some(&core.stats.sections_ended),
     };
     if let Some(counter) = not_applied {
         counter.increment();
         return false;
     }
-    count_section(shared, section);
+    count_section(core, section);
     true
 }
 
-fn count_section(shared: &Shared, section: Section<'_>) {
-    shared.stats.batch_commands.record(u64::from(section.count));
-    shared.stats.commands_applied.add(u64::from(section.count));
+fn count_section(core: &Core, section: Section<'_>) {
+    core.stats.batch_commands.record(u64::from(section.count));
+    core.stats.commands_applied.add(u64::from(section.count));
 }
 
 impl Applier {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, wake_list: WakeList::default(), index: 0 }
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, wake_list: WakeList::default(), index: 0 }
     }
 
     fn apply_entry(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
@@ -80,13 +77,13 @@ impl Applier {
         let (header, commands) = open_entry(payload)?;
         let EntryHeader { time_ms, policy, count } = header;
         let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
-        if self.shared.replica.read_blocking().version() >= VERSION_ONCE {
+        if self.core.replica.read_blocking().version() >= VERSION_ONCE {
             // It was on its way when the version was raised. Its clients were let go.
-            self.shared.stats.sections_ended.increment();
+            self.core.stats.sections_ended.increment();
             return Ok(());
         }
         let section = Section { sender: Sender::default(), count, commands };
-        count_section(&self.shared, section);
+        count_section(&self.core, section);
         self.apply_in_turns(EntryProgress::of_section(stamp, section))
     }
 
@@ -99,33 +96,32 @@ impl Applier {
 
     /// Applies an entry, and gives readers their turn now and then.
     fn apply_in_turns(&mut self, mut entry: EntryProgress<'_>) -> Result<(), EntryError> {
-        let shared = Arc::clone(&self.shared);
-        while !shared.replica.write(|replica| self.apply_some(&shared, replica, &mut entry))? {}
+        let core = Arc::clone(&self.core);
+        while !core.replica.write(|replica| self.apply_some(&core, replica, &mut entry))? {}
         Ok(())
     }
 
     /// Applies as much of an entry as others may have to wait for; returns whether that was the rest.
     fn apply_some(
         &mut self,
-        shared: &Shared,
+        core: &Core,
         replica: &mut Replica,
         entry: &mut EntryProgress<'_>,
     ) -> Result<bool, EntryError> {
         if !std::mem::replace(&mut entry.begun, true) {
             let stamp = &entry.stamp;
             replica.begin_entry(stamp);
-            shared.last_time_ms.store(stamp.time_ms, Ordering::Relaxed);
-            shared.elapsed.applied(replica.elapsed_ms(), shared.clock.now_us());
+            core.time.applied(stamp.time_ms, replica.elapsed_ms(), core.clock.now_us());
         }
         let mut room = LEN_PER_LOCK;
         while room > 0 {
             let Some(mut part) = entry.part.take() else {
                 let Some(section) = next_section(&mut entry.sections)? else { return Ok(true) };
                 entry.part =
-                    claim(shared, replica, section).then(|| SectionProgress::of_section(section));
+                    claim(core, replica, section).then(|| SectionProgress::of_section(section));
                 continue;
             };
-            let more = self.apply_part(shared, replica, &entry.stamp, &mut part, &mut room)?;
+            let more = self.apply_part(core, replica, &entry.stamp, &mut part, &mut room)?;
             entry.part = more.then_some(part);
         }
         Ok(false)
@@ -135,50 +131,51 @@ impl Applier {
     /// must be such that applying them twice does no harm.
     fn apply_part(
         &mut self,
-        shared: &Shared,
+        core: &Core,
         replica: &mut Replica,
         stamp: &Stamp,
         part: &mut SectionProgress<'_>,
         room: &mut usize,
     ) -> Result<bool, EntryError> {
-        let around = shared.around();
+        let around = core.around();
         while part.number < part.count && *room > 0 {
             let mut behind = part.commands;
             let command = next_command(&mut behind, part.number)?;
             if part.must_be_repeatable && !is_repeatable(&command.op) {
                 return Err(EntryError::Unnumbered);
             }
-            if self.end_session_partly(shared, around, replica, stamp, &command) {
+            if self.end_session_partly(core, around, replica, stamp, &command) {
                 *room = 0;
                 return Ok(true);
             }
             let len = part.commands.len() - behind.len();
             let long = takes_long(replica, &command, len);
             if long {
-                shared.replica.takes_long();
+                core.replica.takes_long();
             }
-            in_place_if(long, || self.apply_command(shared, around, replica, stamp, &command))?;
+            in_place_if(long, || self.apply_command(core, around, replica, stamp, &command))?;
             (part.number, part.commands) = (part.number + 1, behind);
             *room = room.saturating_sub(len.max(COMMAND_LEN_MIN));
         }
         let more = part.number < part.count;
-        let may_be_ours = part.sender.incarnation == 0 || part.sender.server == shared.server();
+        let may_be_ours =
+            part.sender.incarnation == 0 || part.sender.server == core.process.server();
         if !more && may_be_ours {
-            self.learn_process(shared, replica);
+            self.learn_process(core, replica);
         }
         Ok(more)
     }
 
     /// Takes what the state shows of this process. Where it is another version now, or this process is not
     /// registered any more, its clients are let go: nobody could tell them what became of their writes.
-    fn learn_process(&mut self, shared: &Shared, replica: &Replica) {
-        let before = shared.version.load(Ordering::Acquire);
-        shared.learn_process(replica);
+    fn learn_process(&mut self, core: &Core, replica: &Replica) {
+        let before = core.process.version();
+        core.process.learn(replica);
         if before < VERSION_ONCE && replica.version() >= VERSION_ONCE {
-            if !shared.settings.is_alone {
+            if !core.settings.is_alone {
                 tracing::info!("version {} is in force", replica.version());
             }
-            shared.set_mode(ServingMode::NotServing);
+            core.serving.stop();
             self.close_all(&CloseReason::NotServing);
         }
     }
@@ -186,19 +183,19 @@ impl Applier {
     /// Closes all connections: no outcome of what they sent will be told. To be called under the exclusive lock of
     /// the replica, so that none of them sends anything after that.
     fn close_all(&mut self, reason: &CloseReason) {
-        let shared = Arc::clone(&self.shared);
-        for client in shared.connections.all() {
+        let core = Arc::clone(&self.core);
+        for client in core.connections.all() {
             client.conn.lock().close(reason.clone());
             self.wake_list.add(&client);
         }
-        shared.abandon_outcomes();
+        core.abandon_outcomes();
     }
 
     /// Begins with the end of a session that has many ephemeral nodes; returns false where nothing is left to do
     /// before the command itself.
     fn end_session_partly(
         &mut self,
-        shared: &Shared,
+        core: &Core,
         around: Surroundings<'_>,
         replica: &mut Replica,
         stamp: &Stamp,
@@ -209,48 +206,47 @@ impl Applier {
         if !is_end(&command.op) || !has_many() {
             return false;
         }
-        if let Some(client) = shared.connections.get(conn.number).filter(|_| shared.is_local(conn))
-        {
+        if let Some(client) = core.local_connection(conn) {
             answer_what_came_before(&client, around, replica);
         }
         let wake_list = &mut self.wake_list;
         let mut delivery =
-            WatchDelivery { shared, around, wake_list, watchers: WatcherCount::default() };
-        shared.replica.takes_long();
+            WatchDelivery { core, around, wake_list, watchers: WatcherCount::default() };
+        core.replica.takes_long();
         let begun = in_place(|| {
             replica.end_session_partly(stamp, command, EPHEMERALS_PER_LOCK, &mut delivery)
         });
-        delivery.watchers.count(shared);
+        delivery.watchers.count(core);
         begun
     }
 
     fn apply_command(
         &mut self,
-        shared: &Shared,
+        core: &Core,
         around: Surroundings<'_>,
         replica: &mut Replica,
         stamp: &Stamp,
         command: &Command<'_>,
     ) -> Result<(), EntryError> {
         let origin = command.origin;
-        let is_local = shared.is_local(origin.conn) && !shared.is_abandoned(origin.conn.number);
-        let client = if is_local { shared.connections.get(origin.conn.number) } else { None };
+        let is_local = core.awaits_outcome(origin.conn);
+        let client = if is_local { core.connections.get(origin.conn.number) } else { None };
         if let Some(client) = &client {
             answer_what_came_before(client, around, replica);
         }
         let wake_list = &mut self.wake_list;
         let mut delivery =
-            WatchDelivery { shared, around, wake_list, watchers: WatcherCount::default() };
+            WatchDelivery { core, around, wake_list, watchers: WatcherCount::default() };
         let before = replica.last_zxid();
         let Applied { outcome, finished, displaced } =
             replica.apply(stamp, command, &mut delivery)?;
-        delivery.watchers.count(shared);
+        delivery.watchers.count(core);
         if replica.last_zxid() != before {
-            keep_digest(shared, replica);
+            keep_digest(core, replica);
         }
-        track_session(shared, command, &outcome);
+        track_session(core, command, &outcome);
         if matches!(command.op, Op::NameEnsemble { .. }) {
-            shared.learn_name(replica);
+            core.learn_name(replica);
         }
         let expired = is_expiry(&command.op);
         let view = View { replica, around, at_length: false };
@@ -258,43 +254,43 @@ impl Applier {
             client.complete(view, origin.seq, outcome);
             self.wake_list.add(&client);
         } else if is_local {
-            shared.stats.conns.writes_finished.increment();
+            core.stats.conns.writes_finished.increment();
         }
         if let Some((origin, outcome)) = finished {
-            self.finish(shared, view, &origin, outcome);
+            self.finish(core, view, &origin, outcome);
         }
         if changes_members(command) {
-            self.learn_members(shared, replica);
+            self.learn_members(core, replica);
         }
         if let Some(conn) = displaced {
             let reason =
                 if expired { CloseReason::SessionEnded } else { CloseReason::SessionMoved };
-            self.close(shared, conn, reason);
+            self.close(core, conn, reason);
         }
         Ok(())
     }
 
     /// Hands over the outcome of an earlier command.
-    fn finish(&mut self, shared: &Shared, view: View<'_>, origin: &Origin, outcome: Outcome) {
-        if !shared.is_local(origin.conn) || shared.is_abandoned(origin.conn.number) {
+    fn finish(&mut self, core: &Core, view: View<'_>, origin: &Origin, outcome: Outcome) {
+        if !core.awaits_outcome(origin.conn) {
             return;
         }
-        match shared.connections.get(origin.conn.number) {
+        match core.connections.get(origin.conn.number) {
             Some(client) => {
                 client.complete(view, origin.seq, outcome);
                 self.wake_list.add(&client);
             }
-            None => shared.stats.conns.writes_finished.increment(),
+            None => core.stats.conns.writes_finished.increment(),
         }
     }
 
     /// A server that was removed lets its clients go.
-    fn learn_members(&mut self, shared: &Shared, replica: &Replica) {
-        shared.learn_members(replica.members());
-        if shared.is_member() {
+    fn learn_members(&mut self, core: &Core, replica: &Replica) {
+        core.learn_members(replica.members());
+        if core.membership.is_member() {
             return;
         }
-        for client in shared.connections.all() {
+        for client in core.connections.all() {
             client.conn.lock().close(CloseReason::NotMember);
             self.wake_list.add(&client);
         }
@@ -304,20 +300,17 @@ impl Applier {
     /// lost to them, so they have to come back and say what they have seen. None may be told of the new state before
     /// that. Returns the old state.
     fn replace(&mut self, replica: Replica) -> Replica {
-        let shared = Arc::clone(&self.shared);
-        shared.replica.write(|current| {
+        let core = Arc::clone(&self.core);
+        core.replica.write(|current| {
             self.close_all(&CloseReason::ServerStops);
             let before = std::mem::replace(current, replica);
-            shared.learn_process(current);
+            core.process.learn(current);
             before
         })
     }
 
-    fn close(&mut self, shared: &Shared, conn: ConnId, reason: CloseReason) {
-        if !shared.is_local(conn) {
-            return;
-        }
-        if let Some(client) = shared.connections.get(conn.number) {
+    fn close(&mut self, core: &Core, conn: ConnId, reason: CloseReason) {
+        if let Some(client) = core.local_connection(conn) {
             client.conn.lock().close(reason);
             self.wake_list.add(&client);
         }
@@ -375,12 +368,12 @@ fn changes_members(command: &Command<'_>) -> bool {
 
 /// Says which quotas were exceeded. Without enforcement, and for soft limits, that is all that comes
 /// of it.
-fn report_quotas(shared: &Shared) {
-    if !shared.replica.figures().has_quota_events() {
+fn report_quotas(core: &Core) {
+    if !core.replica.figures().has_quota_events() {
         return;
     }
-    let events = shared.replica.write(|replica| replica.tree_mut().take_quota_events());
-    shared.stats.quotas_exceeded.add(events.len() as u64);
+    let events = core.replica.write(|replica| replica.tree_mut().take_quota_events());
+    core.stats.quotas_exceeded.add(events.len() as u64);
     for event in events {
         let QuotaEvent { path, unit, usage, limit, hard, refused } = event;
         let kind = if hard { "hard" } else { "soft" };
@@ -396,29 +389,26 @@ fn report_quotas(shared: &Shared) {
 }
 
 /// Keeps the digest of the tree now and then.
-fn keep_digest(shared: &Shared, replica: &Replica) {
+fn keep_digest(core: &Core, replica: &Replica) {
     let zxid = replica.last_zxid();
     if DigestLog::wants(zxid) {
         let digest = replica.tree().digest() ^ failpoints::digest_error();
         let whole = replica.digest() ^ failpoints::digest_error();
-        shared.digests.lock().add(DigestRecord { zxid, digest, whole });
+        core.digests.lock().add(DigestRecord { zxid, digest, whole });
     }
 }
 
 /// Keeps the deadlines in step with the sessions.
-fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
+fn track_session(core: &Core, command: &Command<'_>, outcome: &Outcome) {
     match outcome {
         Outcome::SessionOpened { timeout_ms } => {
-            if shared.leading().is_none() {
-                return;
-            }
-            let now_ms = shared.clock.now_us() / 1000;
-            shared.expiry.lock().track(now_ms, command.origin.session, *timeout_ms);
+            let now_ms = core.clock.now_us() / 1000;
+            core.leadership.track(now_ms, command.origin.session, *timeout_ms);
         }
         Outcome::SessionClosed => {
-            shared.expiry.lock().forget(command.origin.session);
+            core.leadership.forget(command.origin.session);
             if is_expiry(&command.op) {
-                shared.stats.sessions_expired.increment();
+                core.stats.sessions_expired.increment();
             }
         }
         Outcome::Request(_)
@@ -434,7 +424,7 @@ fn track_session(shared: &Shared, command: &Command<'_>, outcome: &Outcome) {
 
 /// Puts events into the output of the connections that watch.
 struct WatchDelivery<'a> {
-    shared: &'a Shared,
+    core: &'a Core,
     around: Surroundings<'a>,
     wake_list: &'a mut WakeList,
     watchers: WatcherCount,
@@ -442,8 +432,8 @@ struct WatchDelivery<'a> {
 
 impl EventSink for WatchDelivery<'_> {
     fn event(&mut self, event: Event<'_>) {
-        self.watchers.add(self.shared, &event);
-        if let Some(client) = self.shared.connections.get(event.watcher) {
+        self.watchers.add(self.core, &event);
+        if let Some(client) = self.core.connections.get(event.watcher) {
             client.conn.lock().notify(self.around, &event);
             self.wake_list.add(&client);
         }
@@ -458,19 +448,19 @@ struct WatcherCount {
 }
 
 impl WatcherCount {
-    fn add(&mut self, shared: &Shared, event: &Event<'_>) {
+    fn add(&mut self, core: &Core, event: &Event<'_>) {
         let same =
             |(kind, path): &(EventType, String)| *kind == event.event_type && path == event.path;
         if !self.change.as_ref().is_some_and(same) {
-            self.count(shared);
+            self.count(core);
             self.change = Some((event.event_type, event.path.to_owned()));
         }
         self.watchers += 1;
     }
 
-    fn count(&mut self, shared: &Shared) {
+    fn count(&mut self, core: &Core) {
         if let Some((event_type, _)) = self.change.take() {
-            shared.stats.count_watchers(event_type, std::mem::take(&mut self.watchers));
+            core.stats.count_watchers(event_type, std::mem::take(&mut self.watchers));
         }
     }
 }
@@ -486,20 +476,20 @@ impl StateMachine for Applier {
     }
 
     fn batch_end(&mut self) {
-        self.wake_list.wake_all(&self.shared.stats);
-        report_quotas(&self.shared);
+        self.wake_list.wake_all(&self.core.stats);
+        report_quotas(&self.core);
     }
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
-        let checkpoint = self.shared.replica.write(|replica| {
-            self.shared.checkpoints.lock().extend([SnapshotInfo {
+        let checkpoint = self.core.replica.write(|replica| {
+            self.core.snapshots.lock().extend([SnapshotInfo {
                 index: self.index,
                 zxid: replica.last_zxid(),
-                time_ms: self.shared.clock.wall_ms(),
+                time_ms: self.core.clock.wall_ms(),
             }]);
-            Some(replica.begin_checkpoint())
+            replica.begin_checkpoint()
         });
-        Box::new(CheckpointRows { shared: Arc::clone(&self.shared), checkpoint })
+        Box::new(CheckpointRows::new(Arc::clone(&self.core), checkpoint))
     }
 
     fn install(
@@ -507,73 +497,16 @@ impl StateMachine for Applier {
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal> {
         let mut replica = restore(rows, 0)?.map_err(|error| Fatal(error.to_string()))?;
-        replica.keep_watches(Arc::clone(&self.shared.watches));
-        self.shared.learn_name(&replica);
-        self.shared.learn_members(replica.members());
-        self.shared.last_time_ms.store(replica.last_time_ms(), Ordering::Relaxed);
-        self.shared.elapsed.applied(replica.elapsed_ms(), self.shared.clock.now_us());
-        self.shared.digests.lock().clear();
+        replica.keep_watches(Arc::clone(&self.core.watches));
+        self.core.learn_name(&replica);
+        self.core.learn_members(replica.members());
+        let (wall_ms, elapsed_ms) = (replica.last_time_ms(), replica.elapsed_ms());
+        self.core.time.applied(wall_ms, elapsed_ms, self.core.clock.now_us());
+        self.core.digests.lock().clear();
         let before = self.replace(replica);
         // It may be large, and nobody waits for it any more.
         drop(before);
-        self.wake_list.wake_all(&self.shared.stats);
-        Ok(())
-    }
-}
-
-/// Builds a replica from stored rows, with room for `more` nodes that are about to come from the log.
-pub(super) fn restore(
-    rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
-    more: usize,
-) -> Result<Result<Replica, RestoreError>, StorageError> {
-    let mut restore = Restore::default();
-    restore.expect_nodes(rows.size_hint().0.saturating_add(more));
-    for row in rows {
-        let row = row?;
-        let Some(value) = row.value else { continue };
-        let added = match row.table {
-            Table::Nodes => restore.node(&row.key, &value),
-            Table::Sessions => restore.session(&row.key, &value),
-            Table::Meta => restore.meta(&row.key, &value),
-        };
-        if let Err(error) = added {
-            return Ok(Err(error));
-        }
-    }
-    Ok(restore.finish())
-}
-
-/// A checkpoint as the storage wants it.
-struct CheckpointRows {
-    shared: Arc<Shared>,
-    /// Until it is written.
-    checkpoint: Option<Checkpoint>,
-}
-
-/// The next nodes of the checkpoint under way.
-fn more(shared: &Shared) -> Option<ChangedNodes> {
-    shared.replica.write(|replica| replica.take_changed(NODES_PER_LOCK))
-}
-
-impl RowSource for CheckpointRows {
-    fn rows(
-        &mut self,
-        each: &mut dyn FnMut(RowRef<'_>) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        let Some(checkpoint) = self.checkpoint.take() else { return Ok(()) };
-        for row in checkpoint.rows(|| more(&self.shared)) {
-            match &row {
-                CheckpointRow::Node(key, value) => {
-                    each(RowRef { table: Table::Nodes, key, value: value.as_deref() })?;
-                }
-                CheckpointRow::Session(key, value) => {
-                    each(RowRef { table: Table::Sessions, key, value: value.as_deref() })?;
-                }
-                CheckpointRow::Meta(key, value) => {
-                    each(RowRef { table: Table::Meta, key, value: value.as_deref() })?;
-                }
-            }
-        }
+        self.wake_list.wake_all(&self.core.stats);
         Ok(())
     }
 }

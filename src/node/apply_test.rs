@@ -5,7 +5,6 @@ use std::thread;
 
 use bytes::BytesMut;
 use jute_proto::{SessionId, Zxid};
-use kernel::conn::Conn;
 use kernel::replica::entry::{begin_batch, push_command, seal_batch};
 use kernel::replica::{Command, EntryHeader, Op, Origin, Replica};
 use kernel::session::ConnId;
@@ -13,8 +12,7 @@ use kernel::tree::Policy;
 
 use super::apply::Applier;
 use super::connections::ConnectionHandle;
-use super::core::Shared;
-use super::settings::settings;
+use super::core::Core;
 use crate::config::Config;
 use crate::consensus::{AddressBook, Committed, StateMachine as _};
 use crate::storage::{Row, RowRef};
@@ -22,16 +20,15 @@ use crate::storage::{Row, RowRef};
 /// Enough that letting them go takes a while.
 const CLIENTS: u64 = 20_000;
 
-fn server() -> Arc<Shared> {
+fn server() -> Arc<Core> {
     let config = Config::standalone("/nowhere");
-    let settings = settings(&config);
-    Arc::new(Shared::new(config, settings, Replica::default(), 1, AddressBook::default()))
+    Arc::new(Core::new(&config, Replica::default(), 1, AddressBook::default()))
 }
 
 /// The rows of a server that applied one entry, and its last zxid.
 fn checkpoint() -> (Vec<Row>, Zxid) {
-    let shared = server();
-    let mut machine = Applier::new(Arc::clone(&shared));
+    let core = server();
+    let mut applier = Applier::new(Arc::clone(&core));
     let origin = Origin { session: SessionId(7), conn: ConnId::NONE, seq: 1 };
     let op = Op::CreateSession { timeout_ms: 4_000 };
     let mut batch = BytesMut::new();
@@ -39,22 +36,20 @@ fn checkpoint() -> (Vec<Row>, Zxid) {
     push_command(&mut batch, &Command { origin, identities: &[], op });
     let header = EntryHeader { time_ms: 1, policy: Policy::default(), count: 1 };
     let payload = seal_batch(batch, &header);
-    machine.apply(Committed { term: 3, index: 1, payload: Some(&payload) }).unwrap();
+    applier.apply(Committed { term: 3, index: 1, payload: Some(&payload) }).unwrap();
     let mut rows = Vec::new();
     let mut keep = |RowRef { table, key, value }: RowRef<'_>| {
         let value = value.map(|value| value.to_vec().into());
         rows.push(Row { table, key: key.to_vec().into(), value });
         Ok(())
     };
-    machine.begin_checkpoint().rows(&mut keep).unwrap();
-    let zxid = shared.replica.read_blocking().last_zxid();
+    applier.begin_checkpoint().rows(&mut keep).unwrap();
+    let zxid = core.replica.read_blocking().last_zxid();
     (rows, zxid)
 }
 
-fn connect(shared: &Shared) -> Arc<ConnectionHandle> {
-    let number = shared.connections.next_number();
-    let conn = Conn::new(ConnId { server: 1, boot: 1, number }, ([127, 0, 0, 1], 1).into(), 0);
-    shared.connections.insert(conn, 0, None)
+fn connect(core: &Core) -> Arc<ConnectionHandle> {
+    core.connect(([127, 0, 0, 1], 1).into(), None, |_| ())
 }
 
 #[test]
@@ -63,12 +58,12 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
     // let go: else a client hears of the new zxid, and its setWatches skips the events in between. Nor does a
     // write of theirs count as one that waits.
     let (rows, installed) = checkpoint();
-    let shared = server();
-    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(&shared)).collect();
+    let core = server();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(&core)).collect();
     let last = Arc::clone(clients.last().unwrap());
-    shared.stats.conns.writes_proposed.add(3);
-    assert!(shared.replica.read_blocking().last_zxid() < installed);
-    let watched = Arc::clone(&shared);
+    core.stats.conns.writes_proposed.add(3);
+    assert!(core.replica.read_blocking().last_zxid() < installed);
+    let watched = Arc::clone(&core);
     let served = thread::spawn(move || {
         loop {
             let replica = watched.replica.read_blocking();
@@ -79,8 +74,8 @@ fn nobody_is_served_from_a_state_whose_events_it_missed() {
             thread::yield_now();
         }
     });
-    let mut machine = Applier::new(Arc::clone(&shared));
-    machine.install(&mut rows.into_iter().map(Ok)).unwrap();
+    let mut applier = Applier::new(Arc::clone(&core));
+    applier.install(&mut rows.into_iter().map(Ok)).unwrap();
     assert!(!served.join().unwrap(), "a client is served that missed what happened in between");
-    assert_eq!(shared.stats.conns.outstanding(), 0);
+    assert_eq!(core.stats.conns.outstanding(), 0);
 }

@@ -7,37 +7,58 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use dashmap::DashMap;
 use hashbrown::DefaultHashBuilder;
 use jute_proto::SessionId;
-use kernel::conn::{Conn, Propose, View};
+use kernel::conn::{CloseReason, Conn, Propose, View};
 use kernel::replica::Outcome;
 use parking_lot::Mutex;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use super::recent_disconnects::RecentDisconnects;
+use crate::env::net::OwnedWriteHalf;
 use crate::telemetry::ServerStats;
 
 /// One open connection, as the rest of the server sees it.
+///
+/// Two parties work on it. The task of the connection owns the socket: it reads requests, takes output and writes it.
+/// The apply thread puts outcomes and events into the output. Both go through the lock of `conn`, and none of the two
+/// waits for the other.
+///
+/// What the fields outside that lock say:
+///
+/// * `paused` may be read without the lock of `conn` by who holds a lock of the replica. Requests are only paused while
+///   the replica is locked shared, and `paused` is set before that lock is given back ([`note_paused`]). So the apply
+///   thread, which has the replica alone, never misses a request that must be answered before the next write is
+///   applied. It may find `paused` set where the task has served all since: then there is nothing to serve.
+/// * `task_idle` changes under the lock of `conn` only, and is read under it. While it is true, all bytes before the
+///   output of `conn` are in the socket, and the task has nothing to do but to wait for input. So whoever holds the lock
+///   may write output to the socket in place of the task ([`send_at_once`](Self::send_at_once)), and the order of the
+///   bytes stays.
+/// * `on_wake_list` belongs to the apply thread.
+///
+/// [`note_paused`]: Self::note_paused
 #[derive(Debug)]
 pub struct ConnectionHandle {
-    /// Its state. Short sections only.
+    /// Its state. Short sections only; where the replica is locked too, it is locked first.
     pub conn: Mutex<Conn>,
-    /// Wakes the task that owns the socket: there is output, or the connection is to be closed.
-    pub wake: Notify,
+    /// Wakes the task that owns the socket: there is output, or the connection is to be closed. A wake-up that comes while
+    /// the task is busy is kept until it waits again.
+    wake: Notify,
     /// When something was last received, in microseconds of the server's clock.
-    pub heard_us: AtomicU64,
+    heard_us: AtomicU64,
     /// The session, once it is open; 0 before.
     session: AtomicI64,
-    /// Whether requests of it are paused: a glance at [`Conn::has_paused`] without the lock.
+    /// Whether requests of it are paused: [`Conn::has_paused`] without the lock.
     paused: AtomicBool,
-    /// The socket, where bytes can be written to it as they are.
+    /// The socket, where bytes can be written to it as they are: not with TLS.
     outlet: Option<Arc<OwnedWriteHalf>>,
     /// The task waits for input and has no bytes of its own to send, nor anything else to do once
-    /// there are replies. Changes under the lock of `conn`.
+    /// there are replies.
     task_idle: AtomicBool,
     /// Whether it is on the list of connections to be woken after the current batch.
     on_wake_list: AtomicBool,
 }
 
-/// More output than this is left to the task of the connection.
+/// More output than this is left to the task of the connection: copying it into the socket would keep the next batch
+/// waiting.
 const SENT_AT_ONCE_MAX: usize = 4 << 10;
 
 impl ConnectionHandle {
@@ -66,6 +87,32 @@ impl ConnectionHandle {
         conn.output().is_empty()
     }
 
+    /// Wakes the task that owns the socket.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits until the task is woken. To be awaited by the task that owns the socket alone.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Closes the connection: its task sends what there is and ends.
+    pub fn close(&self, reason: CloseReason) {
+        self.conn.lock().close(reason);
+        self.wake();
+    }
+
+    /// Something was received at this moment, in microseconds of the server's clock.
+    pub fn received(&self, now_us: u64) {
+        self.heard_us.store(now_us, Ordering::Relaxed);
+    }
+
+    /// When something was last received, in microseconds of the server's clock.
+    pub fn heard_us(&self) -> u64 {
+        self.heard_us.load(Ordering::Relaxed)
+    }
+
     /// The session, once it is [open](Self::opened); 0 before. Known without the lock of `conn`.
     pub(super) fn session(&self) -> SessionId {
         SessionId(self.session.load(Ordering::Relaxed))
@@ -73,7 +120,7 @@ impl ConnectionHandle {
 
     /// The task that owns the socket has seen that the session is open.
     pub fn opened(&self, session: SessionId, now_us: u64) {
-        self.heard_us.store(now_us, Ordering::Relaxed);
+        self.received(now_us);
         self.session.store(session.0, Ordering::Relaxed);
     }
 
@@ -83,7 +130,7 @@ impl ConnectionHandle {
         self.paused.store(conn.has_paused(), Ordering::Relaxed);
     }
 
-    /// Whether requests of it are paused.
+    /// Whether requests of it are paused; to be called with a lock of the replica.
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
@@ -110,24 +157,37 @@ impl ConnectionHandle {
     }
 }
 
-/// All open connections.
+/// All open connections, by number, and what is left of those that closed lately.
+///
+/// A number is given once in the life of a process. So the outcome of a command finds the connection that sent it, or
+/// none.
 #[derive(Debug, Default)]
 pub struct ConnectionRegistry {
     by_number: DashMap<u64, Arc<ConnectionHandle>, DefaultHashBuilder>,
     per_ip: DashMap<IpAddr, usize>,
     count: AtomicUsize,
     last_number: AtomicU64,
+    /// Connections with this number and those before it were closed without waiting for the outcome of what they
+    /// sent.
+    abandoned_up_to: AtomicU64,
+    recent_disconnects: RecentDisconnects,
 }
 
 impl ConnectionRegistry {
     /// A number that no connection of this process had.
-    pub fn next_number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The highest number that a connection was given.
-    pub(super) fn last_number(&self) -> u64 {
-        self.last_number.load(Ordering::Relaxed)
+    /// All connections of now were closed: outcomes of what they sent count for nothing any more. Under the exclusive lock
+    /// of the replica, so that none of them sends anything after that.
+    pub(super) fn abandon_outcomes(&self) {
+        self.abandoned_up_to.store(self.last_number.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether the outcome of what a connection of this server sent counts for nothing any more.
+    pub(super) fn is_abandoned(&self, number: u64) -> bool {
+        number <= self.abandoned_up_to.load(Ordering::Relaxed)
     }
 
     /// Takes a connection in, unless its address or all together have too many already.
@@ -156,7 +216,7 @@ impl ConnectionRegistry {
     }
 
     /// Makes the connection known by its number.
-    pub fn insert(
+    pub(super) fn insert(
         &self,
         conn: Conn,
         now_us: u64,
@@ -177,9 +237,28 @@ impl ConnectionRegistry {
         client
     }
 
-    /// Forgets the connection of this number.
-    pub fn remove(&self, number: u64) {
+    /// Forgets a connection, but for when its client was last heard of. Returns when that was, in microseconds.
+    pub(super) fn remove(&self, number: u64, handle: &ConnectionHandle, session: SessionId) -> u64 {
+        let heard_us = handle.heard_us();
+        // First, so that [`ConnectionRegistry::heard_since`] never misses it.
+        self.recent_disconnects.note(session, heard_us);
         self.by_number.remove(&number);
+        heard_us
+    }
+
+    /// The sessions of the open connections, and when each was last heard of, in microseconds.
+    pub(super) fn last_heard(&self) -> impl Iterator<Item = (SessionId, u64)> {
+        self.all().into_iter().map(|handle| (handle.session(), handle.heard_us()))
+    }
+
+    /// The sessions that were heard of since that moment, and when that was, in microseconds; those of connections that
+    /// closed since included. A session may be named twice.
+    pub(super) fn heard_since(&self, since_us: u64) -> Vec<(SessionId, u64)> {
+        let mut heard: Vec<_> =
+            self.last_heard().filter(|(_, heard_us)| *heard_us >= since_us).collect();
+        // After the open ones: who leaves meanwhile is among the one or the other.
+        heard.extend(self.recent_disconnects.since(since_us));
+        heard
     }
 
     /// The connection of this number, while it is open.
@@ -207,6 +286,9 @@ impl ConnectionRegistry {
 }
 
 /// Connections that got something during a batch, to be woken once at its end.
+///
+/// Belongs to the apply thread. A connection is on it once, however many outcomes and events it got: its flag says so. A
+/// wake-up costs more than what it brings, so a connection with a hundred events in a batch is woken once.
 #[derive(Debug, Default)]
 pub(super) struct WakeList(Vec<Arc<ConnectionHandle>>);
 
@@ -217,18 +299,19 @@ impl WakeList {
         }
     }
 
-    /// Brings the output on its way. That of a single connection goes to its socket here, since waking
-    /// its task takes as long as sending.
+    /// Brings the output on its way. If exactly one connection has some, and its task is idle, the apply thread writes it
+    /// to the socket directly: waking the task takes as long as sending. Where more have some, their tasks do it in
+    /// parallel.
     pub(super) fn wake_all(&mut self, stats: &ServerStats) {
-        if let [client] = &self.0[..] {
-            client.on_wake_list.store(false, Ordering::Relaxed);
-            if client.send_at_once(stats) {
+        if let [handle] = &self.0[..] {
+            handle.on_wake_list.store(false, Ordering::Relaxed);
+            if handle.send_at_once(stats) {
                 return self.0.clear();
             }
         }
-        for client in self.0.drain(..) {
-            client.on_wake_list.store(false, Ordering::Relaxed);
-            client.wake.notify_one();
+        for handle in self.0.drain(..) {
+            handle.on_wake_list.store(false, Ordering::Relaxed);
+            handle.wake();
         }
     }
 }
@@ -240,7 +323,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use jute_proto::{EventType, Zxid};
-    use kernel::conn::{CloseReason, Settings, Surroundings};
+    use kernel::conn::{Settings, Surroundings};
     use kernel::replica::Event;
     use kernel::session::ConnId;
     use kernel::tree::AclList;

@@ -1,24 +1,34 @@
-//! The members of the ensemble as the configuration lists them.
+//! From the configuration to what the consensus is started with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use kernel::ensemble::{HostPort, ServerSpec};
+use kernel::ensemble::ServerSpec;
 
-use super::error::ServeError;
 use crate::config::Config;
 use crate::consensus::{AddressBook, ConsensusConfig, Forms, INITIALIZE, Timings};
 use crate::failpoints;
 
+/// This server's own address among its peers cannot be found.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the address {address} of this server's own line `server.N`: {source}")]
+pub struct PeerAddressError {
+    /// Host and port.
+    address: String,
+    /// What the system said.
+    source: io::Error,
+}
+
 /// What the consensus is started with; `addresses` gains what the file says.
 ///
 /// # Errors
-/// [`ServeError::PeerAddress`]: this server's own address for its peers is none.
+/// [`PeerAddressError`]: this server's own address for its peers is none.
 pub(super) fn consensus_config(
     config: &Config,
     addresses: &AddressBook,
-) -> Result<ConsensusConfig, ServeError> {
+) -> Result<ConsensusConfig, PeerAddressError> {
     let server = config.ensemble.number();
     let base = ConsensusConfig {
         checkpoint_entries: config.data.checkpoint_after_entries,
@@ -72,58 +82,14 @@ fn forms(config: &Config) -> Forms {
 /// Entries kept for servers that are a little behind.
 const ENTRIES_KEPT: u64 = 10_000;
 
-/// Where clients reach the servers that say so: by the number of the server, and whether it is for
-/// clients with TLS.
-pub(super) type ClientAddresses = BTreeMap<(u64, bool), String>;
-
-/// What the lines of the servers say of that.
-pub(super) fn client_addresses<'a>(
-    servers: impl IntoIterator<Item = &'a ServerSpec>,
-) -> ClientAddresses {
-    let both = |spec: &'a ServerSpec| [(spec, false), (spec, true)];
-    let known = |(spec, secure): (&ServerSpec, bool)| {
-        let address = if secure { &spec.secure_client } else { &spec.client };
-        Some(((spec.id, secure), client_address(spec, address.as_ref()?)?))
-    };
-    servers.into_iter().flat_map(both).filter_map(known).collect()
-}
-
-/// An address that means every interface stands for the host at which its peers reach the server.
-fn client_address(spec: &ServerSpec, client: &HostPort) -> Option<String> {
-    let is_any = client.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
-    let host = if is_any { spec.peers.first()?.host.clone() } else { client.host.clone() };
-    Some(HostPort { host, port: client.port }.to_string())
-}
-
 /// Where this server listens for its peers (`quorumListenOnAllIPs`).
-fn listen_addr(config: &Config, own: &ServerSpec) -> Result<SocketAddr, ServeError> {
+fn listen_addr(config: &Config, own: &ServerSpec) -> Result<SocketAddr, PeerAddressError> {
     let port = own.peers.first().map_or(0, |peer| peer.quorum_port);
     if config.ensemble.listen_on_all_ips {
         return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
     }
     let address = own.peer_address();
-    let failed = |source| ServeError::PeerAddress { address: address.clone(), source };
+    let failed = |source| PeerAddressError { address: address.clone(), source };
     let mut found = address.to_socket_addrs().map_err(failed)?;
-    found.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_are_sent_to_the_port_that_is_for_them() {
-        // Each server has an address for clients without TLS, one for those with it, or one of the two;
-        // one for every interface is at the host where its peers reach it.
-        let specs = ["one:1:2;2181;2281", "two:1:2;10.0.0.2:2182", "three:1:2"];
-        let specs: Vec<ServerSpec> =
-            (1..).zip(specs).map(|(id, text)| ServerSpec::parse(id, text).unwrap()).collect();
-        let found = client_addresses(&specs);
-        let expected = [
-            ((1, false), "one:2181".to_owned()),
-            ((1, true), "one:2281".to_owned()),
-            ((2, false), "10.0.0.2:2182".to_owned()),
-        ];
-        assert_eq!(found, BTreeMap::from(expected));
-    }
+    found.next().ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))
 }

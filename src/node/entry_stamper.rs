@@ -6,23 +6,20 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use kernel::replica::entry::{self, EntryHeader, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Section, Sender};
-use kernel::tree::Policy;
 
-use super::core::Shared;
-use super::settings::policy;
+use super::core::Core;
 use crate::consensus::BatchSealer;
 
 /// Makes entries: stamps the time, and the settings that decide outcomes.
 #[derive(Debug)]
 pub(super) struct EntryStamper {
-    shared: Arc<Shared>,
-    policy: Policy,
+    core: Arc<Core>,
     last_ms: i64,
 }
 
 impl EntryStamper {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { policy: policy(&shared.config), last_ms: 0, shared }
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, last_ms: 0 }
     }
 
     /// An entry as builds of version 1 read it: no sections, and a time that never goes back.
@@ -38,9 +35,10 @@ impl EntryStamper {
             count += other.count;
             buffer.extend_from_slice(other.commands);
         }
-        let applied_ms = self.shared.last_time_ms();
-        self.last_ms = self.last_ms.max(applied_ms).max(self.shared.clock.wall_ms());
-        let header = EntryHeader { time_ms: self.last_ms, policy: self.policy, count };
+        let applied_ms = self.core.time.last_wall_ms();
+        self.last_ms = self.last_ms.max(applied_ms).max(self.core.clock.wall_ms());
+        let header =
+            EntryHeader { time_ms: self.last_ms, policy: self.core.settings.policy, count };
         (seal_batch(buffer, &header), entry::HEADER_LEN)
     }
 }
@@ -57,15 +55,15 @@ impl BatchSealer for EntryStamper {
             return self.seal_without_sections(buffer, own, others);
         }
         let header = section::Header {
-            time_ms: self.shared.clock.wall_ms(),
-            elapsed_ms: self.shared.elapsed_ms(),
-            policy: self.policy,
+            time_ms: self.core.clock.wall_ms(),
+            elapsed_ms: self.core.elapsed_ms(),
+            policy: self.core.settings.policy,
         };
         let at = if own.is_some() { RESERVED_LEN } else { 0 };
         (section::seal(buffer, &header, own, others), at)
     }
 
     fn may_register(&self) -> bool {
-        self.shared.is_member()
+        self.core.membership.is_member()
     }
 }

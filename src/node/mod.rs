@@ -1,59 +1,76 @@
-//! A running server: what holds the pure parts together.
+//! One server: the state, the log and what keeps them, without the ports that clients and operators connect to.
 //!
-//! * [`Server`]: starts everything in order and stops it.
-//! * `core`: what all tasks of a server look at; `serving` is the part about whether clients are served,
-//!   `ingress` the way of commands into the log.
-//! * `connections`: the open connections, by number.
-//! * `recent_disconnects`: when clients that left were last heard of.
-//! * `replica_lock`: the lock around the state, which no task of a client holds its thread up for.
-//! * `apply`: applies committed entries and hands outcomes and events to the connections; `entry_progress` is how far it
-//!   is.
-//! * `long_requests`: requests that take long have turns, and other work has threads left.
-//! * `descriptors`: how many connections there may be beside the files of the server.
-//! * `digest_log`: what the server remembers for operators.
-//! * `serving_task`: whether clients are served, and whether this server has a leader's duties.
-//! * `entry_stamper` and `peer_status`: what the consensus has to know of commands, and what servers tell each
-//!   other beside them.
-//! * `read_barriers`: read barriers, which many connections share.
-//! * `consensus_config`: who belongs to the ensemble at its start.
-//! * `leader`: what only a leader does.
+//! ```text
+//! Node ── Core:    replica_lock, connections, serving, leadership, membership, process, ensemble_time, ...
+//!  │        ▲
+//!  │      apply:   committed entries change the state; outcomes and events go to the connections
+//!  │        ▲
+//!  │      consensus, proposer
+//!  │        ▲
+//!  ├──── ingress:  admission and throttles; the way of requests into the log
+//!  └──── serving_task, leader, read_barriers: tasks
+//! ```
 //!
-//! Lock order, for who needs more than one: replica, then a connection, then the proposer's buffer.
-//! None is held across an await.
+//! Each is made over those above it (`start`), and none knows those below. `crate::app` puts ports in front.
+//!
+//! * `core`: what applying needs, and what it tells the rest. `replica_lock`: the lock around the state. `connections`:
+//!   the open connections, by number; `recent_disconnects`: when clients that left were last heard of.
+//! * `serving`: whether clients are served. `membership`: who belongs to the ensemble. `process`: this process, as the
+//!   ensemble knows it. `ensemble_time`: what entries say of time. `clock`: the clocks of this process.
+//! * `apply`: applies committed entries; `entry_progress` is how far one is applied, `checkpoint` how the state gets to
+//!   the storage and from there.
+//! * `ingress`: who is admitted and who has to wait; `large_requests` and `long_requests` keep memory and processors for
+//!   others. `read_barriers`: one barrier for all connections that wait.
+//! * `serving_task`: begins and ends service, and the duties of a leader. `leader`: what only a leader does.
+//! * `entry_stamper` and `peer_status`: what the consensus asks of the node: entries made of commands, and what servers
+//!   tell each other beside them.
+//! * `digest_log` and `snapshot_info`: what is kept for operators, and to compare with the leader.
+//! * `settings` and `consensus_config`: from the configuration to what the parts live by.
+//!
+//! Lock order, for who needs more than one: the replica, then a connection or the leadership, then the proposer's
+//! buffer. No exclusive lock is held across an await.
 
 mod apply;
 #[cfg(test)]
 mod apply_test;
+mod checkpoint;
 mod clock;
 mod connections;
 mod consensus_config;
 mod core;
-mod descriptors;
 mod digest_log;
-mod elapsed;
+mod ensemble_time;
 mod entry_progress;
 mod entry_stamper;
-mod error;
 mod ingress;
 mod large_requests;
 mod leader;
 mod long_requests;
+mod membership;
 mod peer_status;
+mod process;
 mod read_barriers;
 mod recent_disconnects;
 mod replica_lock;
-mod server;
 mod serving;
 mod serving_task;
 mod settings;
+mod snapshot_info;
+mod start;
 
+pub use checkpoint::restore;
 pub use clock::Clock;
 pub use connections::{ConnectionHandle, ConnectionRegistry};
-pub use core::Shared;
-pub use digest_log::{DigestLog, DigestRecord, RecentSnapshots, SnapshotInfo};
-pub use error::ServeError;
+pub use consensus_config::PeerAddressError;
+pub use core::Core;
+pub use digest_log::{DigestLog, DigestRecord};
+pub use ingress::Ingress;
 pub use large_requests::{LargeRequests, OverLimit};
+pub use leader::leadership::Leadership;
 pub use long_requests::{LongRequestPermit, LongRequests};
+pub use membership::Membership;
+pub use process::LocalProcess;
 pub use replica_lock::{Figures, ReplicaLock};
-pub use server::Server;
-pub use serving::ServingMode;
+pub use serving::{ServingMode, ServingState};
+pub use snapshot_info::{RecentSnapshots, SnapshotInfo};
+pub use start::{Node, NodeError, reset_stats};

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
@@ -11,7 +10,7 @@ use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::core::Shared;
+use super::core::Core;
 use crate::consensus;
 
 /// The version of reports, and of notices before version 2 is in force; those of another version are not
@@ -51,7 +50,7 @@ struct NoticeOnce {
 /// This server's side of the talk.
 #[derive(Debug)]
 pub(super) struct PeerStatusReports {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     leader_digests: Mutex<LeaderDigests>,
 }
 
@@ -73,8 +72,8 @@ struct LeaderDigests {
 }
 
 impl PeerStatusReports {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, leader_digests: Mutex::default() }
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, leader_digests: Mutex::default() }
     }
 
     fn compare(&self, theirs: LeaderDigest) {
@@ -85,7 +84,7 @@ impl PeerStatusReports {
                 leader_digests.waiting.pop_front();
             }
         }
-        let digests = self.shared.digests.lock();
+        let digests = self.core.digests.lock();
         while let Some(theirs) = leader_digests.waiting.front().copied() {
             let Some(ours) = digests.at(theirs.zxid) else {
                 // Not reached yet, or too long ago to be remembered.
@@ -101,8 +100,8 @@ impl PeerStatusReports {
                 leader_digests.agreed = theirs.zxid;
                 continue;
             }
-            self.shared.stats.digest_mismatches.increment();
-            return self.shared.fail(format!(
+            self.core.stats.digest_mismatches.increment();
+            return self.core.serving.fail(format!(
                 "its state differs from that of the leader: the digest is {:#x} here and {:#x} there \
                  at zxid {}; it was the same at {}. Remove the data of this server so that it takes \
                  the state of the leader, and report this",
@@ -114,37 +113,25 @@ impl PeerStatusReports {
 
 impl consensus::PeerStatus for PeerStatusReports {
     fn follower_report(&self, since_us: u64) -> (u64, Bytes) {
-        let now_us = self.shared.clock.now_us();
+        let now_us = self.core.clock.now_us();
         let since_us = since_us.saturating_sub(OVERLAP_US);
-        let connected = self.shared.connections.all().into_iter().map(|client| {
-            let heard_us = client.heard_us.load(Ordering::Relaxed);
-            (client.session(), heard_us)
-        });
-        // After those that are connected: who leaves meanwhile is among the one or the other.
-        let heard: Vec<_> = connected.filter(|(_, heard_us)| *heard_us >= since_us).collect();
-        let departed = self.shared.recent_disconnects.since(since_us);
         let aged = |(session, heard_us): (SessionId, u64)| {
             let age_ms = now_us.saturating_sub(heard_us) / 1000;
             (session.0, u32::try_from(age_ms).unwrap_or(u32::MAX))
         };
-        let heard = heard.into_iter().chain(departed).map(aged).collect();
+        let heard = self.core.connections.heard_since(since_us).into_iter().map(aged).collect();
         (now_us, encode(FORMAT, &Report { heard }))
     }
 
     fn take_follower_report(&self, from: u64, report: &[u8]) {
         let Some(Report { heard }) = decode(FORMAT, report) else { return };
-        let now_ms = self.shared.clock.now_us() / 1000;
-        let mut expiry = self.shared.expiry.lock();
-        for (session, age_ms) in heard {
-            expiry.touch(now_ms.saturating_sub(u64::from(age_ms)), SessionId(session));
-        }
-        drop(expiry);
-        self.shared.reports.lock().insert(from, now_ms);
+        let now_ms = self.core.clock.now_us() / 1000;
+        self.core.leadership.reported(from, now_ms, &heard);
     }
 
     fn leader_notice(&self) -> Bytes {
-        let newest = self.shared.digests.lock().newest();
-        let version = self.shared.version.load(Ordering::Acquire);
+        let newest = self.core.digests.lock().newest();
+        let version = self.core.process.version();
         if version < VERSION_ONCE {
             let digest = newest.map(|record| (record.zxid.0, record.digest));
             return encode(FORMAT, &Notice { digest });
@@ -160,7 +147,7 @@ impl consensus::PeerStatus for PeerStatusReports {
     }
 
     fn take_leader_notice(&self, notice: &[u8]) {
-        let known = self.shared.version.load(Ordering::Acquire);
+        let known = self.core.process.version();
         let whole =
             decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);
         let tree = || decode(FORMAT, notice).and_then(|Notice { digest }| digest);

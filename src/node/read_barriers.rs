@@ -10,11 +10,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::core::Shared;
+use super::ingress::Ingress;
 use crate::consensus::Proposer;
+use crate::env::time::{Instant, sleep, sleep_until};
 
 /// How long to wait before a barrier that could not be had is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -89,7 +89,8 @@ impl ReadBarrier {
 
 /// Asks for barriers and tells the connections that wait. Who waits for one that cannot be had waits for the next,
 /// until it can: connections that wait too long are closed for want of contact.
-pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: CancellationToken) {
+pub(super) async fn run(ingress: Arc<Ingress>, stop: CancellationToken) {
+    let barriers = &ingress.read_barriers;
     let work = async {
         let mut under_way = FuturesUnordered::new();
         let mut begun = Instant::now();
@@ -99,20 +100,20 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
                 if !is_first {
                     sleep_until(begun + OVERLAP_AFTER).await;
                 }
-                shared.read_barriers.wanted.notified().await;
+                barriers.wanted.notified().await;
             };
             tokio::select! {
                 biased;
                 Some((barrier, had)) = under_way.next() => {
                     let ReadBarrier { number, connections } = barrier;
                     match had {
-                        true => pass(&shared, number, &connections).await,
-                        false => shared.read_barriers.again(connections),
+                        true => pass(&ingress, number, &connections).await,
+                        false => barriers.again(connections),
                     }
                 }
                 () = wanted, if has_room => {
                     begun = Instant::now();
-                    under_way.push(shared.read_barriers.begin().wait(&proposer));
+                    under_way.push(barriers.begin().wait(ingress.proposer()));
                 }
             }
         }
@@ -123,13 +124,14 @@ pub(super) async fn run(shared: Arc<Shared>, proposer: Proposer, stop: Cancellat
     }
 }
 
-async fn pass(shared: &Arc<Shared>, number: u64, connections: &[u64]) {
+async fn pass(ingress: &Ingress, number: u64, connections: &[u64]) {
+    let core = ingress.core();
     for connection in connections {
-        let Some(client) = shared.connections.get(*connection) else { continue };
-        let replica = shared.replica.read().await;
-        client.pass_barrier(shared.view(&replica), &mut &**shared, number);
+        let Some(handle) = core.connections.get(*connection) else { continue };
+        let replica = core.replica.read().await;
+        handle.pass_barrier(core.view(&replica), &mut &*ingress, number);
         drop(replica);
-        client.wake.notify_one();
+        handle.wake();
     }
 }
 

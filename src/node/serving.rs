@@ -1,11 +1,13 @@
-//! What clients get: whether they are served, and why not any more.
+//! Whether clients are served, and why not any more.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::core::Shared;
+use tokio::sync::{Notify, watch};
 
-/// Ticks without contact after which clients are let go, where the configuration does not say.
+use crate::config::Config;
+
+/// Ticks without contact after which clients are disconnected, where the configuration does not say.
 const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
 
 /// What clients get.
@@ -19,79 +21,118 @@ pub enum ServingMode {
     ReadWrite,
 }
 
-pub(super) const NOT_SERVING: u8 = 0;
+const NOT_SERVING: u8 = 0;
 const READ_ONLY: u8 = 1;
 const READ_WRITE: u8 = 2;
 
-impl Shared {
+/// Whether clients are served.
+///
+/// ```text
+///              ServingTask: has all that was acknowledged, and contact to a majority
+///            ┌────────────────────────────────────────────────────────────────────────┐
+///            │                                                                        ▼
+///       NotServing ──── no contact for a tick, readonlymode.enabled ──► ReadOnly   ReadWrite
+///            ▲                                                             │          │
+///            └── no contact for syncLimit, disk full, removed, new version, failed ───┘
+/// ```
+///
+/// A change of mode does not close connections. Who takes service away closes them afterwards: a connection that came
+/// in between finds the new mode and is refused, so none stays that was promised more than there is. `ReadWrite` is
+/// reached through `NotServing` only, with all connections closed: sessions that were made in read-only mode are
+/// known to nobody else.
+///
+/// Apart from the server's own mode, [`ServingState::may_answer`] looks at the clock: a process that was stopped for a
+/// while must not answer from its state before it knows that it lost contact.
+#[derive(Debug)]
+pub struct ServingState {
+    mode: AtomicU8,
+    /// Clients get everything from now on.
+    read_write: Notify,
+    /// When there was contact to a majority last, in microseconds of the server's clock.
+    contact_us: AtomicU64,
+    contact_max: Duration,
+    /// A server on its own is always in contact with its majority.
+    is_alone: bool,
+    failure: watch::Sender<Option<String>>,
+}
+
+impl ServingState {
+    pub(super) fn new(config: &Config) -> Self {
+        let ticks = match config.ensemble.sync_limit_ticks {
+            0 => SYNC_LIMIT_TICKS_DEFAULT,
+            ticks => ticks,
+        };
+        let tick_ms = u64::from(config.sessions.tick_time_ms);
+        Self {
+            mode: AtomicU8::new(NOT_SERVING),
+            read_write: Notify::new(),
+            contact_us: AtomicU64::new(0),
+            contact_max: Duration::from_millis(u64::from(ticks) * tick_ms),
+            is_alone: !config.ensemble.is_distributed(),
+            failure: watch::Sender::new(None),
+        }
+    }
+
     /// What clients get at the moment.
-    pub fn serving_mode(&self) -> ServingMode {
-        match self.service.load(Ordering::Acquire) {
+    pub fn mode(&self) -> ServingMode {
+        match self.mode.load(Ordering::Acquire) {
             READ_WRITE => ServingMode::ReadWrite,
             READ_ONLY => ServingMode::ReadOnly,
             _ => ServingMode::NotServing,
         }
     }
 
-    /// Whether clients are served at all.
-    pub fn is_serving(&self) -> bool {
-        self.may_answer(self.clock.now_us())
-    }
-
-    /// Changes what clients get; says whether it is another than before.
-    pub(super) fn set_mode(&self, mode: ServingMode) -> bool {
-        let number = match mode {
-            ServingMode::NotServing => NOT_SERVING,
-            ServingMode::ReadOnly => READ_ONLY,
-            ServingMode::ReadWrite => READ_WRITE,
-        };
-        let is_another = self.service.swap(number, Ordering::AcqRel) != number;
-        if mode == ServingMode::ReadWrite {
-            self.serves.notify_one();
-        }
-        is_another
-    }
-
-    /// Waits until clients get everything. To be awaited in one place only.
-    pub(super) async fn serves(&self) {
-        while self.serving_mode() != ServingMode::ReadWrite {
-            self.serves.notified().await;
-        }
-    }
-
     /// How long a server serves clients without contact to a majority (`syncLimit`).
-    pub fn contact_max(&self) -> Duration {
-        let ticks = match self.config.ensemble.sync_limit_ticks {
-            0 => SYNC_LIMIT_TICKS_DEFAULT,
-            ticks => ticks,
-        };
-        Duration::from_millis(u64::from(ticks) * u64::from(self.config.sessions.tick_time_ms))
+    pub(super) fn contact_max(&self) -> Duration {
+        self.contact_max
     }
 
-    /// Whether this server serves and had contact lately. Looks at the clock, as a process that was
-    /// stopped for a while does not know before.
+    /// Whether this server serves and had contact lately, at this moment of the server's clock in microseconds.
     pub fn may_answer(&self, now_us: u64) -> bool {
-        match self.serving_mode() {
+        match self.mode() {
             ServingMode::NotServing => false,
             ServingMode::ReadOnly => true,
-            ServingMode::ReadWrite => self.settings.is_alone || self.has_contact(now_us),
+            ServingMode::ReadWrite => self.is_alone || self.has_contact(now_us),
         }
     }
 
     fn has_contact(&self, now_us: u64) -> bool {
         let contact_us = self.contact_us.load(Ordering::Relaxed);
-        Duration::from_micros(now_us.saturating_sub(contact_us)) <= self.contact_max()
+        Duration::from_micros(now_us.saturating_sub(contact_us)) <= self.contact_max
     }
 
-    /// The last contact to a majority was this long ago.
-    pub(super) fn record_contact(&self, age: Duration) {
+    /// The last contact to a majority was this long before `now_us`.
+    pub(super) fn record_contact(&self, now_us: u64, age: Duration) {
         let age_us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-        self.contact_us.store(self.clock.now_us().saturating_sub(age_us), Ordering::Relaxed);
+        self.contact_us.store(now_us.saturating_sub(age_us), Ordering::Relaxed);
+    }
+
+    /// Clients get nothing any more. Their connections are still to be closed.
+    pub(super) fn stop(&self) {
+        self.mode.store(NOT_SERVING, Ordering::Release);
+    }
+
+    /// Clients that ask for read-only mode get reads.
+    pub(super) fn begin_read_only(&self) {
+        self.mode.store(READ_ONLY, Ordering::Release);
+    }
+
+    /// Clients get everything.
+    pub(super) fn begin_read_write(&self) {
+        self.mode.store(READ_WRITE, Ordering::Release);
+        self.read_write.notify_one();
+    }
+
+    /// Waits until clients get everything. To be awaited in one place only.
+    pub(super) async fn read_write(&self) {
+        while self.mode() != ServingMode::ReadWrite {
+            self.read_write.notified().await;
+        }
     }
 
     /// The server cannot go on: it serves nobody any more, and its process ends with this message.
     pub(super) fn fail(&self, why: String) {
-        self.set_mode(ServingMode::NotServing);
+        self.stop();
         self.failure.send_if_modified(|failure| {
             failure.is_none() && {
                 tracing::error!("{why}");

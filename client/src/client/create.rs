@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jute_proto::{
-    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, ErrorCode, OpCode,
-    Stat,
+    Acl, Create2Response, CreateMode, CreateRequest, CreateTtlRequest, Encode, OpCode, Stat,
 };
 
 use crate::error::Error;
@@ -165,15 +164,13 @@ impl Client {
         let mut outcome = Ok(());
         for call in calls {
             outcome = match call.await {
-                Err(error) if error.code() == Some(ErrorCode::NodeExists) => Ok(()),
+                Err(error) if error.is_node_exists() => Ok(()),
                 other => other.map(drop),
             };
         }
         match outcome {
             // Who may not create a znode is told that first, also where it exists already.
-            Err(error) if error.code() == Some(ErrorCode::NoAuth) => {
-                client.exists(&path).await?.map(drop).ok_or(error)
-            }
+            Err(error) if error.is_no_auth() => client.exists(&path).await?.map(drop).ok_or(error),
             outcome => outcome,
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::path::Chroot;
+use crate::runtime::JoinHandle;
 use crate::session::{Credential, SavedSession, Status};
 use crate::transport::SessionHandle;
 

@@ -37,11 +37,11 @@ impl Client {
     /// Some of the children of a znode, in the order of their names: at most `limit`, those behind
     /// the name `after`, whether or not there is such a child.
     ///
-    /// A page is one look at the znode. Two are not: a child that was created or deleted in between is
-    /// in the list or not, depending on where its name stands; all others are there once.
+    /// A page is one look at the znode. Two are not: a child that was created or deleted in between
+    /// is in the list or not, depending on where its name stands; all others are there once.
     ///
-    /// Grovekeeper sends no more than the page. Of Apache ZooKeeper the whole list is asked for, which
-    /// fails where it is longer than the servers' `jute.maxbuffer` allows.
+    /// Grovekeeper sends no more than the page. Of Apache ZooKeeper the whole list is asked for,
+    /// which fails where it is longer than the servers' `jute.maxbuffer` allows.
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ pub struct ChildrenStream {
 }
 
 impl ChildrenStream {
-    /// The next name, or `None` behind the last. Nothing is lost when the future is dropped before it
-    /// is ready.
+    /// The next name, or `None` behind the last. Nothing is lost when the future is dropped before
+    /// it is ready.
     ///
     /// # Errors
     ///
@@ -154,8 +154,8 @@ impl ChildrenStream {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// The metadata of the parent with the newest page, and the newest transaction in the state that
-    /// the page shows; `None` before the first page.
+    /// The metadata of the parent with the newest page, and the newest transaction in the state
+    /// that the page shows; `None` before the first page.
     #[must_use]
     pub fn shown(&self) -> Option<(Stat, Zxid)> {
         self.shown

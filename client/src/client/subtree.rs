@@ -23,8 +23,8 @@ use super::subtree_walk::SubtreeWalk;
 pub struct SubtreeNode {
     /// Its path.
     pub path: String,
-    /// Its data (null data reads as empty) and metadata; `None` where it may not be read. Nothing is
-    /// told of what is below such a znode.
+    /// Its data (null data reads as empty) and metadata; `None` where it may not be read. Nothing
+    /// is told of what is below such a znode.
     pub content: Option<(Bytes, Stat)>,
     /// The newest transaction in the state that this shows. Grovekeeper answers in chunks, each of
     /// which is one look at the tree: the znodes of a chunk have the same number here.
@@ -32,12 +32,12 @@ pub struct SubtreeNode {
 }
 
 impl Client {
-    /// Reads a znode and all below it: a znode comes before those below it, siblings come in the order
-    /// of their names.
+    /// Reads a znode and all below it: a znode comes before those below it, siblings come in the
+    /// order of their names.
     ///
     /// The whole is no snapshot: what is changed while it is read may be seen before or after the
-    /// change, and of two changes the later may be seen without the earlier. A znode that exists all
-    /// the time is there once. [`SubtreeNode::zxid`] says which state each was read from.
+    /// change, and of two changes the later may be seen without the earlier. A znode that exists
+    /// all the time is there once. [`SubtreeNode::zxid`] says which state each was read from.
     ///
     /// Of Grovekeeper it asks for chunks of bounded size; of Apache ZooKeeper for one znode after
     /// the other, many at a time.

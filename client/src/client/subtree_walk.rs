@@ -4,13 +4,14 @@ use bytes::Bytes;
 use jute_proto::{ErrorCode, GetDataRequest, GetDataResponse, OpCode, Stat, Zxid};
 
 use crate::error::Error;
+use crate::path::child;
 
 use super::call::{Call, record};
 use super::handle::Client;
 use super::subtree::{Chunk, SubtreeNode};
 
-/// How many znodes are read at a time. Those that were read before it is their turn are kept: no more
-/// than these for each level of the subtree.
+/// How many znodes are read at a time. Those that were read before it is their turn are kept: no
+/// more than these for each level of the subtree.
 const IN_FLIGHT_MAX: usize = 64;
 
 /// What is to come, the next at the end.
@@ -121,10 +122,6 @@ fn tolerate<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
         }
         outcome => outcome.map(Some),
     }
-}
-
-fn child(parent: &str, name: &str) -> String {
-    format!("{}/{name}", if parent == "/" { "" } else { parent })
 }
 
 impl Client {

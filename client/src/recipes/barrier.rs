@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::session::WatchedEvent;
 
-use super::session_scope::{SessionScope, is_node_exists};
+use super::session_scope::SessionScope;
 
 /// A barrier: who waits goes on when it is lifted. It is one znode, as with Curator's
 /// `DistributedBarrier` and kazoo's `Barrier`.
@@ -47,7 +47,7 @@ impl Barrier {
         self.client.create_all(crate::path::parent(&self.path).unwrap_or("/")).await?;
         let create = || self.client.create(&self.path, b"", CreateMode::Persistent);
         match scope.retry(create).await {
-            Err(error) if is_node_exists(&error) => Ok(()),
+            Err(error) if error.is_node_exists() => Ok(()),
             outcome => outcome.map(drop),
         }
     }

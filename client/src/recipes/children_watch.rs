@@ -5,8 +5,9 @@ use jute_proto::Stat;
 
 use crate::client::{Client, Watch};
 use crate::error::Error;
+use crate::path::child;
 
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// A child of a znode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(super) async fn read_children(
 ) -> Result<Vec<ChildData>, Error> {
     match scope.retry(|| scope.client().list(path)).await {
         Ok((names, _)) => read(scope, path, names).await,
-        Err(error) if is_no_node(&error) => Ok(Vec::new()),
+        Err(error) if error.is_no_node() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
@@ -51,7 +52,7 @@ async fn read(
         };
         match outcome {
             Ok((data, stat)) => entries.push(ChildData { name, data, stat }),
-            Err(error) if is_no_node(&error) => {}
+            Err(error) if error.is_no_node() => {}
             Err(error) => return Err(error),
         }
     }
@@ -104,7 +105,7 @@ impl ChildrenWatch {
                     self.change = Some(change);
                     return read(scope, path, names).await;
                 }
-                Err(error) if is_no_node(&error) => {
+                Err(error) if error.is_no_node() => {
                     let (stat, change) = scope.retry(|| client.exists_and_watch(path)).await?;
                     if stat.is_none() {
                         self.change = Some(change);

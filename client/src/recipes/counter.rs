@@ -4,7 +4,7 @@ use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
 
-use super::session_scope::{SessionScope, is_no_node, is_node_exists};
+use super::session_scope::SessionScope;
 
 /// A whole number, kept as decimal text in one znode as kazoo's `Counter` does. A missing or empty
 /// znode counts as zero.
@@ -66,7 +66,7 @@ impl Counter {
                 Ok(()) => return Ok(sum),
                 // Somebody else was faster.
                 Err(error)
-                    if is_node_exists(&error) || is_no_node(&error) || is_bad_version(&error) => {}
+                    if error.is_node_exists() || error.is_no_node() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -80,7 +80,7 @@ impl Counter {
     async fn read(&self, scope: &SessionScope) -> Result<(i64, Option<i32>), Error> {
         let (data, stat) = match scope.retry(|| self.client.get(&self.path)).await {
             Ok(read) => read,
-            Err(error) if is_no_node(&error) => return Ok((0, None)),
+            Err(error) if error.is_no_node() => return Ok((0, None)),
             Err(error) => return Err(error),
         };
         let number = if data.is_empty() {
@@ -91,8 +91,4 @@ impl Counter {
         let number = number.ok_or(Error::InvalidArgument("the znode does not hold a number"))?;
         Ok((number, Some(stat.version)))
     }
-}
-
-fn is_bad_version(error: &Error) -> bool {
-    error.code() == Some(crate::ErrorCode::BadVersion)
 }

@@ -3,10 +3,12 @@
 use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
 use super::protected_node::ProtectedNode;
-use super::session_scope::{SessionScope, child, is_node_exists, unique_id};
+use super::session_scope::SessionScope;
 
 /// The znode that says that enough have come, as Curator calls it.
 const READY: &str = "ready";
@@ -15,8 +17,8 @@ const READY: &str = "ready";
 /// the znodes of Curator's `DistributedDoubleBarrier`.
 ///
 /// **When the connection is lost** members stay inside for as long as their sessions live. **When a
-/// session is lost** its member counts as gone: the others do not wait for it, and its own calls fail
-/// with [`Error::SessionLost`].
+/// session is lost** its member counts as gone: the others do not wait for it, and its own calls
+/// fail with [`Error::SessionLost`].
 ///
 /// A barrier is for one round: who comes while others are still leaving is let in at once. Use
 /// another path for the next round.
@@ -60,7 +62,7 @@ impl DoubleBarrier {
             if self.members_inside(&scope).await?.len() >= self.members {
                 let create = || self.client.create(&ready, b"", CreateMode::Persistent);
                 match scope.retry(create).await {
-                    Err(error) if is_node_exists(&error) => {}
+                    Err(error) if error.is_node_exists() => {}
                     outcome => drop(outcome?),
                 }
             } else {
@@ -77,7 +79,8 @@ impl DoubleBarrier {
     }
 }
 
-/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the others.
+/// A member that is inside a [`DoubleBarrier`]. Dropping it goes out without waiting for the
+/// others.
 #[derive(Debug)]
 #[must_use = "a member goes out when it is dropped"]
 pub struct DoubleBarrierGuard {

@@ -5,19 +5,20 @@ use bytes::Bytes;
 use crate::Zxid;
 use crate::client::{Client, Watch};
 use crate::error::{Error, Fate};
+use crate::path::child;
 
 use super::lock::{Lock, LockGuard};
 use super::lock_name::{LockStyle, contenders};
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// The election of one leader among all who campaign, in the order of their coming.
 ///
 /// It interoperates with Curator's `LeaderSelector` and, with [`LockStyle::Kazoo`], with kazoo's
 /// `Election`.
 ///
-/// **When the connection is lost** a leader stays leader for as long as its session may live, but it
-/// cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the session
-/// is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
+/// **When the connection is lost** a leader stays leader for as long as its session may live, but
+/// it cannot be certain of it: [`LockGuard::is_held`] is false, and it should pause. **When the
+/// session is lost** it is leader no more: the work of [`lead`](Self::lead) is dropped,
 /// [`LockGuard::lost`] returns, and another is elected.
 ///
 /// ```no_run
@@ -79,8 +80,8 @@ impl Election {
     }
 
     /// Waits until this candidate is the leader and does `work`, which is given the number of the
-    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its next
-    /// await, when the leadership is lost.
+    /// leadership ([`LockGuard::fencing_token`]); then it steps down. The work is dropped, at its
+    /// next await, when the leadership is lost.
     ///
     /// # Errors
     ///
@@ -164,7 +165,7 @@ impl LeaderStream {
                 self.change = Some(change);
                 children
             }
-            Err(error) if is_no_node(&error) => {
+            Err(error) if error.is_no_node() => {
                 let (stat, change) = scope.retry(|| client.exists_and_watch(path)).await?;
                 self.change = stat.is_none().then_some(change);
                 return Ok(self.last.clone().flatten().filter(|_| stat.is_some()));
@@ -175,7 +176,7 @@ impl LeaderStream {
             let znode = child(path, &contender.name);
             match scope.retry(|| client.get(&znode)).await {
                 Ok((id, stat)) => return Ok(Some(Leader { id, fencing_token: stat.czxid })),
-                Err(error) if is_no_node(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 
 use super::children_watch::{ChildData, ChildrenWatch, read_children};
 use super::persistent_node::PersistentNode;
-use super::session_scope::{SessionScope, child};
+use super::session_scope::SessionScope;
 
 /// A group of processes, each of which is a child of one znode while it lives.
 ///

@@ -5,11 +5,12 @@ use bytes::Bytes;
 use crate::Zxid;
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::path::child;
 use crate::session::WatchedEvent;
 
 use super::lock_name::{LockMode, LockStyle, contenders, predecessor};
 use super::protected_node::ProtectedNode;
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// A lock that one client of all holds at a time, in the order of their coming.
 ///
@@ -110,7 +111,7 @@ impl Lock {
     pub async fn contenders(&self) -> Result<Vec<Bytes>, Error> {
         let children = match self.client.list(&self.dir).await {
             Ok((children, _)) => children,
-            Err(error) if is_no_node(&error) => return Ok(Vec::new()),
+            Err(error) if error.is_no_node() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let names = contenders(children);
@@ -120,7 +121,7 @@ impl Lock {
         for read in reads {
             match read.await {
                 Ok((data, _)) => all.push(data),
-                Err(error) if is_no_node(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }

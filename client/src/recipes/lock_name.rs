@@ -1,6 +1,6 @@
 //! What the znodes of lock contenders are called, by whom.
 
-use super::session_scope::unique_id;
+use crate::random::unique_id;
 
 /// Whose convention the names of a lock's znodes follow.
 ///

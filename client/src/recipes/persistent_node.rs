@@ -5,9 +5,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::runtime::{JoinHandle, spawn};
 use crate::{CreateMode, SessionId};
 
-use super::session_scope::{SessionScope, is_no_node, is_node_exists};
+use super::session_scope::SessionScope;
 
 /// An ephemeral znode that is there for as long as this is: somebody deletes it, or the session is
 /// lost, and it is created again.
@@ -35,7 +36,7 @@ pub struct PersistentNode {
     data: watch::Sender<Bytes>,
     /// Ends the task when it is dropped.
     stop: Option<oneshot::Sender<()>>,
-    task: Option<tokio::task::JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl PersistentNode {
         let (data, wanted) = watch::channel(data.into());
         let (stop, stopped) = oneshot::channel();
         let keeper = Keeper { client: client.clone(), path: path.to_owned(), wanted, state };
-        let task = tokio::spawn(keeper.run(stopped));
+        let task = spawn(keeper.run(stopped));
         let client = client.clone();
         Self { client, state: seen, data, stop: Some(stop), task: Some(task) }
     }
@@ -171,7 +172,7 @@ impl Keeper {
                 }
                 let data = self.wanted.borrow_and_update().clone();
                 match scope.retry(|| client.set(&path, &data, None)).await {
-                    Err(error) if is_no_node(&error) => Ok(()),
+                    Err(error) if error.is_no_node() => Ok(()),
                     outcome => outcome.map(drop),
                 }
             }
@@ -186,8 +187,8 @@ impl Keeper {
         match scope.retry(create).await {
             Ok(_) => Ok(()),
             // Perhaps by this session itself, where the first answer was lost.
-            Err(error) if is_node_exists(&error) => Ok(()),
-            Err(error) if is_no_node(&error) => {
+            Err(error) if error.is_node_exists() => Ok(()),
+            Err(error) if error.is_no_node() => {
                 let parent = crate::path::parent(path).unwrap_or("/");
                 client.create_all(parent).await
             }

@@ -2,9 +2,11 @@
 
 use crate::client::Created;
 use crate::error::{Error, Fate};
+use crate::path::child;
+use crate::runtime::spawn_detached;
 use crate::{Client, CreateMode, Zxid};
 
-use super::session_scope::{SessionScope, child, is_no_node, spawn_detached};
+use super::session_scope::SessionScope;
 
 /// A znode of the session's own, with a number.
 ///
@@ -41,7 +43,7 @@ impl ProtectedNode {
                     node.created = Some((name, stat.czxid));
                     return Ok(node);
                 }
-                Err(error) if is_no_node(&error) => client.create_all(dir).await?,
+                Err(error) if error.is_no_node() => client.create_all(dir).await?,
                 Err(error) if error.is_interruption() => {
                     node.scope.reconnected().await?;
                     if error.fate() == Fate::Unknown && node.find().await? {
@@ -135,7 +137,7 @@ async fn names(scope: &SessionScope, dir: &str, prefix: &str) -> Result<Vec<Stri
             names.retain(|name| name.starts_with(prefix));
             Ok(names)
         }
-        Err(error) if is_no_node(&error) => Ok(Vec::new()),
+        Err(error) if error.is_no_node() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

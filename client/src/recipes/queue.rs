@@ -5,9 +5,10 @@ use bytes::Bytes;
 use crate::CreateMode;
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 use crate::session::WatchedEvent;
 
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// What the names of entries begin with, as in ZooKeeper's own recipe.
 const PREFIX: &str = "qn-";
@@ -50,7 +51,7 @@ impl Queue {
         let path = child(&self.path, PREFIX);
         loop {
             match self.client.create(&path, data, CreateMode::PersistentSequential).await {
-                Err(error) if is_no_node(&error) => self.client.create_all(&self.path).await?,
+                Err(error) if error.is_no_node() => self.client.create_all(&self.path).await?,
                 outcome => return outcome.map(drop),
             }
         }
@@ -67,7 +68,7 @@ impl Queue {
             let (names, change) = match scope.retry(|| self.client.list_and_watch(&self.path)).await
             {
                 Ok((names, _, change)) => (names, change),
-                Err(error) if is_no_node(&error) => {
+                Err(error) if error.is_no_node() => {
                     self.client.create_all(&self.path).await?;
                     continue;
                 }
@@ -89,7 +90,7 @@ impl Queue {
         let scope = SessionScope::of(&self.client);
         match scope.retry(|| self.client.list(&self.path)).await {
             Ok((names, _)) => self.take_first(&scope, names).await,
-            Err(error) if is_no_node(&error) => Ok(None),
+            Err(error) if error.is_no_node() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -125,13 +126,13 @@ impl Queue {
             let path = child(&self.path, &name);
             let data = match scope.retry(|| self.client.get(&path)).await {
                 Ok((data, _)) => data,
-                Err(error) if is_no_node(&error) => continue,
+                Err(error) if error.is_no_node() => continue,
                 Err(error) => return Err(error),
             };
             match self.client.delete(&path, None).await {
                 Ok(()) => return Ok(Some(data)),
                 // Somebody else was faster.
-                Err(error) if is_no_node(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jute_proto::Stat;
 
-use crate::ErrorCode;
 use crate::client::Call;
 use crate::error::Error;
+use crate::path::child;
 
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// How many requests are under way at a time.
 const IN_FLIGHT_MAX: usize = 256;
@@ -60,15 +60,10 @@ pub(super) async fn ask_all<T>(
             };
             answers.push(match outcome {
                 Ok(answer) => Some(answer),
-                Err(error) if is_no_node(&error) || is_closed(&error) => None,
+                Err(error) if error.is_no_node() || error.is_no_auth() => None,
                 Err(error) => return Err(error),
             });
         }
     }
     Ok(answers)
-}
-
-/// Whether the znode may not be read.
-fn is_closed(error: &Error) -> bool {
-    error.code() == Some(ErrorCode::NoAuth)
 }

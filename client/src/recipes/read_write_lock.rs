@@ -9,8 +9,8 @@ use super::lock_name::{LockMode, LockStyle};
 /// coming: a reader that comes behind a waiting writer waits too.
 ///
 /// It interoperates with Curator's `InterProcessReadWriteLock` and, with [`LockStyle::Kazoo`], with
-/// kazoo's `ReadLock` and `WriteLock`. It promises what [`Lock`] promises when connection or session
-/// are lost.
+/// kazoo's `ReadLock` and `WriteLock`. It promises what [`Lock`] promises when connection or
+/// session are lost.
 ///
 /// ```no_run
 /// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {

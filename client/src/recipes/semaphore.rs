@@ -2,11 +2,12 @@
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
+use crate::random::unique_id;
 use crate::session::WatchedEvent;
 
 use super::lock::Lock;
 use super::protected_node::ProtectedNode;
-use super::session_scope::{child, unique_id};
 
 /// At most so many clients at a time, in the order of their coming.
 ///
@@ -14,9 +15,9 @@ use super::session_scope::{child, unique_id};
 /// next in turn holds, and one znode for each permit in `leases`. All clients must name the same
 /// number of permits.
 ///
-/// **When the connection is lost** place and permit are kept for as long as the session lives. **When
-/// the session is lost** waiting fails with [`Error::SessionLost`], and a [`Permit`] has gone to
-/// another.
+/// **When the connection is lost** place and permit are kept for as long as the session lives.
+/// **When the session is lost** waiting fails with [`Error::SessionLost`], and a [`Permit`] has
+/// gone to another.
 ///
 /// ```no_run
 /// # async fn example(client: grovekeeper_client::Client) -> Result<(), grovekeeper_client::Error> {
@@ -64,8 +65,8 @@ impl Semaphore {
     }
 }
 
-/// A permit of a [`Semaphore`]. It is given back by [`release`](Self::release), or in the background
-/// when it is dropped.
+/// A permit of a [`Semaphore`]. It is given back by [`release`](Self::release), or in the
+/// background when it is dropped.
 #[derive(Debug)]
 #[must_use = "a permit is given back when it is dropped"]
 pub struct Permit {

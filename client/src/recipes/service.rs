@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::path::child;
 
 use super::children_watch::{ChildData, ChildrenWatch, read_children};
 use super::persistent_node::PersistentNode;
-use super::session_scope::{SessionScope, child, is_no_node};
+use super::session_scope::SessionScope;
 
 /// A register of services: `base/service/instance`, where instances are ephemeral.
 ///
@@ -65,7 +66,7 @@ impl ServiceRegistry {
                 names.sort_unstable();
                 Ok(names)
             }
-            Err(error) if is_no_node(&error) => Ok(Vec::new()),
+            Err(error) if error.is_no_node() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -1,7 +1,5 @@
 //! Going on through interruptions of the connection, for as long as one session lasts.
 
-use std::hash::{BuildHasher, RandomState};
-
 use crate::client::{Call, Client};
 use crate::error::{Error, Fate};
 use crate::session::{SessionState, Status};
@@ -90,37 +88,8 @@ impl SessionScope {
     /// Deletes a znode, until it is certain that it is gone.
     pub(crate) async fn ensure_deleted(&self, path: &str) -> Result<(), Error> {
         match self.retry(|| self.client.delete(path, None)).await {
-            Err(error) if is_no_node(&error) => Ok(()),
+            Err(error) if error.is_no_node() => Ok(()),
             outcome => outcome,
         }
-    }
-}
-
-/// Whether the znode of a request is not there.
-pub(crate) fn is_no_node(error: &Error) -> bool {
-    error.code() == Some(crate::ErrorCode::NoNode)
-}
-
-/// Whether the znode to be created is there already.
-pub(crate) fn is_node_exists(error: &Error) -> bool {
-    error.code() == Some(crate::ErrorCode::NodeExists)
-}
-
-/// The path of a child.
-pub(crate) fn child(dir: &str, name: &str) -> String {
-    if dir == "/" { format!("/{name}") } else { format!("{dir}/{name}") }
-}
-
-/// A random id of 32 hexadecimal digits: unlikely enough to be drawn twice.
-pub(crate) fn unique_id() -> String {
-    // Each state is seeded by the operating system.
-    let draw = || RandomState::new().hash_one(0_u8);
-    format!("{:016x}{:016x}", draw(), draw())
-}
-
-/// Runs something to its end in the background, if there is a runtime to do so.
-pub(crate) fn spawn_detached(work: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(work);
     }
 }

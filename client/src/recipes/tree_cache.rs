@@ -9,9 +9,10 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::client::Client;
 use crate::error::{Error, Fate};
+use crate::path::child;
+use crate::runtime::spawn;
 
 use super::read_subtree::Nodes;
-use super::session_scope::child;
 use super::tree_cache_task::{State, TreeCacheTask};
 
 /// How many events are kept for a listener that is behind.
@@ -121,7 +122,7 @@ impl TreeCache {
         let weak = events.downgrade();
         let task =
             TreeCacheTask::new(client.clone(), path.to_owned(), Arc::clone(&nodes), state, events);
-        tokio::spawn(task.run(stopped));
+        spawn(task.run(stopped));
         (Self { nodes, state: seen, events: weak, _stop: stop }, CacheEvents(Some(first)))
     }
 

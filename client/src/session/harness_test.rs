@@ -12,9 +12,10 @@ use jute_proto::{
 
 use crate::error::Error;
 
+use super::connection::Time;
 use super::request::{Request, WatchRegistration};
 use super::settings::Settings;
-use super::state_machine::{Effect, Session, Time};
+use super::state_machine::{Effect, Session};
 use super::status::SessionState;
 use super::watches::{Notice, WatchKind, WatcherId};
 

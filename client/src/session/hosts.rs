@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::random::SplitMix64;
+
 /// The pause after the first round in which no server would do.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
@@ -13,19 +15,19 @@ pub(super) struct Hosts {
     /// How many servers were tried since the last good connection.
     failures: u32,
     backoff_max: Duration,
-    chance: Chance,
+    random: SplitMix64,
 }
 
 impl Hosts {
     pub(super) fn new(count: usize, shuffle: bool, backoff_max: Duration, seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        let mut random = SplitMix64::new(seed);
         let mut order: Vec<usize> = (0..count).collect();
         if shuffle {
             for at in (1..count).rev() {
-                order.swap(at, chance.below(at + 1));
+                order.swap(at, random.below(at + 1));
             }
         }
-        Self { order, next: 0, failures: 0, backoff_max, chance }
+        Self { order, next: 0, failures: 0, backoff_max, random }
     }
 
     /// The server to try next.
@@ -57,30 +59,7 @@ impl Hosts {
         let round = (self.failures / hosts).clamp(1, 16) - 1;
         let pause = (BACKOFF_MIN * (1 << round)).min(self.backoff_max);
         let half = pause / 2;
-        half + half.mul_f64(self.chance.fraction())
-    }
-}
-
-/// A small generator of numbers (SplitMix64): good enough to spread load, and the same for the same
-/// seed.
-#[derive(Debug)]
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % (limit.max(1) as u64)).unwrap_or_default()
-    }
-
-    fn fraction(&mut self) -> f64 {
-        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+        half + half.mul_f64(self.random.fraction())
     }
 }
 

@@ -91,7 +91,8 @@ fn a_server_that_does_not_lead_sends_on_to_the_one_that_does() {
 
 #[test]
 fn without_a_leader_any_server_will_do_after_a_while() {
-    // A third of the session's time is given to the search. An attempt ends with it; this is the next.
+    // A third of the session's time is given to the search. An attempt ends with it; this is the
+    // next.
     let mut harness = Harness::new(|settings| settings.prefer_leader = true);
     harness.pass(TIMEOUT / 3);
     harness.pass(TIMEOUT / 9);
@@ -121,8 +122,8 @@ fn plain_servers_give_plain_sessions() {
 
 #[test]
 fn a_read_only_server_is_left_for_one_that_takes_writes() {
-    // The others are asked ever more rarely; the session of the read-only server is not kept, and it
-    // is not a session lost.
+    // The others are asked ever more rarely; the session of the read-only server is not kept, and
+    // it is not a session lost.
     let mut harness = Harness::new(|settings| settings.read_only = true);
     harness.session.connected(harness.now);
     harness.settle();
@@ -161,8 +162,9 @@ fn a_read_only_server_is_left_for_one_that_takes_writes() {
 
 #[test]
 fn what_a_server_does_not_have_is_not_sent_to_it() {
-    // An operation of an extension fails as the server would fail it, at once or when the connection
-    // that it waited for turns out to be one without; what is under way beside it goes on.
+    // An operation of an extension fails as the server would fail it, at once or when the
+    // connection that it waited for turns out to be one without; what is under way beside it goes
+    // on.
     let mut harness = Harness::new(|_| {});
     assert_eq!(harness.submit(OpCode::ListPage, 1), Ok(()));
     assert_eq!(harness.submit(OpCode::Exists, 2), Ok(()));

@@ -1,15 +1,19 @@
-//! Requests on their way and their answers.
+//! Requests that wait for their answers.
 //!
 //! A connection answers requests in the order in which they were sent, so two queues are enough:
-//! what waits for a connection, or for room on it, and what waits for an answer on the present one.
+//! requests that wait for a connection, or for room on it, and requests that wait for an answer on
+//! the present one. Read one behind the other, `in_flight` before `queue`, they are in the order of
+//! the calls, at all times. After a lost connection the requests of the first go back to the front
+//! of the second.
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, BytesMut};
-use jute_proto::{Encode, OpCode, RequestHeader, WriteNumber, Xid, begin_frame, end_frame};
+use bytes::BytesMut;
+use jute_proto::{OpCode, WriteNumber, Xid};
 
 use crate::error::{Error, Fate};
 
+use super::packets::put_request;
 use super::settings::Settings;
 use super::watches::PendingWatch;
 use super::write_numbers::WriteNumbers;
@@ -21,12 +25,16 @@ const OVERHEAD: usize = 12;
 #[derive(Debug)]
 pub(super) struct OutstandingRequest<T> {
     pub(super) op: OpCode,
-    pub(super) body: Vec<u8>,
+    body: Vec<u8>,
+    /// Who waits for the answer.
     pub(super) token: Option<T>,
+    /// The watch that the request sets.
     pub(super) watch: Option<PendingWatch>,
-    /// The number that it was given as a write.
-    pub(super) number: Option<u64>,
-    /// Whether it was handed to the socket of a connection before the present one.
+    /// The number that it was given as a write. It keeps it until a server is found that does not
+    /// keep replies.
+    number: Option<u64>,
+    /// Whether it was handed to the socket of a connection before the present one, so that a server
+    /// may have acted on it. Once set it stays set.
     sent: bool,
 }
 
@@ -39,6 +47,16 @@ impl<T> OutstandingRequest<T> {
     ) -> Self {
         Self { op, body, token, watch, number: None, sent: false }
     }
+
+    /// What it counts against the limit of bytes.
+    fn len(&self) -> usize {
+        self.body.len() + OVERHEAD
+    }
+
+    /// What is known about it after the loss of a connection, if it was sent there.
+    fn fate_if_sent(&self) -> Fate {
+        if self.op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
+    }
 }
 
 /// A request that will not be answered, and why.
@@ -48,16 +66,17 @@ pub(super) type FailedRequest<T> = (OutstandingRequest<T>, Error);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OutOfOrder;
 
-/// The requests of a session.
+/// The requests of a session that were accepted and not answered.
 #[derive(Debug)]
 pub(super) struct Outstanding<T> {
     /// What waits for a connection, or for room on the present one.
     queue: VecDeque<OutstandingRequest<T>>,
     /// What was written out on the present connection, with the number it was given.
     in_flight: VecDeque<(Xid, OutstandingRequest<T>)>,
-    /// How many of `in_flight`, from the front, were handed to the socket.
-    sent: usize,
-    /// The bytes of all these.
+    /// How many of `in_flight`, from the front, were handed to the socket: the server cannot answer
+    /// the others.
+    handed_over: usize,
+    /// The bytes of the requests in both queues.
     bytes: usize,
     next_xid: i32,
     numbers: WriteNumbers,
@@ -73,7 +92,7 @@ impl<T> Outstanding<T> {
         Self {
             queue: VecDeque::new(),
             in_flight: VecDeque::new(),
-            sent: 0,
+            handed_over: 0,
             bytes: 0,
             next_xid: 1,
             numbers: WriteNumbers::new(settings.seed),
@@ -100,14 +119,14 @@ impl<T> Outstanding<T> {
 
     /// Keeps a request until there is a connection.
     pub(super) fn enqueue(&mut self, request: OutstandingRequest<T>) {
-        self.bytes += request.body.len() + OVERHEAD;
+        self.bytes += request.len();
         self.queue.push_back(request);
     }
 
     /// Writes a request out on the present connection, as soon as there is room.
     pub(super) fn write_out(&mut self, request: OutstandingRequest<T>, out: &mut BytesMut) {
-        if self.queue.is_empty() && self.numbers.has_room(&request) {
-            self.bytes += request.body.len() + OVERHEAD;
+        if self.queue.is_empty() && self.has_room(&request) {
+            self.bytes += request.len();
             self.send(request, out);
         } else {
             self.enqueue(request);
@@ -122,53 +141,60 @@ impl<T> Outstanding<T> {
         let queue = std::mem::take(&mut self.queue);
         let (taken, kept) = queue.into_iter().partition(|request| which(request.op));
         self.queue = kept;
-        for OutstandingRequest { body, .. } in &taken {
-            self.bytes -= body.len() + OVERHEAD;
+        for request in &taken {
+            self.bytes -= request.len();
         }
         taken
     }
 
     /// Writes out what waited for a connection, as far as there is room.
     pub(super) fn flush(&mut self, out: &mut BytesMut) {
-        while self.queue.front().is_some_and(|request| self.numbers.has_room(request))
+        while self.queue.front().is_some_and(|request| self.has_room(request))
             && let Some(request) = self.queue.pop_front()
         {
             self.send(request, out);
         }
     }
 
+    fn has_room(&self, request: &OutstandingRequest<T>) -> bool {
+        self.numbers.has_room(request.op, request.body.len())
+    }
+
     fn send(&mut self, mut request: OutstandingRequest<T>, out: &mut BytesMut) {
         let xid = Xid(self.next_xid);
         // Positive numbers only: the others have fixed meanings.
         self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
-        let number = self.numbers.number(&mut request);
+        let number = self.numbers.send(request.op, request.body.len(), request.number);
+        request.number = number.map(|number| number.number);
         put_request(out, (xid, request.op), number, &request.body);
         self.in_flight.push_back((xid, request));
     }
 
     /// All that was written out has been handed to the socket.
     pub(super) fn handed_over(&mut self) {
-        self.sent = self.in_flight.len();
+        self.handed_over = self.in_flight.len();
     }
 
     /// The request that an answer with the number `xid` belongs to.
     pub(super) fn answered(&mut self, xid: Xid) -> Result<OutstandingRequest<T>, OutOfOrder> {
         match self.in_flight.front() {
-            Some((expected, _)) if *expected == xid && self.sent > 0 => {}
+            Some((expected, _)) if *expected == xid && self.handed_over > 0 => {}
             Some(_) | None => return Err(OutOfOrder),
         }
         let (_, request) = self.in_flight.pop_front().ok_or(OutOfOrder)?;
-        self.sent -= 1;
-        self.bytes -= request.body.len() + OVERHEAD;
-        self.numbers.answered(&request);
+        self.handed_over -= 1;
+        self.bytes -= request.len();
+        if let Some(number) = request.number {
+            self.numbers.answered(number, request.op, request.body.len());
+        }
         Ok(request)
     }
 
     /// The connection was lost. What had not been sent waits for the next one, and so do requests
-    /// that can be repeated and writes with a number. What can neither be repeated nor has a number is
-    /// returned, with the reads in front of it.
-    pub(super) fn interrupted(&mut self) -> Vec<FailedRequest<T>> {
-        let sent = std::mem::take(&mut self.sent);
+    /// that can be repeated and writes with a number. What can neither be repeated nor has a number
+    /// is returned, with the reads in front of it.
+    pub(super) fn disconnected(&mut self) -> Vec<FailedRequest<T>> {
+        let sent = std::mem::take(&mut self.handed_over);
         for (_, request) in self.in_flight.iter_mut().take(sent) {
             request.sent = true;
         }
@@ -176,19 +202,19 @@ impl<T> Outstanding<T> {
             self.in_flight.drain(..).map(|(_, request)| request).collect();
         requests.append(&mut self.queue);
         self.queue = requests;
-        self.numbers.interrupted();
+        self.numbers.disconnected();
         let lost = |request: &OutstandingRequest<T>| {
             !request.op.facts().repeatable && request.number.is_none()
         };
         self.drop_sent(lost, |request| request.number.is_some())
     }
 
-    /// There is a connection, to a server that keeps the replies to numbered writes if it says up to
-    /// which number they were `applied`. Where it does not, or others have written in the session, what
-    /// became of the writes that were sent cannot be known. They are returned, and so are reads that
-    /// must not be repeated.
+    /// There is a connection, to a server that keeps the replies to numbered writes if it says up
+    /// to which number they were `applied`. Where it does not, or others have written in the
+    /// session, what became of the writes that were sent cannot be known. They are returned, and so
+    /// are reads that must not be repeated.
     pub(super) fn connected(&mut self, applied: Option<u64>) -> Vec<FailedRequest<T>> {
-        if let Some(applied) = self.numbers.open(applied) {
+        if let Some(applied) = self.numbers.connected(applied) {
             let applied = |request: &OutstandingRequest<T>| {
                 request.number.is_some_and(|number| number <= applied)
             };
@@ -201,8 +227,8 @@ impl<T> Outstanding<T> {
         failed
     }
 
-    /// Takes out what was sent up to the last of those `changes`, which have been made, or may have:
-    /// reads in front of them, asked again, could show what their caller changed later.
+    /// Takes out what was sent up to the last of those `changes`, which have been made, or may
+    /// have: reads in front of them, asked again, could show what their caller changed later.
     fn drop_sent(
         &mut self,
         changes: impl Fn(&OutstandingRequest<T>) -> bool,
@@ -217,8 +243,8 @@ impl<T> Outstanding<T> {
             if at > last || stays(&request) {
                 kept.push_back(request);
             } else {
-                self.bytes -= request.body.len() + OVERHEAD;
-                let fate = fate_of_sent(request.op);
+                self.bytes -= request.len();
+                let fate = request.fate_if_sent();
                 failed.push((request, Error::ConnectionLost { fate }));
             }
         }
@@ -228,9 +254,9 @@ impl<T> Outstanding<T> {
 
     /// Gives up all requests, with the error for those of the given fate.
     pub(super) fn abandon(&mut self, error: impl Fn(Fate) -> Error) -> Vec<FailedRequest<T>> {
-        let sent = std::mem::take(&mut self.sent);
+        let sent = std::mem::take(&mut self.handed_over);
         self.bytes = 0;
-        self.numbers.interrupted();
+        self.numbers.disconnected();
         self.numbers.give_up();
         let in_flight = self.in_flight.drain(..).enumerate().map(|(at, (_, mut request))| {
             request.sent |= at < sent;
@@ -238,35 +264,11 @@ impl<T> Outstanding<T> {
         });
         let requests = in_flight.chain(self.queue.drain(..));
         let fate = |request: &OutstandingRequest<T>| {
-            if request.sent { fate_of_sent(request.op) } else { Fate::NotApplied }
+            if request.sent { request.fate_if_sent() } else { Fate::NotApplied }
         };
         requests
             .map(|request| (fate(&request), request))
             .map(|(fate, request)| (request, error(fate)))
             .collect()
     }
-}
-
-fn fate_of_sent(op: OpCode) -> Fate {
-    if op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
-}
-
-/// Appends a frame.
-pub(super) fn put_frame(out: &mut BytesMut, xid: Xid, op: OpCode, body: &[u8]) {
-    put_request(out, (xid, op), None, body);
-}
-
-fn put_request(
-    out: &mut BytesMut,
-    (xid, op): (Xid, OpCode),
-    number: Option<WriteNumber>,
-    body: &[u8],
-) {
-    let frame = begin_frame(out);
-    RequestHeader { xid, op: op.into() }.encode(out);
-    if let Some(number) = number {
-        number.encode(out);
-    }
-    out.put_slice(body);
-    end_frame(out, frame);
 }

@@ -1,12 +1,11 @@
-//! Leaving a read-only server for one that has a quorum.
+//! When to look for a server that takes writes.
 //!
-//! While the connection is one to a read-only server the others are asked, one after the other and
-//! ever more rarely, whether they take writes; the first that does is where the client goes.
+//! While the connection is one to a read-only server, the client asks the others whether they take
+//! writes: one after the other, ever more rarely. It goes to the first that does.
 
 use std::time::Duration;
 
-use super::state_machine::{Effect, Phase, Session, Time};
-use super::status::SessionState;
+use super::connection::Time;
 
 /// The pauses between two questions.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -15,36 +14,30 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// When to ask next.
 #[derive(Debug, Default)]
 pub(super) struct ReadWriteSearch {
+    /// `None` where the server of the connection takes writes.
     next: Option<Time>,
     pause: Duration,
 }
 
-impl<T, W: Clone> Session<T, W> {
-    /// Begins or ends asking, with each new connection.
-    pub(super) fn plan_probes(&mut self, now: Time) {
-        let wanted = self.status.state == SessionState::ReadOnly;
-        self.read_write_search.pause = PAUSE_MIN;
-        self.read_write_search.next = wanted.then_some(now + PAUSE_MIN);
+impl ReadWriteSearch {
+    /// A connection is open, to a server that is read-only or not.
+    pub(super) fn connected(&mut self, now: Time, read_only: bool) {
+        self.pause = PAUSE_MIN;
+        self.next = read_only.then_some(now + PAUSE_MIN);
     }
 
-    pub(super) fn probe_at(&self) -> Option<Time> {
-        self.read_write_search.next.filter(|_| matches!(self.phase, Phase::Open { .. }))
+    /// When to ask next.
+    pub(super) fn due_at(&self) -> Option<Time> {
+        self.next
     }
 
-    /// Asks the next server, if it is time.
-    pub(super) fn probe(&mut self, now: Time) {
-        if self.probe_at().is_some_and(|at| at <= now) {
-            self.read_write_search.pause = (self.read_write_search.pause * 2).min(PAUSE_MAX);
-            self.read_write_search.next = Some(now + self.read_write_search.pause);
-            self.effects.push_back(Effect::Probe(self.hosts.next()));
+    /// Whether to ask now. If so, the next question is due later, after twice the pause.
+    pub(super) fn take_due(&mut self, now: Time) -> bool {
+        let is_due = self.next.is_some_and(|at| at <= now);
+        if is_due {
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            self.next = Some(now + self.pause);
         }
-    }
-
-    /// The server asked takes writes.
-    pub(crate) fn found_writable(&mut self, now: Time, host: usize) {
-        if let (Phase::Open { since }, SessionState::ReadOnly) = (self.phase, self.status.state) {
-            self.hosts.aim(host);
-            self.lose_connection(now, since);
-        }
+        is_due
     }
 }

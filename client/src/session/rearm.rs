@@ -1,99 +1,86 @@
-//! Watches and credentials on a new connection.
+//! Watches on a new connection.
 //!
-//! Servers keep both with the connection, so each new one is told them before anything else. The
-//! server answers one-shot watches whose change happened in between with their event. For persistent
-//! watches it has nothing of the kind: they are told of a gap, unless the server has seen no
-//! transaction since the last answer on the old connection.
+//! Servers keep watches with the connection, so each new one is told them before any request. The
+//! server answers one-shot watches whose change happened in between with their event. For
+//! persistent watches it has nothing of the kind: they are told of a gap, unless the server has
+//! seen no transaction since the last answer on the old connection.
 
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use jute_proto::{
-    AuthRequest, Encode, OpCode, ReplyHeader, SetWatches2Request, SetWatchesRequest, Xid, Zxid,
-};
+use jute_proto::{Encode, OpCode, ReplyHeader, SetWatches2Request, SetWatchesRequest, Xid, Zxid};
 
-use super::outstanding::put_frame;
-use super::settings::Credential;
-use super::state_machine::Session;
-use super::watches::WatchKind;
+use super::packets::put_packet;
+use super::watches::{WatchKind, Watches};
 
 /// How many characters of paths go into one request, so that it stays far below the limit of a
 /// frame; Java clients use the same number.
 const PATH_CHARS_MAX: usize = 128 * 1024;
 
-/// How far re-arming has come.
+/// How far re-arming has come on the present connection.
 #[derive(Debug, Default)]
 pub(super) struct Rearm {
-    /// Batches without an answer.
-    waiting: usize,
+    /// Requests without an answer.
+    unanswered: usize,
     /// The newest transaction seen on the connections before.
-    relative: Zxid,
-    /// Whether persistent watches are still to be told that something may be missing, if something
-    /// is.
-    gap_due: bool,
+    last_zxid: Zxid,
+    /// Whether persistent watches may have missed something and were not told. It is set where
+    /// there are such watches, and cleared when they are told of the gap, or when every request was
+    /// answered without a sign of a change. It is never set twice on a connection, so that each
+    /// interruption makes at most one gap.
+    may_have_gap: bool,
 }
 
-impl<T, W: Clone> Session<T, W> {
-    /// Sends the credentials again.
-    pub(super) fn authenticate(&mut self) {
-        self.auth_sent.clear();
-        for (at, (credential, _)) in self.credentials.iter().enumerate() {
-            put_auth(&mut self.out, credential);
-            self.auth_sent.push_back(at);
-        }
-    }
-
-    /// Sets all watches again.
-    pub(super) fn rearm(&mut self) {
-        self.rearm = Rearm { waiting: 0, relative: self.last_zxid, gap_due: false };
-        let armed = self.watches.armed();
-        self.rearm.gap_due = armed
-            .iter()
-            .any(|(kind, _)| matches!(kind, WatchKind::Persistent | WatchKind::Recursive));
-        let (mut batch, mut chars) = (SetWatches::default(), 0);
+impl Rearm {
+    /// Sends all armed watches. `last_zxid` is the newest transaction that an answer told of.
+    pub(super) fn begin<W: Clone>(
+        &mut self,
+        watches: &Watches<W>,
+        last_zxid: Zxid,
+        out: &mut BytesMut,
+    ) {
+        let armed = watches.armed();
+        let is_persistent =
+            |kind: &WatchKind| matches!(kind, WatchKind::Persistent | WatchKind::Recursive);
+        let may_have_gap = armed.iter().any(|(kind, _)| is_persistent(kind));
+        *self = Self { unanswered: 0, last_zxid, may_have_gap };
+        let (mut request, mut chars) = (SetWatches::default(), 0);
         for (kind, path) in armed {
             if chars > 0 && chars + path.len() > PATH_CHARS_MAX {
-                batch.put(self.last_zxid, &mut self.out);
-                self.rearm.waiting += 1;
-                (batch, chars) = (SetWatches::default(), 0);
+                self.send(std::mem::take(&mut request), out);
+                chars = 0;
             }
             chars += path.len();
-            batch.add(kind, path);
+            request.add(kind, path);
         }
         if chars > 0 {
-            batch.put(self.last_zxid, &mut self.out);
-            self.rearm.waiting += 1;
+            self.send(request, out);
         }
     }
 
-    /// A batch of watches was answered.
-    pub(super) fn rearmed(&mut self, header: ReplyHeader) {
-        self.rearm.waiting = self.rearm.waiting.saturating_sub(1);
-        if header.err != 0 || header.zxid != self.rearm.relative {
-            self.tell_gap();
-        }
-        if self.rearm.waiting == 0 {
-            self.rearm.gap_due = false;
-        }
+    fn send(&mut self, request: SetWatches<'_>, out: &mut BytesMut) {
+        request.put(self.last_zxid, out);
+        self.unanswered += 1;
     }
 
-    /// Tells persistent watches of a gap, once a connection.
-    pub(super) fn tell_gap(&mut self) {
-        if std::mem::take(&mut self.rearm.gap_due) {
-            let effects = &mut self.effects;
-            self.watches.gap(|sink, notice| {
-                effects.push_back(super::state_machine::Effect::Notify(sink, notice));
-            });
+    /// A request was answered. Returns whether persistent watches are to be told of a gap.
+    pub(super) fn answered(&mut self, header: ReplyHeader) -> bool {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        // The server applied a transaction that the client has not seen, or could not set the
+        // watches.
+        let changed = header.err != 0 || header.zxid != self.last_zxid;
+        let gap = changed && self.take_gap();
+        if self.unanswered == 0 {
+            self.may_have_gap = false;
         }
+        gap
     }
-}
 
-/// Appends a frame that shows a credential.
-pub(super) fn put_auth(out: &mut BytesMut, credential: &Credential) {
-    let mut body = BytesMut::new();
-    let scheme = credential.scheme.as_str().into();
-    AuthRequest { auth_type: 0, scheme, auth: Some(&credential.auth) }.encode(&mut body);
-    put_frame(out, Xid::AUTH, OpCode::Auth, &body);
+    /// An event has come, so something has changed. Returns whether persistent watches are to be
+    /// told of a gap before it.
+    pub(super) fn take_gap(&mut self) -> bool {
+        std::mem::take(&mut self.may_have_gap)
+    }
 }
 
 /// Watches that go into one request.
@@ -138,6 +125,6 @@ impl<'a> SetWatches<'a> {
             .encode(&mut body);
             OpCode::SetWatches2
         };
-        put_frame(out, Xid::SET_WATCHES, op, &body);
+        put_packet(out, Xid::SET_WATCHES, op, &body);
     }
 }

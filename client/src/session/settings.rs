@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jute_proto::Extensions;
 
 use super::status::SavedSession;
 
@@ -61,6 +62,9 @@ pub(crate) struct Settings {
     pub(crate) response_max: usize,
 }
 
+/// The protocol version of clients that know nothing beyond ZooKeeper's protocol.
+const PLAIN_VERSION: i32 = 0;
+
 impl Settings {
     /// The defaults, for so many servers.
     pub(crate) fn new(hosts: usize) -> Self {
@@ -84,5 +88,27 @@ impl Settings {
             request_max: 0xf_ffff,
             response_max: 128 << 20,
         }
+    }
+    /// The protocol version of the handshake, which says which extensions are asked for. A server
+    /// that is not Grovekeeper ignores it; the session is a plain one there. `leader_only` asks a
+    /// server that does not lead to refuse the session.
+    pub(super) fn protocol_version(&self, leader_only: bool) -> i32 {
+        if !self.extensions {
+            return PLAIN_VERSION;
+        }
+        let mut wanted = Extensions::PAGES;
+        if self.linearizable_reads {
+            wanted = wanted.with(Extensions::LINEARIZABLE_READS);
+        }
+        if self.exactly_once {
+            wanted = wanted.with(Extensions::EXACTLY_ONCE);
+        }
+        if self.prefer_leader {
+            wanted = wanted.with(Extensions::TELL_LEADER);
+            if leader_only {
+                wanted = wanted.with(Extensions::LEADER_ONLY);
+            }
+        }
+        wanted.protocol_version()
     }
 }

@@ -1,56 +1,41 @@
-//! The state of a session, its phases and its entry points.
+//! The session: what happens to it, and which of its parts deals with that.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use jute_proto::{
-    Encode, Extensions, OpCode, RemoveWatchesRequest, SessionId, Xid, Zxid, frame_len,
+    ConnectRequest, ErrorCode, EventType, OpCode, Reader, ReplyHeader, WatcherEvent, Xid, frame_len,
 };
 
 use crate::error::{Error, Fate};
 
+use super::connection::{Connection, Due, Phase, Time};
+use super::credentials::Credentials;
+use super::grants::Grants;
 use super::hosts::Hosts;
+use super::identity::SessionIdentity;
 use super::leader_search::LeaderSearch;
-use super::outstanding::{FailedRequest, Outstanding, OutstandingRequest, put_frame};
+use super::outstanding::{FailedRequest, OutOfOrder, Outstanding, OutstandingRequest};
+use super::packets::{ConnectReply, ProtocolError, put_connect_request, put_packet, take_frame};
 use super::read_write_search::ReadWriteSearch;
-use super::rearm::{Rearm, put_auth};
+use super::rearm::Rearm;
 use super::request::{Reply, Request};
 use super::settings::{Credential, Settings};
 use super::status::{SavedSession, SessionState, Status};
-use super::watches::{Notice, WatchRemoval, WatcherId, Watches};
+use super::watches::{Notice, WatchRemoval, WatchedEvent, WatcherId, Watches};
 
-/// A moment, as the time since the client was started.
-pub(crate) type Time = Duration;
-
-/// The shortest time for a connection attempt, however many servers share the session timeout.
-const ATTEMPT_MIN: Duration = Duration::from_secs(1);
-
-/// The longest time for each step of an attempt, however long sessions last: Apache ZooKeeper, while it
-/// starts, takes connections that it then never answers.
-pub(super) const ATTEMPT_MAX: Duration = Duration::from_secs(4);
-
-/// How many attempts there is time for within the session timeout, however few servers there are: one
-/// that hangs must not cost the session.
-const ATTEMPTS: usize = 3;
-
-/// The longest silence towards the server.
-const PING_MAX: Duration = Duration::from_secs(10);
-
-/// How long closing may take.
-const CLOSE_MAX: Duration = Duration::from_secs(3);
-
-/// How many packets are taken at once: callers go on with the first answers of a long burst, and the
-/// server with what they ask next, while the client takes the rest.
+/// How many packets are taken at once: callers go on with the first answers of a long burst, and
+/// the server with what they ask next, while the client takes the rest.
 const BURST: usize = 32;
 
 /// A connection that held so long was a good one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(1);
 
-/// How many credentials a client may have.
-const CREDENTIALS_MAX: usize = 64;
+/// What a server says to an operation that it does not have.
+const UNKNOWN_OPERATION: Error = Error::Server(ErrorCode::Unimplemented);
 
-/// What the shell is to do.
+/// What the driver is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<T, W> {
     /// Answer a caller.
@@ -69,89 +54,56 @@ pub(crate) enum Effect<T, W> {
     Hangup,
 }
 
-/// What the session is doing about its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Until the next attempt.
-    Waiting { until: Time },
-    /// For a connection to be opened.
-    Dialing { deadline: Time },
-    /// For the answer to the handshake.
-    Handshaking { deadline: Time },
-    /// Serving.
-    Open { since: Time },
-    /// For the answer to the last request.
-    Closing { deadline: Time },
-    /// Nothing any more.
-    Ended,
-}
-
-/// A session: see the [module](super).
+/// A session: see the [module](super). It conducts its parts, each of which keeps its own rules;
+/// what concerns several of them is here, in the order in which it must happen.
 ///
 /// `T` stands for a caller that waits, `W` for a place where watch events go.
 #[derive(Debug)]
 pub(crate) struct Session<T, W> {
-    pub(super) settings: Settings,
-    pub(super) hosts: Hosts,
-    pub(super) leader_search: LeaderSearch,
-    pub(super) read_write_search: ReadWriteSearch,
-    pub(super) phase: Phase,
-    pub(super) status: Status,
-    pub(super) password: Bytes,
-    /// What the server of the newest connection has beyond ZooKeeper.
-    pub(super) granted: Extensions,
-    /// Whether the session is one that a read-only server made up.
-    pub(super) fake: bool,
-    /// The newest transaction that an answer told of.
-    pub(super) last_zxid: Zxid,
-    pub(super) last_heard: Time,
-    pub(super) last_sent: Time,
-    pub(super) outstanding: Outstanding<T>,
-    pub(super) watches: Watches<W>,
-    pub(super) rearm: Rearm,
-    /// What connections authenticate with, and who waits for it to be accepted.
-    pub(super) credentials: Vec<(Credential, Option<T>)>,
-    /// The credentials sent on this connection and not answered.
-    pub(super) auth_sent: VecDeque<usize>,
-    /// Bytes for the connection.
-    pub(super) out: BytesMut,
-    pub(super) effects: VecDeque<Effect<T, W>>,
+    settings: Settings,
+    /// How the session is doing, for callers to see. Calls are refused by it and by the
+    /// connection's phase.
+    state: SessionState,
+    /// Which session of this client it is, see [`Status::generation`].
+    generation: u64,
+    identity: SessionIdentity,
+    connection: Connection,
+    grants: Grants,
+    hosts: Hosts,
+    leader_search: LeaderSearch,
+    read_write_search: ReadWriteSearch,
+    outstanding: Outstanding<T>,
+    watches: Watches<W>,
+    rearm: Rearm,
+    credentials: Credentials<T>,
+    /// Bytes for the connection, taken for sent when the driver takes them. Empty while there is no
+    /// connection.
+    out: BytesMut,
+    /// What the driver is to do, in order.
+    effects: VecDeque<Effect<T, W>>,
 }
 
 impl<T, W: Clone> Session<T, W> {
     pub(crate) fn new(mut settings: Settings) -> Self {
-        let hosts =
-            Hosts::new(settings.hosts, settings.shuffle, settings.backoff_max, settings.seed);
-        let credentials = std::mem::take(&mut settings.credentials);
-        let resume = settings.resume.take();
-        let status = Status {
+        Self {
             state: SessionState::Connecting,
             generation: 0,
-            session: resume.as_ref().map_or(SessionId(0), |saved| saved.id),
-            timeout: settings.timeout,
-            linearizable: false,
-            at_leader: false,
-            exactly_once: false,
-        };
-        let last_zxid = resume.as_ref().map_or(Zxid(0), |saved| saved.last_zxid);
-        Self {
-            outstanding: Outstanding::new(&settings),
-            settings,
-            hosts,
+            identity: SessionIdentity::new(settings.resume.take()),
+            connection: Connection::new(settings.timeout),
+            grants: Grants::NONE,
+            hosts: Hosts::new(
+                settings.hosts,
+                settings.shuffle,
+                settings.backoff_max,
+                settings.seed,
+            ),
             leader_search: LeaderSearch::default(),
             read_write_search: ReadWriteSearch::default(),
-            phase: Phase::Waiting { until: Time::ZERO },
-            status,
-            granted: Extensions::NONE,
-            password: resume.map(|saved| saved.password).unwrap_or_default(),
-            fake: false,
-            last_zxid,
-            last_heard: Time::ZERO,
-            last_sent: Time::ZERO,
+            outstanding: Outstanding::new(&settings),
             watches: Watches::new(),
             rearm: Rearm::default(),
-            credentials: credentials.into_iter().map(|known| (known, None)).collect(),
-            auth_sent: VecDeque::new(),
+            credentials: Credentials::new(std::mem::take(&mut settings.credentials)),
+            settings,
             out: BytesMut::new(),
             effects: VecDeque::new(),
         }
@@ -161,50 +113,46 @@ impl<T, W: Clone> Session<T, W> {
 
     /// Takes a request on. Returns whether there are bytes to send where there were none.
     pub(crate) fn submit(&mut self, request: Request<T, W>) -> Result<bool, Error> {
-        self.refusal()?;
-        self.check_operation(request.op)?;
+        self.check_open_to_calls()?;
+        if self.connection.is_open() && !self.grants.allows(request.op) {
+            return Err(UNKNOWN_OPERATION);
+        }
         self.outstanding.admit(request.op, request.body.len())?;
         let Request { op, body, token, registration } = request;
         let watch = registration.map(|registration| self.watches.add(registration));
         Ok(self.accept(OutstandingRequest::new(op, body, token, watch)))
     }
 
-    /// Adds an identity to this connection and all that follow.
+    /// Adds an identity to this connection and all that follow. Returns as
+    /// [`submit`](Self::submit).
     pub(crate) fn add_credential(
         &mut self,
         credential: Credential,
         token: T,
     ) -> Result<bool, Error> {
-        self.refusal()?;
-        if self.credentials.len() >= CREDENTIALS_MAX {
-            return Err(Error::Busy);
+        self.check_open_to_calls()?;
+        self.credentials.add(credential, token)?;
+        if !self.connection.is_open() {
+            return Ok(false);
         }
-        let quiet = self.out.is_empty();
-        let open = matches!(self.phase, Phase::Open { .. });
-        if open {
-            put_auth(&mut self.out, &credential);
-            self.auth_sent.push_back(self.credentials.len());
-        }
-        self.credentials.push((credential, Some(token)));
-        Ok(open && quiet)
+        let was_empty = self.out.is_empty();
+        self.credentials.send_newest(&mut self.out);
+        Ok(was_empty)
     }
 
-    /// Lets go of a watch. Returns whether there are bytes to send where there were none.
+    /// Lets go of a watch. Returns as [`submit`](Self::submit).
     pub(crate) fn unwatch(&mut self, id: WatcherId) -> bool {
         let removal = self.watches.remove(id);
-        removal.is_some_and(|removal| self.forget(&removal))
+        removal.is_some_and(|removal| self.remove_watch(&removal))
     }
 
     /// Ends the session, or only the client where it is detached.
     pub(crate) fn close(&mut self, now: Time) {
-        match self.phase {
+        match self.connection.phase() {
             Phase::Open { .. } if !self.settings.detached => {
-                let body = Vec::new();
-                let op = OpCode::CloseSession;
-                self.outstanding
-                    .write_out(OutstandingRequest::new(op, body, None, None), &mut self.out);
-                let patience = CLOSE_MAX.min(self.status.timeout);
-                self.phase = Phase::Closing { deadline: now + patience };
+                let request = OutstandingRequest::new(OpCode::CloseSession, Vec::new(), None, None);
+                self.outstanding.write_out(request, &mut self.out);
+                self.connection.close(now);
             }
             Phase::Closing { .. } | Phase::Ended => {}
             Phase::Open { .. }
@@ -216,30 +164,47 @@ impl<T, W: Clone> Session<T, W> {
 
     /// How the session is doing.
     pub(crate) fn status(&self) -> Status {
-        self.status
+        let mut status = Status {
+            state: self.state,
+            generation: self.generation,
+            session: self.identity.id(),
+            timeout: self.connection.timeout(),
+            linearizable: false,
+            at_leader: false,
+            exactly_once: false,
+        };
+        self.grants.show(&mut status);
+        status
     }
 
     /// All that it takes to take up the session again.
     pub(crate) fn save(&self) -> SavedSession {
-        SavedSession {
-            id: self.status.session,
-            password: self.password.clone(),
-            last_zxid: self.last_zxid,
-        }
+        self.identity.save()
     }
 
     // What the connection does.
 
-    /// The connection asked for is open.
+    /// The connection asked for is open: the handshake goes out.
     pub(crate) fn connected(&mut self, now: Time) {
-        if matches!(self.phase, Phase::Dialing { .. }) {
-            self.send_connect_request(now);
+        if !self.connection.handshake(now) {
+            return;
         }
+        let leader_only = self.leader_search.insists(now, self.connection.timeout());
+        let (session_id, password) = self.identity.to_show();
+        let request = ConnectRequest {
+            protocol_version: self.settings.protocol_version(leader_only),
+            last_zxid_seen: self.identity.last_zxid(),
+            timeout_ms: i32::try_from(self.settings.timeout.as_millis()).unwrap_or(i32::MAX),
+            session_id,
+            password,
+            read_only: Some(self.settings.read_only),
+        };
+        put_connect_request(&mut self.out, &request);
     }
 
     /// The connection is lost, or could not be opened.
     pub(crate) fn disconnected(&mut self, now: Time) {
-        match self.phase {
+        match self.connection.phase() {
             Phase::Dialing { .. } | Phase::Handshaking { .. } => self.retry(now),
             Phase::Open { since } => self.lose_connection(now, since),
             Phase::Closing { .. } => self.end(SessionState::Closed),
@@ -247,10 +212,10 @@ impl<T, W: Clone> Session<T, W> {
         }
     }
 
-    /// Takes whole frames off the front of `input`, up to [`BURST`] of them. Returns whether there may be
-    /// more.
+    /// Takes whole frames off the front of `input`, up to [`BURST`] of them. Returns whether there
+    /// may be more.
     pub(crate) fn receive(&mut self, now: Time, input: &mut BytesMut) -> bool {
-        self.last_heard = now;
+        self.connection.heard(now);
         for _ in 0..BURST {
             let len = match frame_len(input, self.settings.response_max) {
                 Ok(Some(len)) => len,
@@ -261,9 +226,9 @@ impl<T, W: Clone> Session<T, W> {
                     return false;
                 }
             };
-            let understood = match self.phase {
-                Phase::Handshaking { .. } => self.connect_replied(now, input, len),
-                Phase::Open { .. } | Phase::Closing { .. } => self.answer(input, len),
+            let understood = match self.connection.phase() {
+                Phase::Handshaking { .. } => self.connect_replied(now, &take_frame(input, len)),
+                Phase::Open { .. } | Phase::Closing { .. } => self.packet(take_frame(input, len)),
                 Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Ended => return false,
             };
             if let Err(error) = understood {
@@ -275,12 +240,22 @@ impl<T, W: Clone> Session<T, W> {
         true
     }
 
+    /// The server that was asked takes writes.
+    pub(crate) fn found_writable(&mut self, now: Time, host: usize) {
+        if let (Phase::Open { since }, SessionState::ReadOnly) =
+            (self.connection.phase(), self.state)
+        {
+            self.hosts.aim(host);
+            self.lose_connection(now, since);
+        }
+    }
+
     /// Appends the bytes to send to `output`, which is taken for sent.
     pub(crate) fn take_output(&mut self, now: Time, output: &mut BytesMut) {
         if self.out.is_empty() {
             return;
         }
-        self.last_sent = now;
+        self.connection.sent(now);
         self.outstanding.handed_over();
         if output.is_empty() {
             std::mem::swap(output, &mut self.out);
@@ -294,9 +269,8 @@ impl<T, W: Clone> Session<T, W> {
 
     /// Begins.
     pub(crate) fn start(&mut self, now: Time) {
-        self.last_heard = now;
-        self.leader_search.since = now;
-        self.phase = Phase::Waiting { until: now };
+        self.connection.begin(now, self.settings.timeout);
+        self.leader_search.begin(now);
         self.tick(now);
     }
 
@@ -305,40 +279,31 @@ impl<T, W: Clone> Session<T, W> {
         if self.overdue_at().is_some_and(|at| at <= now) {
             self.overdue();
         }
-        self.probe(now);
-        match self.phase {
-            Phase::Waiting { until } if until <= now => self.dial(now),
-            Phase::Dialing { deadline } | Phase::Handshaking { deadline } if deadline <= now => {
-                self.retry(now);
-            }
-            Phase::Open { since } if self.silence_at() <= now => self.lose_connection(now, since),
-            Phase::Open { .. } if self.ping_at() <= now => {
-                put_frame(&mut self.out, Xid::PING, OpCode::Ping, &[]);
-            }
-            Phase::Closing { deadline } if deadline <= now => self.end(SessionState::Closed),
-            Phase::Waiting { .. }
-            | Phase::Dialing { .. }
-            | Phase::Handshaking { .. }
-            | Phase::Open { .. }
-            | Phase::Closing { .. }
-            | Phase::Ended => {}
+        if self.connection.is_open() && self.read_write_search.take_due(now) {
+            self.effects.push_back(Effect::Probe(self.hosts.next()));
+        }
+        match self.connection.due(now) {
+            Some(Due::Dial) => self.dial(now),
+            Some(Due::AttemptFailed) => self.retry(now),
+            Some(Due::Lost { since }) => self.lose_connection(now, since),
+            Some(Due::Ping) => put_packet(&mut self.out, Xid::PING, OpCode::Ping, &[]),
+            Some(Due::Closed) => self.end(SessionState::Closed),
+            None => {}
         }
     }
 
     /// When it wants to be told the time next.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let of_phase = match self.phase {
-            Phase::Waiting { until } => until,
-            Phase::Dialing { deadline }
-            | Phase::Handshaking { deadline }
-            | Phase::Closing { deadline } => deadline,
-            Phase::Open { .. } => {
-                let at = self.silence_at().min(self.ping_at());
-                self.probe_at().map_or(at, |probe| probe.min(at))
-            }
-            Phase::Ended => return None,
-        };
-        Some(self.overdue_at().map_or(of_phase, |at| at.min(of_phase)))
+        let mut deadline = self.connection.due_at()?;
+        if let Some(at) = self.overdue_at() {
+            deadline = deadline.min(at);
+        }
+        if self.connection.is_open()
+            && let Some(at) = self.read_write_search.due_at()
+        {
+            deadline = deadline.min(at);
+        }
+        Some(deadline)
     }
 
     /// Takes what is to be done, in order.
@@ -352,82 +317,207 @@ impl<T, W: Clone> Session<T, W> {
 
     /// Whether there is nothing more to do.
     pub(crate) fn has_ended(&self) -> bool {
-        self.phase == Phase::Ended
+        self.connection.has_ended()
     }
 
-    /// Ends without a word to the server: whoever drove the connection is gone.
+    /// Ends without a word to the server: the driver of the connection is gone, or there is no
+    /// reason to go on.
     pub(crate) fn end(&mut self, state: SessionState) {
-        if self.phase == Phase::Ended {
+        if self.connection.has_ended() {
             return;
         }
         self.hangup();
-        self.phase = Phase::Ended;
+        self.connection.end();
         self.set_state(state);
-        self.fail_all(|fate| error_of(state, fate));
+        self.fail_all(|fate| state.error_of_calls(fate));
+    }
+
+    // Packets of the server.
+
+    /// Takes the answer to the handshake.
+    fn connect_replied(&mut self, now: Time, frame: &[u8]) -> Result<(), ProtocolError> {
+        let reply = ConnectReply::decode(frame)?;
+        if reply.is_misplaced() {
+            self.retry(now);
+            if let Some(address) = reply.leader() {
+                self.leader_search.told(address);
+            }
+            return Ok(());
+        }
+        self.grants = reply.grants;
+        let ConnectReply { response, applied, .. } = reply;
+        let timeout = u64::try_from(response.timeout_ms).ok().filter(|ms| *ms > 0);
+        let Some(timeout) = timeout.map(Duration::from_millis) else {
+            self.refused(now);
+            return Ok(());
+        };
+        let read_only = response.read_only == Some(true);
+        self.identity.granted(response.session_id, response.password, read_only);
+        self.connection.open(now, timeout);
+        self.set_state(if read_only { SessionState::ReadOnly } else { SessionState::Connected });
+        self.read_write_search.connected(now, read_only);
+        // Requests come last: they may need the identities, and a watch that is set again first
+        // misses nothing that a request changes.
+        self.credentials.send_all(&mut self.out);
+        self.rearm.begin(&self.watches, self.identity.last_zxid(), &mut self.out);
+        let failed = self.outstanding.connected(applied);
+        self.fail(failed);
+        self.withdraw_unknown();
+        self.outstanding.flush(&mut self.out);
+        Ok(())
+    }
+
+    /// The server does not know the session.
+    fn refused(&mut self, now: Time) {
+        if self.identity.is_established() {
+            self.lose_session(now);
+        } else {
+            self.retry(now);
+        }
+    }
+
+    /// Fails requests that waited for a connection and are unknown to the server of the one that
+    /// came.
+    fn withdraw_unknown(&mut self) {
+        let grants = self.grants;
+        for request in self.outstanding.withdraw(|op| !grants.allows(op)) {
+            if let Some(token) = request.token {
+                self.effects.push_back(Effect::Complete(token, Err(UNKNOWN_OPERATION)));
+            }
+        }
+    }
+
+    /// Takes a packet that follows the handshake.
+    fn packet(&mut self, mut frame: BytesMut) -> Result<(), ProtocolError> {
+        let header: ReplyHeader = Reader::new(&frame).record()?;
+        frame.advance(ReplyHeader::LEN);
+        match header.xid {
+            Xid::NOTIFICATION => self.notified(header, Reader::new(&frame).record()?),
+            Xid::PING => self.identity.saw(header.zxid),
+            Xid::AUTH => self.authenticated(header),
+            Xid::SET_WATCHES => {
+                if self.rearm.answered(header) {
+                    self.tell_gap();
+                }
+                self.identity.saw(header.zxid);
+            }
+            xid => {
+                self.replied(header, frame.freeze())
+                    .map_err(|OutOfOrder| ProtocolError::OutOfOrder(xid))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn notified(&mut self, header: ReplyHeader, event: WatcherEvent<'_>) {
+        let Ok(kind) = EventType::try_from(event.event_type) else { return };
+        let zxid = (header.zxid.0 > 0).then_some(header.zxid);
+        let event = WatchedEvent { kind, path: event.path.into_owned(), zxid };
+        if self.rearm.take_gap() {
+            self.tell_gap();
+        }
+        let effects = &mut self.effects;
+        self.watches.trigger(&event, |sink, notice| {
+            effects.push_back(Effect::Notify(sink, notice));
+        });
+    }
+
+    /// Tells persistent watches that they may have missed something.
+    fn tell_gap(&mut self) {
+        let effects = &mut self.effects;
+        self.watches.gap(|sink, notice| effects.push_back(Effect::Notify(sink, notice)));
+    }
+
+    fn authenticated(&mut self, header: ReplyHeader) {
+        if header.err != 0 {
+            self.end(SessionState::AuthFailed);
+        } else if let Some(token) = self.credentials.accepted() {
+            let reply = Reply { zxid: header.zxid, err: 0, body: Bytes::new() };
+            self.effects.push_back(Effect::Complete(token, Ok(reply)));
+        }
+    }
+
+    fn replied(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), OutOfOrder> {
+        let request = self.outstanding.answered(header.xid)?;
+        self.outstanding.flush(&mut self.out);
+        self.identity.saw(header.zxid);
+        if let Some(watch) = &request.watch
+            && let Some(removal) = self.watches.answered(watch, header.err)
+        {
+            self.remove_watch(&removal);
+        }
+        if let Some(token) = request.token {
+            let reply = Reply { zxid: header.zxid, err: header.err, body };
+            self.effects.push_back(Effect::Complete(token, Ok(reply)));
+        }
+        if request.op == OpCode::CloseSession {
+            self.end(SessionState::Closed);
+        }
+        Ok(())
     }
 
     // Inside.
 
-    /// Why no request can be taken on at present.
-    fn refusal(&self) -> Result<(), Error> {
-        match (self.phase, self.status.state) {
-            (Phase::Ended, state) => Err(error_of(state, Fate::NotApplied)),
-            (Phase::Closing { .. }, _) => Err(Error::Closed { fate: Fate::NotApplied }),
-            (_, SessionState::Overdue) => Err(Error::Unreachable),
-            _ => Ok(()),
+    /// Fails where no call can be taken on at present.
+    fn check_open_to_calls(&self) -> Result<(), Error> {
+        match self.connection.phase() {
+            Phase::Ended => Err(self.state.error_of_calls(Fate::NotApplied)),
+            Phase::Closing { .. } => Err(Error::Closed { fate: Fate::NotApplied }),
+            Phase::Waiting { .. }
+            | Phase::Dialing { .. }
+            | Phase::Handshaking { .. }
+            | Phase::Open { .. } => {
+                let is_overdue = self.state == SessionState::Overdue;
+                if is_overdue { Err(Error::Unreachable) } else { Ok(()) }
+            }
         }
     }
 
-    pub(super) fn accept(&mut self, call: OutstandingRequest<T>) -> bool {
-        if matches!(self.phase, Phase::Open { .. }) {
-            let quiet = self.out.is_empty();
-            self.outstanding.write_out(call, &mut self.out);
-            quiet && !self.out.is_empty()
+    fn accept(&mut self, request: OutstandingRequest<T>) -> bool {
+        if self.connection.is_open() {
+            let was_empty = self.out.is_empty();
+            self.outstanding.write_out(request, &mut self.out);
+            was_empty && !self.out.is_empty()
         } else {
-            self.outstanding.enqueue(call);
+            self.outstanding.enqueue(request);
             false
         }
     }
 
     /// Asks the server to forget a watch; without a connection it has done so already.
-    pub(super) fn forget(&mut self, removal: &WatchRemoval) -> bool {
-        if !matches!(self.phase, Phase::Open { .. }) {
+    fn remove_watch(&mut self, removal: &WatchRemoval) -> bool {
+        if !self.connection.is_open() {
             return false;
         }
-        let mut body = BytesMut::new();
-        let path = removal.path.as_str().into();
-        RemoveWatchesRequest { path, watcher_type: removal.kind.into() }.encode(&mut body);
-        let (op, body) = (OpCode::RemoveWatches, body.into());
-        self.accept(OutstandingRequest::new(op, body, None, None))
+        let (op, record) = (OpCode::RemoveWatches, removal.record());
+        self.accept(OutstandingRequest::new(op, record, None, None))
     }
 
     /// Fails what waits and ends the watches.
-    pub(super) fn fail_all(&mut self, error: impl Fn(Fate) -> Error) {
+    fn fail_all(&mut self, error: impl Fn(Fate) -> Error) {
         let failed = self.outstanding.abandon(&error);
         self.fail(failed);
         let over = error(Fate::NotApplied);
-        for (_, token) in &mut self.credentials {
-            if let Some(token) = token.take() {
-                self.effects.push_back(Effect::Complete(token, Err(over.clone())));
-            }
+        for token in self.credentials.take_waiting() {
+            self.effects.push_back(Effect::Complete(token, Err(over.clone())));
         }
         let effects = &mut self.effects;
         self.watches.end(&over, |sink, notice| effects.push_back(Effect::Notify(sink, notice)));
     }
 
-    pub(super) fn fail(&mut self, failed: Vec<FailedRequest<T>>) {
-        for (call, error) in failed {
-            if let Some(watch) = call.watch {
-                self.watches.answered(&watch, i32::MIN);
+    fn fail(&mut self, failed: Vec<FailedRequest<T>>) {
+        for (request, error) in failed {
+            if let Some(watch) = &request.watch {
+                self.watches.failed(watch);
             }
-            if let Some(token) = call.token {
+            if let Some(token) = request.token {
                 self.effects.push_back(Effect::Complete(token, Err(error)));
             }
         }
     }
 
-    /// No connection for longer than the session lasts without one. Writes that wait to be sent again
-    /// end too: the session, and with it their answers, is probably gone.
+    /// No connection for longer than the session lasts without one. Writes that wait to be sent
+    /// again end too: the session, and with it their answers, is probably gone.
     fn overdue(&mut self) {
         self.set_state(SessionState::Overdue);
         let failed = self.outstanding.abandon(|fate| match fate {
@@ -437,38 +527,39 @@ impl<T, W: Clone> Session<T, W> {
         self.fail(failed);
     }
 
-    pub(super) fn set_state(&mut self, state: SessionState) {
-        self.status.state = state;
-        self.effects.push_back(Effect::Status(self.status));
+    fn overdue_at(&self) -> Option<Time> {
+        self.connection.overdue_at().filter(|_| self.state != SessionState::Overdue)
     }
 
-    pub(super) fn hangup(&mut self) {
+    /// Whatever the status shows is to be set before.
+    fn set_state(&mut self, state: SessionState) {
+        self.state = state;
+        self.effects.push_back(Effect::Status(self.status()));
+    }
+
+    fn hangup(&mut self) {
         self.out.clear();
-        self.auth_sent.clear();
+        self.credentials.disconnected();
         self.effects.push_back(Effect::Hangup);
     }
 
     fn dial(&mut self, now: Time) {
-        let attempts = self.settings.hosts.max(ATTEMPTS);
-        let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-        let patience = (self.status.timeout / attempts).clamp(ATTEMPT_MIN, ATTEMPT_MAX);
-        self.phase = Phase::Dialing { deadline: now + patience };
-        let dial = match self.leader_search.aim.take() {
+        self.connection.dial(now, self.settings.hosts);
+        self.effects.push_back(match self.leader_search.take_address() {
             Some(address) => Effect::DialAt(address),
             None => Effect::Dial(self.hosts.next()),
-        };
-        self.effects.push_back(dial);
+        });
     }
 
     /// The attempt has failed: on to the next.
-    pub(super) fn retry(&mut self, now: Time) {
+    fn retry(&mut self, now: Time) {
         self.hangup();
-        self.phase = Phase::Waiting { until: now + self.hosts.failed() };
+        self.connection.wait_until(now + self.hosts.failed());
     }
 
-    pub(super) fn lose_connection(&mut self, now: Time, since: Time) {
+    fn lose_connection(&mut self, now: Time, since: Time) {
         self.hangup();
-        self.leader_search.since = now;
+        self.leader_search.begin(now);
         // A connection that ends at once counts as a failed attempt, so that a server that takes
         // connections and drops them is not asked in a tight loop.
         let pause = if now.saturating_sub(since) >= GOOD_CONNECTION {
@@ -477,44 +568,25 @@ impl<T, W: Clone> Session<T, W> {
         } else {
             self.hosts.failed()
         };
-        self.phase = Phase::Waiting { until: now + pause };
+        self.connection.wait_until(now + pause);
         self.set_state(SessionState::Suspended);
-        let failed = self.outstanding.interrupted();
+        let failed = self.outstanding.disconnected();
         self.fail(failed);
     }
 
-    fn ping_at(&self) -> Time {
-        self.last_sent + (self.status.timeout / 3).min(PING_MAX)
-    }
-
-    /// When the server has been silent for too long.
-    fn silence_at(&self) -> Time {
-        self.last_heard + self.status.timeout * 2 / 3
-    }
-
-    fn overdue_at(&self) -> Option<Time> {
-        match self.phase {
-            Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Handshaking { .. } => {
-                let due = self.status.state != SessionState::Overdue;
-                due.then(|| self.last_heard + self.status.timeout)
-            }
-            Phase::Open { .. } | Phase::Closing { .. } | Phase::Ended => None,
+    /// The ensemble has ended the session. Unless one is all that was asked for, the next begins.
+    fn lose_session(&mut self, now: Time) {
+        if !self.settings.renew {
+            self.end(SessionState::Lost);
+            return;
         }
-    }
-}
-
-/// The error of a call that met the end of the client.
-fn error_of(state: SessionState, fate: Fate) -> Error {
-    match state {
-        // A change that was under way may have been made all the same.
-        SessionState::AuthFailed if fate == Fate::Unknown => Error::ConnectionLost { fate },
-        SessionState::AuthFailed => Error::AuthFailed,
-        SessionState::Lost => Error::SessionLost { fate },
-        SessionState::Connecting
-        | SessionState::Connected
-        | SessionState::ReadOnly
-        | SessionState::Suspended
-        | SessionState::Overdue
-        | SessionState::Closed => Error::Closed { fate },
+        self.hangup();
+        self.generation += 1;
+        self.identity.forget();
+        self.connection.begin(now, self.settings.timeout);
+        self.leader_search.begin(now);
+        // Whoever is woken by the end of a call or a watch finds the next session in the status.
+        self.set_state(SessionState::Connecting);
+        self.fail_all(|fate| Error::SessionLost { fate });
     }
 }

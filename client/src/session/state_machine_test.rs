@@ -8,6 +8,7 @@ use jute_proto::{
 };
 
 use crate::error::{Error, Fate};
+use crate::random::SplitMix64;
 
 use super::harness_test::{Harness, TIMEOUT, secs};
 use super::request::Request;
@@ -263,7 +264,7 @@ fn the_first_answers_of_a_long_burst_do_not_wait_for_the_last() {
 #[test]
 fn noise_from_the_server_is_survived() {
     // Whatever bytes come, in whatever phase, the session goes on with another connection.
-    let mut noise: u64 = 0x5eed;
+    let mut noise = SplitMix64::new(0x5eed);
     for round in 0..2000_usize {
         let mut harness = if round % 2 == 0 { Harness::open() } else { Harness::new(|_| {}) };
         if round % 2 == 1 {
@@ -273,8 +274,7 @@ fn noise_from_the_server_is_survived() {
         let mut input = BytesMut::new();
         let frame = begin_frame(&mut input);
         for _ in 0..round % 60 {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let byte = u8::try_from(noise >> 56).expect("eight bits");
+            let byte = u8::try_from(noise.below(256)).expect("eight bits");
             input.extend_from_slice(&[if byte > 128 { byte } else { byte % 2 }]);
         }
         end_frame(&mut input, frame);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jute_proto::{SessionId, Zxid};
 
+use crate::error::{Error, Fate};
+
 /// How the session is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,8 +26,8 @@ pub enum SessionState {
     /// session up again; until then calls fail at once.
     Overdue,
     /// The session is over, and the client with it: it was told to keep to a single session
-    /// ([`Connector::single_session`](crate::Connector::single_session)). Otherwise the next session
-    /// begins at once, and it is [`Status::generation`] that tells of the loss.
+    /// ([`Connector::single_session`](crate::Connector::single_session)). Otherwise the next
+    /// session begins at once, and it is [`Status::generation`] that tells of the loss.
     Lost,
     /// A server refused the credentials; the client has given up.
     AuthFailed,
@@ -50,6 +52,22 @@ impl SessionState {
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Lost | Self::AuthFailed | Self::Closed)
+    }
+
+    /// The error of calls that the end of the client met: those of which this is the fate.
+    pub(super) fn error_of_calls(self, fate: Fate) -> Error {
+        match self {
+            // A change that was under way may have been made all the same.
+            Self::AuthFailed if fate == Fate::Unknown => Error::ConnectionLost { fate },
+            Self::AuthFailed => Error::AuthFailed,
+            Self::Lost => Error::SessionLost { fate },
+            Self::Connecting
+            | Self::Connected
+            | Self::ReadOnly
+            | Self::Suspended
+            | Self::Overdue
+            | Self::Closed => Error::Closed { fate },
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jute_proto::{ErrorCode, EventType, WatcherType, Zxid};
+use bytes::BytesMut;
+use jute_proto::{Encode, ErrorCode, EventType, RemoveWatchesRequest, WatcherType, Zxid};
 
 use crate::error::Error;
 use crate::path::parent;
@@ -61,7 +62,7 @@ impl WatchKind {
     }
 
     /// Whether a watch of the very znode is told of such an event.
-    fn hears(self, kind: EventType) -> bool {
+    fn is_triggered_by(self, kind: EventType) -> bool {
         match self {
             Self::Data | Self::Exist | Self::Recursive => matches!(
                 kind,
@@ -94,8 +95,18 @@ pub(super) struct PendingWatch {
 /// A watch that the server should forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WatchRemoval {
-    pub(super) path: String,
-    pub(super) kind: WatcherType,
+    path: String,
+    kind: WatcherType,
+}
+
+impl WatchRemoval {
+    /// The record of the request that takes the watch back.
+    pub(super) fn record(&self) -> Vec<u8> {
+        let mut record = BytesMut::new();
+        let path = self.path.as_str().into();
+        RemoveWatchesRequest { path, watcher_type: self.kind.into() }.encode(&mut record);
+        record.into()
+    }
 }
 
 #[derive(Debug)]
@@ -155,6 +166,11 @@ impl<W: Clone> Watches<W> {
         None
     }
 
+    /// The request of a watch was not answered, so that there is no watch.
+    pub(super) fn failed(&mut self, pending: &PendingWatch) {
+        self.remove(pending.id);
+    }
+
     /// Forgets a watch. Returns what the server should forget, as far as no other watch needs it.
     ///
     /// Servers before ZooKeeper 3.9 confuse the kinds of watch of one path, so a one-shot watch
@@ -174,13 +190,13 @@ impl<W: Clone> Watches<W> {
         remove.then(|| WatchRemoval { path, kind: watcher.kind.watcher_type() })
     }
 
-    /// Tells whoever watches.
-    pub(super) fn fire(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
+    /// Tells whoever watches of an event.
+    pub(super) fn trigger(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
         let mut spent = Vec::new();
         for watcher in self.by_path.get(&event.path).into_iter().flatten() {
             let one_shot = watcher.kind.is_one_shot();
             // A one-shot watch that is not armed yet will be set after this event.
-            if watcher.kind.hears(event.kind) && (watcher.armed || !one_shot) {
+            if watcher.kind.is_triggered_by(event.kind) && (watcher.armed || !one_shot) {
                 tell(watcher.sink.clone(), Notice::Event(event.clone()));
                 if one_shot {
                     spent.push(watcher.id);

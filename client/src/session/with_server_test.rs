@@ -14,19 +14,16 @@ use jute_proto::{
 use kernel::conn::CloseReason;
 use kernel::replica::{Op, Origin, Outcome as Applied};
 use kernel::session::ConnId;
+use testkit::InMemoryServer;
 
 use crate::error::{Error, Fate};
+use crate::random::SplitMix64;
 
+use super::connection::Time;
 use super::request::{Reply, Request, WatchRegistration};
 use super::settings::Settings;
-use super::state_machine::{Effect, Session, Time};
+use super::state_machine::{Effect, Session};
 use super::watches::{Notice, WatchKind, WatcherId};
-
-#[expect(dead_code, reason = "shared with the server's own tests, which use all of it")]
-#[path = "../../../kernel/tests/scripts/world.rs"]
-mod world;
-
-use world::World;
 
 /// The server's name for the connection.
 const LINK: &str = "client";
@@ -67,9 +64,9 @@ type Outcome = Result<Reply, Error>;
 
 struct ClientAndServer {
     client: Session<usize, usize>,
-    server: World,
+    server: InMemoryServer,
     now: Time,
-    chance: u64,
+    random: SplitMix64,
     to_server: BytesMut,
     to_client: BytesMut,
     effects: VecDeque<Effect<usize, usize>>,
@@ -93,9 +90,9 @@ impl ClientAndServer {
         let client = Session::new(Settings { seed, exactly_once, ..Settings::new(1) });
         let mut pair = Self {
             client,
-            server: World::default(),
+            server: InMemoryServer::default(),
             now: Duration::ZERO,
-            chance: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            random: SplitMix64::new(seed),
             to_server: BytesMut::new(),
             to_client: BytesMut::new(),
             effects: VecDeque::new(),
@@ -114,10 +111,7 @@ impl ClientAndServer {
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        (self.chance >> 11) % limit
+        self.random.next() % limit
     }
 
     /// Carries out what the client wants.
@@ -394,7 +388,7 @@ fn judge_outcomes(scenario: Scenario) {
         assert!((done..=done + unknown).contains(&version), "seed {seed}: {version} {done}");
         let (made, perhaps) = pair.counted(CallKind::Sequential);
         let children = pair.server.replica.tree().node_count();
-        let children = children - World::default().replica.tree().node_count() - 1;
+        let children = children - InMemoryServer::default().replica.tree().node_count() - 1;
         assert!((made..=made + perhaps).contains(&children), "seed {seed}: {children} {made}");
         let mut newest = -1;
         for call in 0..calls {
@@ -530,8 +524,8 @@ fn created_names_are_never_told_twice() {
 
 #[test]
 fn a_one_shot_watch_misses_nothing() {
-    // Whoever read a version that is not the last was told of a change, once, or that the session is
-    // over; whoever read the last was not told of any.
+    // Whoever read a version that is not the last was told of a change, once, or that the session
+    // is over; whoever read the last was not told of any.
     for seed in 1..=HISTORIES {
         let pair = history(seed, if seed % 2 == 0 { Scenario::Plain } else { Scenario::Once });
         let last = pair.version(pair.calls.len() - 1).expect("a last read");
@@ -557,7 +551,7 @@ fn a_one_shot_watch_misses_nothing() {
 }
 
 #[test]
-fn the_rig_itself_moves_bytes() {
+fn the_pair_itself_moves_bytes() {
     // Without faults a call is answered as the server answers.
     let mut pair = ClientAndServer::new(7, Scenario::Plain);
     pair.ask(CallKind::Setup);

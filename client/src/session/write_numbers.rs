@@ -1,39 +1,48 @@
 //! Numbers of writes, so that one that is sent again on another connection happens once.
 //!
-//! See [`jute_proto::once`] for what clients and servers agree on.
+//! See [`jute_proto::once`] for what clients and servers agree on. Two rules must hold here. A
+//! write keeps its number when it is sent again, because the server knows it by that number. And no
+//! more writes are under way than the server keeps replies for, because it closes the connection of
+//! a client that has more.
 
-use jute_proto::{WriteNumber, once};
+use jute_proto::{OpCode, WriteNumber, once};
 
-use super::outstanding::OutstandingRequest;
+use crate::random::SplitMix64;
 
 /// The numbers of a client's writes, and how many of these are under way.
 #[derive(Debug)]
 pub(super) struct WriteNumbers {
-    /// Whether the server of the present connection keeps replies.
+    /// Whether the server of the present connection keeps replies. It is false without a
+    /// connection: no write gets a number then, for the next server may be one that does not keep
+    /// replies.
     granted: bool,
     /// How far numbers begin behind those of others who had the session: a random number, so that
     /// neither of two takes the other's for its own.
     stride: u64,
     /// The highest number given.
     last: u64,
-    /// No answer is waited for up to this number.
+    /// No answer is waited for up to this number. The server forgets the replies up to there.
     answered: u64,
-    /// Writes under way on the present connection, and what their answers weigh.
+    /// Numbered writes under way on the present connection, and what their answers weigh.
     writes: usize,
-    weighing: usize,
+    weight: usize,
 }
 
 impl WriteNumbers {
     /// Numbers that begin at a place of their own for each seed.
     pub(super) fn new(seed: u64) -> Self {
         // 33 bits leave room for two billion owners of a session.
-        let stride = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) + 1;
-        Self { granted: false, stride, last: stride, answered: stride, writes: 0, weighing: 0 }
+        let stride = (SplitMix64::new(seed).next() >> 32) + 1;
+        Self { granted: false, stride, last: stride, answered: stride, writes: 0, weight: 0 }
     }
 
     /// A connection is open. `applied` is the highest number that was applied in its session, where
     /// the server keeps replies. Returns it where what was sent before may be sent again.
-    pub(super) fn open(&mut self, applied: Option<u64>) -> Option<u64> {
+    ///
+    /// A number beyond the last one given is another client's, which had the session in between.
+    /// The server's replies may be that client's, so nothing is sent again, and later numbers begin
+    /// beyond its own.
+    pub(super) fn connected(&mut self, applied: Option<u64>) -> Option<u64> {
         self.granted = applied.is_some();
         let own = applied.filter(|applied| *applied <= self.last);
         if own.is_none() {
@@ -46,8 +55,10 @@ impl WriteNumbers {
     }
 
     /// The connection is lost.
-    pub(super) fn interrupted(&mut self) {
-        (self.granted, self.writes, self.weighing) = (false, 0, 0);
+    pub(super) fn disconnected(&mut self) {
+        self.granted = false;
+        self.writes = 0;
+        self.weight = 0;
     }
 
     /// No answer is waited for to any number given so far.
@@ -55,37 +66,37 @@ impl WriteNumbers {
         self.answered = self.last;
     }
 
-    /// Whether a request may be sent now.
-    pub(super) fn has_room<T>(&self, request: &OutstandingRequest<T>) -> bool {
+    /// Whether a request with so long a record may be sent now.
+    pub(super) fn has_room(&self, op: OpCode, record_len: usize) -> bool {
         !self.granted
-            || !request.op.facts().exactly_once
-            || once::has_room(self.writes, self.weighing, weight(request))
+            || !op.facts().exactly_once
+            || once::has_room(self.writes, self.weight, once::weight(op, record_len))
     }
 
-    /// Numbers a request that is to be sent, if it has no number yet and needs one.
-    pub(super) fn number<T>(&mut self, request: &mut OutstandingRequest<T>) -> Option<WriteNumber> {
-        if !self.granted || !request.op.facts().exactly_once {
+    /// The number to send a request with, where it needs one: `given` if it was sent before, the
+    /// next otherwise.
+    pub(super) fn send(
+        &mut self,
+        op: OpCode,
+        record_len: usize,
+        given: Option<u64>,
+    ) -> Option<WriteNumber> {
+        if !self.granted || !op.facts().exactly_once {
             return None;
         }
         self.writes += 1;
-        self.weighing += weight(request);
-        let number = *request.number.get_or_insert_with(|| {
+        self.weight += once::weight(op, record_len);
+        let number = given.unwrap_or_else(|| {
             self.last = self.last.saturating_add(1);
             self.last
         });
         Some(WriteNumber { number, answered: self.answered })
     }
 
-    /// A request was answered.
-    pub(super) fn answered<T>(&mut self, request: &OutstandingRequest<T>) {
-        if let Some(number) = request.number {
-            self.answered = number;
-            self.writes -= 1;
-            self.weighing -= weight(request);
-        }
+    /// The write with this number was answered.
+    pub(super) fn answered(&mut self, number: u64, op: OpCode, record_len: usize) {
+        self.answered = number;
+        self.writes -= 1;
+        self.weight -= once::weight(op, record_len);
     }
-}
-
-fn weight<T>(request: &OutstandingRequest<T>) -> usize {
-    once::weight(request.op, request.body.len())
 }

@@ -94,8 +94,8 @@ fn lost(fate: Fate) -> Option<Error> {
 
 #[test]
 fn a_write_is_sent_again_with_its_number() {
-    // Whatever was sent and not answered goes again first, in order, with the same numbers; nobody is
-    // told of the interruption, and what was answered is acknowledged.
+    // Whatever was sent and not answered goes again first, in order, with the same numbers; nobody
+    // is told of the interruption, and what was answered is acknowledged.
     let mut harness = open();
     assert!(harness.session.status().exactly_once);
     for token in 1..=3 {
@@ -137,8 +137,8 @@ fn a_read_that_could_show_a_later_change_is_not_repeated() {
 
 #[test]
 fn a_server_without_replies_leaves_the_fate_unknown() {
-    // What was sent with a number fails as with plain ZooKeeper; what was not sent goes out without.
-    // Numbers of before are acknowledged to the next server that keeps replies.
+    // What was sent with a number fails as with plain ZooKeeper; what was not sent goes out
+    // without. Numbers of before are acknowledged to the next server that keeps replies.
     let mut harness = open();
     for (op, token) in [(READ, 1), (WRITE, 2), (READ, 3)] {
         harness.submit(op, token).expect("accepted");

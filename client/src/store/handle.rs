@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::path::parent;
 use crate::recipes::PersistentNode;
 use crate::recipes::read_subtree::read_subtree;
-use crate::recipes::session_scope::{SessionScope, is_no_node, is_node_exists};
+use crate::recipes::session_scope::SessionScope;
 use crate::{CreateMode, ErrorCode};
 
 use super::keys::{check_value, is_key, path_of};
@@ -69,11 +69,11 @@ impl Store {
         let path = path_of(key);
         loop {
             match self.client.set(&path, value, None).await {
-                Err(error) if is_no_node(&error) => {}
+                Err(error) if error.is_no_node() => {}
                 outcome => return outcome.map(drop),
             }
             match self.create(&path, value).await {
-                Err(error) if is_node_exists(&error) => {}
+                Err(error) if error.is_node_exists() => {}
                 outcome => return outcome.map(drop),
             }
         }
@@ -88,8 +88,8 @@ impl Store {
         Ok(self.entries(prefix).await?.into_iter().map(|(_, value)| value).collect())
     }
 
-    /// A key and all keys below it with their values, in order. Leases without a value have an empty
-    /// one.
+    /// A key and all keys below it with their values, in order. Leases without a value have an
+    /// empty one.
     ///
     /// # Errors
     ///
@@ -132,14 +132,14 @@ impl Store {
             match outcome {
                 Ok(()) => return Ok(true),
                 // Changed in the meantime: look again.
-                Err(error) if is_no_node(&error) || is_bad_version(&error) => {}
+                Err(error) if error.is_no_node() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has none.
-    /// Returns whether that was so.
+    /// Puts a value under a key if the present value is `expected`, or, with `None`, if it has
+    /// none. Returns whether that was so.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Store {
                 Ok(()) => return Ok(true),
                 // Changed in the meantime: compare again.
                 Err(error)
-                    if is_no_node(&error) || is_node_exists(&error) || is_bad_version(&error) => {}
+                    if error.is_no_node() || error.is_node_exists() || error.is_bad_version() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -229,7 +229,7 @@ impl Store {
 
     async fn create(&self, path: &str, value: &[u8]) -> Result<Created, Error> {
         match self.client.create(path, value, CreateMode::Persistent).await {
-            Err(error) if is_no_node(&error) => {
+            Err(error) if error.is_no_node() => {
                 self.client.create_all(parent(path).unwrap_or("/")).await?;
                 self.client.create(path, value, CreateMode::Persistent).await
             }
@@ -246,7 +246,7 @@ impl Store {
                 let has_value = is_key(&data, &stat);
                 Ok(Some((has_value.then_some(data), stat.version)))
             }
-            Err(error) if is_no_node(&error) => Ok(None),
+            Err(error) if error.is_no_node() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -259,8 +259,4 @@ impl Store {
         }
         Ok(scope)
     }
-}
-
-fn is_bad_version(error: &Error) -> bool {
-    error.code() == Some(ErrorCode::BadVersion)
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::path::parent;
-use crate::recipes::session_scope::{SessionScope, is_no_node, is_node_exists};
+use crate::recipes::session_scope::SessionScope;
+use crate::runtime::{Instant, now, sleep_until, spawn};
 use crate::{CreateMode, ErrorCode};
 
 /// The leases of a store, by path.
@@ -43,20 +43,20 @@ impl Leases {
     ) -> Result<(), Error> {
         let scope = SessionScope::of(client);
         create(&scope, path).await?;
-        let lease = Lease { scope: scope.clone(), ttl, ends: Instant::now() + ttl };
+        let lease = Lease { scope: scope.clone(), ttl, ends: now() + ttl };
         self.table.lock().insert(path.to_owned(), lease);
         let table = Arc::clone(&self.table);
-        tokio::spawn(expire(table, scope, path.to_owned(), self.alive.subscribe()));
+        spawn(expire(table, scope, path.to_owned(), self.alive.subscribe()));
         Ok(())
     }
 
     pub(super) fn refresh(&self, client: &Client, path: &str) -> Result<(), Error> {
-        let now = Instant::now();
+        let moment = now();
         let session = client.status().borrow().generation;
         let mut table = self.table.lock();
         match table.get_mut(path) {
-            Some(lease) if lease.ends > now && lease.scope.generation() == session => {
-                lease.ends = now + lease.ttl;
+            Some(lease) if lease.ends > moment && lease.scope.generation() == session => {
+                lease.ends = moment + lease.ttl;
                 Ok(())
             }
             Some(_) | None => Err(Error::Server(ErrorCode::NoNode)),
@@ -79,10 +79,10 @@ async fn create(scope: &SessionScope, path: &str) -> Result<(), Error> {
     loop {
         match scope.retry(|| client.create(path, b"", CreateMode::Ephemeral)).await {
             Ok(_) => return Ok(()),
-            Err(error) if is_no_node(&error) => {
+            Err(error) if error.is_no_node() => {
                 client.create_all(parent(path).unwrap_or("/")).await?;
             }
-            Err(error) if is_node_exists(&error) => {
+            Err(error) if error.is_node_exists() => {
                 // Perhaps by this session itself: then it is registered anew.
                 let stat = scope.retry(|| client.exists(path)).await?;
                 let session = client.status().borrow().session;
@@ -111,7 +111,7 @@ async fn expire(table: Table, scope: SessionScope, path: String, mut alive: watc
             }
         }
         let mut table = table.lock();
-        if table.get(&path).is_some_and(|lease| lease.ends <= Instant::now()) {
+        if table.get(&path).is_some_and(|lease| lease.ends <= now()) {
             table.remove(&path);
             break;
         }

@@ -1,11 +1,11 @@
 //! What happens under a prefix.
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::recipes::{CacheEvent, CacheEvents, TreeCache};
+use crate::runtime::{JoinHandle, spawn};
 
 use super::keys::{is_key, is_lease};
 
@@ -36,8 +36,8 @@ pub enum StoreEvent {
 
 /// All that happens to the keys under a prefix, see [`Store::watch`](super::Store::watch).
 ///
-/// It goes on through lost connections and sessions: what happened in between is told then, less what
-/// cancelled itself out. Dropping it ends the watch.
+/// It goes on through lost connections and sessions: what happened in between is told then, less
+/// what cancelled itself out. Dropping it ends the watch.
 #[derive(Debug)]
 pub struct StoreWatch {
     cache: TreeCache,
@@ -74,7 +74,7 @@ impl StoreWatch {
         mut self,
         mut callback: impl FnMut(StoreEvent) + Send + 'static,
     ) -> WatchGuard {
-        WatchGuard(tokio::spawn(async move {
+        WatchGuard(spawn(async move {
             while let Some(event) = self.next().await {
                 callback(event);
             }

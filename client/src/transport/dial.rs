@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+
+use crate::runtime::within;
 
 use super::stream::{Security, Stream};
 
@@ -66,5 +67,5 @@ pub(super) async fn takes_writes(host: Host, choice: usize, security: Security) 
         let mut stream = dial(host, choice, security).await?;
         io::Result::Ok(stream.ask(b"isro", 16).await? == b"rw")
     };
-    matches!(timeout(PROBE_MAX, asked).await, Ok(Ok(true)))
+    matches!(within(PROBE_MAX, asked).await, Some(Ok(true)))
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::runtime::{Instant, Sleep, now, sleep_until, yield_now};
 use crate::session::{Effect, SessionState, Time};
 
 use super::dial::{Host, dial, takes_writes};
@@ -18,8 +18,8 @@ use super::session_handle::{SessionHandle, Token};
 use super::stream::{Security, Stream};
 use super::watch_queue::WatchQueue;
 
-/// How much room is made for what the server sends, and the least that a read is given. Answers that
-/// nobody has taken yet are slices of that room, so it is used up before there is more.
+/// How much room is made for what the server sends, and the least that a read is given. Answers
+/// that nobody has taken yet are slices of that room, so it is used up before there is more.
 const READ_ROOM: usize = 64 * 1024;
 const READ_ROOM_MIN: usize = 4 * 1024;
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(
     security: Security,
     seed: u64,
 ) {
-    let start = Instant::now();
+    let start = now();
     let mut driver = Driver {
         handle: EndOnDrop(handle),
         hosts,
@@ -112,7 +112,7 @@ impl Driver {
     /// Lets the callers that were answered ask again, and sends what they ask, so that the server
     /// works on it while the rest of its answers is taken.
     async fn yield_to_callers(&mut self) -> Input {
-        tokio::task::yield_now().await;
+        yield_now().await;
         let now = self.now();
         self.handle.0.session.lock().take_output(now, &mut self.output);
         if let Connection::Open(stream) = &mut self.connection {

@@ -91,8 +91,8 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the connection takes at once. What is wrong with it comes up again with the
-    /// next [`exchange`](Self::exchange).
+    /// Writes as much as the connection takes at once. What is wrong with it comes up again with
+    /// the next [`exchange`](Self::exchange).
     pub(super) async fn send_some(&mut self, output: &mut BytesMut) {
         poll_fn(|cx| {
             while !output.is_empty() {

@@ -20,8 +20,8 @@ use tokio_rustls::rustls::{
 
 use crate::error::Error;
 
-/// TLS with servers, see [`Connector::tls`](crate::Connector::tls). Keys and certificates are PEM, as
-/// in the servers' files.
+/// TLS with servers, see [`Connector::tls`](crate::Connector::tls). Keys and certificates are PEM,
+/// as in the servers' files.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,8 +42,8 @@ pub struct Tls {
 type CertifiedKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
-    /// Trusts servers whose certificates come from the authorities in `pem`, and are made out to the
-    /// host that the connect string names.
+    /// Trusts servers whose certificates come from the authorities in `pem`, and are made out to
+    /// the host that the connect string names.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl Tls {
     }
 
     /// Shows a certificate to servers: `pem` holds it, those above it up to an authority that the
-    /// servers trust, and its private key. Servers know the client by the subject of the certificate,
-    /// in the scheme `x509`.
+    /// servers trust, and its private key. Servers know the client by the subject of the
+    /// certificate, in the scheme `x509`.
     ///
     /// # Errors
     ///

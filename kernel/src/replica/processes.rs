@@ -1,4 +1,7 @@
-//! The processes of the servers as clients of the log: what each has had applied.
+//! The processes of the servers as clients of the log: which sections of each were applied.
+//!
+//! See [`section`](super::section) for what they send. Of each server only the newest process counts. The
+//! table is replicated state: it is in checkpoints and in the digest.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -8,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::section::Sender;
 use crate::tree::digest::mix;
 
-/// What is known of a server's process.
+/// What is known of a server's newest process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registration {
     /// The index of the entry that registered it: a later process of the server has a higher one.
     pub incarnation: u64,
-    /// The random number of the process.
+    /// The random number of the process, [`ConnId::boot`](crate::session::ConnId::boot) of its connections.
     pub process: u64,
-    /// The how manieth registration of the ensemble it is, from 1.
+    /// Counts the registrations of the ensemble, from 1. Session ids are made of it.
     pub ordinal: u64,
     /// The number of its last section that was applied.
     pub applied: u64,

@@ -53,7 +53,8 @@ pub struct Applied {
 /// The version of the software that knew nothing of versions in force.
 const VERSION_FIRST: u16 = 1;
 
-/// The version from which on sections are numbered, time is elapsed time, and sessions are part of the digest.
+/// The version from which on commands of servers are applied exactly once: sections are numbered. Also, nodes
+/// expire by [elapsed time](Stamp::elapsed_ms), and sessions are part of the digest.
 pub const VERSION_ONCE: u16 = 2;
 
 /// Now, for what expires.
@@ -227,10 +228,9 @@ impl Replica {
         self.elapsed_ms = self.elapsed_ms.max(stamp.elapsed_ms);
     }
 
-    /// Judges a section; only the commands of one that is granted are to be applied.
-    ///
-    /// # Errors
-    /// [`EntryError::Unnumbered`] is for its commands to find.
+    /// Judges a section, and counts it as applied where it is granted: then all of its commands are to be applied,
+    /// and otherwise none. One without a number is always granted; whoever applies it refuses
+    /// commands that must not be applied twice ([`EntryError::Unnumbered`]).
     pub fn claim_section(&mut self, sender: Sender) -> SectionClaim {
         if sender.incarnation == 0 { SectionClaim::Granted } else { self.processes.claim(sender) }
     }

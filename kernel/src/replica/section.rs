@@ -5,10 +5,24 @@
 //! section   server u64 | incarnation u64 | number u64 | count u32 | length u32 | commands (postcard)
 //! ```
 //!
-//! All numbers are little-endian. A server is to the log what a client is to a session (Ongaro's
-//! dissertation, 6.3): its process registers, the index of that entry is its incarnation, and what it
-//! wants written is numbered from 1 without gaps. Applying takes the next number only, so a section that
-//! comes again, late, or from a process that has ended does nothing.
+//! All numbers are little-endian. A *section* is a numbered batch of commands of one process of one server.
+//!
+//! A server is to the log what a client is to a session (Ongaro's dissertation, 6.3), and what an idempotent producer
+//! is to a log of Kafka:
+//!
+//! | here | Kafka | |
+//! |---|---|---|
+//! | [`Sender::server`] | producer id | the number of the server |
+//! | [`Sender::incarnation`] | producer epoch | the log index of the entry that registered the process |
+//! | [`Sender::number`] | sequence number | counts the sections of the process, from 1 without gaps |
+//!
+//! A server sends a section again until it sees it applied: a leader that ends may or may not have appended it.
+//! Applying takes the next number of the newest incarnation only ([`ProcessTable`](super::ProcessTable)). So a
+//! section that comes again, out of order, or from a process that has ended does nothing.
+//!
+//! Whoever applies an entry claims each section, in order, just before its commands, with
+//! [`Replica::claim_section`](super::Replica::claim_section). It applies all commands of a section that is granted and
+//! none of any other: a claim that is granted counts the section as applied.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -40,13 +54,14 @@ pub struct Header {
     pub policy: Policy,
 }
 
-/// Whose commands a section holds, and the how manieth section of that process it is.
+/// Which section it is: of which process, and its number there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sender {
     /// The number of the server.
     pub server: u64,
-    /// The index of the entry that registered its process. 0 for commands without a number, which do no harm when
-    /// they are applied twice.
+    /// The index of the entry that registered its process: a later process has a higher one. 0 for a section
+    /// without a number, whose commands do no harm when they are applied twice
+    /// ([`is_repeatable`](entry::is_repeatable)).
     pub incarnation: u64,
     /// Counts the sections of the process, from 1.
     pub number: u64,
@@ -65,6 +80,9 @@ pub struct Section<'a> {
 
 /// Makes an entry of the commands of this server, which follow [`RESERVED_LEN`] reserved bytes, and of
 /// sections of others.
+///
+/// The headers are written over the reserved bytes, so the commands of this server are not copied. Without any,
+/// the entry ends behind its own header before the others are appended.
 pub fn seal<'a>(
     mut buffer: BytesMut,
     header: &Header,

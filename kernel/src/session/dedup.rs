@@ -1,6 +1,24 @@
 //! Duplicate detection: a numbered write that comes again is answered from its session's reply cache.
 //!
-//! See [`jute_proto::once`] for what clients and servers agree on.
+//! See [`jute_proto::once`] for what clients and servers agree on. The scheme is that of Raft's client sessions
+//! (Ongaro's dissertation, 6.3): a session numbers its writes, and the state machine keeps the replies that
+//! the client may still ask for. The cache is replicated state: it is in checkpoints and in the digest.
+//!
+//! ```text
+//!            answered                          last
+//! ───────────────┼───[r]────[r]──gap──[r]────────┼───────────────▶ number of a write
+//!   BadNumber    │  Duplicate    Skipped         │     New
+//! ```
+//!
+//! Between two calls of a [`ReplyCache`] this holds:
+//!
+//! * Cached numbers rise, are above `answered`, and are not above `last`.
+//! * Neither `answered` nor `last` goes back. A client that said that it has a reply cannot ask for it again.
+//! * `weight` and `kept_hash` are the sums over the cached replies.
+//!
+//! A write that [`check`](ReplyCache::check) calls [`Dedup::New`] must be applied and its reply
+//! [recorded](ReplyCache::record) before the next check. The check found room for this one reply, and `last`
+//! is raised by recording.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -11,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::tree::digest::{hash_bytes, mix};
 
-/// A reply as it was sent, and is sent again.
+/// A reply as it was sent, and is sent again. It keeps the zxid of its time, so that a client sees one history.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CachedReply {
     /// The transaction that the write was.
@@ -29,13 +47,15 @@ pub enum Dedup {
     New,
     /// It was applied before, and had this reply.
     Duplicate(CachedReply),
-    /// It was not applied, later ones were: it never will be.
+    /// It was not applied, and later ones were. It never will be: applied now it would come behind writes that
+    /// the client sent after it.
     Skipped,
-    /// The client says that it does not wait for its answer, or has more unanswered writes than it may.
+    /// The client says that it does not wait for its answer, or has more unanswered writes than it may. It breaks
+    /// the rules of [`jute_proto::once`], so its connection is closed.
     BadNumber,
 }
 
-/// The numbers of a session, and the replies that may be asked for again.
+/// The numbers of a session, and the replies that may be asked for again. A window of bounded length and weight.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReplyCache {
     /// The highest number that was applied.

@@ -1,4 +1,15 @@
 //! The replicated session records.
+//!
+//! A command of a client passes two checks, in this order:
+//!
+//! 1. *Order on the connection*: [`SessionTable::claim`]. The session has one owner, the connection that opened or
+//!    resumed it last, and the owner's commands are numbered from 1 without gaps. So a command that a server
+//!    sends again is applied once, and one of a replaced connection is not applied (`SESSIONMOVED`).
+//! 2. *Number in the session*, for writes of clients that number them: [`SessionTable::check_duplicate`]. It holds
+//!    over all connections of the session, see [`dedup`](super::dedup).
+//!
+//! `digest` and `cached_weight` follow from the records. So a record changes only in the functions here, and each
+//! takes the old hash out before and puts the new one in after.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -19,7 +30,8 @@ use crate::tree::digest::mix;
 pub struct ConnId {
     /// The server (its `myid`) that holds the connection.
     pub server: u64,
-    /// A random number drawn when that server's process started.
+    /// A random number drawn when that server's process started; the `process` of its
+    /// [`Registration`](crate::replica::Registration).
     pub boot: u64,
     /// Counts the connections of that process, from 1. 0 stands for "no connection": the server
     /// itself speaks, as when it closes an expired session.
@@ -212,6 +224,7 @@ impl SessionTable {
         has_room || write.number <= self.last_write_number(id)
     }
 
+    /// Changes the reply cache of a session, and the sums over all sessions with it.
     fn with_replies<T>(
         &mut self,
         id: SessionId,

@@ -16,7 +16,7 @@ use super::digest;
 use super::error::OpError;
 use super::policy::Policy;
 use super::scheme::{self, is_anyone};
-use crate::limits::APPLIED_ACL_LEN_MAX;
+use crate::limits::{APPLIED_ACL_LEN_MAX, APPLIED_ACLS_LEN_MAX};
 
 /// Lists of more entries are looked up, shorter ones gone through.
 const SCANNED_MAX: usize = 8;
@@ -233,6 +233,8 @@ pub(super) struct AclTable {
     weight: usize,
     /// Lists that no node has any more are dropped when the table reaches this weight.
     purge_at: usize,
+    /// Bytes of the lists that the write at hand made of shorter ones.
+    expanded_len: usize,
 }
 
 const PURGE_AT_MIN: usize = 1 << 20;
@@ -245,7 +247,31 @@ impl AclTable {
             open: Arc::new(AclList::new(&Acl::open())),
             weight: 0,
             purge_at: PURGE_AT_MIN,
+            expanded_len: 0,
         }
+    }
+
+    /// Another write begins, which may expand lists up to the limit again.
+    pub(super) fn begin_write(&mut self) {
+        self.expanded_len = 0;
+    }
+
+    /// What becomes of a list that a client sends, see [`fixup`].
+    ///
+    /// # Errors
+    /// As there; also where the lists of the write at hand became longer than [`APPLIED_ACLS_LEN_MAX`]
+    /// together. A `multi` of many short lists must not fill the memory.
+    pub(super) fn fix_up<'a>(
+        &mut self,
+        requested: Option<&'a [Acl]>,
+        identities: &[Id],
+        policy: Policy,
+    ) -> Result<Cow<'a, [Acl]>, OpError> {
+        let list = fixup(requested, identities, policy)?;
+        if let Cow::Owned(list) = &list {
+            self.expanded_len += encoded_len(list);
+        }
+        if self.expanded_len > APPLIED_ACLS_LEN_MAX { Err(OpError::InvalidAcl) } else { Ok(list) }
     }
 
     /// The shared list with these entries.

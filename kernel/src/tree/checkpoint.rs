@@ -63,14 +63,14 @@ impl Tree {
     /// Begins a checkpoint of all that changed since the last one, or since the tree was made, as it
     /// is now. Costs the same however much that is. The one before must have been taken to its end.
     pub fn begin_checkpoint(&mut self) -> RemovedNodes {
-        RemovedNodes(self.checkpoint.begin())
+        RemovedNodes(self.begin_tracked_checkpoint())
     }
 
     /// Takes the next nodes of the checkpoint that was begun, as they were then: at most `limit`, and
     /// those that were changed or removed meanwhile. Costs a few pointer copies for each. `None` when
     /// there are no more.
     pub fn take_changed(&mut self, limit: usize) -> Option<ChangedNodes> {
-        self.checkpoint.take(&mut self.nodes, limit).map(ChangedNodes)
+        self.take_tracked(limit).map(ChangedNodes)
     }
 }
 
@@ -129,7 +129,7 @@ impl TreeLoader {
 
     /// About so many nodes are to come: makes room for them.
     pub fn expect(&mut self, nodes: usize) {
-        self.tree.nodes.reserve(nodes);
+        self.tree.reserve(nodes);
     }
 
     /// Adds a node.
@@ -141,11 +141,11 @@ impl TreeLoader {
         let path = core::str::from_utf8(key).map_err(|_| LoadError::NotText(key.to_vec()))?;
         path::validate(path).map_err(|_| LoadError::Path(path.to_owned()))?;
         let path: Arc<str> = path.into();
-        let content = row::decode(&path, value, &mut self.tree.acls)
+        let content = row::decode(&path, value, self.tree.acls_mut())
             .map_err(|reason| LoadError::Row { path: (*path).to_owned(), reason })?;
         let mut node = Node::new(Arc::clone(&path), content);
         node.content.stored = true;
-        match self.tree.insert_new(node) {
+        match self.tree.load(node) {
             Some(id) => self.join(id, path),
             None => Err(LoadError::Twice((*path).to_owned())),
         }
@@ -176,15 +176,14 @@ impl TreeLoader {
         let Some(parent) = path::parent(&path).filter(|_| &*path != path::ROOT) else {
             return Ok(());
         };
-        let Some(parent) = self.tree.nodes.find_parent(parent) else {
+        let Some(parent) = self.tree.nodes().find_parent(parent) else {
             self.early.push((path, id));
             return Ok(());
         };
-        if matches!(self.tree.nodes.get(parent).kind(), NodeKind::Ephemeral(_)) {
+        if matches!(self.tree.node(parent).kind(), NodeKind::Ephemeral(_)) {
             return Err(LoadError::EphemeralParent((*path).to_owned()));
         }
-        self.tree.nodes.adopt_child(parent, id);
-        self.tree.nodes.expect_parent(parent);
+        self.tree.adopt(parent, id);
         Ok(())
     }
 }

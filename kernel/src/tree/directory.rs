@@ -74,6 +74,7 @@ impl NodeStore {
     pub(super) fn add_child(&mut self, parent: NodeId, path: Arc<str>, bytes: i64) {
         self.directory_mut(parent).insert(path);
         self.grow(parent, SizeDelta { nodes: 1, bytes });
+        self.expect_parent(parent);
     }
 
     /// Takes a child that is gone out of its parent, which had it with so many bytes.
@@ -86,6 +87,7 @@ impl NodeStore {
                 *siblings = None;
             }
         }
+        self.expect_parent(parent);
     }
 
     /// Makes a node that was loaded a child of its parent, and counts it with all that is below it.
@@ -100,6 +102,7 @@ impl NodeStore {
         let below = self.descendants(id);
         let (nodes, bytes) = ((1 + below.nodes).cast_signed(), (bytes + below.bytes).cast_signed());
         self.grow(parent, SizeDelta { nodes, bytes });
+        self.expect_parent(parent);
     }
 
     /// Counts that the data of a node became longer, or shorter.

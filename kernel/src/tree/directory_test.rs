@@ -14,7 +14,7 @@ use crate::tree::{Create, CreateOp, OpContext, Policy, TreeLoader, WriteOp};
 /// What is below a node, counted by going through all nodes.
 fn counted(tree: &Tree, above: &str) -> Descendants {
     let prefix = if above == "/" { "/".to_owned() } else { format!("{above}/") };
-    let nodes = tree.nodes.iter().map(|(_, node)| node);
+    let nodes = tree.nodes().iter().map(|(_, node)| node);
     let nodes = nodes.filter(|node| node.path() != above && node.path().starts_with(&prefix));
     nodes.fold(Descendants::default(), |descendants, node| Descendants {
         nodes: descendants.nodes + 1,
@@ -23,15 +23,15 @@ fn counted(tree: &Tree, above: &str) -> Descendants {
 }
 
 fn assert_counts(tree: &Tree) {
-    for (id, node) in tree.nodes.iter() {
-        assert_eq!(tree.nodes.descendants(id), counted(tree, node.path()), "{}", node.path());
+    for (id, node) in tree.nodes().iter() {
+        assert_eq!(tree.nodes().descendants(id), counted(tree, node.path()), "{}", node.path());
     }
 }
 
 /// A tree of the same nodes, made of rows that come in another order.
 fn reloaded(tree: &Tree, last_first: bool) -> Tree {
     let mut rows: Vec<_> =
-        tree.nodes.iter().map(|(_, node)| (node.path(), &node.content)).collect();
+        tree.nodes().iter().map(|(_, node)| (node.path(), &node.content)).collect();
     rows.sort_by_key(|(path, _)| *path);
     if last_first {
         rows.reverse();

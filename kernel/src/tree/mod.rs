@@ -9,6 +9,19 @@
 //!   [`TreeLoader`] reads it back.
 //! * [`Tree::digest`] is equal for equal trees.
 //!
+//! Where is what:
+//!
+//! | file | what |
+//! |---|---|
+//! | `tree` | [`Tree`] conducts the parts: attach, detach, change, and taking a `multi` back |
+//! | `apply/` | one file an operation, made of these primitives |
+//! | `read`, `pages` | reads with their access checks; parts of long lists and of subtrees |
+//! | `node`, `node_store`, `directory`, `children` | a node and the rules of its stat; slots and lookup by path; what is below a node |
+//! | `acl`, `acl_index`, `scheme` | lists, each once; checks; what an id of each scheme stands for |
+//! | `ephemerals`, `expirable`, `quota`, `totals` | what follows from the nodes: by session, by kind, usage, digest and size |
+//! | `checkpoint_tracker`, `checkpoint`, `row` | what a checkpoint has to write, copy-on-write; rows and back |
+//! | `undo` | how to take a `multi` back |
+//!
 //! Invariants: every node but the root has its parent in the tree; ephemeral nodes have no
 //! children; the [built-in](path::BUILT_IN) nodes are always there; the indexes of ephemeral,
 //! container and TTL nodes and of quotas, the digest, the data size and what is below each node follow
@@ -25,7 +38,6 @@ mod directory;
 mod ephemerals;
 mod error;
 mod expirable;
-mod mutate;
 mod node;
 mod node_store;
 mod pages;
@@ -37,6 +49,7 @@ mod quota_text;
 mod read;
 mod row;
 mod scheme;
+mod totals;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 mod tree;
 mod txn;

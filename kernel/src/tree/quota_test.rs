@@ -9,7 +9,7 @@ use jute_proto::{Acl, SessionId, Zxid};
 use proptest::prelude::*;
 
 use super::*;
-use crate::tree::{Create, CreateOp, OpContext, TxnResult, WriteOp};
+use crate::tree::{Create, CreateOp, OpContext, Tree, TxnResult, WriteOp};
 
 fn node_path(target: &str, name: &str) -> String {
     format!("{}{target}/{name}", path::QUOTA)
@@ -23,7 +23,8 @@ fn only_the_deepest_quota_counts() {
         quotas.node_set(&node_path(path, LIMITS).into(), None);
         quotas.node_set(&node_path(path, STATS).into(), None);
     }
-    let deepest = |quotas: &Quotas, path| quotas.deepest(path).map(|(path, _)| path.to_owned());
+    let deepest =
+        |quotas: &Quotas, path| deepest(&quotas.by_path, path).map(|(path, _)| path.to_owned());
     assert_eq!(deepest(&quotas, "/a/b/c").as_deref(), Some("/a/b"));
     assert_eq!(deepest(&quotas, "/a/bc").as_deref(), Some("/a"));
     assert_eq!(deepest(&quotas, "/a").as_deref(), Some("/a"));

@@ -18,7 +18,7 @@ impl Tree {
     /// The node of a path, whoever asks. Any string may be asked for; the empty one is the root.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Node> {
-        self.find(path).map(|id| self.nodes.get(id))
+        self.find(path).map(|id| self.node(id))
     }
 
     /// The node, for `getData`, `getChildren`, `getChildren2` and `check`.
@@ -74,8 +74,8 @@ impl Tree {
         policy: Policy,
     ) -> Result<u64, OpError> {
         let id = self.find(path).ok_or(OpError::NoNode)?;
-        self.check_acl(self.nodes.get(id), identities, Perms::READ, policy)?;
-        Ok(self.nodes.descendants(id).nodes)
+        self.check_acl(self.node(id), identities, Perms::READ, policy)?;
+        Ok(self.nodes().descendants(id).nodes)
     }
 
     /// Checks that one of the identities has one of the permissions on a node.
@@ -99,51 +99,51 @@ impl Tree {
         session: SessionId,
         prefix: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Arc<str>> {
-        self.ephemerals.of(session, prefix)
+        self.ephemeral_nodes().of(session, prefix)
     }
 
     /// How many ephemeral nodes a session has.
     #[must_use]
     pub fn ephemerals_of(&self, session: SessionId) -> usize {
-        self.ephemerals.count_of(session)
+        self.ephemeral_nodes().count_of(session)
     }
 
     /// The sessions that have ephemeral nodes, and these, sorted.
     pub fn sessions_with_ephemerals(
         &self,
     ) -> impl Iterator<Item = (SessionId, impl ExactSizeIterator<Item = &Arc<str>>)> {
-        self.ephemerals.sessions()
+        self.ephemeral_nodes().sessions()
     }
 
     /// How many nodes are ephemeral.
     #[must_use]
     pub fn ephemeral_count(&self) -> usize {
-        self.ephemerals.count()
+        self.ephemeral_nodes().count()
     }
 
     /// How many nodes there are, as ZooKeeper counts: the root twice, so 5 in a fresh tree.
     #[must_use]
     pub fn node_count(&self) -> usize {
-        self.nodes.len() + 1
+        self.nodes().len() + 1
     }
 
     /// Bytes of all paths and data, 44 in a fresh tree.
     #[must_use]
     pub fn approximate_data_size(&self) -> u64 {
-        self.data_size
+        self.totals().data_size()
     }
 
     /// The digest of the whole tree: equal for equal trees of equal
     /// [`digest::VERSION`](super::digest::VERSION).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.totals().digest()
     }
 
     /// The digest as it follows from the nodes alone, at the cost of reading them all.
     #[must_use]
     pub fn recomputed_digest(&self) -> u64 {
-        let digests = self.nodes.iter().map(|(_, node)| node.content.digest());
+        let digests = self.nodes().iter().map(|(_, node)| node.content.digest());
         digests.fold(0, u64::wrapping_add)
     }
 
@@ -157,7 +157,7 @@ impl Tree {
         search: &mut ExpirySearch,
         limit: usize,
     ) -> Option<Vec<(Arc<str>, &Node)>> {
-        let candidates = self.expirable.next(settings, search, limit)?;
+        let candidates = self.expirable_nodes().next(settings, search, limit)?;
         let over = candidates.into_iter().filter_map(|path| {
             let node = self.get(path)?;
             is_expired(node, age_ms(path, node), settings).then(|| (Arc::clone(path), node))
@@ -167,12 +167,12 @@ impl Tree {
 
     /// All nodes that may expire.
     pub fn expiring(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.expirable.iter()
+        self.expirable_nodes().iter()
     }
 
     /// Whether there is a node that may expire.
     #[must_use]
     pub fn has_expiring(&self) -> bool {
-        !self.expirable.is_empty()
+        !self.expirable_nodes().is_empty()
     }
 }

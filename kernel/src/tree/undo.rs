@@ -1,4 +1,8 @@
 //! How to take back what a `multi` did so far.
+//!
+//! The primitives of [`Tree`](super::Tree) note the inverse of each change here. Slots are reused from the one freed last.
+//! Done in reverse, each inverse therefore finds its node in the slot that it was in, and ids in the log stay
+//! true.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -32,14 +36,16 @@ pub(super) enum Undo {
 
 /// The changes of a `multi`, to be taken back from the last one to the first.
 ///
-/// What a slot held before its first change is what counts: it is put back last. A node that was created in that
-/// slot since goes before that, whatever is in it. So a further change of the same slot needs no note, and neither
-/// does a further change of a usage. Only what was noted last is looked at: operations on the children of
-/// one parent, or on one node, come in a row.
+/// The first note about a slot decides, because it is put back last. A second note about the same content would only be
+/// overwritten, so it is left out; likewise for a usage. The log compares with the last note of each
+/// kind only: operations on one node, or on children of one parent, come in a row. A note too many does
+/// no harm, it costs a copy.
 #[derive(Debug, Default)]
 pub(super) struct UndoLog {
     undos: Vec<Undo>,
+    /// The slot of the last [`Undo::Content`].
     content_of: Option<NodeId>,
+    /// The stats node of the last [`Undo::Usage`].
     usage_of: Option<Arc<str>>,
 }
 

@@ -1,4 +1,28 @@
 //! The registrations of one server.
+//!
+//! Who calls what, under which lock of the replica:
+//!
+//! | call | lock | beside what it runs |
+//! |---|---|---|
+//! | [`add`](WatchTable::add), [`remove`](WatchTable::remove), [`contains`](WatchTable::contains) | shared, by the connection that watches | the same calls of other connections |
+//! | firing (`trigger.rs`) | exclusive | no registration |
+//! | [`remove_watcher`](WatchTable::remove_watcher) | none, after the connection was closed | everything |
+//! | the figures of `wchs`, `wchp` and `wchc` | none | everything |
+//!
+//! *Locks in the table.* The two path tables and the map by watcher are cut into shards with a lock each, so that
+//! reads which set watches seldom wait for each other. The recursive registrations have one lock. No call
+//! holds two of these locks at a time, so there is no order in which to take them.
+//!
+//! *What the steps of a call leave in between.* The tables are changed one after the other, so a figure that is
+//! read meanwhile may be one off. This always holds:
+//!
+//! * A connection's own calls come one by one, and none follows once it is closed. So nothing registers a
+//!   watcher that [`remove_watcher`](WatchTable::remove_watcher) goes through.
+//! * Whoever takes the last mode of a (watcher, path) pair does so under the lock of its shard, and counts the pair
+//!   down. So each pair is counted down once, also where a watch fires while its connection ends.
+//! * A pair is in a path table before the map by watcher has its path. The path leaves the map when neither path
+//!   table has the pair, or with the connection. So no watch outlives its connection.
+//! * While changes fire no registration runs. So a count of 0 means that there is nothing to tell.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -132,11 +156,12 @@ type ConcurrentMap<K, V> = DashMap<K, V, DefaultHashBuilder>;
 pub struct WatchTable {
     pub(super) data: ConcurrentMap<Arc<str>, Watchers>,
     pub(super) child: ConcurrentMap<Arc<str>, Watchers>,
-    /// The paths of each watcher in either table: what `close` and `wchc` go through.
+    /// The paths of each watcher in either table: what the end of a connection goes through.
     by_watcher: ConcurrentMap<WatcherId, BTreeSet<Arc<str>>>,
     /// The recursive registrations once more, to be found from the paths below them.
     recursive: RwLock<PrefixMap<BTreeSet<WatcherId>>>,
-    /// How many there are: none means that no ancestor needs a look.
+    /// How many recursive registrations there are. Without any, which is usual, a change does not look at its
+    /// ancestors.
     recursive_count: AtomicUsize,
     /// How many (watcher, path) pairs the data table holds.
     data_pairs: AtomicUsize,
@@ -209,6 +234,9 @@ impl WatchTable {
     }
 
     /// Forgets what a connection that ended watched, of at most so many paths; says whether some are left.
+    ///
+    /// The paths leave the map by watcher first and the path tables then. A watch that fires in between
+    /// finds no path there to forget, which does no harm.
     pub fn remove_watcher(&self, watcher: WatcherId, paths_max: usize) -> bool {
         let Some(mut paths) = self.by_watcher.get_mut(&watcher) else { return false };
         let removed: Vec<Arc<str>> =

@@ -9,8 +9,8 @@ use kernel::session::ConnId;
 use kernel::tree::Policy;
 
 use crate::log::{Act, Fate, Pause, SERVER, Step, write_log};
-use crate::rows::{self, Rows, restore};
 use crate::server::{Nobody, Server, assert_same};
+use testkit::checkpoint::{self, Rows, restore};
 
 /// A server with nodes of several kinds and a session, and all of it on disk.
 fn server_on_disk() -> Server {
@@ -118,7 +118,7 @@ fn a_server_starts_on_a_host_with_a_line_break() {
             let zxid = replica.last_zxid().0;
             apply(&mut replica, 0, Op::FinishReconfig { zxid, done: true });
         }
-        rows::store(&mut replica, &mut rows, 1000);
+        checkpoint::store(&mut replica, &mut rows, 1000);
         let restarted = restore(&rows).expect("its own rows");
         assert_eq!(restarted.members(), replica.members());
         replica = restarted;

@@ -3,8 +3,6 @@
 mod damaged;
 mod log;
 mod numbered_writes;
-#[path = "../scripts/rows.rs"]
-mod rows;
 mod sections;
 mod server;
 

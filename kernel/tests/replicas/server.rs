@@ -7,7 +7,7 @@ use kernel::replica::{
 };
 
 use crate::log::{Entry, index};
-use crate::rows::{self, Rows, restore};
+use testkit::checkpoint::{self, Rows, restore};
 
 /// Takes events that nobody waits for.
 pub(crate) struct Nobody;
@@ -75,7 +75,7 @@ impl Server {
     }
 
     pub(crate) fn checkpoint(&mut self, next: usize) {
-        rows::store(&mut self.replica, &mut self.rows, 3);
+        checkpoint::store(&mut self.replica, &mut self.rows, 3);
         self.next = next;
     }
 

@@ -19,11 +19,12 @@ use jute_proto::{
 use kernel::conn::{ConnectWeights, Refusal};
 use kernel::replica::{Op, Origin};
 use kernel::session::{ConnId, ConnectionThrottle, ThrottleSettings};
+use testkit::InMemoryServer;
+use testkit::server::{frame, handshake};
 
 use crate::golden::words;
 use crate::requests;
 use crate::shown;
-use crate::world::{World, frame, handshake};
 
 /// Where commands come from that a server gives by itself.
 const SERVER: Origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
@@ -44,7 +45,7 @@ struct Client {
 
 #[derive(Default)]
 pub(crate) struct ConnRunner {
-    world: World,
+    server: InMemoryServer,
     clients: BTreeMap<String, Client>,
     hold: bool,
 }
@@ -57,11 +58,11 @@ impl ConnRunner {
         match args.as_slice() {
             ["settings", pairs @ ..] => pairs.iter().for_each(|pair| self.set(pair)),
             ["hold"] => self.hold = true,
-            ["apply"] => while self.world.apply_next().is_some() {},
-            ["apply", count] => (0..number(count)).for_each(|_| drop(self.world.apply_next())),
+            ["apply"] => while self.server.apply_next().is_some() {},
+            ["apply", count] => (0..number(count)).for_each(|_| drop(self.server.apply_next())),
             ["clock", ms] => {
-                self.world.now_us = number(ms) as u64 * 1000;
-                self.world.log.now_ms = number(ms) as u64;
+                self.server.now_us = number(ms) as u64 * 1000;
+                self.server.log.now_ms = number(ms) as u64;
             }
             ["repeat", times, rest @ ..] => {
                 for time in 0..number(times) {
@@ -70,37 +71,37 @@ impl ConnRunner {
                     out = self.show();
                 }
             }
-            ["log", state] => self.world.log.refusal = refusal(state),
+            ["log", state] => self.server.log.refusal = refusal(state),
             ["sessions"] => out = self.sessions(),
             ["tree"] => out = self.tree(),
-            ["watches"] => out = format!("{}\n", self.world.replica.watches().count()),
+            ["watches"] => out = format!("{}\n", self.server.replica.watches().count()),
             ["expire", name] => self.expire(name),
             ["members", servers @ ..] => {
                 let text = format!("{}\nversion=0", servers.join("\n"));
-                self.world.forge(SERVER, Op::SetMembers { text: &text });
+                self.server.forge(SERVER, Op::SetMembers { text: &text });
             }
             ["finish", how] => {
-                let pending = self.world.replica.members().pending.as_ref();
+                let pending = self.server.replica.members().pending.as_ref();
                 let zxid = pending.map_or(0, |pending| pending.zxid.0);
-                self.world.forge(SERVER, Op::FinishReconfig { zxid, done: *how == "done" });
+                self.server.forge(SERVER, Op::FinishReconfig { zxid, done: *how == "done" });
             }
             ["end", session] => self.expire_session(SessionId(number(session))),
             ["forge", name, seq, op, rest @ ..] => out = self.forge(name, seq, op, rest),
             ["drop", name] => {
-                self.world.disconnect(name);
+                self.server.disconnect(name);
                 self.clients.remove(*name);
             }
             ["restart", lost @ ..] => {
-                self.world.restart(lost.first().map_or(0, |lost| number(lost) as usize));
+                self.server.restart(lost.first().map_or(0, |lost| number(lost) as usize));
             }
             [name, "connect", options @ ..] => self.connect(name, options),
             [name, "socket"] => {
-                self.world.connect(name, [127, 0, 0, 1]);
+                self.server.connect(name, [127, 0, 0, 1]);
                 self.clients.insert((*name).to_owned(), Client::default());
             }
-            [name, "resume"] => self.world.resume(name),
+            [name, "resume"] => self.server.resume(name),
             [name, "waits-to-send"] => {
-                let wants = self.world.conns[*name].wants_input(&self.world.settings);
+                let wants = self.server.conns[*name].wants_input(&self.server.settings);
                 out = format!("{}\n", !wants);
             }
             [name, requests @ ..] => {
@@ -111,7 +112,7 @@ impl ConnRunner {
             [] => panic!("a command"),
         }
         if !self.hold && args[0] != "forge" {
-            while self.world.apply_next().is_some() {}
+            while self.server.apply_next().is_some() {}
         }
         out.push_str(&self.show());
         out
@@ -119,13 +120,13 @@ impl ConnRunner {
 
     fn set(&mut self, pair: &str) {
         let (key, value) = pair.split_once('=').expect("key=value");
-        let settings = &mut self.world.settings;
+        let settings = &mut self.server.settings;
         match key {
             "min" => settings.session_timeout_ms_min = number(value) as u32,
             "max" => settings.session_timeout_ms_max = number(value) as u32,
             "enforce" => settings.enforced_schemes = Some(vec![value.to_owned()]),
             "super" => settings.auth.super_digest = Some(value.to_owned()),
-            "reconfig" => self.world.stamp.policy.reconfig = value == "yes",
+            "reconfig" => self.server.stamp.policy.reconfig = value == "yes",
             "eager-acl" => settings.eager_acl_check = value == "yes",
             "output-max" => settings.output_len_max = number(value) as usize,
             "output-high" => settings.output_len_high = number(value) as usize,
@@ -137,7 +138,7 @@ impl ConnRunner {
                     fill_time_ms: 100,
                     ..ThrottleSettings::default()
                 };
-                self.world.log.throttle = Some(ConnectionThrottle::new(throttle, 0));
+                self.server.log.throttle = Some(ConnectionThrottle::new(throttle, 0));
             }
             "weights" => settings.connect_weights = Some(ConnectWeights { renew: 2, global: 3 }),
             _ => panic!("no setting {key}"),
@@ -172,10 +173,10 @@ impl ConnRunner {
             read_only: (!options.contains(&"old")).then_some(false),
         };
         let address = option("from").map_or([127, 0, 0, 1], |last| [10, 0, 0, number(last) as u8]);
-        self.world.connect(name, address);
-        let conn = self.world.conns[name].id();
+        self.server.connect(name, address);
+        let conn = self.server.conns[name].id();
         self.clients.insert(name.to_owned(), Client { next_xid: 1, conn, ..Client::default() });
-        self.world.receive(name, handshake(&request));
+        self.server.receive(name, handshake(&request));
     }
 
     fn send(&mut self, name: &str, request: &[&str]) {
@@ -189,7 +190,7 @@ impl ConnRunner {
             }
             ("raw", bytes) => {
                 let bytes: Vec<u8> = bytes.iter().map(|byte| number(byte) as u8).collect();
-                return self.world.receive(name, Bytes::from(bytes));
+                return self.server.receive(name, Bytes::from(bytes));
             }
             ("late", args) => return self.late(name, args),
             ("once", [write, answered, op, args @ ..]) => {
@@ -210,7 +211,7 @@ impl ConnRunner {
             Xid(client.next_xid - 1)
         });
         client.waiting.push((xid, code));
-        self.world.receive(name, frame(xid.0, code, &body));
+        self.server.receive(name, frame(xid.0, code, &body));
     }
 
     /// A request that waited too long before it was looked at.
@@ -223,7 +224,7 @@ impl ConnRunner {
         let xid = fixed_xid(code).unwrap_or(Xid(client.next_xid));
         client.next_xid += 1;
         client.waiting.push((xid, code));
-        self.world.receive_throttled(name, frame(xid.0, code, &body));
+        self.server.receive_throttled(name, frame(xid.0, code, &body));
     }
 
     /// A command of this connection with any number, as after a change of leader.
@@ -232,17 +233,17 @@ impl ConnRunner {
         let origin = Origin { session, conn, seq: number(seq) as u64 };
         let mut body = BytesMut::new();
         match op {
-            "close-session" => self.world.forge(origin, Op::CloseSession),
-            "attach" => self.world.forge(origin, Op::AttachSession { timeout_ms: 6000 }),
-            "create-session" => self.world.forge(origin, Op::CreateSession { timeout_ms: 6000 }),
+            "close-session" => self.server.forge(origin, Op::CloseSession),
+            "attach" => self.server.forge(origin, Op::AttachSession { timeout_ms: 6000 }),
+            "create-session" => self.server.forge(origin, Op::CreateSession { timeout_ms: 6000 }),
             op => {
                 let request = requests::parse(op, rest);
                 request.encode(&mut body);
                 let op_code = request.op_code().into();
-                self.world.forge(origin, Op::Request { op_code, body: &body });
+                self.server.forge(origin, Op::Request { op_code, body: &body });
             }
         }
-        let outcome = self.world.apply_next().expect("it was proposed");
+        let outcome = self.server.apply_next().expect("it was proposed");
         format!("{}\n", shown::outcome(&outcome))
     }
 
@@ -253,18 +254,18 @@ impl ConnRunner {
     }
 
     fn expire_session(&mut self, session: SessionId) {
-        let record = self.world.replica.sessions().get(session).expect("a session");
+        let record = self.server.replica.sessions().get(session).expect("a session");
         self.propose_expiry(session, record.owner);
     }
 
     fn propose_expiry(&mut self, session: SessionId, owner: ConnId) {
         let origin = Origin { session, conn: ConnId::NONE, seq: 0 };
-        self.world.forge(origin, Op::ExpireSession { owner });
+        self.server.forge(origin, Op::ExpireSession { owner });
     }
 
     fn sessions(&self) -> String {
         let mut out = String::new();
-        for (id, record) in self.world.replica.sessions().iter() {
+        for (id, record) in self.server.replica.sessions().iter() {
             let (owner, next) = (record.owner.number, record.next_seq);
             let timeout_ms = record.timeout_ms;
             writeln!(out, "{id} timeout={timeout_ms} owner={owner} next={next}").expect("memory");
@@ -273,14 +274,14 @@ impl ConnRunner {
     }
 
     fn tree(&self) -> String {
-        let zxid = self.world.replica.last_zxid().0;
-        format!("{} nodes at @{zxid}\n", self.world.replica.tree().node_count())
+        let zxid = self.server.replica.last_zxid().0;
+        format!("{} nodes at @{zxid}\n", self.server.replica.tree().node_count())
     }
 
     fn show(&mut self) -> String {
         let mut out = String::new();
         let mut gone = Vec::new();
-        for (name, conn) in &mut self.world.conns {
+        for (name, conn) in &mut self.server.conns {
             let client = self.clients.get_mut(name).expect("each connection has its client");
             client.input.extend_from_slice(&conn.take_output());
             while let Some(packet) =
@@ -294,7 +295,7 @@ impl ConnRunner {
             }
         }
         for name in gone {
-            self.world.disconnect(&name);
+            self.server.disconnect(&name);
         }
         out
     }

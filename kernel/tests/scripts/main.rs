@@ -9,7 +9,6 @@ mod golden;
 mod requests;
 mod shown;
 mod tree_commands;
-mod world;
 
 use conn_commands::ConnRunner;
 use tree_commands::TreeRunner;

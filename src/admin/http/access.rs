@@ -9,7 +9,7 @@ use kernel::session::auth::authenticate;
 use kernel::tree::Tree;
 
 use super::answer::Answer;
-use crate::node::Shared;
+use crate::admin::NodeView;
 
 /// Why a command is not run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,14 +35,14 @@ impl Denied {
 
 /// Judges the credentials of a request.
 pub(super) async fn check(
-    shared: &Shared,
+    view: &NodeView,
     headers: &HeaderMap,
     peer: IpAddr,
 ) -> Result<(), Denied> {
     let credentials = headers.get(header::AUTHORIZATION).ok_or(Denied::Missing)?;
     let credentials = credentials.to_str().map_err(|_| Denied::NotAuthenticated)?;
-    let identities = identities(&shared.settings, credentials, peer)?;
-    authorize(shared.replica.read().await.tree(), &shared.settings, &identities)
+    let identities = identities(&view.core.settings, credentials, peer)?;
+    authorize(view.core.replica.read().await.tree(), &view.core.settings, &identities)
 }
 
 /// `scheme` or `scheme credentials`, as an `auth` packet would carry them.

@@ -19,4 +19,4 @@ mod run;
 mod shed;
 mod surfaces;
 
-pub use surfaces::Surfaces;
+pub use surfaces::{Surfaces, SurfacesError};

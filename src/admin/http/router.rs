@@ -17,8 +17,8 @@ use super::command::Command;
 use super::listener::Peer;
 use super::run::{Arguments, run, wrong_method};
 use super::shed::shed;
+use crate::admin::NodeView;
 use crate::admin::reading;
-use crate::node::Shared;
 use crate::telemetry::prometheus;
 
 /// The page for people: one file that asks the commands.
@@ -32,13 +32,13 @@ const PAGE_POLICY: &str =
 /// What a command gets to see.
 #[derive(Clone)]
 struct Context {
-    shared: Arc<Shared>,
+    view: Arc<NodeView>,
     initial_config: Arc<str>,
 }
 
 /// The administration server: the page at `/`, the commands below `admin.commandURL`.
-pub(super) fn admin(shared: Arc<Shared>, initial_config: String) -> Router {
-    let commands = format!("/{}", shared.config.admin.command_url.trim_matches('/'));
+pub(super) fn admin(view: Arc<NodeView>, initial_config: String) -> Router {
+    let commands = format!("/{}", view.config.admin.command_url.trim_matches('/'));
     let page = PAGE.replace(PAGE_COMMANDS, &commands);
     let list = command_list(&commands);
     let show_page = move || {
@@ -51,7 +51,7 @@ pub(super) fn admin(shared: Arc<Shared>, initial_config: String) -> Router {
     };
     let mut router = Router::new()
         .route(&format!("{}/{{name}}", commands.trim_end_matches('/')), any(command))
-        .with_state(Context { shared, initial_config: initial_config.into() });
+        .with_state(Context { view, initial_config: initial_config.into() });
     if commands == "/" {
         // The commands took the root: there is no place for the page.
         return router.route("/", get(show_list)).layer(from_fn(refuse_trace));
@@ -63,9 +63,9 @@ pub(super) fn admin(shared: Arc<Shared>, initial_config: String) -> Router {
 }
 
 /// The Prometheus endpoint.
-pub(super) fn prometheus(shared: Arc<Shared>) -> Router {
+pub(super) fn prometheus(view: Arc<NodeView>) -> Router {
     let metrics = move || {
-        let text = prometheus::text(&reading::metrics(&shared));
+        let text = prometheus::text(&reading::metrics(&view));
         async move { ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text) }
     };
     Router::new().route("/metrics", get(metrics)).layer(from_fn(refuse_trace))
@@ -100,13 +100,13 @@ async fn command(
     let Some(command) = Command::find(&name) else {
         return Answer::error(&name, StatusCode::OK, format!("Unknown command: {name}"));
     };
-    let shared = &context.shared;
-    if !command.needs_no_service() && !shared.is_serving() {
+    let view = &context.view;
+    if !command.needs_no_service() && !view.core.is_serving() {
         let text = "This ZooKeeper instance is not currently serving requests";
         return Answer::error(command.name(), StatusCode::OK, text);
     }
     if command.is_privileged()
-        && let Err(denied) = access::check(shared, &headers, peer.0.ip()).await
+        && let Err(denied) = access::check(view, &headers, peer.0.ip()).await
     {
         return denied.answer(command.name());
     }
@@ -114,7 +114,7 @@ async fn command(
         return wrong_method(command);
     }
     if command == Command::ShedConnections {
-        return shed(shared, body).await;
+        return shed(view, body).await;
     }
-    run(shared, &context.initial_config, command, &arguments).await
+    run(view, &context.initial_config, command, &arguments).await
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::command::Command;
-use crate::node::Shared;
+use crate::admin::NodeView;
 
 /// Longest body that is read.
 const BODY_LEN_MAX: usize = 4 << 10;
@@ -18,7 +18,7 @@ struct Wish {
 }
 
 /// Closes the share of the connections that the body asks for: `{"percentage": 25}`.
-pub(super) async fn shed(shared: &Shared, body: Body) -> Answer {
+pub(super) async fn shed(view: &NodeView, body: Body) -> Answer {
     let name = Command::ShedConnections.name();
     let wish = match to_bytes(body, BODY_LEN_MAX).await {
         Ok(body) => percentage(&body),
@@ -26,7 +26,7 @@ pub(super) async fn shed(shared: &Shared, body: Body) -> Answer {
     };
     match wish {
         Ok(percentage) => {
-            let count = close(shared, percentage);
+            let count = close(view, percentage);
             tracing::info!("{count} connections ({percentage} %) were shed");
             Answer::new(name)
                 .with("connections_shed", count)
@@ -45,12 +45,11 @@ fn percentage(body: &[u8]) -> Result<usize, String> {
 }
 
 /// Closes every so-many-th connection, so that old and new ones are hit alike.
-fn close(shared: &Shared, percentage: usize) -> usize {
+fn close(view: &NodeView, percentage: usize) -> usize {
     let mut count = 0;
-    for (at, client) in shared.connections.all().iter().enumerate() {
+    for (at, client) in view.core.connections.all().iter().enumerate() {
         if (at + 1) * percentage / 100 > at * percentage / 100 {
-            client.conn.lock().close(CloseReason::Shed);
-            client.wake.notify_one();
+            client.close(CloseReason::Shed);
             count += 1;
         }
     }

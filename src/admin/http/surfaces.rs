@@ -1,5 +1,6 @@
 //! From the configuration to listening servers.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,22 @@ use tokio_util::task::TaskTracker;
 
 use super::listener::HttpListener;
 use super::router;
+use crate::admin::NodeView;
 use crate::config::{AdminConfig, Config};
-use crate::node::{ServeError, Shared};
+use crate::env::fs;
+
+/// Why operators cannot be listened for.
+#[derive(Debug, thiserror::Error)]
+pub enum SurfacesError {
+    /// A port cannot be listened on.
+    #[error("cannot listen on {addr}: {source} (another server may be running there)")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
 
 /// The HTTP servers of a server, bound and not yet serving.
 #[derive(Debug)]
@@ -27,18 +42,18 @@ impl Surfaces {
     /// said in the log and no reason not to start, as in ZooKeeper, unless it was asked for by name.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] for an address that has to be there.
-    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+    /// [`SurfacesError::Listen`] for an address that has to be there.
+    pub async fn bind(config: &Config) -> Result<Self, SurfacesError> {
         let admin = bind_admin(&config.admin).await?;
         let prometheus = match config.metrics.prometheus_addr {
             None => None,
             Some(addr) => Some(
                 HttpListener::bind(addr)
                     .await
-                    .map_err(|source| ServeError::Listen { addr, source })?,
+                    .map_err(|source| SurfacesError::Listen { addr, source })?,
             ),
         };
-        let text = config.source.as_ref().map(std::fs::read_to_string);
+        let text = config.source.as_ref().map(fs::read_to_string);
         Ok(Self {
             admin,
             prometheus,
@@ -58,29 +73,29 @@ impl Surfaces {
     }
 
     /// Serves until `stop`.
-    pub fn run(self, shared: &Arc<Shared>, stop: &CancellationToken, tasks: &TaskTracker) {
+    pub fn run(self, view: &Arc<NodeView>, stop: &CancellationToken, tasks: &TaskTracker) {
         let Self { admin, prometheus, idle, initial_config } = self;
         if let Some(listener) = admin {
             tracing::debug!("administration at http://{}/", listener.addr());
-            let router = router::admin(Arc::clone(shared), initial_config);
+            let router = router::admin(Arc::clone(view), initial_config);
             tasks.spawn(listener.run(router, idle, stop.clone(), tasks.clone()));
         }
         if let Some(listener) = prometheus {
             tracing::debug!("metrics at http://{}/metrics", listener.addr());
-            let router = router::prometheus(Arc::clone(shared));
+            let router = router::prometheus(Arc::clone(view));
             tasks.spawn(listener.run(router, idle, stop.clone(), tasks.clone()));
         }
     }
 }
 
-async fn bind_admin(config: &AdminConfig) -> Result<Option<HttpListener>, ServeError> {
+async fn bind_admin(config: &AdminConfig) -> Result<Option<HttpListener>, SurfacesError> {
     if !config.enabled {
         return Ok(None);
     }
     let addr = config.addr;
     match HttpListener::bind(addr).await {
         Ok(listener) => Ok(Some(listener)),
-        Err(source) if config.required => Err(ServeError::Listen { addr, source }),
+        Err(source) if config.required => Err(SurfacesError::Listen { addr, source }),
         Err(error) => {
             tracing::warn!("no administration server: cannot listen on {addr}: {error}");
             Ok(None)

@@ -1,4 +1,7 @@
-//! Batches travel to the leader, where this server follows one.
+//! The follower's end: the proposer's task while this server follows a leader.
+//!
+//! `LeaderConn::sent` counts how many of the unfinished batches were sent on this connection. Those are the first
+//! ones of `unfinished`, so a new connection begins with none sent, and everything goes again in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,9 +65,9 @@ impl LeaderConn {
         self.barriers.insert(id, asked);
         let to_send = self.channel.to_send.clone();
         tokio::spawn(async move {
-            // Looked at after the read had begun, or it would say nothing of that time.
+            // Asked after the read had begun: an earlier look would say nothing of that time.
             let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
-            // Where the connection breaks, so does the wait for the answer.
+            // If the connection is broken, the wait for the answer ends with it.
             let _ = to_send.send(ToLeader::ReadIndex { id, acks_leader }).await;
         });
     }
@@ -260,7 +263,8 @@ impl ProposerTask {
                 });
             }
             ToFollower::Notice { has_quorum, notice } => {
-                // It may have been on its way for long: it says nothing of any time after the report was sent.
+                // The notice may have been under way for long. It says nothing of any time after the report was
+                // sent.
                 let reported = self.reports.answered();
                 if let Some(at) = reported.filter(|_| has_quorum) {
                     self.shared.consensus.contact().quorum().note_at(at);

@@ -66,7 +66,8 @@ pub(crate) enum ToFollower {
     Accepted,
     /// All batches up to this one are applied.
     Applied { number: u64 },
-    /// The answer to the question of this number, a term and an index: `None` where no majority confirmed the leader.
+    /// The answer to the question of this number, a term and an index: `None` where no majority confirmed the
+    /// leader.
     ReadIndex { id: u64, at: Option<(u64, u64)> },
     /// The answer to a report: whether a majority heard of the leader lately, and more.
     Notice { has_quorum: bool, notice: Payload },

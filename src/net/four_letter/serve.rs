@@ -1,7 +1,6 @@
 //! Which words are answered, and with what.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -10,31 +9,31 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::dump::{Dump, by_end};
 use super::text;
 use super::word::Word;
-use crate::admin::{ensemble, environment, reading};
+use crate::admin::{NodeView, ensemble, environment, reading};
 use crate::config::Whitelist;
-use crate::node::Shared;
+use crate::env::time::timeout;
 
 /// How long a client may take to read the answer.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Answers a word and closes the connection. `input` begins with the word.
 pub(in crate::net) async fn serve(
-    shared: &Shared,
+    view: &NodeView,
     word: Word,
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     peer: SocketAddr,
     input: &mut BytesMut,
 ) {
-    shared.stats.conns.packets_received.increment();
+    view.core().stats.conns.packets_received.increment();
     input.advance(4);
     let exchange = async {
         let mask = if word == Word::Stmk { read_mask(stream, input).await? } else { 0 };
-        let answer = answer(shared, word, peer, mask).await;
+        let answer = answer(view, word, peer, mask).await;
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
     // The client may be gone; there is nobody to tell.
-    let _ = tokio::time::timeout(LINGER, exchange).await;
+    let _ = timeout(LINGER, exchange).await;
 }
 
 /// The eight bytes behind `stmk`.
@@ -64,58 +63,58 @@ fn turned_away(words: &Whitelist, serving: bool, word: Word) -> Option<String> {
     }
 }
 
-async fn answer(shared: &Shared, word: Word, asking: SocketAddr, mask: i64) -> String {
-    let turned_away = turned_away(&shared.config.words, shared.is_serving(), word);
+async fn answer(view: &NodeView, word: Word, asking: SocketAddr, mask: i64) -> String {
+    let turned_away = turned_away(&view.config().words, view.core().is_serving(), word);
     if let Some(text) = turned_away {
         return text;
     }
     match word {
         Word::Ruok => "imok".to_owned(),
-        Word::Isro => if reading::is_read_only(shared) { "ro" } else { "rw" }.to_owned(),
-        Word::Srvr => text::srvr(&reading::server(shared)),
-        Word::Stat => text::stat(&reading::server(shared), &reading::connections(shared), asking),
-        Word::Cons => text::cons(&reading::connections(shared), asking),
+        Word::Isro => if reading::is_read_only(view) { "ro" } else { "rw" }.to_owned(),
+        Word::Srvr => text::srvr(&reading::server(view)),
+        Word::Stat => text::stat(&reading::server(view), &reading::connections(view), asking),
+        Word::Cons => text::cons(&reading::connections(view), asking),
         Word::Mntr => {
-            let state = ensemble::peer_state(shared);
-            text::mntr(reading::mode(shared), state, &reading::metrics(shared))
+            let state = ensemble::peer_state(view);
+            text::mntr(reading::mode(view), state, &reading::metrics(view))
         }
-        Word::Conf => text::properties(&reading::settings(shared)) + &ensemble::conf(shared),
+        Word::Conf => text::properties(&reading::settings(view)) + &ensemble::conf(view),
         Word::Envi => format!("Environment:\n{}", text::properties(&environment::list())),
         Word::Dirs => {
-            let sizes = reading::sizes(shared);
+            let sizes = reading::sizes(view);
             let (data, log) = (sizes.data_dir_bytes, sizes.log_dir_bytes);
             format!("datadir_size: {data}\nlogdir_size: {log}\n")
         }
-        Word::Dump => dump(shared).await.text(),
-        Word::Wchs => text::wchs(reading::watch_summary(shared)),
-        Word::Wchc => text::watches(&reading::watches_by_session(shared)),
-        Word::Wchp => text::watches(&reading::watches_by_path(shared)),
-        Word::Hash => text::hash(&reading::digests(shared)),
+        Word::Dump => dump(view).await.text(),
+        Word::Wchs => text::wchs(reading::watch_summary(view)),
+        Word::Wchc => text::watches(&reading::watches_by_session(view)),
+        Word::Wchp => text::watches(&reading::watches_by_path(view)),
+        Word::Hash => text::hash(&reading::digests(view)),
         Word::Crst => {
-            reading::reset_connections(shared);
+            reading::reset_connections(view);
             "Connection stats reset.\n".to_owned()
         }
         Word::Srst => {
-            reading::reset(shared);
+            reading::reset(view);
             "Server stats reset.\n".to_owned()
         }
-        Word::Gtmk => shared.trace_mask.load(Ordering::Relaxed).to_string(),
+        Word::Gtmk => view.trace_mask().to_string(),
         Word::Stmk => {
-            shared.trace_mask.store(mask, Ordering::Relaxed);
+            view.set_trace_mask(mask);
             mask.to_string()
         }
     }
 }
 
-async fn dump(shared: &Shared) -> Dump {
-    let (now_ms, wall_ms) = (shared.clock.now_us() / 1000, shared.clock.wall_ms());
+async fn dump(view: &NodeView) -> Dump {
+    let (now_ms, wall_ms) = (view.core().clock.now_us() / 1000, view.core().clock.wall_ms());
     let to_wall_ms = |at_ms: u64| wall_ms + at_ms.cast_signed() - now_ms.cast_signed();
-    let tick_ms = u64::from(shared.config.sessions.tick_time_ms.max(1));
-    let sessions = reading::expiring_sessions(shared).into_iter();
+    let tick_ms = u64::from(view.config().sessions.tick_time_ms.max(1));
+    let sessions = reading::expiring_sessions(view).into_iter();
     Dump {
         sessions: sessions.map(|(at_ms, ids)| (to_wall_ms(at_ms), ids)).collect(),
-        ephemerals: reading::ephemerals(shared).await,
-        connections: by_end(reading::connections(shared), tick_ms, to_wall_ms),
+        ephemerals: reading::ephemerals(view).await,
+        connections: by_end(reading::connections(view), tick_ms, to_wall_ms),
     }
 }
 

@@ -1,46 +1,70 @@
 //! Removes containers and TTL nodes whose life is over (`ContainerManager`).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
-use super::super::core::Shared;
+use super::commands::LeaderCommands;
+use crate::config::Config;
+use crate::env::{task, time};
+use crate::node::core::Core;
 
 /// Candidates that are looked at before writes have their turn.
 const CANDIDATES_AT_ONCE: usize = 1000;
 
+/// How often to look, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) struct ContainerSettings {
+    interval: Duration,
+    /// Between two removals.
+    pause: Duration,
+    expiry: ExpirySettings,
+}
+
+impl ContainerSettings {
+    pub(in crate::node) fn new(config: &Config) -> Self {
+        let containers = &config.containers;
+        let never_used_ms_max = |ms| i64::try_from(ms).unwrap_or(i64::MAX);
+        Self {
+            interval: Duration::from_millis(containers.check_interval_ms.max(1)),
+            pause: Duration::from_secs(60) / containers.max_per_minute.max(1),
+            expiry: ExpirySettings {
+                container_never_used_ms_max: containers
+                    .max_never_used_ms
+                    .map_or(0, never_used_ms_max),
+                extended_types: config.features.extended_types,
+            },
+        }
+    }
+}
+
 /// Looks through the candidates every `znode.container.checkIntervalMs` and proposes their removal,
 /// spread so that at most `znode.container.maxPerMinute` go a minute. Applying looks again.
-pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let config = &shared.config.containers;
-    let interval = Duration::from_millis(config.check_interval_ms.max(1));
-    let pause = Duration::from_secs(60) / config.max_per_minute.max(1);
-    let settings = ExpirySettings {
-        container_never_used_ms_max: config
-            .max_never_used_ms
-            .map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX)),
-        extended_types: shared.config.features.extended_types,
-    };
+pub(in crate::node) async fn run(
+    core: Arc<Core>,
+    leader: LeaderCommands,
+    settings: ContainerSettings,
+    stop: CancellationToken,
+) {
     let work = async {
         'rounds: loop {
-            tokio::time::sleep(interval).await;
-            if shared.leading().is_none() || shared.awaits_members.load(Ordering::Acquire) {
+            time::sleep(settings.interval).await;
+            if !core.leadership.may_expire() {
                 continue;
             }
             let mut search = ExpirySearch::default();
-            while let Some(over) = look(&shared, settings, &mut search).await {
+            while let Some(over) = next_expired(&core, settings.expiry, &mut search).await {
                 for expired in over {
-                    if !propose(&shared, &expired) {
+                    if !remove(&core, &leader, &expired) {
                         // Nothing is lost: the next round finds it again.
                         continue 'rounds;
                     }
-                    tokio::time::sleep(pause).await;
+                    time::sleep(settings.pause).await;
                 }
-                tokio::task::yield_now().await;
+                task::yield_now().await;
             }
         }
     };
@@ -50,23 +74,23 @@ pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-async fn look(
-    shared: &Shared,
+async fn next_expired(
+    core: &Core,
     settings: ExpirySettings,
     search: &mut ExpirySearch,
 ) -> Option<Vec<Expired>> {
-    let replica = shared.replica.read().await;
-    let now = Now { wall_ms: shared.clock.wall_ms(), elapsed_ms: shared.elapsed_ms() };
+    let replica = core.replica.read().await;
+    let now = Now { wall_ms: core.clock.wall_ms(), elapsed_ms: core.elapsed_ms() };
     replica.expired(now, settings, search, CANDIDATES_AT_ONCE)
 }
 
 /// Proposes to remove a node; false where nothing can be proposed.
-fn propose(shared: &Shared, expired: &Expired) -> bool {
-    let Some(term) = shared.leading() else { return false };
+fn remove(core: &Core, leader: &LeaderCommands, expired: &Expired) -> bool {
+    let Some(term) = core.leadership.term() else { return false };
     let Expired { path, czxid, mzxid } = expired;
-    let op = match shared.version.load(Ordering::Acquire) {
+    let op = match core.process.version() {
         ..VERSION_ONCE => Op::DeleteContainer { path },
         VERSION_ONCE.. => Op::DeleteContainerIn { path, czxid: czxid.0, mzxid: mzxid.0, term },
     };
-    shared.propose_as_leader(&Command::of_server(op)).is_ok()
+    leader.propose(&Command::of_server(op)).is_ok()
 }

@@ -1,14 +1,15 @@
 //! Ends sessions that were silent for too long.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::replica::{Command, Op, VERSION_ONCE};
 use kernel::session::Overdue;
 use tokio_util::sync::CancellationToken;
 
-use super::super::core::Shared;
+use super::commands::LeaderCommands;
+use crate::env::time::sleep;
+use crate::node::core::Core;
 
 /// A tick that comes this late finds a server that was stopped or starved: what its clients sent
 /// meanwhile may not have been read.
@@ -17,74 +18,69 @@ const LATE_MAX: Duration = Duration::from_millis(500);
 /// Where this server leads, once a tick, on the tick: hears what the connections heard, and proposes
 /// the end of the sessions whose deadline has passed. Deadlines are multiples of the tick, so none is
 /// noticed late.
-pub(in crate::node) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let tick_ms = u64::from(shared.config.sessions.tick_time_ms);
+pub(in crate::node) async fn run(
+    core: Arc<Core>,
+    leader: LeaderCommands,
+    tick_ms: u64,
+    stop: CancellationToken,
+) {
     loop {
-        let now_ms = shared.clock.now_us() / 1000;
+        let now_ms = core.clock.now_us() / 1000;
         let next_ms = (now_ms / tick_ms + 1) * tick_ms;
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(next_ms - now_ms)) => {}
+            () = sleep(Duration::from_millis(next_ms - now_ms)) => {}
             () = stop.cancelled() => return,
         }
-        let late_ms = (shared.clock.now_us() / 1000).saturating_sub(next_ms);
-        let leads = shared.leading().is_some() && !shared.awaits_members.load(Ordering::Acquire);
-        if !leads || Duration::from_millis(late_ms) > LATE_MAX {
+        let late_ms = (core.clock.now_us() / 1000).saturating_sub(next_ms);
+        if !core.leadership.may_expire() || Duration::from_millis(late_ms) > LATE_MAX {
             continue;
         }
-        hear(&shared);
-        let expired = shared.expiry.lock().expired(shared.clock.now_us() / 1000);
-        for overdue in expired {
-            expire(&shared, overdue).await;
+        // After this, a deadline that has passed is that of a session which no connection of this server heard of.
+        for (session, heard_us) in core.connections.last_heard() {
+            core.leadership.touch(heard_us / 1000, session);
+        }
+        for overdue in core.leadership.take_overdue(core.clock.now_us() / 1000) {
+            expire(&core, &leader, overdue).await;
         }
     }
 }
 
-fn hear(shared: &Shared) {
-    for client in shared.connections.all() {
-        let session = client.session();
-        let heard_ms = client.heard_us.load(Ordering::Relaxed) / 1000;
-        shared.expiry.lock().touch(heard_ms, session);
-    }
-}
-
-async fn expire(shared: &Shared, overdue: Overdue) {
+async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     let session = overdue.session;
     let record = {
-        let replica = shared.replica.read().await;
+        let replica = core.replica.read().await;
         // A client that came back meanwhile has a new deadline, set under the lock held here.
-        if shared.expiry.lock().contains(session) {
+        if core.leadership.tracks(session) {
             return;
         }
         replica.sessions().get(session).cloned()
     };
     let Some(record) = record else { return };
-    let now_ms = shared.clock.now_us() / 1000;
-    if may_be_alive(shared, record.owner.server, overdue.due_ms, now_ms) {
-        return shared.expiry.lock().postpone(now_ms, overdue, record.timeout_ms);
+    let now_ms = core.clock.now_us() / 1000;
+    if may_be_alive(core, record.owner.server, overdue.due_ms, now_ms) {
+        return core.leadership.postpone(now_ms, overdue, record.timeout_ms);
     }
-    let (owner, Some(term)) = (record.owner, shared.leading()) else { return };
-    let op = match shared.version.load(Ordering::Acquire) {
+    let (owner, Some(term)) = (record.owner, core.leadership.term()) else { return };
+    let op = match core.process.version() {
         ..VERSION_ONCE => Op::ExpireSession { owner },
         VERSION_ONCE.. => Op::ExpireSessionIn { owner, term },
     };
     let command = Command::of_server_for(session, op);
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
-    if shared.propose_as_leader(&command).is_err() {
+    if leader.propose(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.
-        shared.expiry.lock().track(now_ms, session, record.timeout_ms);
+        core.leadership.track(now_ms, session, record.timeout_ms);
     }
 }
 
 /// Whether a session may have been heard of, before it was overdue, by the server of its connection,
-/// which has not reported since. A server that has no contact for as long as `syncLimit` lets its
-/// clients go.
-fn may_be_alive(shared: &Shared, server: u64, due_ms: u64, now_ms: u64) -> bool {
-    if server == shared.server() {
+/// which has not reported since. A server that has no contact for as long as `syncLimit` disconnects its
+/// clients.
+fn may_be_alive(core: &Core, server: u64, due_ms: u64, now_ms: u64) -> bool {
+    if server == core.process.server() {
         return false;
     }
-    let reported_ms = shared.reports.lock().get(&server).copied();
-    // Who has not reported to a new leader yet may have much to say.
-    let reported_ms = reported_ms.unwrap_or_else(|| shared.leading_since_ms());
+    let reported_ms = core.leadership.last_report_ms(server);
     let silent = Duration::from_millis(now_ms.saturating_sub(reported_ms));
-    reported_ms < due_ms && silent < shared.contact_max()
+    reported_ms < due_ms && silent < core.serving.contact_max()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::env::time::Instant;
 
 /// After so long a leader asks again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);

@@ -7,17 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kernel::ensemble::{Configuration, MemberId};
+use kernel::ensemble::{Configuration, MemberId, ServerSpec};
 use kernel::replica::{Command, Op, VERSION_ONCE};
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::super::core::Shared;
+use super::commands::LeaderCommands;
 use super::member_lives::MemberLives;
-use crate::consensus::{ChangeFailed, Consensus, Joiner, Members};
+use crate::config::Config;
+use crate::consensus::{ChangeFailed, Consensus, Joiner, Members, Status};
+use crate::env::time::{Instant, sleep};
+use crate::node::core::Core;
 
 /// How often to look for what nobody tells: that a server caught up, or is silent.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -33,21 +35,23 @@ const INIT_LIMIT_TICKS_DEFAULT: u32 = 10;
 
 /// Keeps the members of the consensus in step, where this server leads.
 pub(in crate::node) async fn run(
-    shared: Arc<Shared>,
-    consensus: Consensus,
+    (core, consensus): (Arc<Core>, Consensus),
+    leader: LeaderCommands,
+    settings: ReconfigSettings,
     stop: CancellationToken,
 ) {
-    if shared.settings.is_alone {
+    if core.settings.is_alone {
         return;
     }
-    let mut task = Task { shared, consensus, wait: None, removals: BTreeMap::new() };
+    let removals = BTreeMap::new();
+    let mut task = ReconfigTask { core, consensus, leader, settings, wait: None, removals };
     loop {
         tokio::select! {
-            () = task.shared.members_changed.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = task.core.membership.changed() => {}
+            () = sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        if task.shared.leading().is_none() {
+        if task.core.leadership.term().is_none() {
             task.reset();
             continue;
         }
@@ -60,22 +64,48 @@ pub(in crate::node) async fn run(
     }
 }
 
-/// Says who belongs to an ensemble that was formed of this server's own list; to be called by a new
-/// leader. Where the ensemble knows already, nothing comes of it.
-pub(in crate::node) fn propose_first(shared: &Shared) {
-    if shared.settings.is_alone || shared.members().current.is_some() {
-        return;
-    }
-    let mut first = Configuration::first(&shared.config.ensemble.servers);
-    if shared.config.features.reconfig {
-        // ZooKeeper gives the list of the files this version, so that it goes before other files.
-        first.version = shared.leading().unwrap_or(0).cast_signed() << 32;
-    }
-    propose(shared, Op::SetMembers { text: &first.to_string() });
+/// What the configuration file says of the ensemble and its changes.
+#[derive(Clone, Debug)]
+pub(in crate::node) struct ReconfigSettings {
+    /// This server's own list.
+    servers: Vec<ServerSpec>,
+    /// Whether clients may change it (`reconfigEnabled`).
+    reconfig_enabled: bool,
+    /// How long a server may take to catch up (`initLimit`).
+    catch_up_max: Duration,
 }
 
-fn propose(shared: &Shared, op: Op<'_>) {
-    if let Err(refusal) = shared.propose_as_leader(&Command::of_server(op)) {
+impl ReconfigSettings {
+    pub(in crate::node) fn new(config: &Config) -> Self {
+        let ticks = match config.ensemble.init_limit_ticks {
+            0 => INIT_LIMIT_TICKS_DEFAULT,
+            ticks => ticks,
+        };
+        let limit_ms = u64::from(ticks) * u64::from(config.sessions.tick_time_ms);
+        Self {
+            servers: config.ensemble.servers.clone(),
+            reconfig_enabled: config.features.reconfig,
+            catch_up_max: Duration::from_millis(limit_ms).max(2 * ANSWER_WITHIN),
+        }
+    }
+
+    /// Says who belongs to an ensemble that was formed of this server's own list; to be called by a new
+    /// leader. Where the ensemble knows already, nothing comes of it.
+    pub(in crate::node) fn propose_first(&self, core: &Core, leader: &LeaderCommands) {
+        if core.settings.is_alone || core.membership.current().current.is_some() {
+            return;
+        }
+        let mut first = Configuration::first(&self.servers);
+        if self.reconfig_enabled {
+            // ZooKeeper gives the list of the files this version, so that it goes before other files.
+            first.version = core.leadership.term().unwrap_or(0).cast_signed() << 32;
+        }
+        propose(leader, Op::SetMembers { text: &first.to_string() });
+    }
+}
+
+fn propose(leader: &LeaderCommands, op: Op<'_>) {
+    if let Err(refusal) = leader.propose(&Command::of_server(op)) {
         tracing::debug!(?refusal, "the members of the ensemble cannot be written now");
     }
 }
@@ -85,7 +115,7 @@ fn names<'a>(members: impl IntoIterator<Item = &'a MemberId>) -> String {
     members.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-async fn leadership_lost(mut status: tokio::sync::watch::Receiver<crate::consensus::Status>) {
+async fn leadership_lost(mut status: watch::Receiver<Status>) {
     let term = status.borrow_and_update().term;
     let _ = status.wait_for(|status| !status.is_leader() || status.term != term).await;
 }
@@ -140,16 +170,18 @@ enum Ready {
     Never,
 }
 
-struct Task {
-    shared: Arc<Shared>,
+struct ReconfigTask {
+    core: Arc<Core>,
     consensus: Consensus,
+    leader: LeaderCommands,
+    settings: ReconfigSettings,
     /// Since when which voters are waited for.
     wait: Option<(BTreeSet<u64>, Instant)>,
     /// Since when servers are about to be dropped.
     removals: BTreeMap<MemberId, Instant>,
 }
 
-impl Task {
+impl ReconfigTask {
     fn reset(&mut self) {
         self.wait = None;
         self.removals.clear();
@@ -158,7 +190,7 @@ impl Task {
     fn view(&self) -> Option<MembershipView> {
         let (members, own) = (self.consensus.members(), self.consensus.member());
         let asking = self.consensus.admissions().asking();
-        let known = self.shared.members();
+        let known = self.core.membership.current();
         let current = known.current.clone()?;
         let (wanted, pending) = match &known.pending {
             Some(pending) => {
@@ -174,7 +206,7 @@ impl Task {
     async fn step(&mut self) {
         let Some(view) = self.view() else {
             // The leadership may have begun before this server was told who belongs to it.
-            return propose_first(&self.shared);
+            return self.settings.propose_first(&self.core, &self.leader);
         };
         self.answer_joiners(&view);
         if view.members.changing && !view.members.joint {
@@ -227,12 +259,12 @@ impl Task {
     }
 
     fn finish(&self, zxid: i64, done: bool) {
-        let Some(term) = self.shared.leading() else { return };
-        let op = match self.shared.version.load(Ordering::Acquire) {
+        let Some(term) = self.core.leadership.term() else { return };
+        let op = match self.core.process.version() {
             ..VERSION_ONCE => Op::FinishReconfig { zxid, done },
             VERSION_ONCE.. => Op::FinishReconfigIn { zxid, done, term },
         };
-        propose(&self.shared, op);
+        propose(&self.leader, op);
     }
 
     async fn change_voters(
@@ -308,9 +340,9 @@ impl Task {
         let is_new =
             |voter: &&Option<MemberId>| voter.is_none_or(|id| !view.members.voters.contains(&id));
         let mut late = voters.iter().filter(is_new).filter(|voter| !synced(voter));
-        if waited > self.catch_up_limit() || late.all(hopeless) {
+        if waited > self.settings.catch_up_max || late.all(hopeless) {
             let hope = voters.iter().filter(|voter| !hopeless(voter)).count();
-            let give_up = waited > self.catch_up_limit() || !is_majority(hope);
+            let give_up = waited > self.settings.catch_up_max || !is_majority(hope);
             return match (quorum, give_up) {
                 (true, _) => Ready::Yes,
                 (false, true) => Ready::Never,
@@ -318,16 +350,6 @@ impl Task {
             };
         }
         Ready::NotYet
-    }
-
-    /// How long a server may take to catch up.
-    fn catch_up_limit(&self) -> Duration {
-        let ticks = match self.shared.config.ensemble.init_limit_ticks {
-            0 => INIT_LIMIT_TICKS_DEFAULT,
-            ticks => ticks,
-        };
-        let tick_ms = u64::from(self.shared.config.sessions.tick_time_ms);
-        Duration::from_millis(u64::from(ticks) * tick_ms).max(2 * ANSWER_WITHIN)
     }
 
     /// The voters are right; what is left is where all are, and who is to take part no more.

@@ -14,7 +14,7 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) -> TxnResult {
-        let paths = self.ephemerals.take(ctx.session);
+        let paths = self.take_ephemerals(ctx.session);
         changes.reserve(paths.len());
         for path in &paths {
             self.remove_ephemeral(path, ctx, changes);
@@ -32,11 +32,11 @@ impl Tree {
         limit: usize,
         changes: &mut Vec<Change>,
     ) {
-        let mut paths = self.ephemerals.take(ctx.session);
+        let mut paths = self.take_ephemerals(ctx.session);
         for path in core::iter::from_fn(|| paths.pop_first()).take(limit) {
             self.remove_ephemeral(&path, ctx, changes);
         }
-        self.ephemerals.put_back(ctx.session, paths);
+        self.put_back_ephemerals(ctx.session, paths);
     }
 
     fn remove_ephemeral(
@@ -45,10 +45,8 @@ impl Tree {
         ctx: &OpContext<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let parent = path::parent(path).and_then(|parent| self.nodes.find_parent(parent));
+        let parent = path::parent(path).and_then(|parent| self.nodes().find_parent(parent));
         if let (Some(parent), Some(id)) = (parent, self.find(path)) {
-            // The next one is mostly beside it.
-            self.nodes.expect_parent(parent);
             self.remove(parent, id, ctx.zxid, changes);
         }
     }

@@ -41,17 +41,16 @@ impl Tree {
         }
         let parent_acl = Arc::clone(parent.shared_acl());
         let delta = SizeDelta { nodes: 1, bytes: create.data.map_or(0, <[u8]>::len) as i64 };
-        self.check_quota(&path, delta, ctx.policy)?;
+        self.check_quota(ctx, &path, delta)?;
 
         let acl = self.intern_acl(&entries);
         let path: Arc<str> = path.into();
         let stamp = (ctx.zxid, ctx.time_ms);
         let content = Content::new(&path, create.data, Arc::clone(&acl), kind, stamp);
         self.change(parent_id, |_, parent| parent.child_created(ctx.zxid));
-        self.nodes.expect_parent(parent_id);
         let id = self.attach(Some(parent_id), Node::new(Arc::clone(&path), content));
         // As in ZooKeeper the reply shows the node before a quota counts itself.
-        let stat = self.nodes.get(id).stat();
+        let stat = self.node(id).stat();
         self.count_if_stats_node(&path);
         self.add_usage(&path, delta);
         let change = Change { kind: ChangeKind::Created, path: Arc::clone(&path), acl, parent_acl };

@@ -42,9 +42,9 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) {
         self.write_usage_of(id);
-        let parent_acl = Arc::clone(self.nodes.get(parent).shared_acl());
+        let parent_acl = Arc::clone(self.node(parent).shared_acl());
         // Further children that go in the same transaction change no more.
-        if self.nodes.get(parent).pzxid() != zxid {
+        if self.node(parent).pzxid() != zxid {
             self.change(parent, |_, parent| parent.child_deleted(zxid));
         }
         let removed = self.detach(parent, id);

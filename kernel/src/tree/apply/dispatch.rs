@@ -22,9 +22,9 @@ impl Tree {
         op: &WriteOp<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
-        let is_part = self.undo.is_some();
+        let is_part = self.is_in_multi();
         if !is_part {
-            self.expanded_len = 0;
+            self.begin_write();
         }
         let result = self.carry_out(ctx, op, changes);
         if !is_part {
@@ -59,14 +59,14 @@ impl Tree {
     /// A node, as operations on it begin.
     pub(super) fn existing(&self, path: &str) -> Result<(NodeId, &Node), OpError> {
         let id = self.find(path).ok_or(OpError::NoNode)?;
-        Ok((id, self.nodes.get(id)))
+        Ok((id, self.node(id)))
     }
 
     /// The parent of a path; that of a top node is the root.
     pub(super) fn existing_parent(&self, path: &str) -> Result<(NodeId, &Node), OpError> {
         let parent = path::parent(path).ok_or(OpError::BadArguments)?;
-        let id = self.nodes.find_parent(parent).ok_or(OpError::NoNode)?;
-        Ok((id, self.nodes.get(id)))
+        let id = self.nodes().find_parent(parent).ok_or(OpError::NoNode)?;
+        Ok((id, self.node(id)))
     }
 }
 

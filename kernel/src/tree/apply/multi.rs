@@ -22,7 +22,7 @@ impl Tree {
             return Err(OpError::Marshalling);
         }
         let changes_before = changes.len();
-        let savepoint = self.begin();
+        let savepoint = self.begin_multi();
         let mut results = Vec::with_capacity(ops.len());
         for op in ops {
             match self.apply(ctx, op, changes) {

@@ -26,6 +26,6 @@ impl Tree {
 
         let acl = self.intern_acl(&entries);
         self.change(id, |_, content| content.set_acl(acl));
-        Ok(TxnResult::AclSet(self.nodes.get(id).stat()))
+        Ok(TxnResult::AclSet(self.node(id).stat()))
     }
 }

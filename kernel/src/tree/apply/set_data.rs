@@ -27,12 +27,12 @@ impl Tree {
         path::validate(path)?;
         let (id, _) = self.existing(path)?;
         self.write_usage_of(id);
-        let node = self.nodes.get(id);
+        let node = self.node(id);
         acl::check(node.acl(), ctx.identities, Perms::WRITE, ctx.policy)?;
         let current_version = node.content.version;
         let added = data.map_or(0, <[u8]>::len) as i64 - bytes(&node.content);
         let delta = SizeDelta { nodes: 0, bytes: added };
-        self.check_quota(path, delta, ctx.policy)?;
+        self.check_quota(ctx, path, delta)?;
         check_version(version, current_version)?;
 
         self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
@@ -45,7 +45,7 @@ impl Tree {
 
     /// Tells watches that the data of a node were set.
     pub(super) fn noted_as_set(&self, id: NodeId, changes: &mut Vec<Change>) -> &Node {
-        let node = self.nodes.get(id);
+        let node = self.node(id);
         changes.push(Change {
             kind: ChangeKind::DataChanged,
             path: Arc::clone(node.shared_path()),

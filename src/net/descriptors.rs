@@ -20,7 +20,7 @@ pub struct Descriptors {
 
 impl Descriptors {
     /// Raises the limit of this process to what the system lets it have.
-    pub(super) fn raise_limit() -> Self {
+    pub fn raise_limit() -> Self {
         let mut limit = getrlimit(Resource::Nofile);
         if limit.current != limit.maximum {
             limit.current = limit.maximum;

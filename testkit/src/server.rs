@@ -1,9 +1,5 @@
 //! A server without sockets, disk and clock: a replica, connections, and a log that is a queue.
 
-#[allow(dead_code, reason = "not every test has restarts")]
-#[path = "rows.rs"]
-mod rows;
-
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,19 +9,25 @@ use kernel::replica::entry::{next_command, push_command};
 use kernel::replica::{Applied, Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp};
 use kernel::session::{ConnId, ConnectionThrottle};
 
+use crate::checkpoint;
+
 /// The way into the log: a queue of encoded commands.
 #[derive(Debug, Default)]
-pub(crate) struct LogStub {
-    pub(crate) queue: VecDeque<Bytes>,
-    pub(crate) refusal: Option<Refusal>,
-    pub(crate) throttle: Option<ConnectionThrottle>,
-    pub(crate) now_ms: u64,
+pub struct ProposalQueue {
+    /// The commands that were proposed and are not applied, encoded.
+    pub queue: VecDeque<Bytes>,
+    /// Why the log takes no command, where it takes none.
+    pub refusal: Option<Refusal>,
+    /// Limits new connections, where they are limited.
+    pub throttle: Option<ConnectionThrottle>,
+    /// The time that the throttle is told.
+    pub now_ms: u64,
     last_session: i64,
     /// How many read barriers were asked for, where they are needed.
-    pub(crate) barriers: Option<u64>,
+    pub barriers: Option<u64>,
 }
 
-impl Propose for LogStub {
+impl Propose for ProposalQueue {
     fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal> {
         match self.refusal {
             Some(refusal) => Err(refusal),
@@ -64,23 +66,32 @@ fn around<'a>(settings: &'a Settings, stats: &'a ConnStats, now_us: u64) -> Surr
     Surroundings { settings, stats, now_us, read_only: false }
 }
 
-/// One server.
-pub(crate) struct World {
-    pub(crate) settings: Settings,
-    pub(crate) stats: ConnStats,
-    pub(crate) replica: Replica,
-    pub(crate) conns: BTreeMap<String, Conn>,
-    pub(crate) log: LogStub,
-    pub(crate) stamp: Stamp,
-    pub(crate) now_us: u64,
-    /// Whether there is time for what takes long, without [`World::resume`].
-    pub(crate) at_length: bool,
+/// One server that has a majority, driven by its test step by step. Its methods panic where the
+/// test names a connection that is not there.
+#[derive(Debug)]
+pub struct InMemoryServer {
+    /// The settings of its connections.
+    pub settings: Settings,
+    /// What its connections count.
+    pub stats: ConnStats,
+    /// Its tree, sessions and watches.
+    pub replica: Replica,
+    /// Its connections, by the names that the test gave them.
+    pub conns: BTreeMap<String, Conn>,
+    /// What was proposed and is not applied yet.
+    pub log: ProposalQueue,
+    /// The stamp that every command is applied with.
+    pub stamp: Stamp,
+    /// The server's clock.
+    pub now_us: u64,
+    /// Whether there is time for what takes long, without [`InMemoryServer::resume`].
+    pub at_length: bool,
     last_number: u64,
     /// What is on disk, by table and key.
-    rows: rows::Rows,
+    rows: checkpoint::Rows,
 }
 
-impl Default for World {
+impl Default for InMemoryServer {
     fn default() -> Self {
         let settings = Settings::default();
         let stamp = Stamp { time_ms: 1000, policy: settings.policy, ..Stamp::default() };
@@ -89,19 +100,19 @@ impl Default for World {
             stats: ConnStats::default(),
             replica: Replica::default(),
             conns: BTreeMap::new(),
-            log: LogStub::default(),
+            log: ProposalQueue::default(),
             stamp,
             now_us: 0,
             at_length: true,
             last_number: 0,
-            rows: rows::Rows::new(),
+            rows: checkpoint::Rows::new(),
         }
     }
 }
 
-impl World {
+impl InMemoryServer {
     /// A new connection under this name, from this address.
-    pub(crate) fn connect(&mut self, name: &str, address: [u8; 4]) {
+    pub fn connect(&mut self, name: &str, address: [u8; 4]) {
         self.disconnect(name);
         self.last_number += 1;
         let id = ConnId { server: 1, boot: 1, number: self.last_number };
@@ -110,7 +121,7 @@ impl World {
     }
 
     /// The connection ends as it does when its socket does.
-    pub(crate) fn disconnect(&mut self, name: &str) {
+    pub fn disconnect(&mut self, name: &str) {
         if let Some(conn) = self.conns.remove(name) {
             let _ = self.replica.watches().remove_watcher(conn.id().number, usize::MAX);
         }
@@ -118,17 +129,16 @@ impl World {
 
     /// The server is killed and starts again with what is on disk. Of the log, `lost` commands were
     /// not there yet.
-    #[allow(dead_code, reason = "not every test has restarts")]
-    pub(crate) fn restart(&mut self, lost: usize) {
+    pub fn restart(&mut self, lost: usize) {
         self.conns.clear();
         let kept = self.log.queue.len().saturating_sub(lost);
         self.log.queue.truncate(kept);
-        rows::store(&mut self.replica, &mut self.rows, 1000);
-        self.replica = rows::restore(&self.rows).expect("its own rows");
+        checkpoint::store(&mut self.replica, &mut self.rows, 1000);
+        self.replica = checkpoint::restore(&self.rows).expect("its own rows");
     }
 
     /// Gives a frame to a connection.
-    pub(crate) fn receive(&mut self, name: &str, frame: Bytes) {
+    pub fn receive(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
         conn.receive(
@@ -139,8 +149,7 @@ impl World {
     }
 
     /// Gives a frame that waited too long to a connection.
-    #[allow(dead_code, reason = "not every test has late requests")]
-    pub(crate) fn receive_throttled(&mut self, name: &str, frame: Bytes) {
+    pub fn receive_throttled(&mut self, name: &str, frame: Bytes) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
         let view = View { replica: &self.replica, around, at_length: self.at_length };
@@ -148,22 +157,20 @@ impl World {
     }
 
     /// Answers what was paused, as the server does when the output was sent.
-    pub(crate) fn resume(&mut self, name: &str) {
+    pub fn resume(&mut self, name: &str) {
         let Some(conn) = self.conns.get_mut(name) else { panic!("{name} is not connected") };
         let around = around(&self.settings, &self.stats, self.now_us);
         conn.resume(View { replica: &self.replica, around, at_length: true }, &mut self.log);
     }
 
     /// Proposes what a server, or a connection that repeats itself, would.
-    #[allow(dead_code, reason = "not every test has other proposers")]
-    pub(crate) fn forge(&mut self, origin: Origin, op: Op<'_>) {
+    pub fn forge(&mut self, origin: Origin, op: Op<'_>) {
         let proposed = self.log.propose(&Command { origin, identities: &[], op });
         assert_eq!(proposed, Ok(()), "the log is there");
     }
 
     /// Tells a connection that a read barrier has passed.
-    #[allow(dead_code, reason = "not every test has barriers")]
-    pub(crate) fn pass_barrier(&mut self, name: &str, number: u64) {
+    pub fn pass_barrier(&mut self, name: &str, number: u64) {
         let around = around(&self.settings, &self.stats, self.now_us);
         let view = View { replica: &self.replica, around, at_length: self.at_length };
         let conn = self.conns.get_mut(name).expect("a connection of that name");
@@ -171,7 +178,7 @@ impl World {
     }
 
     /// Applies the oldest command and hands out what comes of it, as the server does.
-    pub(crate) fn apply_next(&mut self) -> Option<Outcome> {
+    pub fn apply_next(&mut self) -> Option<Outcome> {
         let entry = self.log.queue.pop_front()?;
         let command = next_command(&mut &entry[..], 0).expect("its own encoding");
         let around = around(&self.settings, &self.stats, self.now_us);
@@ -220,14 +227,14 @@ fn by_id(conns: &mut BTreeMap<String, Conn>, id: ConnId) -> Option<&mut Conn> {
 }
 
 /// The frame of a handshake, without its length.
-pub(crate) fn handshake(request: &jute_proto::ConnectRequest<'_>) -> Bytes {
+pub fn handshake(request: &jute_proto::ConnectRequest<'_>) -> Bytes {
     let mut frame = BytesMut::new();
     jute_proto::Encode::encode(request, &mut frame);
     frame.freeze()
 }
 
 /// The frame of a request, without its length.
-pub(crate) fn frame(xid: i32, op: i32, body: &[u8]) -> Bytes {
+pub fn frame(xid: i32, op: i32, body: &[u8]) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i32(xid);
     frame.put_i32(op);

@@ -6,10 +6,10 @@ use kernel::replica::Replica;
 use kernel::replica::checkpoint::{CheckpointRow, Restore, RestoreError};
 
 /// Rows by table and key: nodes are 0, sessions 1, the one about the whole 2.
-pub(crate) type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
+pub type Rows = BTreeMap<(u8, Vec<u8>), Vec<u8>>;
 
 /// Writes a checkpoint, which takes so many nodes at a time.
-pub(crate) fn store(replica: &mut Replica, rows: &mut Rows, nodes: usize) {
+pub fn store(replica: &mut Replica, rows: &mut Rows, nodes: usize) {
     let checkpoint = replica.begin_checkpoint();
     for row in checkpoint.rows(|| replica.take_changed(nodes)) {
         let (table, key, value) = match row {
@@ -25,7 +25,7 @@ pub(crate) fn store(replica: &mut Replica, rows: &mut Rows, nodes: usize) {
 }
 
 /// The replica that the rows make.
-pub(crate) fn restore(rows: &Rows) -> Result<Replica, RestoreError> {
+pub fn restore(rows: &Rows) -> Result<Replica, RestoreError> {
     let mut restore = Restore::default();
     for ((table, key), value) in rows {
         match table {
