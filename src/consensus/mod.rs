@@ -57,6 +57,8 @@ pub use forward::PeerStatus;
 pub use leadership::timings::Timings;
 pub use members::{ChangeFailed, MemberProgress, Members};
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
+#[cfg(test)]
+pub(crate) use raft::Nothing;
 pub(crate) use raft::in_place;
 pub use start::ConsensusConfig;
 pub use state_machine::{Committed, StateMachine};

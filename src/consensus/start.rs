@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::consensus::{Consensus, PeerSide};
-use super::raft::RaftNode;
 use super::raft::in_place;
+use super::raft::{CheckpointLimits, RaftNode, RaftOptions};
 use super::state_machine::StateMachine;
 use crate::consensus::bootstrap::{
     Answers, Control, Formation, FormationConfig, Forms, RaftControl,
@@ -76,8 +76,21 @@ pub struct ConsensusConfig {
 
 impl ConsensusConfig {
     /// Whether the file has other voters than this server.
-    pub(super) fn names_others(&self) -> bool {
+    fn names_others(&self) -> bool {
         self.voters.iter().any(|voter| *voter != self.server)
+    }
+
+    fn raft_options(&self) -> RaftOptions {
+        RaftOptions {
+            timings: self.timings,
+            checkpoint_limits: CheckpointLimits {
+                bytes: self.checkpoint_bytes,
+                entries: self.checkpoint_entries,
+            },
+            entries_kept: self.entries_kept,
+            elects: !self.names_others(),
+            has_peers: self.listen.is_some(),
+        }
     }
 
     /// An ensemble of one.
@@ -148,7 +161,8 @@ impl Consensus {
             read_index: read_index.clone(),
         };
         let peers = Peers::new(dialer.clone(), leadership);
-        let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
+        let (raft, checkpoints) =
+            RaftNode::start(&config.raft_options(), dir, machine, peers).await?;
         let stop = CancellationToken::new();
         let timings = config.timings;
         let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());

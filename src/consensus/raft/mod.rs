@@ -41,6 +41,7 @@ mod wire;
 
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use node::{MembershipView, ProposalOutcome, RaftNode};
-pub(crate) use state_machine_store::in_place;
+pub(crate) use startup::RaftOptions;
 #[cfg(test)]
 pub(crate) use state_machine_store::tests::Nothing;
+pub(crate) use state_machine_store::{CheckpointLimits, in_place};

@@ -45,9 +45,9 @@ pub(super) struct StateMachineStore {
 
 /// How much may be applied before a checkpoint is begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CheckpointLimits {
-    pub(super) bytes: u64,
-    pub(super) entries: u64,
+pub(crate) struct CheckpointLimits {
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
 }
 
 /// What an entry costs in the log beside its payload, about.
