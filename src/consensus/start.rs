@@ -14,7 +14,7 @@ use super::raft::in_place;
 use super::raft::{CheckpointLimits, RaftNode, RaftOptions};
 use super::state_machine::StateMachine;
 use crate::consensus::bootstrap::{
-    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
+    Answers, Bootstrap, BootstrapConfig, BootstrapPolicy, RaftControl, RaftNodeControl,
 };
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
@@ -46,7 +46,7 @@ pub struct ConsensusConfig {
     /// The numbers of those that vote, in an ensemble that is new.
     pub voters: BTreeSet<u64>,
     /// Whether this server may form an ensemble while it has no data.
-    pub forms: Forms,
+    pub policy: BootstrapPolicy,
     /// A random number of this process.
     pub process: u64,
     /// The name of the ensemble, set by the state machine when it learns it.
@@ -99,7 +99,7 @@ impl ConsensusConfig {
             server,
             servers: BTreeMap::from([(server, String::new())]),
             voters: BTreeSet::from([server]),
-            forms: Forms::WithAll,
+            policy: BootstrapPolicy::WithAll,
             process: 0,
             ensemble: EnsembleName::default(),
             addresses: AddressBook::default(),
@@ -145,11 +145,11 @@ impl Consensus {
         let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
         let dialer = dialer.with_timings(config.timings);
         let listener = match config.listen {
-            Some(addr) => Some(
-                PeerListener::bind(addr, own, (security, book), Some(forward_to), spool)
-                    .await
-                    .map_err(|source| StartError::Listen { addr, source })?,
-            ),
+            Some(addr) => {
+                let bound =
+                    PeerListener::bind(addr, own, (security, book), forward_to, spool).await;
+                Some(bound.map_err(|source| StartError::Listen { addr, source })?)
+            }
             None => None,
         };
         let contact = Contact::new(member.raft_id());
@@ -176,15 +176,15 @@ impl Consensus {
         tokio::spawn(checking);
         let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), contact.clone(), book, timings);
+        let control = RaftNodeControl::new(raft.clone(), contact.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
-        let formation = begin(&raft, &config, dir, &*control).await?;
+        let bootstrap = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
-            let looking = formation.clone();
+            let looking = bootstrap.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let services = PeerServices {
                 raft: Arc::new(raft.clone()),
-                bootstrap: Arc::new(Answers::new(formation.clone(), control)),
+                bootstrap: Arc::new(Answers::new(bootstrap.clone(), control)),
                 contact: contact.clone(),
                 failover,
             };
@@ -199,7 +199,7 @@ impl Consensus {
             dialer,
             forwards,
             lease_keeper,
-            formation,
+            bootstrap,
             contact,
             read_index,
             timings,
@@ -228,30 +228,33 @@ async fn begin(
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,
-) -> Result<Formation, StartError> {
+) -> Result<Bootstrap, StartError> {
     raft.wait_until_started().await.map_err(StartError::Restore)?;
     let (own, view) = (dir.member().raft_id(), control.view());
     let is_empty = view.last_index.is_none();
     if is_empty {
         config.ensemble.begin_empty();
     }
-    let formation = Formation::new(FormationConfig {
+    let bootstrap = Bootstrap::new(BootstrapConfig {
         id: dir.member(),
         servers: config.servers.clone(),
         voters: config.voters.clone(),
-        forms: config.forms,
+        policy: config.policy,
         name: dir.identity().cluster.0,
         ensemble: config.ensemble.clone(),
         book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
-    let formation = formation.map_err(|error| StartError::Restore(error.to_string()))?;
+    let bootstrap = bootstrap.map_err(|error| StartError::Restore(error.to_string()))?;
     if config.names_others() {
         // One that was formed on its own has to look for the others first.
         if !view.voters.iter().eq([&own]) || view.agreed {
             control.allow_elections();
         }
-    } else if is_empty && config.voters.contains(&config.server) && config.forms != Forms::Never {
+    } else if is_empty
+        && config.voters.contains(&config.server)
+        && config.policy != BootstrapPolicy::Never
+    {
         let address = config.servers.get(&config.server).cloned().unwrap_or_default();
         config.ensemble.decide(dir.identity().cluster.0);
         let formed = control.initialize(BTreeMap::from([(own, address)])).await;
@@ -260,7 +263,7 @@ async fn begin(
         // Nobody else could win: there is nothing to wait for.
         raft.elect().await.map_err(StartError::Restore)?;
     }
-    Ok(formation)
+    Ok(bootstrap)
 }
 
 fn check(config: &ConsensusConfig) -> Result<(), StartError> {

@@ -25,13 +25,23 @@ use crate::consensus::transport::SnapshotRows;
 use crate::storage::state::CheckpointMark;
 use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
-/// openraft's view of the state machine.
+/// The state machine as openraft wants it. It belongs to one task of openraft, so nothing in it needs a lock.
+///
+/// The order of flush, apply and checkpoint:
+///
+/// 1. An entry is applied when a majority has it on disk. This server need not be one of them: its own flush may still be
+///    under way.
+/// 2. A checkpoint is begun between two batches, at `applied`. It takes a handle of the log ([`RaftLog::flush`]), and counts
+///    only when all up to `applied` is on this server's own disk, so that no state is newer than the log behind it.
+/// 3. When it is on disk openraft hears of it, and purges the log behind it.
 pub(super) struct StateMachineStore {
     machine: Box<dyn StateMachine>,
     log: RaftLog,
     state: StateDb,
     checkpoints: Arc<Checkpoints>,
+    /// The last entry that `machine` has applied.
     applied: Option<LogId>,
+    /// The newest configuration among the entries that are applied: it goes into checkpoints.
     membership: StoredMembership,
     /// Log bytes applied since the last checkpoint was begun.
     bytes_since_checkpoint: u64,

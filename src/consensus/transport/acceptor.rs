@@ -78,11 +78,11 @@ impl PeerListener {
         addr: SocketAddr,
         own: LocalIdentity,
         place: (Security, AddressBook),
-        forwards: Option<mpsc::Sender<ForwardConn>>,
+        forwards: mpsc::Sender<ForwardConn>,
         spool: Spool,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let authenticator = Authenticator::new(own, place, forwards);
+        let authenticator = Authenticator::new(own, place, Some(forwards));
         let (snapshots, limits, room) =
             (SnapshotReceiver::new(spool), ConnectionLimits::default(), Room::default());
         Ok(Self { listener, shared: Shared { authenticator, snapshots, limits, room } })
@@ -132,7 +132,7 @@ impl Shared {
         let from = welcomed.from;
         let server = MemberId::number_of(from);
         let owner = match welcomed.purpose {
-            Purpose::Formation => Owner::Bootstrapping,
+            Purpose::Bootstrap => Owner::Bootstrapping,
             Purpose::Raft | Purpose::Forward | Purpose::Lead => Owner::Server(server),
         };
         let permit = limits.acquire(owner);
@@ -145,7 +145,7 @@ impl Shared {
                 }
                 () = permit.evicted() => {}
             },
-            Purpose::Formation => tokio::select! {
+            Purpose::Bootstrap => tokio::select! {
                 () = services.bootstrap.answer(stream, from) => {}
                 () = permit.evicted() => {}
             },

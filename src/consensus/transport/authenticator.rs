@@ -115,7 +115,7 @@ impl Authenticator {
             let number = MemberId::number_of(accepted.from);
             let known = self.book.all(number);
             // Whoever looks for its ensemble may not be known yet, and learns only where it is.
-            if known.is_empty() && accepted.purpose != Purpose::Formation {
+            if known.is_empty() && accepted.purpose != Purpose::Bootstrap {
                 return Err(format!(
                     "server {number} is no member of the ensemble, and not in the configuration file"
                 ));
@@ -133,7 +133,7 @@ impl Authenticator {
                 Purpose::Forward | Purpose::Lead if self.forwards.is_none() => {
                     Err("forwarded requests are not served here".to_owned())
                 }
-                Purpose::Raft | Purpose::Forward | Purpose::Formation | Purpose::Lead => Ok(()),
+                Purpose::Raft | Purpose::Forward | Purpose::Bootstrap | Purpose::Lead => Ok(()),
             }
         };
         let own = self.own.identity();

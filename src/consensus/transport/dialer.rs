@@ -119,7 +119,7 @@ impl Dialer {
         let hello = Hello::new(versions.own(), purpose, own, target);
         let agreed = send_hello(&mut transport, &hello).await?;
         // Whoever is asked about its ensemble may be of any life.
-        let peer = (purpose != Purpose::Formation).then_some(MemberId::from_raft_id(target));
+        let peer = (purpose != Purpose::Bootstrap).then_some(MemberId::from_raft_id(target));
         if peer.is_some() {
             versions.learn(target, agreed.newest);
         }

@@ -1,13 +1,20 @@
-//! The way between servers: openraft's requests, and those of clients, over TCP.
+//! The way between servers: Raft's requests, and those of clients, over TCP.
 //!
 //! ```text
 //! connecting server                       accepting server
-//!   hello  magic, versions, purpose,  ──►   checks it
-//!          ensemble, from, to
-//!                                     ◄──   the version agreed on, or a refusal with its reason
+//!   handshake                        ◄──►
 //!   request                           ──►
 //!                                     ◄──   response           in order, many on their way
 //! ```
+//!
+//! What must stay true:
+//!
+//! * Responses come in the order of their requests on each connection. Nothing else tells them apart.
+//! * All that is written here is of types of this room: their bytes are frozen ([`message`], [`handshake`]).
+//! * No peer is believed without proof that it is the member that it says, and none with an impossible term ([`terms`]).
+//! * Whatever a peer sends, it takes a bounded amount of memory and connections ([`frame`], [`connection_limits`]).
+//!
+//! The files:
 //!
 //! * [`handshake`]: what a connection begins with.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
@@ -18,7 +25,8 @@
 //!   heartbeat never waits behind entries or a checkpoint.
 //! * [`append`]: entries, many requests on their way at once.
 //! * [`heartbeat`]: heartbeats, on a connection that is read all the time.
-//! * [`authenticator`], [`acceptor`]: the accepting side.
+//! * [`acknowledged`]: what a follower may not have lost. [`terms`]: which terms cannot be.
+//! * [`authenticator`], [`acceptor`]: the accepting side. [`peer_service`]: the rooms above, as it sees them.
 //! * [`snapshot_sender`], [`snapshot_receiver`]: a checkpoint on its way out, and in.
 //!
 //! A peer without a common version, one of another ensemble, or one that takes this server for

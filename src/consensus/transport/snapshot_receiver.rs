@@ -3,6 +3,14 @@
 //! There is one, whatever the number of connections: the newest transfer has it. It outlives its
 //! connection, so that a transfer that broke off is continued by the next one of the same
 //! checkpoint, from the same leader or another.
+//!
+//! What must stay true:
+//!
+//! * Only the newest transfer adds rows. Each gets a number when it begins; rows of an older number are refused, though
+//!   its connection may still be open.
+//! * The rows in the spool are all of the checkpoint `of`. Another checkpoint begins with an empty spool.
+//! * Rows are installed only when their count and check sum are what the sender says, and were read back from disk.
+//! * From then to the end of the installation the lock is held, so that no transfer touches the rows.
 
 use std::sync::Arc;
 

@@ -131,7 +131,7 @@ pub(crate) enum Purpose {
     Forward,
     /// Questions of a server that looks for its ensemble. Whoever has the number answers, whatever its life
     /// and its ensemble: that is what is asked.
-    Formation,
+    Bootstrap,
     /// As [`Purpose::Forward`], opened by the leader towards a follower that does not reach it.
     Lead,
 }
@@ -141,13 +141,13 @@ impl Purpose {
         match self {
             Self::Raft => 0,
             Self::Forward => 1,
-            Self::Formation => 2,
+            Self::Bootstrap => 2,
             Self::Lead => 3,
         }
     }
 
     fn decode(byte: u8) -> Option<Self> {
-        [Self::Raft, Self::Forward, Self::Formation, Self::Lead]
+        [Self::Raft, Self::Forward, Self::Bootstrap, Self::Lead]
             .into_iter()
             .find(|purpose| purpose.encode() == byte)
     }
@@ -206,7 +206,7 @@ impl Hello {
     ) -> Result<AcceptedHello, String> {
         let (from, to, here) = (self.from.member(), MemberId::from_raft_id(self.to), own.member());
         let purpose = Purpose::decode(self.purpose);
-        if purpose != Some(Purpose::Formation) {
+        if purpose != Some(Purpose::Bootstrap) {
             check_ensembles(&self.from, own)?;
             if to != here {
                 return Err(format!("this is server {here}, not {to}"));
@@ -373,8 +373,8 @@ mod tests {
                 assert!(to(other, purpose).is_err_and(|why| why.contains("2 (life 00000007)")));
             }
         }
-        assert_eq!(to(life(2, 0), Purpose::Formation), Ok(1));
-        assert!(to(life(3, 7), Purpose::Formation).is_err());
+        assert_eq!(to(life(2, 0), Purpose::Bootstrap), Ok(1));
+        assert!(to(life(3, 7), Purpose::Bootstrap).is_err());
     }
 
     #[test]

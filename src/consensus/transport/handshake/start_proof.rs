@@ -6,8 +6,13 @@
 //! both   length of a refusal u16, 0 for none, and its reason
 //! ```
 //!
-//! A data directory that was brought back to an earlier moment has forgotten votes and entries. Where
-//! another server has met a later start of the same member, it is refused.
+//! Raft rests on disks that forget nothing. Two cases are told apart:
+//!
+//! * A server whose disk was lost has a new data directory with another *life*. It is another member, with another id,
+//!   and the consensus takes it in as one.
+//! * A data directory that was brought back to an earlier moment has the same life, and has forgotten votes and entries.
+//!   Each process has a higher *start* number than the one before it on the same directory, and servers keep the newest
+//!   start of each member that they met. A member that shows an older one, or the same with another process, is refused.
 
 use std::io;
 use std::sync::Arc;
