@@ -145,7 +145,7 @@ impl StateMachineStore {
     fn apply_one(&mut self, log_id: LogId, payload: &Payload) -> Result<(), Fatal> {
         let payload = match payload {
             EntryPayload::Blank => None,
-            // A proof that the leader leads (`proof.rs`).
+            // A no-op that renews the lease (`leadership/lease_keepalive.rs`).
             EntryPayload::Normal(batch) if batch.0.is_empty() => None,
             EntryPayload::Normal(batch) => {
                 self.bytes_since_checkpoint += batch.0.len() as u64;
