@@ -32,15 +32,15 @@
 //! * `transport`: connections between servers, and what is said on them.
 //! * `raft`: openraft, its log store and its state machine. No other room names openraft.
 //! * `bootstrap`: how servers become an ensemble.
-//! * `start` and `consensus`: start all of them, and are what the server sees of them.
+//! * `start` and `handle`: start all of them, and are what the server sees of them.
 //! * `proposer` and `forward`: how commands find the leader.
 
 mod bootstrap;
-mod consensus;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
 mod forward;
+mod handle;
 mod leadership;
 mod members;
 mod proposer;
@@ -54,9 +54,9 @@ pub use bootstrap::{
     BootstrapPolicy, INITIALIZE,
     admission::{Admissions, Joiner},
 };
-pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::PeerStatus;
+pub use handle::Consensus;
 pub use leadership::timings::Timings;
 pub use members::{ChangeFailed, MemberProgress, Members};
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};

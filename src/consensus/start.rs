@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::consensus::{Consensus, PeerSide};
+use super::handle::{Consensus, PeerSide};
 use super::raft::in_place;
 use super::raft::{CheckpointLimits, RaftNode, RaftOptions};
 use super::state_machine::StateMachine;
@@ -25,8 +25,8 @@ use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, LocalIdentity, PeerListener,
-    PeerServices, Peers, Secret, Security, Starts,
+    AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, Leadership, LocalIdentity,
+    PeerListener, PeerServices, Peers, Secret, Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -137,21 +137,12 @@ impl Consensus {
         in_place(|| reconcile(dir.log(), dir.state()))?;
         let member = dir.member();
         let own = introduce(&config, dir)?;
-        let spool = dir.spool()?;
         // A server of its own needs no keys.
         let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;
-        let book = config.addresses.clone();
         let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
-        let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
+        let dialer = Dialer::new(own.clone(), config.addresses.clone(), security.clone());
         let dialer = dialer.with_timings(config.timings);
-        let listener = match config.listen {
-            Some(addr) => {
-                let bound =
-                    PeerListener::bind(addr, own, (security, book), forward_to, spool).await;
-                Some(bound.map_err(|source| StartError::Listen { addr, source })?)
-            }
-            None => None,
-        };
+        let listener = listen(&config, own, security, forward_to, dir).await?;
         let contact = Contact::new(member.raft_id());
         let read_index = ReadIndex::new(contact.clone(), config.timings);
         let quorum_check = QuorumCheck::default();
@@ -206,6 +197,21 @@ impl Consensus {
         };
         Ok(Self::new(raft, dir.clone(), checkpoints, stop, peers))
     }
+}
+
+/// Listens for peers, where the configuration says so.
+async fn listen(
+    config: &ConsensusConfig,
+    own: LocalIdentity,
+    security: Security,
+    forward_to: mpsc::Sender<ForwardConn>,
+    dir: &DataDir,
+) -> Result<Option<PeerListener>, StartError> {
+    let spool = dir.spool()?;
+    let Some(addr) = config.listen else { return Ok(None) };
+    let place = (security, config.addresses.clone());
+    let bound = PeerListener::bind(addr, own, place, forward_to, spool).await;
+    bound.map(Some).map_err(|source| StartError::Listen { addr, source })
 }
 
 /// This server as it introduces itself.

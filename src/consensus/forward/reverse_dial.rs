@@ -20,7 +20,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::consensus::Consensus;
+use super::super::handle::Consensus;
 use super::super::transport::{PeerStream, Purpose};
 
 /// At a follower: the newest connection that a leader opened and that is not in use yet.
@@ -96,7 +96,7 @@ pub(crate) struct AbsentFollowers {
 impl AbsentFollowers {
     /// Checks which followers have no connection now. Returns those that had none at the last check in the same
     /// term either: they are to be dialled. None is where this server does not lead.
-    pub(crate) fn to_dial(
+    pub(crate) fn check(
         &mut self,
         consensus: &Consensus,
         connected: &ConnectedFollowers,

@@ -9,7 +9,7 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::super::consensus::Consensus;
+use super::super::handle::Consensus;
 use super::super::leadership::contact::ConnectionActivity;
 use super::super::leadership::read_index::LeadershipAck;
 use super::super::status::{Role, Status};
@@ -44,7 +44,7 @@ pub(crate) async fn run(
             next = forwards.recv() => next,
             _ = status.wait_for(|status| status.role == Role::Stopped) => None,
             _ = checks.tick() => {
-                let to_dial = absent.to_dial(server.proposer.consensus(), &server.connected);
+                let to_dial = absent.check(server.proposer.consensus(), &server.connected);
                 to_dial.into_iter().for_each(|follower| server.dial(follower));
                 continue;
             }

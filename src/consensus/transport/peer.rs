@@ -47,7 +47,7 @@ type Dialling = AbortOnDropHandle<io::Result<Link>>;
 /// next one finishes.
 #[derive(Debug)]
 enum Spare {
-    Link(Link),
+    Link(Box<Link>),
     Dialling(Dialling),
 }
 
@@ -147,7 +147,7 @@ impl Peer {
     async fn take_spare(&mut self) {
         let spare = self.idle.lock().remove(&self.target);
         let link = match spare {
-            Some(Spare::Link(link)) => Some(link),
+            Some(Spare::Link(link)) => Some(*link),
             Some(Spare::Dialling(dialling)) if dialling.is_finished() => {
                 dialling.await.ok().and_then(Result::ok)
             }
@@ -272,7 +272,7 @@ impl Drop for Peer {
         let link = self.link.take().filter(|link| link.is_whole() && link.owed() == 0);
         let mut idle = self.idle.lock();
         match (link, self.dialling.take()) {
-            (Some(link), _) => drop(idle.insert(self.target, Spare::Link(link))),
+            (Some(link), _) => drop(idle.insert(self.target, Spare::Link(Box::new(link)))),
             (None, Some(dialling)) => {
                 idle.entry(self.target).or_insert(Spare::Dialling(dialling));
             }
@@ -310,7 +310,7 @@ mod tests {
         let vote = |term, server| Vote { term, server, committed: false };
         let ask = VoteRequest { vote: vote(5, 1), last: None, is_handed_over: false };
         let soon = Duration::from_millis(30);
-        let late = peers.peer(2, &address).pre_vote(ask.clone(), soon).await;
+        let late = peers.peer(2, &address).pre_vote(ask, soon).await;
         assert!(late.is_err(), "{late:?}");
 
         let authenticator = Authenticator::new(member(2), place, None);
@@ -321,7 +321,7 @@ mod tests {
             let Request::PreVote(_) = receive(&mut stream).await.unwrap() else {
                 panic!("no vote")
             };
-            send(&mut stream, &Response::Vote(granted.clone())).await.unwrap();
+            send(&mut stream, &Response::Vote(granted)).await.unwrap();
         };
         let mut peer = peers.peer(2, &address);
         let asking = peer.pre_vote(ask, Duration::from_secs(60));

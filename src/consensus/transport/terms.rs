@@ -122,7 +122,7 @@ mod tests {
         let meta = SnapshotMeta { last, ..SnapshotMeta::default() };
         vec![
             Request::Append(append),
-            Request::Vote(ask.clone()),
+            Request::Vote(ask),
             Request::PreVote(ask),
             Request::TransferLeader(TransferLeaderRequest { from: vote, to: 1, last }),
             Request::BeginSnapshot { vote, meta, anew: false },
