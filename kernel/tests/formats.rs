@@ -10,6 +10,7 @@ use jute_proto::{
     Acl, CreateRequest, CreateTtlRequest, Encode, Id, OpCode, Perms, ReconfigRequest, Request,
     SessionId, SetDataRequest,
 };
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::{
     begin_batch, decode_identities, encode_identities, next_command, open_entry, push_command,
     seal_batch,
@@ -17,6 +18,7 @@ use kernel::replica::entry::{
 use kernel::replica::section::{self, RESERVED_LEN, Section, Sender, next_section};
 use kernel::replica::{Command, EntryHeader, Event, EventSink, Op, Origin, Replica, Stamp};
 use kernel::session::ConnId;
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::Policy;
 use testkit::checkpoint::{Rows, restore, store};
 use testkit::golden::{bytes as golden, from_hex, hex};
@@ -30,7 +32,7 @@ const BUILD_5DE72FB: &str = include_str!("golden/5de72fb.txt");
 /// Operations that the first of the two builds did not have, from this number on.
 const NUMBERS_8AECE55: usize = 10;
 
-const CONN: ConnId = ConnId { server: 3, boot: 0x1122_3344_5566_7788, number: 9 };
+const CONN: ConnId = ConnId { server: ServerId(3), boot: 0x1122_3344_5566_7788, number: 9 };
 
 const SESSION: SessionId = SessionId(0x0300_0000_0000_0005);
 
@@ -48,7 +50,7 @@ fn ops() -> Vec<Op<'static>> {
         Op::FinishReconfig { zxid: 0x1_0000_0007, done: true },
         Op::Numbered { number: 1 << 33, answered: 7, op_code: 2, body: b"\0\0\0\x02/a" },
         Op::RaiseVersion { version: 2 },
-        Op::RegisterServer { server: 300, process: u64::MAX },
+        Op::RegisterServer { server: ServerId(300), process: u64::MAX },
         Op::ExpireSessionIn { owner: CONN, term: 3 },
         Op::DeleteContainerIn { path: "/c", czxid: 0x1_0000_0002, mzxid: 0x1_0000_0003, term: 3 },
         Op::FinishReconfigIn { zxid: 0x1_0000_0007, done: false, term: 3 },
@@ -195,7 +197,10 @@ fn first_entry(raises: bool) -> Bytes {
     let mut buffer = BytesMut::new();
     begin_batch(&mut buffer);
     buffer.extend_from_slice(&writer.commands);
-    seal_batch(buffer, &EntryHeader { time_ms: TIME_MS, policy: policy(), count: writer.count })
+    seal_batch(
+        buffer,
+        &EntryHeader { wall_time: WallTime(TIME_MS), policy: policy(), count: writer.count },
+    )
 }
 
 const TIME_MS: i64 = 1_764_000_000_123;
@@ -213,10 +218,14 @@ fn second_entry() -> Bytes {
     own.request(&create_ttl("/ages"));
     own.create("/own", Some(b"y"), 0);
     let mut nobody = BytesMut::new();
-    let register = Op::RegisterServer { server: 3, process: 0x99 };
+    let register = Op::RegisterServer { server: ServerId(3), process: 0x99 };
     push_command(&mut nobody, &Command::of_server(register));
-    let header = section::Header { time_ms: TIME_MS + 7, elapsed_ms: 5_000, policy: policy() };
-    let sender = Sender { server: 3, incarnation: 2, number: 1 };
+    let header = section::Header {
+        wall_time: WallTime(TIME_MS + 7),
+        elapsed: ElapsedTime(5_000),
+        policy: policy(),
+    };
+    let sender = Sender { server: ServerId(3), incarnation: 2, number: 1 };
     let sections = [
         Section { sender: Sender::default(), count: 1, commands: &nobody },
         Section { sender, count: own.count, commands: &own.commands },
@@ -237,8 +246,8 @@ fn applied<'a>(entries: impl IntoIterator<Item = &'a Vec<u8>>) -> Replica {
         let stamp = Stamp { term: 1, index, ..Stamp::default() };
         if entry[0] == section::FORMAT {
             let (header, mut rest) = section::open(entry).expect("it decodes");
-            let section::Header { time_ms, elapsed_ms, policy } = header;
-            let stamp = Stamp { time_ms, elapsed_ms, policy, ..stamp };
+            let section::Header { wall_time, elapsed, policy } = header;
+            let stamp = Stamp { wall_time, elapsed, policy, ..stamp };
             replica.begin_entry(&stamp);
             while let Some(section) = next_section(&mut rest).expect("it decodes") {
                 replica.claim_section(section.sender);
@@ -246,8 +255,8 @@ fn applied<'a>(entries: impl IntoIterator<Item = &'a Vec<u8>>) -> Replica {
             }
         } else {
             let (header, commands) = open_entry(entry).expect("it decodes");
-            let EntryHeader { time_ms, policy, count } = header;
-            let stamp = Stamp { time_ms, policy, ..stamp };
+            let EntryHeader { wall_time, policy, count } = header;
+            let stamp = Stamp { wall_time, policy, ..stamp };
             replica.begin_entry(&stamp);
             apply(&mut replica, &stamp, count, commands);
         }
@@ -291,12 +300,12 @@ fn entries_of_earlier_builds_are_read() {
     for (file, written) in written {
         let bytes = golden(file, "entry.1");
         let (header, _) = open_entry(&bytes).expect("it decodes");
-        assert_eq!((header.time_ms, header.policy), (TIME_MS, policy()));
+        assert_eq!((header.wall_time, header.policy), (WallTime(TIME_MS), policy()));
         assert_eq!(hex(&written), hex(&bytes));
     }
     let bytes = golden(BUILD_5DE72FB, "entry.2");
     let (header, _) = section::open(&bytes).expect("it decodes");
-    assert_eq!((header.elapsed_ms, header.policy), (5_000, policy()));
+    assert_eq!((header.elapsed, header.policy), (ElapsedTime(5_000), policy()));
     assert_eq!(hex(&second_entry()), hex(&bytes));
 }
 

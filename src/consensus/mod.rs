@@ -1,10 +1,10 @@
-//! Agreement on the order of commands: the only folder that names openraft.
+//! Agreement on the order of commands.
 //!
 //! ```text
-//! Proposer::push ──► batch ──► Consensus::propose ──► openraft ──► log_store ──► storage::log
-//!                                                        │
-//!                                    committed entries   ▼
-//!                             StateMachine::apply ◄── state_machine ──► checkpoints ──► storage::state
+//! Proposer::push ──► batch ──► Consensus::submit ──► raft: openraft ──► log_store ──► storage::log
+//!                                                           │
+//!                                       committed entries   ▼
+//!                          StateMachine::apply ◄── state_machine_store ──► checkpoints ──► storage::state
 //! ```
 //!
 //! The rest of the server sees the types of this module alone:
@@ -26,36 +26,44 @@
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
 //! the server with [`Status::failure`]; it never diverges.
 //!
-//! * `raft`: openraft, its log store and its state machine.
+//! The rooms, each of which uses only those in front of it:
+//!
 //! * `leadership`: how a leader keeps its lead, and how it loses it.
+//! * `transport`: connections between servers, and what is said on them.
+//! * `raft`: openraft, its log store and its state machine. No other room names openraft.
 //! * `bootstrap`: how servers become an ensemble.
+//! * `start` and `handle`: start all of them, and are what the server sees of them.
 //! * `proposer` and `forward`: how commands find the leader.
-//! * `transport`: connections between servers.
 
 mod bootstrap;
-mod consensus;
 #[cfg(test)]
 mod ensemble_test;
 mod error;
 mod forward;
+mod handle;
 mod leadership;
+mod members;
 mod proposer;
 mod raft;
 mod start;
+mod state_machine;
 mod status;
 mod transport;
 
 pub use bootstrap::{
-    Forms, INITIALIZE,
+    BootstrapPolicy, INITIALIZE,
     admission::{Admissions, Joiner},
 };
-pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::PeerStatus;
+pub use handle::Consensus;
 pub use leadership::timings::{ContactLimits, Timings};
+pub use members::{ChangeFailed, MemberProgress, Members};
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
+#[cfg(test)]
+pub(crate) use raft::Nothing;
 pub(crate) use raft::in_place;
-pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};
 pub use start::ConsensusConfig;
+pub use state_machine::{Committed, StateMachine};
 pub use status::{Role, Status};
 pub use transport::{AddressBook, EnsembleName, KnownVersions};

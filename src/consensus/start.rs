@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::consensus::{Consensus, PeerSide};
-use super::raft::node::RaftNode;
-use super::raft::state_machine::{StateMachine, in_place};
+use super::handle::{Consensus, PeerSide};
+use super::raft::in_place;
+use super::raft::{CheckpointLimits, RaftNode, RaftOptions};
+use super::state_machine::StateMachine;
 use crate::consensus::bootstrap::{
-    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
+    Answers, Bootstrap, BootstrapConfig, BootstrapPolicy, RaftControl, RaftNodeControl,
 };
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum;
@@ -23,8 +24,8 @@ use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, PeerServices,
-    Peers, Secret, Security, Starts,
+    AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, Leadership, LocalIdentity,
+    PeerListener, PeerServices, Peers, Secret, Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -44,7 +45,7 @@ pub struct ConsensusConfig {
     /// The numbers of those that vote, in an ensemble that is new.
     pub voters: BTreeSet<u64>,
     /// Whether this server may form an ensemble while it has no data.
-    pub forms: Forms,
+    pub policy: BootstrapPolicy,
     /// A random number of this process.
     pub process: u64,
     /// The name of the ensemble, set by the state machine when it learns it.
@@ -74,8 +75,21 @@ pub struct ConsensusConfig {
 
 impl ConsensusConfig {
     /// Whether the file has other voters than this server.
-    pub(super) fn names_others(&self) -> bool {
+    fn names_others(&self) -> bool {
         self.voters.iter().any(|voter| *voter != self.server)
+    }
+
+    fn raft_options(&self) -> RaftOptions {
+        RaftOptions {
+            timings: self.timings,
+            checkpoint_limits: CheckpointLimits {
+                bytes: self.checkpoint_bytes,
+                entries: self.checkpoint_entries,
+            },
+            entries_kept: self.entries_kept,
+            elects: !self.names_others(),
+            has_peers: self.listen.is_some(),
+        }
     }
 
     /// An ensemble of one.
@@ -84,7 +98,7 @@ impl ConsensusConfig {
             server,
             servers: BTreeMap::from([(server, String::new())]),
             voters: BTreeSet::from([server]),
-            forms: Forms::WithAll,
+            policy: BootstrapPolicy::WithAll,
             process: 0,
             ensemble: EnsembleName::default(),
             addresses: AddressBook::default(),
@@ -122,26 +136,18 @@ impl Consensus {
         in_place(|| reconcile(dir.log(), dir.state()))?;
         let member = dir.member();
         let own = introduce(&config, dir)?;
-        let spool = dir.spool()?;
         // A server of its own needs no keys.
         let security = Security::load(config.tls.clone().filter(|_| config.listen.is_some()))?;
-        let book = config.addresses.clone();
         let (forward_to, forwards) = mpsc::channel(FORWARDS_WAITING_MAX);
-        let dialer = Dialer::new(own.clone(), book.clone(), security.clone());
+        let dialer = Dialer::new(own.clone(), config.addresses.clone(), security.clone());
         let dialer = dialer.with_timings(config.timings);
-        let listener = match config.listen {
-            Some(addr) => Some(
-                PeerListener::bind(addr, own, (security, book), Some(forward_to), spool)
-                    .await
-                    .map_err(|source| StartError::Listen { addr, source })?,
-            ),
-            None => None,
-        };
+        let listener = listen(&config, own, security, forward_to, dir).await?;
         let contact = Contact::new(member.raft_id());
         let leadership = Leadership::new(contact.clone(), config.timings);
         let Leadership { quorum_check, read_index, .. } = leadership.clone();
         let peers = Peers::new(dialer.clone(), leadership);
-        let (raft, checkpoints) = RaftNode::start(&config, dir, machine, peers).await?;
+        let (raft, checkpoints) =
+            RaftNode::start(&config.raft_options(), dir, machine, peers).await?;
         let stop = CancellationToken::new();
         let timings = config.timings;
         let leader: Arc<dyn RaftLeader> = Arc::new(raft.clone());
@@ -155,15 +161,15 @@ impl Consensus {
         tokio::spawn(checking);
         let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
-        let control = Control::new(raft.clone(), contact.clone(), book, timings);
+        let control = RaftNodeControl::new(raft.clone(), contact.clone(), book, timings);
         let control: Arc<dyn RaftControl> = Arc::new(control);
-        let formation = begin(&raft, &config, dir, &*control).await?;
+        let bootstrap = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
-            let looking = formation.clone();
+            let looking = bootstrap.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let services = PeerServices {
                 raft: Arc::new(raft.clone()),
-                bootstrap: Arc::new(Answers::new(formation.clone(), control)),
+                bootstrap: Arc::new(Answers::new(bootstrap.clone(), control)),
                 contact: contact.clone(),
                 failover,
             };
@@ -178,7 +184,7 @@ impl Consensus {
             dialer,
             forwards,
             lease_keeper,
-            formation,
+            bootstrap,
             contact,
             read_index,
             timings,
@@ -187,8 +193,23 @@ impl Consensus {
     }
 }
 
+/// Listens for peers, where the configuration says so.
+async fn listen(
+    config: &ConsensusConfig,
+    own: LocalIdentity,
+    security: Security,
+    forward_to: mpsc::Sender<ForwardConn>,
+    dir: &DataDir,
+) -> Result<Option<PeerListener>, StartError> {
+    let spool = dir.spool()?;
+    let Some(addr) = config.listen else { return Ok(None) };
+    let place = (security, config.addresses.clone());
+    let bound = PeerListener::bind(addr, own, place, forward_to, spool).await;
+    bound.map(Some).map_err(|source| StartError::Listen { addr, source })
+}
+
 /// This server as it introduces itself.
-fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError> {
+fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<LocalIdentity, StartError> {
     let (ensemble, versions) = (config.ensemble.clone(), config.versions.clone());
     let start = Start { number: dir.starts(), process: config.process };
     let secret = config.secret_file.as_deref().map_or(Ok(Secret::default()), |file| {
@@ -197,7 +218,7 @@ fn introduce(config: &ConsensusConfig, dir: &DataDir) -> Result<Own, StartError>
         Secret::read(file).map_err(of)
     })?;
     let starts = Starts::new(start, dir.known_starts()?, secret);
-    Ok(Own { member: dir.member(), starts, ensemble, versions })
+    Ok(LocalIdentity { member: dir.member(), starts, ensemble, versions })
 }
 
 /// Takes up the ensemble where it was left. Where there is none yet, a server on its own begins one;
@@ -207,30 +228,33 @@ async fn begin(
     config: &ConsensusConfig,
     dir: &DataDir,
     control: &dyn RaftControl,
-) -> Result<Formation, StartError> {
+) -> Result<Bootstrap, StartError> {
     raft.wait_until_started().await.map_err(StartError::Restore)?;
     let (own, view) = (dir.member().raft_id(), control.view());
     let is_empty = view.last_index.is_none();
     if is_empty {
         config.ensemble.begin_empty();
     }
-    let formation = Formation::new(FormationConfig {
+    let bootstrap = Bootstrap::new(BootstrapConfig {
         id: dir.member(),
         servers: config.servers.clone(),
         voters: config.voters.clone(),
-        forms: config.forms,
+        policy: config.policy,
         name: dir.identity().cluster.0,
         ensemble: config.ensemble.clone(),
         book: config.addresses.clone(),
         dir: dir.path().to_path_buf(),
     });
-    let formation = formation.map_err(|error| StartError::Restore(error.to_string()))?;
+    let bootstrap = bootstrap.map_err(|error| StartError::Restore(error.to_string()))?;
     if config.names_others() {
         // One that was formed on its own has to look for the others first.
         if !view.voters.iter().eq([&own]) || view.agreed {
             control.allow_elections();
         }
-    } else if is_empty && config.voters.contains(&config.server) && config.forms != Forms::Never {
+    } else if is_empty
+        && config.voters.contains(&config.server)
+        && config.policy != BootstrapPolicy::Never
+    {
         let address = config.servers.get(&config.server).cloned().unwrap_or_default();
         config.ensemble.decide(dir.identity().cluster.0);
         let formed = control.initialize(BTreeMap::from([(own, address)])).await;
@@ -239,7 +263,7 @@ async fn begin(
         // Nobody else could win: there is nothing to wait for.
         raft.elect().await.map_err(StartError::Restore)?;
     }
-    Ok(formation)
+    Ok(bootstrap)
 }
 
 fn check(config: &ConsensusConfig) -> Result<(), StartError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kernel::ensemble::ServerSpec;
 
 use crate::config::Config;
-use crate::consensus::{AddressBook, ConsensusConfig, Forms, INITIALIZE, Timings};
+use crate::consensus::{AddressBook, BootstrapPolicy, ConsensusConfig, INITIALIZE, Timings};
 use crate::failpoints;
 
 /// This server's own address among its peers cannot be found.
@@ -34,7 +34,7 @@ pub(super) fn consensus_config(
         checkpoint_entries: config.data.checkpoint_after_entries,
         tls: config.ensemble.tls.clone(),
         secret_file: config.ensemble.secret_file.clone(),
-        forms: forms(config),
+        policy: bootstrap_policy(config),
         ..ConsensusConfig::standalone(server)
     };
     if !config.ensemble.is_distributed() {
@@ -67,15 +67,15 @@ pub(super) fn consensus_config(
 }
 
 /// Whether this server may form an ensemble while it has no data (`db.autocreate`, `serve --join`).
-fn forms(config: &Config) -> Forms {
+fn bootstrap_policy(config: &Config) -> BootstrapPolicy {
     if config.ensemble.join {
-        Forms::Never
+        BootstrapPolicy::Never
     } else if config.data.dir.join(INITIALIZE).exists() {
-        Forms::Initialize
+        BootstrapPolicy::Initialize
     } else if config.data.autocreate {
-        Forms::WithAll
+        BootstrapPolicy::WithAll
     } else {
-        Forms::Never
+        BootstrapPolicy::Never
     }
 }
 

@@ -94,7 +94,7 @@ pub enum StorageError {
         /// The database file.
         path: PathBuf,
         /// What it said.
-        source: Box<redb::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The state machine could not encode or decode its own rows.
     #[error("{what}")]

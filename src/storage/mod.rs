@@ -26,7 +26,7 @@
 //!   ([`RaftLog::disk_full`]).
 //! * A directory that is refused is not touched ([`DataDir::open`]).
 //!
-//! redb is named in this folder only.
+//! redb is named in `state` only.
 
 mod data_dir;
 mod error;

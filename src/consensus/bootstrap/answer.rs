@@ -10,39 +10,39 @@ use tokio::time::timeout;
 use super::super::transport::frame::{receive_short, send};
 use super::super::transport::{BootstrapService, PeerStream};
 use super::admission::Joiner;
-use super::ask::ANSWER_TIMEOUT;
 use super::decide::agree;
 use super::message::{Answer, AnswerV1, Question, QuestionV1, Stage, StateV1};
-use super::task::{Formation, RaftControl, View};
+use super::peers::ANSWER_TIMEOUT;
+use super::task::{Bootstrap, EnsembleView, RaftControl};
 
 /// No question is longer: a name and an address for each server of an ensemble.
 const QUESTION_LEN_MAX: usize = 64 << 10;
 
 /// Answers with what this server and its Raft know.
 pub(crate) struct Answers {
-    formation: Formation,
+    bootstrap: Bootstrap,
     raft: Arc<dyn RaftControl>,
 }
 
 impl Answers {
-    pub(crate) fn new(formation: Formation, raft: Arc<dyn RaftControl>) -> Self {
-        Self { formation, raft }
+    pub(crate) fn new(bootstrap: Bootstrap, raft: Arc<dyn RaftControl>) -> Self {
+        Self { bootstrap, raft }
     }
 }
 
 impl BootstrapService for Answers {
     fn answer(&self, stream: PeerStream, from: u64) -> BoxFuture<'_, ()> {
-        Box::pin(self.formation.answer(stream, from, &*self.raft))
+        Box::pin(self.bootstrap.answer(stream, from, &*self.raft))
     }
 }
 
-impl Formation {
+impl Bootstrap {
     /// Answers questions until the connection ends.
     pub(crate) async fn answer(&self, mut stream: PeerStream, from: u64, raft: &dyn RaftControl) {
         if stream.version() == 1 {
             let asked = receive_short(&mut stream, QUESTION_LEN_MAX);
             let Ok(Ok(QuestionV1 { .. })) = timeout(ANSWER_TIMEOUT, asked).await else { return };
-            let promise = self.shared.promise.lock().get();
+            let promise = self.state.promise.lock().get();
             let state = match self.stage(&raft.view(), promise) {
                 Stage::Empty { .. } => StateV1::New,
                 Stage::Forming { .. } | Stage::Alone { .. } | Stage::Member { .. } => {
@@ -65,22 +65,22 @@ impl Formation {
         }
     }
 
-    pub(super) fn answer_to(&self, question: Question, view: &View) -> Answer {
-        let config = &self.shared.config;
+    pub(super) fn answer_to(&self, question: Question, view: &EnsembleView) -> Answer {
+        let config = &self.state.config;
         let agreed = question.proposal.as_ref().map(|proposal| {
             // No two proposals are judged at the same time.
-            let mut kept = self.shared.promise.lock();
+            let mut kept = self.state.promise.lock();
             let promise = agree(&self.facts(view, kept.get()), &question, proposal)?;
-            self.shared.decide_on(&mut kept, promise).map_err(|error| error.to_string())
+            self.state.decide_on(&mut kept, promise).map_err(|error| error.to_string())
         });
-        let promise = self.shared.promise.lock().get();
+        let promise = self.state.promise.lock().get();
         let own = config.id.raft_id();
         let leads = view.leader == Some(own);
         let own_name = config.ensemble.get().map(|name| name.0);
         let is_ours = question.joins.is_some() && question.joins == own_name;
         let admission = (leads && is_ours).then(|| {
             let member = MemberId::from_raft_id(question.asker);
-            let told = self.shared.admissions.ask(Joiner { member, address: question.address });
+            let told = self.state.admissions.ask(Joiner { member, address: question.address });
             told.unwrap_or_else(|| "it was asked to take this server in".to_owned())
         });
         Answer {

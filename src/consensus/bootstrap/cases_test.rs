@@ -15,10 +15,10 @@ use tokio::task::AbortHandle;
 use tokio::time::advance;
 
 use super::super::transport::{AddressBook, EnsembleName};
-use super::ask::Others;
-use super::decide::{Forms, Heard};
+use super::decide::{BootstrapPolicy, PeerAnswer};
 use super::message::Question;
-use super::task::{Formation, FormationConfig, RaftControl, View};
+use super::peers::Peers;
+use super::task::{Bootstrap, BootstrapConfig, EnsembleView, RaftControl};
 use crate::storage::ClusterId;
 
 const NUMBERS: [u64; 3] = [1, 2, 3];
@@ -60,13 +60,13 @@ struct World {
     ensembles: BTreeMap<u128, Ensemble>,
     /// Servers that were formed on their own and may lead.
     may_lead: BTreeSet<u64>,
-    running: BTreeMap<u64, Formation>,
+    running: BTreeMap<u64, Bootstrap>,
     /// The ensembles that acknowledged something.
     acknowledged: BTreeSet<u128>,
     serving: BTreeSet<u64>,
 }
 
-type Shared = Arc<Mutex<World>>;
+type SharedWorld = Arc<Mutex<World>>;
 
 fn id(number: u64, life: u32) -> u64 {
     MemberId { number, life }.raft_id()
@@ -89,7 +89,7 @@ fn alone(number: u64) -> u128 {
 
 struct Case {
     disks: [Disk; 3],
-    world: Shared,
+    world: SharedWorld,
     dirs: [TempDir; 3],
     tasks: BTreeMap<u64, AbortHandle>,
 }
@@ -124,11 +124,11 @@ impl Case {
             Some(known) => name.set(ClusterId(known)),
             None => name.begin_empty(),
         }
-        let formation = Formation::new(FormationConfig {
+        let bootstrap = Bootstrap::new(BootstrapConfig {
             id,
             servers: NUMBERS.iter().map(|number| (*number, format!("h:{number}"))).collect(),
             voters: NUMBERS.into(),
-            forms: Forms::WithAll,
+            policy: BootstrapPolicy::WithAll,
             name: if self.disks[at] == Disk::Alone {
                 alone(number)
             } else {
@@ -138,10 +138,10 @@ impl Case {
             book: AddressBook::default(),
             dir: self.dirs[at].path().to_owned(),
         });
-        let formation = formation.unwrap();
-        self.world.lock().running.insert(number, formation.clone());
+        let bootstrap = bootstrap.unwrap();
+        self.world.lock().running.insert(number, bootstrap.clone());
         let side = Side { world: Arc::clone(&self.world), id, name };
-        let task = tokio::spawn(async move { formation.look(&side, &side).await });
+        let task = tokio::spawn(async move { bootstrap.search(&side, &side).await });
         self.tasks.insert(number, task.abort_handle());
     }
 
@@ -181,11 +181,11 @@ impl Case {
 impl World {
     /// The life of a running server.
     fn life(&self, number: u64) -> Option<u64> {
-        self.running.get(&number).map(|formation| formation.id().raft_id())
+        self.running.get(&number).map(|bootstrap| bootstrap.id().raft_id())
     }
 
     fn is_ended(&self, number: u64) -> bool {
-        self.running.get(&number).is_none_or(|formation| formation.ended().borrow().is_some())
+        self.running.get(&number).is_none_or(|bootstrap| bootstrap.ended().borrow().is_some())
     }
 
     fn step(&mut self) {
@@ -201,7 +201,7 @@ impl World {
         let present = |world: &Self, id: u64| {
             let number = MemberId::number_of(id);
             let data = &world.data[&number];
-            let decided = world.running.get(&number).and_then(Formation::decided);
+            let decided = world.running.get(&number).and_then(Bootstrap::decided);
             world.life(number) == Some(id)
                 && !world.is_ended(number)
                 && (data.ensemble == Some(name)
@@ -251,18 +251,18 @@ impl World {
 /// A server's side of the model.
 #[derive(Clone)]
 struct Side {
-    world: Shared,
+    world: SharedWorld,
     id: MemberId,
     name: EnsembleName,
 }
 
 impl RaftControl for Side {
-    fn view(&self) -> View {
+    fn view(&self) -> EnsembleView {
         let world = self.world.lock();
         let data = &world.data[&self.id.number];
-        let Some(name) = data.ensemble else { return View::default() };
+        let Some(name) = data.ensemble else { return EnsembleView::default() };
         let Ensemble { voters, leader } = world.ensembles[&name].clone();
-        View {
+        EnsembleView {
             last_index: Some(if data.is_first_only { 0 } else { 9 }),
             members: voters.iter().map(|id| (*id, String::new())).collect(),
             voters,
@@ -285,19 +285,19 @@ impl RaftControl for Side {
     }
 }
 
-impl Others for Side {
-    fn ask(&self, number: u64, question: Question) -> BoxFuture<'_, Heard> {
+impl Peers for Side {
+    fn ask(&self, number: u64, question: Question) -> BoxFuture<'_, PeerAnswer> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            let (formation, id) = {
+            let (bootstrap, id) = {
                 let world = self.world.lock();
                 match world.running.get(&number).filter(|_| !world.is_ended(number)) {
-                    Some(formation) => (formation.clone(), formation.id()),
-                    None => return Heard::Nothing("connection refused".to_owned()),
+                    Some(bootstrap) => (bootstrap.clone(), bootstrap.id()),
+                    None => return PeerAnswer::Nothing("connection refused".to_owned()),
                 }
             };
             let there = Self { id, name: EnsembleName::default(), world: Arc::clone(&self.world) };
-            Heard::Answer(formation.answer_to(question, &there.view()))
+            PeerAnswer::Answer(bootstrap.answer_to(question, &there.view()))
         })
     }
 }
@@ -312,8 +312,8 @@ fn check(case: &Case, how: &str) {
         world.acknowledged
     );
     for number in NUMBERS {
-        let formation = &world.running[&number];
-        let why = formation.ended().borrow().clone().unwrap_or_else(|| formation.says());
+        let bootstrap = &world.running[&number];
+        let why = bootstrap.ended().borrow().clone().unwrap_or_else(|| bootstrap.says());
         let serves = world.serving.contains(&number);
         assert!(serves || !why.is_empty(), "{disks:?} {how}: server {number} says nothing");
     }

@@ -1,4 +1,4 @@
-//! Formation's view of openraft.
+//! How bootstrap sees this server's Raft.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use futures_util::future::BoxFuture;
 
 use super::super::leadership::contact::Contact;
 use super::super::leadership::timings::Timings;
-use super::super::raft::node::{MembershipView, RaftNode};
+use super::super::raft::{MembershipView, RaftNode};
 use super::super::status::Role;
 use super::super::transport::AddressBook;
-use super::task::{RaftControl, View};
+use super::task::{EnsembleView, RaftControl};
 
-/// Formation's view of openraft.
-pub(crate) struct Control {
+/// This server's Raft, as bootstrap sees it.
+pub(crate) struct RaftNodeControl {
     raft: RaftNode,
     contact: Contact,
     book: AddressBook,
@@ -21,7 +21,7 @@ pub(crate) struct Control {
     forgotten_after: Duration,
 }
 
-impl Control {
+impl RaftNodeControl {
     pub(crate) fn new(
         raft: RaftNode,
         contact: Contact,
@@ -38,14 +38,14 @@ impl Control {
     }
 }
 
-impl RaftControl for Control {
-    fn view(&self) -> View {
+impl RaftControl for RaftNodeControl {
+    fn view(&self) -> EnsembleView {
         let MembershipView { last_index, voters, members, leader, role } = self.raft.membership();
         // Raft names a leader of the past, and this server before it is elected.
         let leader = leader.filter(|leader| self.is_heard(*leader));
         let is_candidate = leader == Some(self.contact.own()) && role != Role::Leader;
         let leader = leader.filter(|_| !is_candidate);
-        View { last_index, voters, members, leader, agreed: self.book.is_agreed() }
+        EnsembleView { last_index, voters, members, leader, agreed: self.book.is_agreed() }
     }
 
     fn initialize(&self, members: BTreeMap<u64, String>) -> BoxFuture<'_, Result<(), String>> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use super::message::Forms;
+pub use super::message::BootstrapPolicy;
 use kernel::ensemble::MemberId;
 
 use super::message::{Answer, Promise, Proposal, Question, Stage};
@@ -23,7 +23,7 @@ pub(crate) struct Facts {
 
 /// What came of asking a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum PeerAnswer {
     /// Its answer.
     Answer(Answer),
     /// It runs a build that knows no lives; whether that one has data.
@@ -57,51 +57,51 @@ pub(super) fn majority(of: usize) -> usize {
     of / 2 + 1
 }
 
-/// What follows from what was heard, by the numbers of the servers.
-pub(super) fn decide(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> Decision {
+/// What follows from the answers, by the numbers of the servers.
+pub(super) fn decide(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Decision {
     match facts.stage {
-        Stage::Empty { forms, promise } => form(facts, heard, forms, promise),
-        Stage::Alone { name } => grow(facts, heard, name),
-        Stage::Forming { name } => wait_for_own(facts, heard, Some(name)),
-        Stage::Member { name } => wait_for_own(facts, heard, name),
+        Stage::Empty { policy, promise } => form(facts, answers, policy, promise),
+        Stage::Alone { name } => grow(facts, answers, name),
+        Stage::Forming { name } => wait_for_own(facts, answers, Some(name)),
+        Stage::Member { name } => wait_for_own(facts, answers, name),
     }
 }
 
 /// Data of another ensemble at a voter of the file.
 fn foreign<'a>(
     facts: &'a Facts,
-    heard: &'a BTreeMap<u64, Heard>,
+    answers: &'a BTreeMap<u64, PeerAnswer>,
     own: u128,
 ) -> impl Iterator<Item = (u64, u128)> + 'a {
-    let voters = heard.iter().filter(|(number, _)| facts.voters.contains(number));
-    voters.filter_map(move |(number, heard)| {
-        let name = answer(heard)?.stage.ensemble().filter(|name| *name != own)?;
+    let voters = answers.iter().filter(|(number, _)| facts.voters.contains(number));
+    voters.filter_map(move |(number, reply)| {
+        let name = answer(reply)?.stage.ensemble().filter(|name| *name != own)?;
         Some((*number, name))
     })
 }
 
-fn answer(heard: &Heard) -> Option<&Answer> {
-    match heard {
-        Heard::Answer(answer) => Some(answer),
-        Heard::Earlier { .. } | Heard::Nothing(_) => None,
+fn answer(reply: &PeerAnswer) -> Option<&Answer> {
+    match reply {
+        PeerAnswer::Answer(answer) => Some(answer),
+        PeerAnswer::Earlier { .. } | PeerAnswer::Nothing(_) => None,
     }
 }
 
 /// A server with data of an ensemble waits for that, unless a majority belongs to others.
-fn wait_for_own(facts: &Facts, heard: &BTreeMap<u64, Heard>, own: Option<u128>) -> Decision {
-    let Some(own) = own else { return Decision::Wait(reasons(facts, heard)) };
-    let foreign: Vec<(u64, u128)> = foreign(facts, heard, own).collect();
+fn wait_for_own(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: Option<u128>) -> Decision {
+    let Some(own) = own else { return Decision::Wait(reasons(facts, answers)) };
+    let foreign: Vec<(u64, u128)> = foreign(facts, answers, own).collect();
     match foreign.first() {
         Some(first) if foreign.len() >= majority(facts.voters.len()) => {
             Decision::End(not_ours(facts, own, *first))
         }
-        Some(_) | None => Decision::Wait(reasons(facts, heard)),
+        Some(_) | None => Decision::Wait(reasons(facts, answers)),
     }
 }
 
 /// A server that was formed on its own looks for the others of its file.
-fn grow(facts: &Facts, heard: &BTreeMap<u64, Heard>, own: u128) -> Decision {
-    if let Some(first) = foreign(facts, heard, own).next() {
+fn grow(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: u128) -> Decision {
+    if let Some(first) = foreign(facts, answers, own).next() {
         return Decision::End(not_ours(facts, own, first));
     }
     let is_good = |answer: &Answer| match answer.stage {
@@ -110,13 +110,13 @@ fn grow(facts: &Facts, heard: &BTreeMap<u64, Heard>, own: u128) -> Decision {
             answer.stage.ensemble() == Some(own)
         }
     };
-    let voters = heard.iter().filter(|(number, _)| facts.voters.contains(number));
-    let good = voters.filter(|(_, heard)| answer(heard).is_some_and(is_good)).count();
+    let voters = answers.iter().filter(|(number, _)| facts.voters.contains(number));
+    let good = voters.filter(|(_, reply)| answer(reply).is_some_and(is_good)).count();
     let own = usize::from(facts.voters.contains(&facts.id.number));
     if good + own >= majority(facts.voters.len()) {
         Decision::Lead
     } else {
-        Decision::Wait(reasons(facts, heard))
+        Decision::Wait(reasons(facts, answers))
     }
 }
 
@@ -134,29 +134,33 @@ fn not_ours(facts: &Facts, own: u128, (other, theirs): (u64, u128)) -> String {
 /// A server without data joins where others have some, forms an ensemble where nobody has.
 fn form(
     facts: &Facts,
-    heard: &BTreeMap<u64, Heard>,
-    forms: Forms,
+    answers: &BTreeMap<u64, PeerAnswer>,
+    policy: BootstrapPolicy,
     promise: Option<Promise>,
 ) -> Decision {
-    let wait = || Decision::Wait(reasons(facts, heard));
+    let wait = || Decision::Wait(reasons(facts, answers));
     let own = facts.id.raft_id();
     match promise {
         Some(Promise { proposer: Some(id), .. }) if id != own => {
-            return if is_void(promise, id, heard) { Decision::Release } else { wait() };
+            return if is_void(promise, id, answers) { Decision::Release } else { wait() };
         }
-        Some(Promise { name, proposer: None }) => return join(facts, heard, forms, Some(name)),
+        Some(Promise { name, proposer: None }) => return join(facts, answers, policy, Some(name)),
         Some(Promise { proposer: Some(_), .. }) | None => {}
     }
     if promise.is_none()
-        && let Some(promise) = begun_with(own, heard)
+        && let Some(promise) = begun_with(own, answers)
     {
         return Decision::Decide(promise);
     }
-    if heard.values().any(has_data) {
+    if answers.values().any(has_data) {
         // What this server proposed itself was not begun: it has no log.
-        return if promise.is_some() { Decision::Release } else { join(facts, heard, forms, None) };
+        return if promise.is_some() {
+            Decision::Release
+        } else {
+            join(facts, answers, policy, None)
+        };
     }
-    match members(facts, heard, forms) {
+    match members(facts, answers, policy) {
         Some(members) if members.keys().next() == Some(&facts.id.number) => {
             let named = |(number, id): (u64, u64)| {
                 (id, facts.servers.get(&number).cloned().unwrap_or_default())
@@ -171,8 +175,8 @@ fn form(
 }
 
 /// An ensemble that is being formed with this life as a member: it had agreed, whatever it remembers.
-fn begun_with(own: u64, heard: &BTreeMap<u64, Heard>) -> Option<Promise> {
-    heard.values().filter_map(answer).find_map(|answer| match answer.stage {
+fn begun_with(own: u64, answers: &BTreeMap<u64, PeerAnswer>) -> Option<Promise> {
+    answers.values().filter_map(answer).find_map(|answer| match answer.stage {
         Stage::Forming { name } if answer.members.contains_key(&own) => {
             Some(Promise { name, proposer: Some(answer.id) })
         }
@@ -183,11 +187,11 @@ fn begun_with(own: u64, heard: &BTreeMap<u64, Heard>) -> Option<Promise> {
     })
 }
 
-fn has_data(heard: &Heard) -> bool {
-    match heard {
-        Heard::Answer(answer) => !matches!(answer.stage, Stage::Empty { .. }),
-        Heard::Earlier { has_data } => *has_data,
-        Heard::Nothing(_) => false,
+fn has_data(reply: &PeerAnswer) -> bool {
+    match reply {
+        PeerAnswer::Answer(answer) => !matches!(answer.stage, Stage::Empty { .. }),
+        PeerAnswer::Earlier { has_data } => *has_data,
+        PeerAnswer::Nothing(_) => false,
     }
 }
 
@@ -195,31 +199,31 @@ fn has_data(heard: &Heard) -> bool {
 /// otherwise: nobody can count on it.
 fn join(
     facts: &Facts,
-    heard: &BTreeMap<u64, Heard>,
-    forms: Forms,
+    answers: &BTreeMap<u64, PeerAnswer>,
+    policy: BootstrapPolicy,
     decided: Option<u128>,
 ) -> Decision {
-    let wait = || Decision::Wait(reasons(facts, heard));
-    let named = |heard: &Heard| match answer(heard)?.stage {
+    let wait = || Decision::Wait(reasons(facts, answers));
+    let named = |reply: &PeerAnswer| match answer(reply)?.stage {
         Stage::Alone { name } => Some(name),
         Stage::Member { name } => name,
         // It may come to nothing.
         Stage::Empty { .. } | Stage::Forming { .. } => None,
     };
-    let names: BTreeSet<u128> = heard.values().filter_map(named).collect();
+    let names: BTreeSet<u128> = answers.values().filter_map(named).collect();
     match (decided, names.first()) {
         (Some(decided), _) if names.contains(&decided) => wait(),
         (_, Some(name)) if names.len() == 1 => {
             Decision::Decide(Promise { name: *name, proposer: None })
         }
-        (Some(_), None) if members(facts, heard, forms).is_some() => Decision::Release,
+        (Some(_), None) if members(facts, answers, policy).is_some() => Decision::Release,
         _ => wait(),
     }
 }
 
 /// Whether nothing can come of a proposal: who made it has another life, or another mind.
-fn is_void(promise: Option<Promise>, proposer: u64, heard: &BTreeMap<u64, Heard>) -> bool {
-    let answer = heard.get(&MemberId::number_of(proposer)).and_then(answer);
+fn is_void(promise: Option<Promise>, proposer: u64, answers: &BTreeMap<u64, PeerAnswer>) -> bool {
+    let answer = answers.get(&MemberId::number_of(proposer)).and_then(answer);
     let Some(answer) = answer else { return false };
     let name = promise.map(|promise| promise.name);
     let keeps = match answer.stage {
@@ -235,29 +239,30 @@ fn is_void(promise: Option<Promise>, proposer: u64, heard: &BTreeMap<u64, Heard>
 /// Who would form an ensemble: each number with the id of its member.
 fn members(
     facts: &Facts,
-    heard: &BTreeMap<u64, Heard>,
-    own_forms: Forms,
+    answers: &BTreeMap<u64, PeerAnswer>,
+    own_policy: BootstrapPolicy,
 ) -> Option<BTreeMap<u64, u64>> {
-    if own_forms == Forms::Never || !facts.voters.contains(&facts.id.number) {
+    if own_policy == BootstrapPolicy::Never || !facts.voters.contains(&facts.id.number) {
         return None;
     }
-    let empty = |(number, heard): (&u64, &Heard)| {
-        let answer = answer(heard)?;
-        let Stage::Empty { forms, .. } = answer.stage else { return None };
+    let empty = |(number, reply): (&u64, &PeerAnswer)| {
+        let answer = answer(reply)?;
+        let Stage::Empty { policy, .. } = answer.stage else { return None };
         let agrees = answer.voters == facts.voters && MemberId::number_of(answer.id) == *number;
-        (agrees && facts.voters.contains(number)).then_some((*number, answer.id, forms))
+        (agrees && facts.voters.contains(number)).then_some((*number, answer.id, policy))
     };
-    let own = (facts.id.number, facts.id.raft_id(), own_forms);
-    let empty: Vec<(u64, u64, Forms)> = heard.iter().filter_map(empty).chain([own]).collect();
-    let who = |may: &dyn Fn(Forms) -> bool| -> BTreeMap<u64, u64> {
-        let able = empty.iter().filter(|(_, _, forms)| may(*forms));
+    let own = (facts.id.number, facts.id.raft_id(), own_policy);
+    let empty: Vec<(u64, u64, BootstrapPolicy)> =
+        answers.iter().filter_map(empty).chain([own]).collect();
+    let who = |may: &dyn Fn(BootstrapPolicy) -> bool| -> BTreeMap<u64, u64> {
+        let able = empty.iter().filter(|(_, _, policy)| may(*policy));
         able.map(|(number, id, _)| (*number, *id)).collect()
     };
-    let all = who(&|forms| forms != Forms::Never);
+    let all = who(&|policy| policy != BootstrapPolicy::Never);
     if all.len() == facts.voters.len() {
         return Some(all);
     }
-    let told = who(&|forms| forms == Forms::Initialize);
+    let told = who(&|policy| policy == BootstrapPolicy::Initialize);
     (told.len() >= majority(facts.voters.len())).then_some(told)
 }
 
@@ -268,10 +273,10 @@ pub(super) fn agree(
     proposal: &Proposal,
 ) -> Result<Promise, String> {
     let promised = Promise { name: proposal.name, proposer: Some(question.asker) };
-    let Stage::Empty { forms, promise } = facts.stage else {
+    let Stage::Empty { policy, promise } = facts.stage else {
         return Err("it has data".to_owned());
     };
-    if forms == Forms::Never {
+    if policy == BootstrapPolicy::Never {
         return Err("it forms no ensemble, it waits to be taken in".to_owned());
     }
     if !proposal.members.contains_key(&facts.id.raft_id()) {
@@ -302,41 +307,42 @@ fn other_voters(voters: &BTreeSet<u64>) -> String {
 }
 
 /// Who is waited for, and why.
-fn reasons(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> String {
-    if heard.is_empty() {
+fn reasons(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> String {
+    if answers.is_empty() {
         return "the lines server.N name no other server".to_owned();
     }
     let of_one =
-        |(number, heard): (&u64, &Heard)| format!("server {number}: {}", why(facts, heard));
-    own_reason(facts, heard)
+        |(number, reply): (&u64, &PeerAnswer)| format!("server {number}: {}", why(facts, reply));
+    own_reason(facts, answers)
         .into_iter()
-        .chain(heard.iter().map(of_one))
+        .chain(answers.iter().map(of_one))
         .collect::<Vec<_>>()
         .join("; ")
 }
 
 /// Where all could form an ensemble, it may be this server itself that does not.
-fn own_reason(facts: &Facts, heard: &BTreeMap<u64, Heard>) -> Option<String> {
-    let waits = matches!(facts.stage, Stage::Empty { forms: Forms::Never, promise: None });
-    (waits && !heard.values().any(has_data)).then(|| {
+fn own_reason(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Option<String> {
+    let waits =
+        matches!(facts.stage, Stage::Empty { policy: BootstrapPolicy::Never, promise: None });
+    (waits && !answers.values().any(has_data)).then(|| {
         "this server forms none itself (`serve --join`, or `db.autocreate=false` without the file \
          `initialize`)"
             .to_owned()
     })
 }
 
-fn why(facts: &Facts, heard: &Heard) -> String {
-    let answer = match heard {
-        Heard::Nothing(reason) => return reason.clone(),
-        Heard::Earlier { has_data: true } => {
+fn why(facts: &Facts, reply: &PeerAnswer) -> String {
+    let answer = match reply {
+        PeerAnswer::Nothing(reason) => return reason.clone(),
+        PeerAnswer::Earlier { has_data: true } => {
             return "it runs an earlier version and has data; only servers of this version can lead while a \
                     new data directory is taken in"
                 .to_owned();
         }
-        Heard::Earlier { has_data: false } => {
+        PeerAnswer::Earlier { has_data: false } => {
             return "it runs an earlier version and is empty: upgrade it first".to_owned();
         }
-        Heard::Answer(answer) => answer,
+        PeerAnswer::Answer(answer) => answer,
     };
     if let Some(admission) = &answer.admission {
         return format!("it leads; {admission}");
@@ -350,7 +356,9 @@ fn why(facts: &Facts, heard: &Heard) -> String {
         Stage::Empty { .. } if answer.voters != facts.voters => {
             format!("it is empty, and {}", other_voters(&answer.voters))
         }
-        Stage::Empty { forms: Forms::Never, .. } => "it is empty, and forms no ensemble".to_owned(),
+        Stage::Empty { policy: BootstrapPolicy::Never, .. } => {
+            "it is empty, and forms no ensemble".to_owned()
+        }
         Stage::Empty { promise: Some(promise), .. } => {
             format!("it is empty, and {}", decided_on(promise))
         }

@@ -1,4 +1,4 @@
-//! What servers ask each other on a connection for formation.
+//! What servers ask each other on a connection for bootstrap.
 //!
 //! ```text
 //! version 1   QuestionV1 ──►        ◄── AnswerV1
@@ -93,7 +93,7 @@ pub(crate) enum Stage {
     /// It has neither entries nor a checkpoint.
     Empty {
         /// Whether it may form an ensemble.
-        forms: Forms,
+        policy: BootstrapPolicy,
         /// What it agreed to.
         promise: Option<Promise>,
     },
@@ -129,7 +129,7 @@ impl Stage {
 ///
 /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Forms {
+pub enum BootstrapPolicy {
     /// It waits to be taken in (`serve --join`; `db.autocreate=false` without the file `initialize`).
     Never,
     /// With all voters of its file.

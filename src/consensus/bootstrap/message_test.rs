@@ -38,18 +38,18 @@ fn number(stage: Stage) -> (u8, &'static str) {
 }
 
 /// As [`number`], of what an empty server may do.
-fn forms_number(forms: Forms) -> u8 {
-    match forms {
-        Forms::Never => 0,
-        Forms::WithAll => 1,
-        Forms::Initialize => 2,
+fn policy_number(policy: BootstrapPolicy) -> u8 {
+    match policy {
+        BootstrapPolicy::Never => 0,
+        BootstrapPolicy::WithAll => 1,
+        BootstrapPolicy::Initialize => 2,
     }
 }
 
 fn stages() -> [Stage; 4] {
     let promise = Some(Promise { name: NAME, proposer: Some(MEMBER) });
     [
-        Stage::Empty { forms: Forms::Initialize, promise },
+        Stage::Empty { policy: BootstrapPolicy::Initialize, promise },
         Stage::Forming { name: NAME },
         Stage::Alone { name: NAME },
         Stage::Member { name: None },
@@ -63,9 +63,11 @@ fn stages_keep_their_numbers() {
         let bytes = postcard::to_stdvec(&stage).unwrap();
         assert_eq!((place, bytes[0]), (number(stage).0, place), "{stage:?}");
     }
-    for (place, forms) in (0..).zip([Forms::Never, Forms::WithAll, Forms::Initialize]) {
-        let bytes = postcard::to_stdvec(&forms).unwrap();
-        assert_eq!((place, &*bytes), (forms_number(forms), &[place][..]), "{forms:?}");
+    for (place, policy) in
+        (0..).zip([BootstrapPolicy::Never, BootstrapPolicy::WithAll, BootstrapPolicy::Initialize])
+    {
+        let bytes = postcard::to_stdvec(&policy).unwrap();
+        assert_eq!((place, &*bytes), (policy_number(policy), &[place][..]), "{policy:?}");
     }
 }
 

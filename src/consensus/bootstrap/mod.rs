@@ -21,15 +21,15 @@
 //! Whoever waits says for whom, and why.
 //!
 //! * [`message`]: what is asked and answered. [`decide`]: what follows from the answers, as a pure function.
-//! * [`promise`]: what a server without data decided on, on disk. [`task`]: asks, answers, and acts.
-//!   [`ask`], [`control`]: the way to the others, and its view of openraft.
+//! * [`promise`]: what a server without data decided on, on disk. [`task`]: asks, and acts.
+//!   [`peers`], [`control`]: the way to the others, and to this server's Raft. [`answer`]: answers them.
 
 pub(crate) mod admission;
 mod answer;
-mod ask;
 mod control;
 mod decide;
 mod message;
+mod peers;
 mod promise;
 mod task;
 
@@ -41,6 +41,6 @@ mod cases_test;
 pub const INITIALIZE: &str = "initialize";
 
 pub(crate) use answer::Answers;
-pub(crate) use control::Control;
-pub use decide::Forms;
-pub(crate) use task::{Formation, FormationConfig, RaftControl};
+pub(crate) use control::RaftNodeControl;
+pub use decide::BootstrapPolicy;
+pub(crate) use task::{Bootstrap, BootstrapConfig, RaftControl};

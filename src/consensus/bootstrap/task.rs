@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::transport::{AddressBook, Dialer, EnsembleName};
 use super::admission::Admissions;
-use super::ask::{Dialled, Others};
+use super::decide::BootstrapPolicy;
 use super::decide::Decision;
 use super::decide::Facts;
-use super::decide::Forms;
-use super::decide::Heard;
+use super::decide::PeerAnswer;
 use super::decide::decide;
 use super::message::{Answer, Promise, Proposal, Question, Stage};
+use super::peers::{DialedPeers, Peers};
 use super::promise::PromiseFile;
 
 /// How long to wait before a server is asked again: at first, ...
@@ -31,26 +31,26 @@ const ASK_FIRST: Duration = Duration::from_millis(50);
 const ASK_LAST: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether this server belongs somewhere.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often members are asked that the file does not name.
 const ASK_OTHERS_EVERY: Duration = Duration::from_secs(1);
 
-/// Who is waited for is said at once when it changes, but not more often than this, ...
-const SAY_EVERY: Duration = Duration::from_secs(2);
+/// Who is waited for is reported at once when it changes, but not more often than this, ...
+const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 /// ... and again when nothing has changed for so long.
 const REPEAT_EVERY: Duration = Duration::from_secs(60);
 
-/// What formation has to know of a server.
+/// What bootstrap has to know of a server.
 #[derive(Debug)]
-pub(crate) struct FormationConfig {
+pub(crate) struct BootstrapConfig {
     pub(crate) id: MemberId,
     /// All servers of the file with their addresses, this one included.
     pub(crate) servers: BTreeMap<u64, String>,
     /// The numbers of those that vote.
     pub(crate) voters: BTreeSet<u64>,
-    pub(crate) forms: Forms,
+    pub(crate) policy: BootstrapPolicy,
     /// The name of an ensemble that this server proposes, or is.
     pub(crate) name: u128,
     pub(crate) ensemble: EnsembleName,
@@ -59,10 +59,10 @@ pub(crate) struct FormationConfig {
     pub(crate) dir: PathBuf,
 }
 
-/// What formation sees of the consensus, and does with it.
+/// What bootstrap sees of the consensus, and does with it.
 pub(crate) trait RaftControl: Send + Sync + 'static {
     /// What there is at the moment.
-    fn view(&self) -> View;
+    fn view(&self) -> EnsembleView;
     /// Begins a log with these members.
     fn initialize(&self, members: BTreeMap<u64, String>) -> BoxFuture<'_, Result<(), String>>;
     /// Lets this server ask for votes.
@@ -71,7 +71,7 @@ pub(crate) trait RaftControl: Send + Sync + 'static {
 
 /// The consensus at one moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub(crate) struct EnsembleView {
     /// The newest entry of the log, be it purged.
     pub(crate) last_index: Option<u64>,
     /// All voters, old and new ones, by id.
@@ -84,75 +84,75 @@ pub(crate) struct View {
     pub(crate) agreed: bool,
 }
 
-/// What this server knows of its own formation. Clones are one.
+/// The search of this server for its ensemble. Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct Formation {
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Bootstrap {
+    pub(super) state: Arc<State>,
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: FormationConfig,
+pub(super) struct State {
+    pub(super) config: BootstrapConfig,
     /// Locked before `heard`.
     pub(super) promise: Mutex<PromiseFile>,
     pub(super) admissions: Admissions,
     /// What came of asking each server, and of which round that is.
     heard: Mutex<Round>,
-    came: Notify,
-    said: Mutex<Said>,
+    answer_recorded: Notify,
+    last_report: Mutex<LastReport>,
     ended: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug, Default)]
 struct Round {
     number: u64,
-    heard: BTreeMap<u64, Heard>,
+    heard: BTreeMap<u64, PeerAnswer>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct LastReport {
     what: String,
     at: Option<Instant>,
 }
 
-impl Formation {
-    /// The formation of a server, as far as it is.
+impl Bootstrap {
+    /// Takes the search up where it was left.
     ///
     /// # Errors
     /// What this server decided on before cannot be read.
-    pub(crate) fn new(config: FormationConfig) -> io::Result<Self> {
+    pub(crate) fn new(config: BootstrapConfig) -> io::Result<Self> {
         let promise = PromiseFile::open(config.dir.clone())?;
         if let Some(Promise { name, .. }) = promise.get()
             && config.ensemble.get().is_none()
         {
             config.ensemble.decide(name);
         }
-        let shared = Shared {
+        let state = State {
             config,
             promise: Mutex::new(promise),
             admissions: Admissions::default(),
             heard: Mutex::default(),
-            came: Notify::new(),
-            said: Mutex::default(),
+            answer_recorded: Notify::new(),
+            last_report: Mutex::default(),
             ended: watch::Sender::new(None),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { state: Arc::new(state) })
     }
 
     /// Who asks to be taken in.
     pub(crate) fn admissions(&self) -> &Admissions {
-        &self.shared.admissions
+        &self.state.admissions
     }
 
     /// The name of the ensemble, where none is known yet: the one that was proposed, or this server's own.
     pub(crate) fn name(&self) -> u128 {
-        let promised = self.shared.promise.lock().get();
-        promised.map_or(self.shared.config.name, |promise| promise.name)
+        let promised = self.state.promise.lock().get();
+        promised.map_or(self.state.config.name, |promise| promise.name)
     }
 
     /// Why the start has ended, once it has.
     pub(crate) fn ended(&self) -> watch::Receiver<Option<String>> {
-        self.shared.ended.subscribe()
+        self.state.ended.subscribe()
     }
 
     /// Looks for the ensemble until `stop`.
@@ -162,27 +162,27 @@ impl Formation {
         dialer: Dialer,
         stop: CancellationToken,
     ) {
-        let others = Dialled::new(dialer, self.shared.config.servers.clone());
+        let others = DialedPeers::new(dialer, self.state.config.servers.clone());
         tokio::select! {
-            () = self.look(&*raft, &others) => {}
+            () = self.search(&*raft, &others) => {}
             () = stop.cancelled() => {}
         }
     }
 
     /// Looks for the ensemble among `others`, for ever.
-    pub(super) async fn look(&self, raft: &dyn RaftControl, others: &dyn Others) {
-        let config = &self.shared.config;
+    pub(super) async fn search(&self, raft: &dyn RaftControl, others: &dyn Peers) {
+        let config = &self.state.config;
         let numbers = config.servers.keys().filter(|number| **number != config.id.number);
-        let asking = numbers.map(|number| self.ask_always(*number, raft, others));
+        let asking = numbers.map(|number| self.poll_server(*number, raft, others));
         tokio::join!(
             join_all(asking),
-            self.ask_others_always(raft, others),
-            self.act_always(raft, others)
+            self.poll_unnamed_members(raft, others),
+            self.act_on_answers(raft, others)
         );
     }
 
-    pub(super) fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
-        let config = &self.shared.config;
+    pub(super) fn facts(&self, view: &EnsembleView, promise: Option<Promise>) -> Facts {
+        let config = &self.state.config;
         Facts {
             id: config.id,
             servers: config.servers.clone(),
@@ -192,12 +192,12 @@ impl Formation {
         }
     }
 
-    pub(super) fn stage(&self, view: &View, promise: Option<Promise>) -> Stage {
-        let config = &self.shared.config;
+    pub(super) fn stage(&self, view: &EnsembleView, promise: Option<Promise>) -> Stage {
+        let config = &self.state.config;
         let own = config.id.raft_id();
         let known = config.ensemble.get().map(|name| name.0);
         match (view.last_index, promise) {
-            (None, promise) => Stage::Empty { forms: config.forms, promise },
+            (None, promise) => Stage::Empty { policy: config.policy, promise },
             (Some(_), _) if view.is_alone(own) && !view.agreed && config.names_others() => {
                 Stage::Alone { name: known.unwrap_or(config.name) }
             }
@@ -209,14 +209,14 @@ impl Formation {
     }
 
     /// Whether this server belongs to an ensemble that works.
-    fn is_settled(&self, view: &View) -> bool {
-        let own = self.shared.config.id.raft_id();
+    fn is_settled(&self, view: &EnsembleView) -> bool {
+        let own = self.state.config.id.raft_id();
         view.leader.is_some() && view.members.contains_key(&own)
     }
 
-    fn question(&self, view: &View) -> Question {
-        let promise = self.shared.promise.lock().get();
-        let (config, stage) = (&self.shared.config, self.stage(view, promise));
+    fn question(&self, view: &EnsembleView) -> Question {
+        let promise = self.state.promise.lock().get();
+        let (config, stage) = (&self.state.config, self.stage(view, promise));
         let joins = match stage {
             Stage::Empty { promise: Some(Promise { name, proposer: None }), .. } => Some(name),
             // Whether it takes part, the leader knows better.
@@ -233,19 +233,19 @@ impl Formation {
     }
 
     /// Asks one server for as long as this one belongs nowhere.
-    async fn ask_always(&self, number: u64, raft: &dyn RaftControl, others: &dyn Others) {
+    async fn poll_server(&self, number: u64, raft: &dyn RaftControl, others: &dyn Peers) {
         let mut pause = ASK_FIRST;
         loop {
             let view = raft.view();
             if self.is_settled(&view) {
                 pause = ASK_FIRST;
-                sleep(LOOK_EVERY).await;
+                sleep(CHECK_EVERY).await;
                 continue;
             }
-            let round = self.shared.heard.lock().number;
+            let round = self.state.heard.lock().number;
             let heard = others.ask(number, self.question(&view)).await;
             self.learn_members(&heard);
-            self.shared.hear(round, number, heard);
+            self.state.record_answer(round, number, heard);
             sleep(pause).await;
             pause = (pause * 5 / 4).min(ASK_LAST);
         }
@@ -253,13 +253,13 @@ impl Formation {
 
     /// Asks members that this server's file does not name who else belongs to the ensemble: without that it would
     /// not know a leader that came while it was away.
-    async fn ask_others_always(&self, raft: &dyn RaftControl, others: &dyn Others) {
+    async fn poll_unnamed_members(&self, raft: &dyn RaftControl, others: &dyn Peers) {
         loop {
             sleep(ASK_OTHERS_EVERY).await;
             let view = raft.view();
-            let own = self.shared.config.id.number;
+            let own = self.state.config.id.number;
             for number in
-                self.shared.config.book.others().into_keys().filter(|number| *number != own)
+                self.state.config.book.others().into_keys().filter(|number| *number != own)
             {
                 if !self.is_settled(&view) {
                     let heard = others.ask(number, self.question(&view)).await;
@@ -270,35 +270,35 @@ impl Formation {
     }
 
     /// Takes note of the members that one of this ensemble tells of: they are heard.
-    fn learn_members(&self, heard: &Heard) {
-        let Heard::Answer(Answer { stage, members, .. }) = heard else { return };
-        let own = self.shared.config.ensemble.get().map(|name| name.0);
+    fn learn_members(&self, heard: &PeerAnswer) {
+        let PeerAnswer::Answer(Answer { stage, members, .. }) = heard else { return };
+        let own = self.state.config.ensemble.get().map(|name| name.0);
         if own.is_some() && stage.ensemble() == own {
             let members = members.iter();
             let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
-            self.shared.config.book.tell(members.collect());
+            self.state.config.book.tell(members.collect());
         }
     }
 
     /// Acts on what is heard.
-    async fn act_always(&self, raft: &dyn RaftControl, others: &dyn Others) {
+    async fn act_on_answers(&self, raft: &dyn RaftControl, others: &dyn Peers) {
         loop {
             let view = raft.view();
-            if view.last_index.is_some() && self.shared.config.ensemble.is_known() {
+            if view.last_index.is_some() && self.state.config.ensemble.is_known() {
                 self.has_arrived();
             }
             let members = view.members.iter();
             let members = members.map(|(id, address)| (MemberId::number_of(*id), address.clone()));
-            self.shared.config.book.set_members(members.collect());
+            self.state.config.book.set_members(members.collect());
             if self.is_settled(&view) {
-                self.shared.config.book.forget_told();
+                self.state.config.book.forget_told();
             } else {
-                let (round, heard, promise) = self.shared.round();
+                let (round, heard, promise) = self.state.round();
                 let decision = decide(&self.facts(&view, promise), &heard);
-                let all_were_asked = heard.len() + 1 == self.shared.config.servers.len();
+                let all_were_asked = heard.len() + 1 == self.state.config.servers.len();
                 match decision {
                     // What all servers said is worth more than what the first one did.
-                    Decision::Wait(reasons) if all_were_asked => self.shared.say(&reasons),
+                    Decision::Wait(reasons) if all_were_asked => self.state.report(&reasons),
                     Decision::Wait(_) => {}
                     decision @ (Decision::Propose(_)
                     | Decision::Decide(_)
@@ -308,8 +308,8 @@ impl Formation {
                 }
             }
             tokio::select! {
-                () = self.shared.came.notified() => {}
-                () = sleep(LOOK_EVERY) => {}
+                () = self.state.answer_recorded.notified() => {}
+                () = sleep(CHECK_EVERY) => {}
             }
         }
     }
@@ -320,15 +320,15 @@ impl Formation {
         decision: Decision,
         round: u64,
         raft: &dyn RaftControl,
-        others: &dyn Others,
+        others: &dyn Peers,
     ) {
         match decision {
-            Decision::Wait(reasons) => self.shared.say(&reasons),
+            Decision::Wait(reasons) => self.state.report(&reasons),
             Decision::Lead => raft.allow_elections(),
-            Decision::Release => _ = self.shared.change(round, None),
-            Decision::Decide(promise) => _ = self.shared.change(round, Some(promise)),
+            Decision::Release => _ = self.state.change(round, None),
+            Decision::Decide(promise) => _ = self.state.change(round, Some(promise)),
             Decision::End(why) => {
-                self.shared.ended.send_if_modified(|ended| {
+                self.state.ended.send_if_modified(|ended| {
                     ended.is_none() && {
                         *ended = Some(why);
                         true
@@ -336,17 +336,17 @@ impl Formation {
                 });
             }
             Decision::Propose(proposal) => {
-                let proposer = Some(self.shared.config.id.raft_id());
+                let proposer = Some(self.state.config.id.raft_id());
                 let promise = Promise { name: proposal.name, proposer };
-                if self.shared.change(round, Some(promise)) {
+                if self.state.change(round, Some(promise)) {
                     self.propose(proposal, raft, others).await;
                 }
             }
         }
     }
 
-    async fn propose(&self, proposal: Proposal, raft: &dyn RaftControl, others: &dyn Others) {
-        let config = &self.shared.config;
+    async fn propose(&self, proposal: Proposal, raft: &dyn RaftControl, others: &dyn Peers) {
+        let config = &self.state.config;
         let own = config.id.raft_id();
         let question = Question { proposal: Some(proposal.clone()), ..self.question(&raft.view()) };
         let asked = proposal.members.keys().filter(|id| **id != own).map(|id| {
@@ -355,87 +355,87 @@ impl Formation {
         });
         let objections: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
         if !objections.is_empty() {
-            return self.shared.say(&objections.join("; "));
+            return self.state.report(&objections.join("; "));
         }
         tracing::info!("all members agree: the ensemble is formed");
         if let Err(error) = raft.initialize(proposal.members).await {
-            self.shared.say(&format!("the ensemble cannot be formed: {error}"));
+            self.state.report(&format!("the ensemble cannot be formed: {error}"));
         }
     }
 
     /// Who this server is.
     #[cfg(test)]
     pub(super) fn id(&self) -> MemberId {
-        self.shared.config.id
+        self.state.config.id
     }
 
     /// The ensemble that it decided on.
     #[cfg(test)]
     pub(super) fn decided(&self) -> Option<u128> {
-        self.shared.config.ensemble.get().map(|name| name.0)
+        self.state.config.ensemble.get().map(|name| name.0)
     }
 
     /// The state that it has names the ensemble.
     #[cfg(test)]
     pub(super) fn learn(&self, name: u128) {
-        self.shared.config.ensemble.set(crate::storage::ClusterId(name));
+        self.state.config.ensemble.set(crate::storage::ClusterId(name));
     }
 
-    /// What was said last about who is waited for.
+    /// What was reported last about who is waited for.
     #[cfg(test)]
     pub(super) fn says(&self) -> String {
-        self.shared.said.lock().what.clone()
+        self.state.last_report.lock().what.clone()
     }
 
     /// This server has data of an ensemble whose name is known: what it decided on is past.
     fn has_arrived(&self) {
-        self.shared.release_file();
-        let initialize = self.shared.config.dir.join(super::INITIALIZE);
+        self.state.release_file();
+        let initialize = self.state.config.dir.join(super::INITIALIZE);
         if let Err(error) = std::fs::remove_file(&initialize)
             && error.kind() != io::ErrorKind::NotFound
         {
-            self.shared.say(&format!("{} cannot be removed: {error}", initialize.display()));
+            self.state.report(&format!("{} cannot be removed: {error}", initialize.display()));
         }
     }
 }
 
 /// Why a server does not agree to a proposal, if it does not.
-fn objection(number: u64, heard: Heard) -> Option<String> {
+fn objection(number: u64, heard: PeerAnswer) -> Option<String> {
     let why = match heard {
-        Heard::Answer(Answer { agreed: Some(Ok(())), .. }) => return None,
-        Heard::Answer(Answer { agreed: Some(Err(why)), .. }) | Heard::Nothing(why) => why,
-        Heard::Answer(Answer { agreed: None, .. }) | Heard::Earlier { .. } => {
+        PeerAnswer::Answer(Answer { agreed: Some(Ok(())), .. }) => return None,
+        PeerAnswer::Answer(Answer { agreed: Some(Err(why)), .. }) | PeerAnswer::Nothing(why) => why,
+        PeerAnswer::Answer(Answer { agreed: None, .. }) | PeerAnswer::Earlier { .. } => {
             "it knows nothing of proposals".to_owned()
         }
     };
     Some(format!("server {number}: {why}"))
 }
 
-impl View {
+impl EnsembleView {
     /// Whether this server is the only voter there is, or ever was.
     fn is_alone(&self, own: u64) -> bool {
         self.voters.iter().eq([&own])
     }
 }
 
-impl FormationConfig {
+impl BootstrapConfig {
     fn names_others(&self) -> bool {
         self.voters.iter().any(|number| *number != self.id.number)
     }
 }
 
-impl Shared {
-    fn hear(&self, round: u64, number: u64, what: Heard) {
+impl State {
+    fn record_answer(&self, round: u64, number: u64, what: PeerAnswer) {
         let mut heard = self.heard.lock();
         // What was asked before this server decided on something does not take that into account.
         if heard.number == round {
             heard.heard.insert(number, what);
-            self.came.notify_one();
+            self.answer_recorded.notify_one();
         }
     }
 
     /// What was heard in this round, and what was decided on before it.
-    fn round(&self) -> (u64, BTreeMap<u64, Heard>, Option<Promise>) {
+    fn round(&self) -> (u64, BTreeMap<u64, PeerAnswer>, Option<Promise>) {
         let kept = self.promise.lock();
         let round = self.heard.lock();
         (round.number, round.heard.clone(), kept.get())
@@ -457,7 +457,7 @@ impl Shared {
         };
         drop(kept);
         if let Err(error) = &changed {
-            self.say(&format!("what this server decides on cannot be written down: {error}"));
+            self.report(&format!("what this server decides on cannot be written down: {error}"));
         }
         changed.is_ok()
     }
@@ -482,21 +482,21 @@ impl Shared {
         let mut kept = self.promise.lock();
         if let Err(error) = kept.drop_it() {
             drop(kept);
-            self.say(&format!("the file `promise` cannot be removed: {error}"));
+            self.report(&format!("the file `promise` cannot be removed: {error}"));
         }
     }
 
-    /// Says who is waited for, when that has changed or was said long ago.
-    fn say(&self, what: &str) {
+    /// Says who is waited for, when that has changed or was reported long ago.
+    fn report(&self, what: &str) {
         let now = Instant::now();
-        let mut said = self.said.lock();
-        let since = said.at.map(|at| now - at);
-        let limit = if said.what == what { REPEAT_EVERY } else { SAY_EVERY };
+        let mut last_report = self.last_report.lock();
+        let since = last_report.at.map(|at| now - at);
+        let limit = if last_report.what == what { REPEAT_EVERY } else { REPORT_EVERY };
         if since.is_some_and(|since| since < limit) {
             return;
         }
-        *said = Said { what: what.to_owned(), at: Some(now) };
-        drop(said);
+        *last_report = LastReport { what: what.to_owned(), at: Some(now) };
+        drop(last_report);
         tracing::info!("this server waits for its ensemble: {what}");
     }
 }

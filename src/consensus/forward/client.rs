@@ -9,8 +9,8 @@ use std::sync::Arc;
 use kernel::ensemble::MemberId;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::super::consensus::Consensus;
 use super::super::error::ReadError;
+use super::super::handle::Consensus;
 use super::super::leadership::contact::ConnectionActivity;
 use super::super::transport::Purpose;
 use super::super::transport::WireBytes as Payload;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::consensus::Consensus;
+use super::super::handle::Consensus;
 use super::super::transport::{PeerStream, Purpose};
 
 /// At a follower: the newest connection that a leader opened and that is not in use yet.

@@ -10,7 +10,7 @@ use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::super::consensus::Consensus;
+use super::super::handle::Consensus;
 use super::super::leadership::contact::ConnectionActivity;
 use super::super::leadership::read_index::LeadershipAck;
 use super::super::status::{Role, Status};
@@ -50,7 +50,7 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let Some(ForwardConn { from, purpose, stream, guest, room }) = next else { return };
+        let Some(ForwardConn { from, purpose, stream, permit, room }) = next else { return };
         if purpose == Purpose::Lead {
             server.proposer.reverse_dials().offer(from, stream);
         } else {
@@ -58,7 +58,7 @@ pub(crate) async fn run(
             tokio::spawn(async move {
                 tokio::select! {
                     () = conn.serve() => {}
-                    () = guest.has_to_leave() => {}
+                    () = permit.evicted() => {}
                 }
             });
         }

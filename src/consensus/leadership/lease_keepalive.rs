@@ -112,8 +112,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::consensus::raft::state_machine::tests::Nothing;
-    use crate::consensus::{Consensus, ConsensusConfig};
+    use crate::consensus::{Consensus, ConsensusConfig, Nothing};
     use crate::storage::OpenOptions;
 
     #[tokio::test]

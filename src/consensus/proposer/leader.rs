@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use super::super::raft::node::ProposalOutcome;
+use super::super::raft::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
 use super::task::{ProposalTarget, ProposerTask};

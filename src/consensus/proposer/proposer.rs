@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::super::consensus::Consensus;
 use super::super::error::{ProposeError, ReadError};
+use super::super::handle::Consensus;
 use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;

@@ -12,18 +12,18 @@ use crate::storage::state::CheckpointMark;
 use crate::storage::{RowSource, StateDb, StorageError};
 
 /// A checkpoint to be written.
-pub(crate) struct Job {
-    pub(crate) source: Box<dyn RowSource>,
-    pub(crate) mark: CheckpointMark,
+pub(super) struct CheckpointJob {
+    pub(super) source: Box<dyn RowSource>,
+    pub(super) mark: CheckpointMark,
     /// That the entries it comes from are on disk.
-    pub(crate) log: LogFlush,
+    pub(super) log: LogFlush,
 }
 
 /// The thread that writes checkpoints, seen from outside.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     /// `None` while it is dropped, which ends the thread.
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<CheckpointJob>>,
     state: StateDb,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Whether one is being written.
@@ -33,10 +33,10 @@ pub(crate) struct Checkpoints {
 }
 
 /// The right to submit one checkpoint.
-pub(crate) struct Slot<'a>(&'a Checkpoints);
+pub(super) struct Reservation<'a>(&'a Checkpoints);
 
-impl Slot<'_> {
-    pub(crate) fn submit(self, job: Job) {
+impl Reservation<'_> {
+    pub(super) fn submit(self, job: CheckpointJob) {
         if self.0.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             self.0.fail("the thread that writes checkpoints has ended".to_owned());
         }
@@ -45,11 +45,11 @@ impl Slot<'_> {
 
 impl Checkpoints {
     /// Starts the thread. `written` gets a message after each checkpoint that is on disk.
-    pub(crate) fn start(
+    pub(super) fn start(
         state: StateDb,
         written: async_mpsc::UnboundedSender<()>,
     ) -> Result<Arc<Self>, StorageError> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, queue) = mpsc::channel::<CheckpointJob>();
         let checkpoints = Arc::new(Self {
             jobs: Some(jobs),
             state: state.clone(),
@@ -86,9 +86,9 @@ impl Checkpoints {
     }
 
     /// Reserves the thread; `None` while it is busy.
-    pub(crate) fn reserve(&self) -> Option<Slot<'_>> {
+    pub(super) fn reserve(&self) -> Option<Reservation<'_>> {
         let was_idle = self.busy.send_if_modified(|busy| !std::mem::replace(busy, true));
-        was_idle.then_some(Slot(self))
+        was_idle.then_some(Reservation(self))
     }
 
     /// Waits until no checkpoint is being written.
@@ -123,7 +123,7 @@ impl Drop for Checkpoints {
     }
 }
 
-fn write(state: &StateDb, mut job: Job) -> Result<(), StorageError> {
+fn write(state: &StateDb, mut job: CheckpointJob) -> Result<(), StorageError> {
     let size = state.write_checkpoint(&mut *job.source, &job.mark, &job.log)?;
     let position = job.mark.position.map_or_else(|| "nothing".to_owned(), |p| p.to_string());
     tracing::debug!(position, rows = size.rows, bytes = size.bytes, "checkpoint written");

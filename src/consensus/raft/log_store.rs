@@ -24,25 +24,25 @@ const REPLICATE_BYTES_MAX: usize = 4 << 20;
 
 /// Reads and writes the log for openraft. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct LogStore {
+pub(super) struct LogStore {
     log: RaftLog,
 }
 
 impl LogStore {
-    pub(crate) fn new(log: RaftLog) -> Self {
+    pub(super) fn new(log: RaftLog) -> Self {
         Self { log }
     }
 
     /// Up to where entries are known to be committed, as far as they are here. After a crash that position
     /// may be newer than the entries that survived: it is saved before they are flushed here when a
     /// majority of the others has them.
-    pub(crate) fn committed(&self) -> Option<LogPosition> {
+    pub(super) fn committed(&self) -> Option<LogPosition> {
         let last = self.log.state().last;
         self.log.committed().filter(|committed| Some(*committed) <= last)
     }
 
     /// The entries of a range in order, some at a time, read ahead by a thread of its own.
-    pub(crate) fn read_ahead(
+    pub(super) fn read_ahead(
         &self,
         range: Range<u64>,
     ) -> io::Result<impl Iterator<Item = io::Result<Vec<Entry>>> + use<>> {

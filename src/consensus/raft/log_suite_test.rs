@@ -7,15 +7,17 @@ use tokio::sync::mpsc;
 
 use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
-use super::state_machine::tests::Nothing;
-use super::state_machine::{CheckpointLimits, Machine};
+use super::state_machine_store::tests::Nothing;
+use super::state_machine_store::{CheckpointLimits, StateMachineStore};
 use super::types::TypeConfig;
 use crate::storage::{DataDir, OpenOptions};
 
 struct Builder;
 
-impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
-    async fn build(&self) -> Result<(TempDir, LogStore, Machine), RaftStorageError<TypeConfig>> {
+impl StoreBuilder<TypeConfig, LogStore, StateMachineStore, TempDir> for Builder {
+    async fn build(
+        &self,
+    ) -> Result<(TempDir, LogStore, StateMachineStore), RaftStorageError<TypeConfig>> {
         let temp = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new(0);
         // Every case of the suite gets a new log: a small one is prepared faster.
@@ -24,7 +26,8 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
+        let machine =
+            StateMachineStore::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         Ok((temp, LogStore::new(dir.log().clone()), machine))
     }
 }

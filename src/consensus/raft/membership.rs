@@ -31,22 +31,22 @@ struct Record {
 }
 
 /// Encodes the configuration carried by an entry.
-pub(crate) fn encode(membership: &Membership) -> Bytes {
+pub(super) fn encode(membership: &Membership) -> Bytes {
     write(membership, None)
 }
 
 /// Encodes a configuration together with the entry that set it.
-pub(crate) fn encode_stored(stored: &StoredMembership) -> Bytes {
+pub(super) fn encode_stored(stored: &StoredMembership) -> Bytes {
     write(stored.membership(), stored.log_id().as_ref())
 }
 
 /// Decodes the configuration carried by an entry.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Membership, Fatal> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Membership, Fatal> {
     read(bytes).map(|(membership, _)| membership)
 }
 
 /// Decodes a configuration together with the entry that set it; no bytes are no configuration.
-pub(crate) fn decode_stored(bytes: &[u8]) -> Result<StoredMembership, Fatal> {
+pub(super) fn decode_stored(bytes: &[u8]) -> Result<StoredMembership, Fatal> {
     if bytes.is_empty() {
         return Ok(StoredMembership::default());
     }

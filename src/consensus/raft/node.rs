@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::watch;
 
-use super::state_machine::Machine;
+use super::state_machine_store::StateMachineStore;
 use super::types::{Commands, LogId, RaftVote, TypeConfig, log_id, position, vote};
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
 use crate::consensus::leadership::raft_leader::{RaftLeader, RaftView};
@@ -27,7 +27,7 @@ use crate::consensus::status::{Role, Status};
 use crate::storage::LogPosition;
 
 /// openraft with our types filled in.
-pub(super) type Raft = openraft::Raft<TypeConfig, Machine>;
+pub(super) type Raft = openraft::Raft<TypeConfig, StateMachineStore>;
 
 type WriteResult = ClientWriteResult<TypeConfig>;
 

@@ -26,7 +26,7 @@ impl RaftService for RaftNode {
                 Err(reason) => return Response::Failed(reason),
             };
             match raft.append_entries(request).await {
-                Ok(response) => Response::Append(wire::append_response_to_wire(response)),
+                Ok(response) => Response::Append(wire::append_response_to_wire(&response)),
                 Err(error) => Response::Failed(error.to_string()),
             }
         })

@@ -16,15 +16,15 @@ use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
 use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
-use super::state_machine::tests::Nothing;
-use super::state_machine::{CheckpointLimits, Machine};
+use super::state_machine_store::tests::Nothing;
+use super::state_machine_store::{CheckpointLimits, StateMachineStore};
 use crate::consensus::error::ReadError;
 use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::message::{AppendResponse, Entry};
-use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
+use crate::consensus::transport::scripted_peer::{Held, Hold, ScriptedPeer, dialer};
 use crate::consensus::transport::{Leadership, Peers};
 use crate::storage::{DataDir, LogPosition, OpenOptions, Vote};
 
@@ -44,15 +44,15 @@ const SILENCE: Duration = Duration::from_millis(200);
 struct Fixture {
     raft: RaftNode,
     reads: ReadIndex,
-    two: Puppet,
-    three: Puppet,
+    two: ScriptedPeer,
+    three: ScriptedPeer,
     _dir: TempDir,
 }
 
 impl Fixture {
     /// The others hold their answers as said from the first one on.
     async fn new(hold: Hold) -> Self {
-        let (two, three) = (Puppet::start(2).await, Puppet::start(3).await);
+        let (two, three) = (ScriptedPeer::start(2).await, ScriptedPeer::start(3).await);
         two.hold(hold);
         three.hold(hold);
         let temp = tempfile::tempdir().unwrap();
@@ -60,7 +60,8 @@ impl Fixture {
         let (written, _) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: u64::MAX };
-        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
+        let machine =
+            StateMachineStore::new(Box::new(Nothing), &dir, checkpoints, limits, 0).unwrap();
         let config = Config {
             // Seldom, so that none of openraft's comes in between.
             heartbeat_interval: 3000,

@@ -92,7 +92,7 @@ pub(super) fn appended_from_wire(appended: Appended) -> StreamAppendResult<TypeC
 
 /// The answer to an append.
 pub(super) fn append_response_to_wire(
-    response: AppendEntriesResponse<TypeConfig>,
+    response: &AppendEntriesResponse<TypeConfig>,
 ) -> message::AppendResponse {
     match response {
         AppendEntriesResponse::Success => message::AppendResponse::Success,
@@ -101,7 +101,7 @@ pub(super) fn append_response_to_wire(
         }
         AppendEntriesResponse::Conflict => message::AppendResponse::Conflict,
         AppendEntriesResponse::HigherVote(later) => {
-            message::AppendResponse::HigherVote(vote(&later))
+            message::AppendResponse::HigherVote(vote(later))
         }
     }
 }

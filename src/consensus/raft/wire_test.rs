@@ -63,9 +63,11 @@ fn requests_of_openraft_travel_as_they_did() {
     assert_eq!(format!("{back:?}"), format!("{:?}", append()));
     assert_request("append", &Request::Append(request));
 
-    let ask = VoteRequest::new(ballot(8, 2, false), Some(at(7, 128)));
-    let handed_over = VoteRequest { leadership_transfer: true, ..ask.clone() };
-    for (name, ask) in [("vote", ask), ("vote for a leader that hands over", handed_over)] {
+    for (name, leadership_transfer) in
+        [("vote", false), ("vote for a leader that hands over", true)]
+    {
+        let ask = VoteRequest::new(ballot(8, 2, false), Some(at(7, 128)));
+        let ask = VoteRequest { leadership_transfer, ..ask };
         assert_eq!(vote_from_wire(vote_to_wire(&ask)), ask);
         assert_request(name, &Request::Vote(vote_to_wire(&ask)));
     }
@@ -90,7 +92,7 @@ fn responses_of_openraft_travel_as_they_did() {
         ("conflict", AppendEntriesResponse::Conflict),
         ("higher vote", AppendEntriesResponse::HigherVote(ballot(9, 3, false))),
     ] {
-        assert_response(name, &Response::Append(append_response_to_wire(response)));
+        assert_response(name, &Response::Append(append_response_to_wire(&response)));
     }
     let granted = VoteResponse::new(ballot(8, 2, false), None, true);
     let refused = VoteResponse::new(ballot(9, 3, true), Some(at(9, 131)), false);

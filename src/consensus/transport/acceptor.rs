@@ -22,16 +22,16 @@ use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::leadership::timings::WORKING_EVERY;
 use super::address_book::AddressBook;
-use super::connection_limits::{Guests, Host};
+use super::authenticator::{Authenticator, ForwardConn};
+use super::connection_limits::{ConnectionLimits, Owner};
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::send;
-use super::gate::{ForwardConn, Gate};
-use super::hello::{Own, Purpose};
-use super::inbox::{Inbox, Receiving};
+use super::handshake::hello::{LocalIdentity, Purpose};
 use super::message::{AppendRequest, Request, Response};
 use super::peer_service::{BootstrapService, RaftService};
 use super::security::Security;
+use super::snapshot_receiver::{IncomingSnapshot, SnapshotReceiver};
 use super::stream::PeerStream;
 use super::terms::check_request;
 use crate::storage::Spool;
@@ -49,9 +49,9 @@ pub(crate) struct PeerListener {
 /// What all connections of peers share. Clones are one.
 #[derive(Clone, Debug)]
 struct Shared {
-    gate: Gate,
-    inbox: Inbox,
-    guests: Guests,
+    authenticator: Authenticator,
+    snapshots: SnapshotReceiver,
+    limits: ConnectionLimits,
     room: Room,
 }
 
@@ -76,15 +76,16 @@ impl PeerListener {
     /// What the system says.
     pub(crate) async fn bind(
         addr: SocketAddr,
-        own: Own,
+        own: LocalIdentity,
         place: (Security, AddressBook),
-        forwards: Option<mpsc::Sender<ForwardConn>>,
+        forwards: mpsc::Sender<ForwardConn>,
         spool: Spool,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let gate = Gate::new(own, place, forwards);
-        let (inbox, guests, room) = (Inbox::new(spool), Guests::default(), Room::default());
-        Ok(Self { listener, shared: Shared { gate, inbox, guests, room } })
+        let authenticator = Authenticator::new(own, place, Some(forwards));
+        let (snapshots, limits, room) =
+            (SnapshotReceiver::new(spool), ConnectionLimits::default(), Room::default());
+        Ok(Self { listener, shared: Shared { authenticator, snapshots, limits, room } })
     }
 
     /// Serves peers until `stop`.
@@ -120,36 +121,36 @@ impl PeerListener {
 impl Shared {
     /// Serves one connection to its end.
     async fn serve(self, services: PeerServices, stream: TcpStream, addr: SocketAddr) {
-        let Self { gate, inbox, guests, room } = self;
-        let stranger = guests.enter(Host::Nobody);
-        let admitted = tokio::select! {
-            admitted = gate.admit(stream, addr) => admitted,
-            () = stranger.has_to_leave() => None,
+        let Self { authenticator, snapshots, limits, room } = self;
+        let unidentified = limits.acquire(Owner::Unidentified);
+        let authenticated = tokio::select! {
+            authenticated = authenticator.authenticate(stream, addr) => authenticated,
+            () = unidentified.evicted() => None,
         };
-        drop(stranger);
-        let Some((welcomed, stream)) = admitted else { return };
+        drop(unidentified);
+        let Some((welcomed, stream)) = authenticated else { return };
         let from = welcomed.from;
         let server = MemberId::number_of(from);
-        let host = match welcomed.purpose {
-            Purpose::Formation => Host::Looking,
-            Purpose::Raft | Purpose::Forward | Purpose::Lead => Host::Server(server),
+        let owner = match welcomed.purpose {
+            Purpose::Bootstrap => Owner::Bootstrapping,
+            Purpose::Raft | Purpose::Forward | Purpose::Lead => Owner::Server(server),
         };
-        let guest = guests.enter(host);
+        let permit = limits.acquire(owner);
         match welcomed.purpose {
             Purpose::Raft => tokio::select! {
-                error = Connection { services, inbox, room, receiving: None }.serve(stream, from) => {
+                error = Connection { services, snapshots, room, receiving: None }.serve(stream, from) => {
                     if error.kind() == io::ErrorKind::InvalidData {
-                        gate.log_rejection(addr, &error);
+                        authenticator.log_rejection(addr, &error);
                     }
                 }
-                () = guest.has_to_leave() => {}
+                () = permit.evicted() => {}
             },
-            Purpose::Formation => tokio::select! {
+            Purpose::Bootstrap => tokio::select! {
                 () = services.bootstrap.answer(stream, from) => {}
-                () = guest.has_to_leave() => {}
+                () = permit.evicted() => {}
             },
             purpose @ (Purpose::Forward | Purpose::Lead) => {
-                gate.hand_over(ForwardConn { from, purpose, stream, guest, room });
+                authenticator.hand_over(ForwardConn { from, purpose, stream, permit, room });
             }
         }
     }
@@ -158,10 +159,10 @@ impl Shared {
 /// One connection of a peer on which Raft is talked.
 struct Connection {
     services: PeerServices,
-    inbox: Inbox,
+    snapshots: SnapshotReceiver,
     room: Room,
     /// The checkpoint that comes in on it.
-    receiving: Option<Receiving>,
+    receiving: Option<IncomingSnapshot>,
 }
 
 /// An append that is not flushed yet.
@@ -171,7 +172,7 @@ type Pending = Pin<Box<dyn Future<Output = Response> + Send>>;
 enum Event {
     Request(io::Result<Request>),
     Answer(Response),
-    StillWorking,
+    WorkingDue,
 }
 
 impl Connection {
@@ -193,7 +194,7 @@ impl Connection {
     async fn try_serve(&mut self, stream: &mut PeerStream, peer: u64) -> io::Result<Infallible> {
         let mut frames = Frames::new(self.room.clone());
         let (mut appends, mut other) = (VecDeque::<Pending>::new(), None);
-        let mut said = Instant::now();
+        let mut last_sent = Instant::now();
         loop {
             if appends.is_empty()
                 && let Some(request) = other.take()
@@ -205,8 +206,8 @@ impl Connection {
                 biased;
                 answer = first(&mut appends) => Event::Answer(answer),
                 request = frames.next(stream), if has_room => Event::Request(request),
-                () = sleep_until(said + WORKING_EVERY), if !appends.is_empty() => {
-                    Event::StillWorking
+                () = sleep_until(last_sent + WORKING_EVERY), if !appends.is_empty() => {
+                    Event::WorkingDue
                 }
             };
             if let Event::Request(Ok(request)) = &event {
@@ -216,7 +217,7 @@ impl Connection {
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {
                     if appends.is_empty() {
-                        said = Instant::now();
+                        last_sent = Instant::now();
                     }
                     appends.push_back(self.append(rpc).await);
                 }
@@ -224,11 +225,11 @@ impl Connection {
                 Event::Answer(response) => {
                     appends.pop_front();
                     send(stream, &response).await?;
-                    said = Instant::now();
+                    last_sent = Instant::now();
                 }
-                Event::StillWorking => {
+                Event::WorkingDue => {
                     send(stream, &Response::Working).await?;
-                    said = Instant::now();
+                    last_sent = Instant::now();
                 }
             }
         }
@@ -260,17 +261,17 @@ impl Connection {
             }
             Request::BeginSnapshot { vote, meta, anew } => {
                 let (response, receiving) =
-                    self.inbox.begin(&*self.services.raft, (vote, meta), anew).await?;
+                    self.snapshots.begin(&*self.services.raft, (vote, meta), anew).await?;
                 self.receiving = receiving;
                 response
             }
             Request::Rows(block) => {
                 let receiving = self.receiving.as_ref().ok_or(NO_SNAPSHOT)?;
-                self.inbox.take(receiving, block).await?
+                self.snapshots.take(receiving, block).await?
             }
             Request::EndSnapshot(total) => {
                 let receiving = self.receiving.take().ok_or(NO_SNAPSHOT)?;
-                self.inbox.install(&*self.services.raft, receiving, total).await?
+                self.snapshots.install(&*self.services.raft, receiving, total).await?
             }
         })
     }

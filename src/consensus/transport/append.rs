@@ -63,6 +63,11 @@ impl Sent {
 }
 
 /// A stream of requests over one connection.
+///
+/// `sent` and the answers that are owed on the connection are in the same order: the next answer belongs to the front of
+/// `sent`. So a stream never goes on over another connection while it waits for an answer, and it ends at the first answer
+/// that is no success: Raft then decides anew where to begin. What others left unanswered on the connection is skipped by
+/// [`Link`](super::link::Link), which counts it.
 pub(crate) struct Appends<'s, S> {
     peer: &'s mut Peer,
     /// `None` when it has ended.
@@ -182,7 +187,7 @@ impl<'s, S: Stream<Item = AppendRequest> + Unpin + Send + 'static> Appends<'s, S
     fn answer(&mut self, response: Response) -> Answer {
         match self.sent.pop_front() {
             Some(sent) => answer(self.peer, &sent, response),
-            None => Err(self.peer.confused()),
+            None => Err(self.peer.unexpected_answer()),
         }
     }
 }
@@ -192,7 +197,7 @@ pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
     if let Response::Failed(reason) = response {
         return Err(peer.unreachable(&reason));
     }
-    let Response::Append(response) = response else { return Err(peer.confused()) };
+    let Response::Append(response) = response else { return Err(peer.unexpected_answer()) };
     let acknowledge = |last: Option<LogPosition>| {
         last.into_iter().for_each(|last| peer.acknowledged.note(peer.target, sent.term, last));
         Ok(Appended::UpTo(last))
@@ -204,11 +209,11 @@ pub(super) fn answer(peer: &Peer, sent: &Sent, response: Response) -> Answer {
         (AppendResponse::Conflict, Some(prev)) => {
             match check(peer.target, prev, sent.acknowledged) {
                 Ok(()) => Ok(Appended::Conflict(prev)),
-                Err(reason) => Err(peer.forgetful(&reason)),
+                Err(reason) => Err(peer.lost_entries(&reason)),
             }
         }
         // Nothing comes before the first entry that could conflict with anything.
-        (AppendResponse::Conflict, None) => Err(peer.confused()),
+        (AppendResponse::Conflict, None) => Err(peer.unexpected_answer()),
     }
 }
 
@@ -243,11 +248,11 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::super::address_book::AddressBook;
+    use super::super::authenticator::Authenticator;
     use super::super::dialer::Dialer;
     use super::super::frame::receive;
     use super::super::frame::send;
-    use super::super::gate::Gate;
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::PeerIdentity;
     use super::super::peer::Peers;
     use super::super::security::Security;
     use super::super::stream::PeerStream;
@@ -301,24 +306,24 @@ mod tests {
     /// The other server, as its peer sees it.
     struct Other {
         listener: TcpListener,
-        gate: Gate,
+        authenticator: Authenticator,
     }
 
     impl Other {
         async fn new() -> (Self, Peer) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let member = |server| Membership { cluster: ClusterId(7), server };
+            let member = |server| PeerIdentity { cluster: ClusterId(7), server };
             let place = (Security::default(), AddressBook::naming([1]));
-            let gate = Gate::new(member(2), place, None);
+            let authenticator = Authenticator::new(member(2), place, None);
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
             let peer = Peers::new(dialer, Leadership::of(1)).peer(2, &address);
-            (Self { listener, gate }, peer)
+            (Self { listener, authenticator }, peer)
         }
 
         async fn accept(&self) -> PeerStream {
             let (stream, from) = self.listener.accept().await.unwrap();
-            self.gate.admit(stream, from).await.unwrap().1
+            self.authenticator.authenticate(stream, from).await.unwrap().1
         }
     }
 

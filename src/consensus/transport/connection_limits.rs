@@ -1,4 +1,7 @@
-//! How many connections may be open, by whose they are.
+//! How many connections of peers may be open, by their owner.
+//!
+//! Whoever opens too many loses its own oldest ones. So neither a member that is cut off again and again, nor a
+//! stranger that opens connections and says nothing, takes the place of others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -6,76 +9,75 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Connections of one host. A member needs less than ten; after a cut those before it are still open for a while.
+/// Connections of one owner. A member needs less than ten; after a cut those before it are still open for a while.
 const CONNECTIONS_MAX: usize = 32;
 
 /// Whose connections are counted together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Host {
-    /// All that have not greeted.
-    Nobody,
+pub(crate) enum Owner {
+    /// All whose handshake is not complete.
+    Unidentified,
     /// All servers that look for their ensemble.
-    Looking,
+    Bootstrapping,
     /// The server of this number.
     Server(u64),
 }
 
 /// The connections that are open. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guests {
+pub(crate) struct ConnectionLimits {
     open: Arc<Mutex<Open>>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     last: u64,
-    /// Oldest first.
-    guests: BTreeMap<Host, VecDeque<(u64, CancellationToken)>>,
+    /// The number of each open connection, and what evicts it; oldest first.
+    by_owner: BTreeMap<Owner, VecDeque<(u64, CancellationToken)>>,
 }
 
-/// A place for a connection; given back when it is dropped.
+/// The place of one connection; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Guest {
-    guests: Guests,
-    host: Host,
+pub(crate) struct ConnectionPermit {
+    limits: ConnectionLimits,
+    owner: Owner,
     number: u64,
-    left: CancellationToken,
+    eviction: CancellationToken,
 }
 
-impl Guests {
-    /// A place for one more connection of a host. Where it has too many, the oldest has to leave: that is the one of
-    /// which nothing was heard for the longest time, or whoever made so many loses some of them.
-    pub(super) fn enter(&self, host: Host) -> Guest {
-        let left = CancellationToken::new();
+impl ConnectionLimits {
+    /// A place for one more connection. Where its owner has too many, the oldest is evicted.
+    pub(super) fn acquire(&self, owner: Owner) -> ConnectionPermit {
+        let eviction = CancellationToken::new();
         let mut open = self.open.lock();
         open.last += 1;
         let number = open.last;
-        let guests = open.guests.entry(host).or_default();
-        guests.push_back((number, left.clone()));
-        if guests.len() > CONNECTIONS_MAX
-            && let Some((_, oldest)) = guests.pop_front()
+        let connections = open.by_owner.entry(owner).or_default();
+        connections.push_back((number, eviction.clone()));
+        if connections.len() > CONNECTIONS_MAX
+            && let Some((_, oldest)) = connections.pop_front()
         {
             oldest.cancel();
         }
         drop(open);
-        Guest { guests: self.clone(), host, number, left }
+        ConnectionPermit { limits: self.clone(), owner, number, eviction }
     }
 }
 
-impl Guest {
-    /// Waits until the connection has to leave.
-    pub(crate) async fn has_to_leave(&self) {
-        self.left.cancelled().await;
+impl ConnectionPermit {
+    /// Waits until the connection has to end.
+    pub(crate) async fn evicted(&self) {
+        self.eviction.cancelled().await;
     }
 }
 
-impl Drop for Guest {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut open = self.guests.open.lock();
-        let Some(guests) = open.guests.get_mut(&self.host) else { return };
-        guests.retain(|(number, _)| *number != self.number);
-        if guests.is_empty() {
-            open.guests.remove(&self.host);
+        let mut open = self.limits.open.lock();
+        let Some(connections) = open.by_owner.get_mut(&self.owner) else { return };
+        connections.retain(|(number, _)| *number != self.number);
+        if connections.is_empty() {
+            open.by_owner.remove(&self.owner);
         }
     }
 }
@@ -86,15 +88,16 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room() {
-        // However many connections a host opens, so many stay; those of others are left alone.
-        let guests = Guests::default();
-        let other = guests.enter(Host::Server(2));
-        let many: Vec<Guest> = (0..100).map(|_| guests.enter(Host::Server(1))).collect();
-        let gone = many.iter().filter(|guest| guest.left.is_cancelled()).count();
+        // However many connections an owner opens, so many stay; those of others are left alone.
+        let limits = ConnectionLimits::default();
+        let other = limits.acquire(Owner::Server(2));
+        let many: Vec<ConnectionPermit> =
+            (0..100).map(|_| limits.acquire(Owner::Server(1))).collect();
+        let gone = many.iter().filter(|permit| permit.eviction.is_cancelled()).count();
         assert_eq!(gone, 100 - CONNECTIONS_MAX);
-        assert!(many[0].left.is_cancelled() && !many[99].left.is_cancelled());
-        assert!(!other.left.is_cancelled());
+        assert!(many[0].eviction.is_cancelled() && !many[99].eviction.is_cancelled());
+        assert!(!other.eviction.is_cancelled());
         drop((many, other));
-        assert!(guests.open.lock().guests.is_empty());
+        assert!(limits.open.lock().by_owner.is_empty());
     }
 }

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use super::super::leadership::timings::Timings;
 use super::address_book::AddressBook;
-use super::hello::Hello;
-use super::hello::Own;
-use super::hello::Purpose;
-use super::hello::greet;
-use super::introduction;
-use super::secret::Meeting;
+use super::handshake::hello::Hello;
+use super::handshake::hello::LocalIdentity;
+use super::handshake::hello::Purpose;
+use super::handshake::hello::send_hello;
+use super::handshake::secret::HandshakeParties;
+use super::handshake::start_proof;
 use super::security::Security;
 use super::stream::PeerStream;
 use super::stream::prepare;
@@ -25,7 +25,7 @@ use crate::telemetry::RateLimitedLog;
 /// Connects to peers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
-    own: Own,
+    own: LocalIdentity,
     book: AddressBook,
     timings: Timings,
     security: Security,
@@ -34,7 +34,11 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// Connects as `own`, to the addresses of the book where it has them.
-    pub(crate) fn new(own: impl Into<Own>, book: AddressBook, security: Security) -> Self {
+    pub(crate) fn new(
+        own: impl Into<LocalIdentity>,
+        book: AddressBook,
+        security: Security,
+    ) -> Self {
         let (own, timings) = (own.into(), Timings::default());
         Self { own, book, timings, security, rate_limited_log: Arc::default() }
     }
@@ -103,20 +107,20 @@ impl Dialer {
         purpose: Purpose,
     ) -> io::Result<PeerStream> {
         let mut transport = self.security.open(stream, address).await?;
-        let (own, versions) = (self.own.membership(), &self.own.versions);
+        let (own, versions) = (self.own.identity(), &self.own.versions);
         let hello = Hello::new(versions.own(), purpose, own, target);
-        let agreed = greet(&mut transport, &hello).await?;
+        let agreed = send_hello(&mut transport, &hello).await?;
         // Whoever is asked about its ensemble may be of any life.
-        let peer = (purpose != Purpose::Formation).then_some(MemberId::from_raft_id(target));
+        let peer = (purpose != Purpose::Bootstrap).then_some(MemberId::from_raft_id(target));
         if peer.is_some() {
             versions.learn(target, agreed.newest);
         }
         let fits = self.own.starts.check_version(agreed.version);
         fits.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))?;
-        if agreed.version >= introduction::SINCE {
+        if agreed.version >= start_proof::SINCE {
             let (dialler, acceptor) = (self.own.member.raft_id(), MemberId::number_of(target));
-            let meeting = Meeting { dialler, acceptor, purpose, dials: true };
-            self.own.starts.exchange(&mut transport, peer, &meeting).await?;
+            let parties = HandshakeParties { dialler, acceptor, purpose, dials: true };
+            self.own.starts.exchange(&mut transport, peer, &parties).await?;
         }
         Ok(PeerStream::new(transport, agreed.version))
     }

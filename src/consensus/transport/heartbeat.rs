@@ -32,11 +32,11 @@ const READS_UNANSWERED_MAX: usize = 32;
 
 /// The way to the task that sends heartbeats to one peer. The task ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Heartbeats(mpsc::Sender<Ask>);
+pub(crate) struct Heartbeats(mpsc::Sender<Call>);
 
 /// A heartbeat of Raft, and who waits for its answer.
 #[derive(Debug)]
-struct Ask {
+struct Call {
     request: AppendRequest,
     answer: oneshot::Sender<Answer>,
 }
@@ -44,18 +44,18 @@ struct Ask {
 impl Heartbeats {
     /// Starts the task over the connection of `peer`.
     pub(super) fn start(peer: Peer) -> Self {
-        let (sender, asks) = mpsc::channel(WAITING_MAX);
+        let (sender, calls) = mpsc::channel(WAITING_MAX);
         let reads = peer.leadership.read_index.heartbeats();
-        let task = Task {
+        let task = HeartbeatTask {
             peer,
-            asks,
+            calls,
             reads,
             waiting: VecDeque::new(),
-            owed: VecDeque::new(),
+            unanswered: VecDeque::new(),
             newest: None,
             reads_unanswered: 0,
             read_sent: None,
-            rests: false,
+            backs_off: false,
         };
         tokio::spawn(task.run());
         Self(sender)
@@ -72,7 +72,7 @@ impl Heartbeats {
             async move {
                 let (answer, answered) = oneshot::channel();
                 // The task ends with the lead alone.
-                let _ = sender.send(Ask { request, answer }).await;
+                let _ = sender.send(Call { request, answer }).await;
                 answered.await.unwrap_or_else(|_| Err(ended()))
             }
         })
@@ -84,14 +84,14 @@ fn ended() -> Unreachable {
 }
 
 /// A heartbeat that was written and is not answered.
-struct Owed {
+struct Unanswered {
     vote: Vote,
     at: Instant,
-    whose: Whose,
+    asker: Asker,
 }
 
 /// Who asked for a heartbeat.
-enum Whose {
+enum Asker {
     /// Raft; and who waits for the answer, unless an earlier one stood for it.
     Raft(Sent, Option<oneshot::Sender<Answer>>),
     /// Reads; nobody waits.
@@ -107,7 +107,7 @@ fn request_of(heartbeat: &ReadHeartbeat) -> AppendRequest {
 }
 
 /// The newest heartbeat that the peer has answered.
-struct Answered {
+struct LastAnswer {
     vote: Vote,
     at: Instant,
     /// The later vote that it knows, if it does.
@@ -115,45 +115,45 @@ struct Answered {
 }
 
 /// Sends heartbeats to one peer.
-struct Task {
+struct HeartbeatTask {
     peer: Peer,
-    asks: mpsc::Receiver<Ask>,
+    calls: mpsc::Receiver<Call>,
     /// The newest heartbeat that reads have asked for.
     reads: watch::Receiver<Option<ReadHeartbeat>>,
     /// Heartbeats of Raft that are not written yet.
-    waiting: VecDeque<Ask>,
-    owed: VecDeque<Owed>,
-    newest: Option<Answered>,
-    /// How many of what is owed are answers to heartbeats of reads.
+    waiting: VecDeque<Call>,
+    unanswered: VecDeque<Unanswered>,
+    newest: Option<LastAnswer>,
+    /// How many unanswered heartbeats are of reads.
     reads_unanswered: usize,
     /// Which heartbeat of reads was written last on this connection: term and round.
     read_sent: Option<(u64, u64)>,
     /// Whether the peer could not be reached, and nothing was asked for since.
-    rests: bool,
+    backs_off: bool,
 }
 
 /// What happened next.
 enum Event {
-    Asked(Ask),
-    ReadAsked,
+    Called(Call),
+    ReadHeartbeatDue,
     Connected(io::Result<()>),
     Answer(io::Result<Option<Response>>),
 }
 
-impl Task {
+impl HeartbeatTask {
     async fn run(mut self) {
         while let Some(event) = self.event().await {
             match event {
-                Event::Asked(ask) => {
-                    self.rests = false;
+                Event::Called(ask) => {
+                    self.backs_off = false;
                     self.waiting.push_back(ask);
                 }
-                Event::ReadAsked => self.rests = false,
+                Event::ReadHeartbeatDue => self.backs_off = false,
                 Event::Answer(Ok(Some(response))) => self.answered(response),
                 Event::Answer(Ok(None)) | Event::Connected(Ok(())) => {}
                 Event::Answer(Err(error)) => self.lost(&error),
                 Event::Connected(Err(error)) => {
-                    self.rests = true;
+                    self.backs_off = true;
                     self.lost(&error);
                     self.refuse(&error);
                 }
@@ -162,10 +162,10 @@ impl Task {
         }
     }
 
-    /// Waits for what comes next; `None` when nobody asks any more.
+    /// Waits for what comes next; `None` when nobody sends any more.
     async fn event(&mut self) -> Option<Event> {
-        let is_due = !self.waiting.is_empty() || (self.read_due().is_some() && !self.rests);
-        let Self { peer, asks, reads, .. } = self;
+        let is_due = !self.waiting.is_empty() || (self.read_due().is_some() && !self.backs_off);
+        let Self { peer, calls, reads, .. } = self;
         let connection = async {
             match &mut peer.link {
                 Some(link) => Event::Answer(link.receive(usize::MAX).await),
@@ -176,8 +176,8 @@ impl Task {
         tokio::select! {
             biased;
             event = connection => Some(event),
-            asked = asks.recv() => asked.map(Event::Asked),
-            _ = reads.changed() => Some(Event::ReadAsked),
+            asked = calls.recv() => asked.map(Event::Called),
+            _ = reads.changed() => Some(Event::ReadHeartbeatDue),
         }
     }
 
@@ -202,31 +202,31 @@ impl Task {
         if !self.peer.has_usable_link() {
             return self.lost(&"the connection was given up");
         }
-        while let Some(Ask { request, answer }) = self.waiting.pop_front() {
+        while let Some(Call { request, answer }) = self.waiting.pop_front() {
             // Given up: the next one is on its way.
             if answer.is_closed() {
                 continue;
             }
             let sent = Sent::of(&self.peer, &request);
-            let waits = match self.earlier_answer(&request) {
+            let waits = match self.substitute_answer(&request) {
                 Some(earlier) => {
                     let _ = answer.send(earlier);
                     None
                 }
                 None => Some(answer),
             };
-            self.send(request, Whose::Raft(sent, waits)).await;
+            self.send(request, Asker::Raft(sent, waits)).await;
         }
         if let Some(asked) = self.read_due() {
             self.read_sent = Some(asked.id());
             self.reads_unanswered += 1;
-            self.send(request_of(&asked), Whose::Reads).await;
+            self.send(request_of(&asked), Asker::Reads).await;
         }
     }
 
-    async fn send(&mut self, request: AppendRequest, whose: Whose) {
+    async fn send(&mut self, request: AppendRequest, asker: Asker) {
         let Some(link) = self.peer.link.as_mut() else { return };
-        self.owed.push_back(Owed { vote: request.vote, at: Instant::now(), whose });
+        self.unanswered.push_back(Unanswered { vote: request.vote, at: Instant::now(), asker });
         if let Err(error) = link.send(&Request::Append(request)).await {
             self.lost(&error);
         }
@@ -234,19 +234,20 @@ impl Task {
 
     /// What stands for the answer to this heartbeat: that the peer knows a later vote; or that it did not know one when
     /// it answered an earlier heartbeat, where answers come after the next one is due.
-    fn earlier_answer(&self, request: &AppendRequest) -> Option<Answer> {
+    fn substitute_answer(&self, request: &AppendRequest) -> Option<Answer> {
         let newest = self.newest.as_ref().filter(|newest| newest.vote == request.vote)?;
         if let Some(later) = newest.later {
             return Some(Ok(Appended::HigherVote(later)));
         }
-        let are_late = self.owed.iter().any(|owed| matches!(owed.whose, Whose::Raft(..)));
+        let are_late =
+            self.unanswered.iter().any(|unanswered| matches!(unanswered.asker, Asker::Raft(..)));
         let is_fresh = newest.at.elapsed() < self.peer.dialer.lease();
         (are_late && is_fresh).then_some(Ok(Appended::UpTo(request.prev)))
     }
 
     /// Keeps an answer, and gives it to whoever waits for it.
     fn answered(&mut self, response: Response) {
-        let Some(Owed { vote, at, whose }) = self.owed.pop_front() else { return };
+        let Some(Unanswered { vote, at, asker }) = self.unanswered.pop_front() else { return };
         if let Response::Append(response) = &response {
             let later = match response {
                 AppendResponse::HigherVote(later) => Some(*later),
@@ -254,13 +255,13 @@ impl Task {
                 | AppendResponse::PartialSuccess(_)
                 | AppendResponse::Conflict => None,
             };
-            self.newest = Some(Answered { vote, at, later });
+            self.newest = Some(LastAnswer { vote, at, later });
         }
-        match whose {
+        match asker {
             // Who gave up does not hear it.
-            Whose::Raft(sent, Some(to)) => drop(to.send(answer(&self.peer, &sent, response))),
-            Whose::Raft(_, None) => {}
-            Whose::Reads => self.reads_unanswered -= 1,
+            Asker::Raft(sent, Some(to)) => drop(to.send(answer(&self.peer, &sent, response))),
+            Asker::Raft(_, None) => {}
+            Asker::Reads => self.reads_unanswered -= 1,
         }
     }
 
@@ -268,17 +269,17 @@ impl Task {
     fn lost(&mut self, why: &dyn std::fmt::Display) {
         self.peer.link = None;
         (self.reads_unanswered, self.read_sent) = (0, None);
-        for owed in self.owed.drain(..) {
-            match owed.whose {
-                Whose::Raft(_, Some(to)) => drop(to.send(Err(self.peer.unreachable(why)))),
-                Whose::Raft(_, None) | Whose::Reads => {}
+        for unanswered in self.unanswered.drain(..) {
+            match unanswered.asker {
+                Asker::Raft(_, Some(to)) => drop(to.send(Err(self.peer.unreachable(why)))),
+                Asker::Raft(_, None) | Asker::Reads => {}
             }
         }
     }
 
     /// Answers what was not written.
     fn refuse(&mut self, why: &dyn std::fmt::Display) {
-        for Ask { answer, .. } in self.waiting.drain(..) {
+        for Call { answer, .. } in self.waiting.drain(..) {
             let _ = answer.send(Err(self.peer.unreachable(why)));
         }
     }
@@ -294,10 +295,10 @@ mod tests {
 
     use super::super::link::Leadership;
     use super::super::peer::Peers;
-    use super::super::puppet::Held;
-    use super::super::puppet::Hold;
-    use super::super::puppet::Puppet;
-    use super::super::puppet::dialer;
+    use super::super::scripted_peer::Held;
+    use super::super::scripted_peer::Hold;
+    use super::super::scripted_peer::ScriptedPeer;
+    use super::super::scripted_peer::dialer;
     use super::*;
     use crate::consensus::leadership::timings::Timings;
 
@@ -312,7 +313,7 @@ mod tests {
     struct Fixture {
         leadership: Leadership,
         heartbeats: Peer,
-        two: Puppet,
+        two: ScriptedPeer,
     }
 
     /// The answers to one heartbeat, which is sent when they are waited for.
@@ -324,7 +325,7 @@ mod tests {
 
     impl Fixture {
         async fn new(lease: Duration) -> Self {
-            let (two, leadership) = (Puppet::start(2).await, Leadership::of(1));
+            let (two, leadership) = (ScriptedPeer::start(2).await, Leadership::of(1));
             two.hold(Hold::All);
             let timings = Timings { election_max: lease, ..Timings::default() };
             let peers = Peers::new(dialer(1).with_timings(timings), leadership.clone());
@@ -434,7 +435,8 @@ mod tests {
         // Others confirm these reads meanwhile: what it owes must not become more and more.
         let mut fixture = Fixture::new(PATIENCE).await;
         let mut unanswered = Vec::new();
-        let next = async |two: &mut Puppet| timeout(PATIENCE, two.next(|_| true)).await.unwrap();
+        let next =
+            async |two: &mut ScriptedPeer| timeout(PATIENCE, two.next(|_| true)).await.unwrap();
         for _ in 0..READS_UNANSWERED_MAX {
             fixture.leadership.read_index.begin(&[1, 2]);
             unanswered.push(next(&mut fixture.two).await);

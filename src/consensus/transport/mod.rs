@@ -1,15 +1,22 @@
-//! The way between servers: openraft's requests, and those of clients, over TCP.
+//! The way between servers: Raft's requests, and those of clients, over TCP.
 //!
 //! ```text
 //! connecting server                       accepting server
-//!   hello  magic, versions, purpose,  ──►   checks it
-//!          ensemble, from, to
-//!                                     ◄──   the version agreed on, or a refusal with its reason
+//!   handshake                        ◄──►
 //!   request                           ──►
 //!                                     ◄──   response           in order, many on their way
 //! ```
 //!
-//! * [`hello`], [`introduction`], [`versions`]: the greeting, and what is learnt from it.
+//! What must stay true:
+//!
+//! * Responses come in the order of their requests on each connection. Nothing else tells them apart.
+//! * All that is written here is of types of this room: their bytes are frozen ([`message`], [`handshake`]).
+//! * No peer is believed without proof that it is the member that it says, and none with an impossible term ([`terms`]).
+//! * Whatever a peer sends, it takes a bounded amount of memory and connections ([`frame`], [`connection_limits`]).
+//!
+//! The files:
+//!
+//! * [`handshake`]: what a connection begins with.
 //! * [`stream`], [`frame`]: bytes on a connection, and messages with their lengths.
 //! * [`dialer`]: connecting, and where peers are.
 //! * [`security`]: TLS, where it is configured, and what certificates have to show.
@@ -18,8 +25,9 @@
 //!   heartbeat never waits behind entries or a checkpoint.
 //! * [`append`]: entries, many requests on their way at once.
 //! * [`heartbeat`]: heartbeats, on a connection that is read all the time.
-//! * [`gate`], [`acceptor`]: the accepting side.
-//! * [`snapshot_transfer`], [`inbox`]: a checkpoint on its way out, and in.
+//! * [`acknowledged`]: what a follower may not have lost. [`terms`]: which terms cannot be.
+//! * [`authenticator`], [`acceptor`]: the accepting side. [`peer_service`]: the rooms above, as it sees them.
+//! * [`snapshot_sender`], [`snapshot_receiver`]: a checkpoint on its way out, and in.
 //!
 //! A peer without a common version, one of another ensemble, or one that takes this server for
 //! another, is refused, with a line in the log of both.
@@ -61,42 +69,39 @@ mod acceptor;
 mod acknowledged;
 mod address_book;
 mod append;
+mod authenticator;
 mod connection_limits;
 mod dialer;
 pub(crate) mod frame;
-mod gate;
+mod handshake;
 mod heartbeat;
-mod hello;
-mod inbox;
-mod introduction;
 mod link;
 pub(crate) mod message;
 mod peer;
 mod peer_service;
 #[cfg(test)]
-pub(crate) mod puppet;
-mod secret;
+pub(crate) mod scripted_peer;
 mod security;
-mod snapshot_transfer;
+mod snapshot_receiver;
+mod snapshot_sender;
 mod stream;
 mod terms;
-mod versions;
 mod wire_bytes;
 
 pub(crate) use acceptor::{PeerListener, PeerServices};
 pub use address_book::AddressBook;
 pub(crate) use append::Appended;
+pub(crate) use authenticator::ForwardConn;
 pub(crate) use dialer::Dialer;
-pub(crate) use gate::ForwardConn;
-pub use hello::EnsembleName;
-pub(crate) use hello::{Own, Purpose};
-pub(crate) use introduction::Starts;
+pub use handshake::hello::EnsembleName;
+pub(crate) use handshake::hello::{LocalIdentity, Purpose};
+pub(crate) use handshake::secret::Secret;
+pub(crate) use handshake::start_proof::Starts;
+pub use handshake::versions::KnownVersions;
 pub(crate) use link::Leadership;
 pub(crate) use peer::{Peer, Peers, Unreachable};
 pub(crate) use peer_service::{BootstrapService, RaftService};
-pub(crate) use secret::Secret;
 pub(crate) use security::Security;
-pub(crate) use snapshot_transfer::SnapshotRows;
+pub(crate) use snapshot_sender::SnapshotRows;
 pub(crate) use stream::PeerStream;
-pub use versions::KnownVersions;
 pub(crate) use wire_bytes::WireBytes;

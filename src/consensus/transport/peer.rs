@@ -14,14 +14,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::acknowledged::Acknowledged;
 use super::append::{Answer, Appends};
 use super::dialer::Dialer;
+use super::handshake::hello::Purpose;
 use super::heartbeat::Heartbeats;
-use super::hello::Purpose;
 use super::link::{Leadership, Link};
 use super::message::{
     AppendRequest, Request, Response, SnapshotMeta, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use super::snapshot_transfer::{SnapshotRows, Transfer, TransferError};
+use super::snapshot_sender::{SnapshotRows, Transfer, TransferError};
 use crate::storage::Vote;
 use crate::telemetry::RateLimitedLog;
 
@@ -179,7 +179,7 @@ impl Peer {
         limit: Duration,
     ) -> Result<VoteResponse, Unreachable> {
         let Response::Vote(response) = self.call(&Request::Vote(request), limit).await? else {
-            return Err(self.confused());
+            return Err(self.unexpected_answer());
         };
         Ok(response)
     }
@@ -191,7 +191,7 @@ impl Peer {
         limit: Duration,
     ) -> Result<VoteResponse, Unreachable> {
         let Response::Vote(response) = self.call(&Request::PreVote(request), limit).await? else {
-            return Err(self.confused());
+            return Err(self.unexpected_answer());
         };
         Ok(response)
     }
@@ -204,7 +204,7 @@ impl Peer {
     ) -> Result<TransferLeaderResponse, Unreachable> {
         let request = Request::TransferLeader(request);
         let Response::TransferLeader(response) = self.call(&request, limit).await? else {
-            return Err(self.confused());
+            return Err(self.unexpected_answer());
         };
         Ok(response)
     }
@@ -254,14 +254,14 @@ impl Peer {
     }
 
     /// It has lost what it acknowledged; the log says so now and then.
-    pub(super) fn forgetful(&self, reason: &str) -> Unreachable {
+    pub(super) fn lost_entries(&self, reason: &str) -> Unreachable {
         if self.rate_limited_log.lock().should_log(self.target, "it is forgetful") {
             tracing::error!("{reason}");
         }
         self.unreachable(&reason)
     }
 
-    pub(super) fn confused(&self) -> Unreachable {
+    pub(super) fn unexpected_answer(&self) -> Unreachable {
         self.unreachable(&"it answers something else than it was asked")
     }
 }
@@ -286,16 +286,16 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::address_book::AddressBook;
+    use super::super::authenticator::Authenticator;
     use super::super::frame::receive;
     use super::super::frame::send;
-    use super::super::gate::Gate;
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::PeerIdentity;
     use super::super::security::Security;
     use super::*;
     use crate::storage::ClusterId;
 
-    fn member(server: u64) -> Membership {
-        Membership { cluster: ClusterId(7), server }
+    fn member(server: u64) -> PeerIdentity {
+        PeerIdentity { cluster: ClusterId(7), server }
     }
 
     #[tokio::test]
@@ -310,18 +310,18 @@ mod tests {
         let vote = |term, server| Vote { term, server, committed: false };
         let ask = VoteRequest { vote: vote(5, 1), last: None, is_handed_over: false };
         let soon = Duration::from_millis(30);
-        let late = peers.peer(2, &address).pre_vote(ask.clone(), soon).await;
+        let late = peers.peer(2, &address).pre_vote(ask, soon).await;
         assert!(late.is_err(), "{late:?}");
 
-        let gate = Gate::new(member(2), place, None);
+        let authenticator = Authenticator::new(member(2), place, None);
         let (stream, from) = listener.accept().await.unwrap();
-        let (_, mut stream) = gate.admit(stream, from).await.unwrap();
+        let (_, mut stream) = authenticator.authenticate(stream, from).await.unwrap();
         let granted = VoteResponse { vote: vote(4, 2), last: None, is_granted: true };
         let answering = async {
             let Request::PreVote(_) = receive(&mut stream).await.unwrap() else {
                 panic!("no vote")
             };
-            send(&mut stream, &Response::Vote(granted.clone())).await.unwrap();
+            send(&mut stream, &Response::Vote(granted)).await.unwrap();
         };
         let mut peer = peers.peer(2, &address);
         let asking = peer.pre_vote(ask, Duration::from_secs(60));

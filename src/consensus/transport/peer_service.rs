@@ -8,7 +8,7 @@ use super::message::{
     AppendRequest, Response, SnapshotMeta, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use super::snapshot_transfer::SnapshotRows;
+use super::snapshot_sender::SnapshotRows;
 use super::stream::PeerStream;
 use crate::storage::{LogPosition, Vote};
 

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use crate::tls::{PeerTlsOptions, TlsContext, TlsError, Transport};
 
 /// How long a greeting may take where the configuration does not say.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first byte of TLS: a handshake record. A hello begins with another one.
 const TLS_FIRST_BYTE: u8 = 0x16;
@@ -58,9 +58,9 @@ impl Security {
     }
 
     /// How long a connecting server may take to greet.
-    pub(super) fn greeting_timeout(&self) -> Duration {
+    pub(super) fn handshake_timeout(&self) -> Duration {
         let tls = self.tls.as_deref();
-        tls.map_or(GREETING_TIMEOUT, |(options, _)| {
+        tls.map_or(HANDSHAKE_TIMEOUT, |(options, _)| {
             Duration::from_millis(options.handshake_timeout_ms)
         })
     }

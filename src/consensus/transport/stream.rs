@@ -19,7 +19,7 @@ pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
-/// A connection to a peer, greeted and welcome.
+/// A connection to a peer, behind the handshake.
 ///
 /// Split it with [`tokio::io::split`]. Flush what was written: TLS may keep it back otherwise.
 #[derive(Debug)]

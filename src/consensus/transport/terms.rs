@@ -1,4 +1,4 @@
-//! Terms that nobody can have come by honestly.
+//! Terms that nobody can have come by honestly, and senders that speak for others.
 //!
 //! A vote that was written down cannot be taken back, and the term is the epoch of zxids, which have 32 bits: a
 //! single message with a term far ahead would end elections for good. Terms grow by one with each election, so
@@ -122,7 +122,7 @@ mod tests {
         let meta = SnapshotMeta { last, ..SnapshotMeta::default() };
         vec![
             Request::Append(append),
-            Request::Vote(ask.clone()),
+            Request::Vote(ask),
             Request::PreVote(ask),
             Request::TransferLeader(TransferLeaderRequest { from: vote, to: 1, last }),
             Request::BeginSnapshot { vote, meta, anew: false },

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Authenticates connecting servers: TLS, the handshake, and whether they are known.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::address_book::AddressBook;
-use super::connection_limits::Guest;
+use super::connection_limits::ConnectionPermit;
 use super::frame::Room;
-use super::hello::Own;
-use super::hello::Purpose;
-use super::hello::Welcomed;
-use super::hello::welcome;
-use super::introduction;
-use super::secret::Meeting;
+use super::handshake::hello::AcceptedHello;
+use super::handshake::hello::LocalIdentity;
+use super::handshake::hello::Purpose;
+use super::handshake::hello::receive_hello;
+use super::handshake::secret::HandshakeParties;
+use super::handshake::start_proof;
 use super::security::{Accepted, Security};
 use super::stream::PeerStream;
 use super::stream::prepare;
@@ -31,18 +31,18 @@ pub(crate) struct ForwardConn {
     pub(crate) from: u64,
     /// [`Purpose::Forward`] where that is the follower, [`Purpose::Lead`] where it is the leader.
     pub(crate) purpose: Purpose,
-    /// The connection, greeted and welcome.
+    /// The connection, behind the handshake.
     pub(crate) stream: PeerStream,
     /// Its place among the connections of that member.
-    pub(crate) guest: Guest,
+    pub(crate) permit: ConnectionPermit,
     /// Where its long messages come in.
     pub(crate) room: Room,
 }
 
-/// Who is let in.
+/// Decides which connecting servers are served. Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate {
-    own: Own,
+pub(crate) struct Authenticator {
+    own: LocalIdentity,
     security: Security,
     /// Where the other servers are known to be.
     book: AddressBook,
@@ -51,9 +51,9 @@ pub(crate) struct Gate {
     rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
 }
 
-impl Gate {
+impl Authenticator {
     pub(super) fn new(
-        own: impl Into<Own>,
+        own: impl Into<LocalIdentity>,
         (security, book): (Security, AddressBook),
         forwards: Option<mpsc::Sender<ForwardConn>>,
     ) -> Self {
@@ -70,17 +70,17 @@ impl Gate {
         }
     }
 
-    /// Lets a peer in, or says in the log why not.
-    pub(super) async fn admit(
+    /// Authenticates a peer, or says in the log why it is refused.
+    pub(super) async fn authenticate(
         &self,
         stream: TcpStream,
         from: SocketAddr,
-    ) -> Option<(Welcomed, PeerStream)> {
-        let admitted = self.try_admit(stream).await;
-        let error = match admitted {
-            Ok(admitted) => {
+    ) -> Option<(AcceptedHello, PeerStream)> {
+        let authenticated = self.try_authenticate(stream).await;
+        let error = match authenticated {
+            Ok(authenticated) => {
                 self.rate_limited_log.lock().forget(&from.ip());
-                return Some(admitted);
+                return Some(authenticated);
             }
             Err(error) => error,
         };
@@ -99,32 +99,32 @@ impl Gate {
         }
     }
 
-    async fn try_admit(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
+    async fn try_authenticate(&self, stream: TcpStream) -> io::Result<(AcceptedHello, PeerStream)> {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it did not greet in time");
-        let greeted = timeout(self.security.greeting_timeout(), self.greeted(stream));
-        greeted.await.unwrap_or_else(|_| Err(late()))
+        let handshake = timeout(self.security.handshake_timeout(), self.handshake(stream));
+        handshake.await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn greeted(&self, stream: TcpStream) -> io::Result<(Welcomed, PeerStream)> {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<(AcceptedHello, PeerStream)> {
         prepare(&stream)?;
         let Accepted { mut transport, refusal, proof } = self.security.accept(stream).await?;
-        let check = |welcomed: &Welcomed| {
+        let check = |accepted: &AcceptedHello| {
             if let Some(refusal) = refusal {
                 return Err(refusal.to_owned());
             }
-            let number = MemberId::number_of(welcomed.from);
+            let number = MemberId::number_of(accepted.from);
             let known = self.book.all(number);
             // Whoever looks for its ensemble may not be known yet, and learns only where it is.
-            if known.is_empty() && welcomed.purpose != Purpose::Formation {
+            if known.is_empty() && accepted.purpose != Purpose::Bootstrap {
                 return Err(format!(
                     "server {number} is no member of the ensemble, and not in the configuration file"
                 ));
             }
-            self.own.starts.check_version(welcomed.version)?;
+            self.own.starts.check_version(accepted.version)?;
             if let Some(doubt) = self.security.doubt(&proof, &known) {
                 return Err(doubt);
             }
-            match welcomed.purpose {
+            match accepted.purpose {
                 Purpose::Raft | Purpose::Forward | Purpose::Lead
                     if !self.own.ensemble.is_decided() =>
                 {
@@ -133,59 +133,63 @@ impl Gate {
                 Purpose::Forward | Purpose::Lead if self.forwards.is_none() => {
                     Err("forwarded requests are not served here".to_owned())
                 }
-                Purpose::Raft | Purpose::Forward | Purpose::Formation | Purpose::Lead => Ok(()),
+                Purpose::Raft | Purpose::Forward | Purpose::Bootstrap | Purpose::Lead => Ok(()),
             }
         };
-        let own = self.own.membership();
+        let own = self.own.identity();
         let versions = &self.own.versions;
-        let welcomed = welcome(&mut transport, &own, versions.own(), check).await?;
-        versions.learn(welcomed.from, welcomed.newest);
-        if welcomed.version >= introduction::SINCE {
-            let from = MemberId::from_raft_id(welcomed.from);
-            let (dialler, acceptor) = (welcomed.from, self.own.member.number);
-            let meeting = Meeting { dialler, acceptor, purpose: welcomed.purpose, dials: false };
-            self.own.starts.exchange(&mut transport, Some(from), &meeting).await?;
+        let accepted = receive_hello(&mut transport, &own, versions.own(), check).await?;
+        versions.learn(accepted.from, accepted.newest);
+        if accepted.version >= start_proof::SINCE {
+            let from = MemberId::from_raft_id(accepted.from);
+            let (dialler, acceptor) = (accepted.from, self.own.member.number);
+            let parties =
+                HandshakeParties { dialler, acceptor, purpose: accepted.purpose, dials: false };
+            self.own.starts.exchange(&mut transport, Some(from), &parties).await?;
         }
-        Ok((welcomed, PeerStream::new(transport, welcomed.version)))
+        Ok((accepted, PeerStream::new(transport, accepted.version)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hello::Membership;
+    use super::super::handshake::hello::PeerIdentity;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::super::connection_limits::{Guests, Host};
+    use super::super::connection_limits::{ConnectionLimits, Owner};
     use super::super::dialer::Dialer;
     use super::*;
     use crate::storage::ClusterId;
     use crate::tls::test_keys::Authority;
     use crate::tls::{PeerTlsOptions, TlsOptions};
 
-    fn member(server: u64) -> Membership {
-        Membership { cluster: ClusterId(7), server }
+    fn member(server: u64) -> PeerIdentity {
+        PeerIdentity { cluster: ClusterId(7), server }
     }
 
-    fn gate(security: Security, forwards: Option<mpsc::Sender<ForwardConn>>) -> Gate {
+    fn authenticator(
+        security: Security,
+        forwards: Option<mpsc::Sender<ForwardConn>>,
+    ) -> Authenticator {
         let book = AddressBook::default();
         book.set(1, "one.example:7".to_owned());
-        Gate::new(member(2), (security, book), forwards)
+        Authenticator::new(member(2), (security, book), forwards)
     }
 
-    /// Lets one connection in that is dialled by server 1: what both sides make of it.
+    /// Authenticates one connection that is dialled by server 1: what both sides make of it.
     async fn meet(
-        gate: &Gate,
+        authenticator: &Authenticator,
         security: Security,
         purpose: Purpose,
-    ) -> (io::Result<PeerStream>, io::Result<(Welcomed, PeerStream)>) {
+    ) -> (io::Result<PeerStream>, io::Result<(AcceptedHello, PeerStream)>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let book = AddressBook::default();
         book.set(2, format!("localhost:{}", listener.local_addr().unwrap().port()));
         let dialer = Dialer::new(member(1), book, security);
         let accept = async {
             let (stream, _) = listener.accept().await.unwrap();
-            gate.try_admit(stream).await
+            authenticator.try_authenticate(stream).await
         };
         // The address in the book goes before this one, where nobody is.
         tokio::join!(dialer.dial(2, "127.0.0.1:1", purpose), accept)
@@ -195,12 +199,20 @@ mod tests {
     async fn a_connection_that_forwards_reaches_its_server() {
         // Connections are told apart by their purpose; bytes behind the greeting arrive whole.
         let (sender, mut forwards) = mpsc::channel(1);
-        let gate = gate(Security::default(), Some(sender));
-        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
-        let (welcomed, stream) = admitted.unwrap();
-        assert_eq!((welcomed.from, welcomed.purpose), (1, Purpose::Forward));
-        let (guest, room) = (Guests::default().enter(Host::Server(1)), Room::default());
-        gate.hand_over(ForwardConn { from: 1, purpose: Purpose::Forward, stream, guest, room });
+        let authenticator = authenticator(Security::default(), Some(sender));
+        let (dialled, authenticated) =
+            meet(&authenticator, Security::default(), Purpose::Forward).await;
+        let (accepted, stream) = authenticated.unwrap();
+        assert_eq!((accepted.from, accepted.purpose), (1, Purpose::Forward));
+        let (permit, room) =
+            (ConnectionLimits::default().acquire(Owner::Server(1)), Room::default());
+        authenticator.hand_over(ForwardConn {
+            from: 1,
+            purpose: Purpose::Forward,
+            stream,
+            permit,
+            room,
+        });
         dialled.unwrap().write_all(b"hello").await.unwrap();
         let mut connection = forwards.recv().await.unwrap();
         let mut bytes = Vec::new();
@@ -211,11 +223,12 @@ mod tests {
     #[tokio::test]
     async fn a_purpose_that_is_not_served_is_refused() {
         // A server that takes no forwarded requests says so, and still talks Raft.
-        let gate = gate(Security::default(), None);
-        let (dialled, admitted) = meet(&gate, Security::default(), Purpose::Forward).await;
+        let authenticator = authenticator(Security::default(), None);
+        let (dialled, authenticated) =
+            meet(&authenticator, Security::default(), Purpose::Forward).await;
         assert_eq!(dialled.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-        assert!(admitted.is_err());
-        assert!(meet(&gate, Security::default(), Purpose::Raft).await.0.is_ok());
+        assert!(authenticated.is_err());
+        assert!(meet(&authenticator, Security::default(), Purpose::Raft).await.0.is_ok());
     }
 
     fn security(tls: TlsOptions, change: impl FnOnce(&mut PeerTlsOptions)) -> Security {
@@ -232,11 +245,11 @@ mod tests {
 
     /// What both sides say, the connecting one first.
     async fn errors(accepting: &Security, dialling: &Security) -> (String, String) {
-        let gate = gate(accepting.clone(), None);
-        let (dialled, admitted) = meet(&gate, dialling.clone(), Purpose::Raft).await;
+        let authenticator = authenticator(accepting.clone(), None);
+        let (dialled, authenticated) = meet(&authenticator, dialling.clone(), Purpose::Raft).await;
         let text = |error: io::Error| error.to_string();
         let dialled = dialled.err().map(text).unwrap_or_default();
-        (dialled, admitted.err().map(text).unwrap_or_default())
+        (dialled, authenticated.err().map(text).unwrap_or_default())
     }
 
     #[tokio::test]
@@ -249,18 +262,24 @@ mod tests {
         let good = security(ours.options("one", "localhost"), |_| {});
         assert_eq!(errors(&tls, &good).await, Default::default());
         let foreign = security(others.options("foreign", "localhost"), |_| {});
-        let (dialled, admitted) = errors(&tls, &foreign).await;
-        assert!(dialled.contains("UnknownIssuer") && !admitted.is_empty(), "{dialled} {admitted}");
+        let (dialled, authenticated) = errors(&tls, &foreign).await;
+        assert!(
+            dialled.contains("UnknownIssuer") && !authenticated.is_empty(),
+            "{dialled} {authenticated}"
+        );
         let trusting = TlsOptions {
             trust_store: Some(dir.path().join("ours/trust.pem")),
             ..others.options("foreign", "localhost")
         };
-        let (dialled, admitted) = errors(&tls, &security(trusting, |_| {})).await;
-        assert!(!dialled.is_empty() && admitted.contains("UnknownIssuer"), "{dialled} {admitted}");
-        let (dialled, admitted) = errors(&tls, &Security::default()).await;
-        assert!(dialled.contains("sslQuorum") && admitted.contains("sslQuorum"));
-        let (dialled, admitted) = errors(&Security::default(), &good).await;
-        assert!(!dialled.is_empty() && admitted.contains("sslQuorum"));
+        let (dialled, authenticated) = errors(&tls, &security(trusting, |_| {})).await;
+        assert!(
+            !dialled.is_empty() && authenticated.contains("UnknownIssuer"),
+            "{dialled} {authenticated}"
+        );
+        let (dialled, authenticated) = errors(&tls, &Security::default()).await;
+        assert!(dialled.contains("sslQuorum") && authenticated.contains("sslQuorum"));
+        let (dialled, authenticated) = errors(&Security::default(), &good).await;
+        assert!(!dialled.is_empty() && authenticated.contains("sslQuorum"));
     }
 
     #[tokio::test]
@@ -298,9 +317,9 @@ mod tests {
         });
         for (host, fits) in [("one.example", true), ("127.0.0.1", false), ("three.example", false)]
         {
-            let (dialled, admitted) =
+            let (dialled, authenticated) =
                 errors(&strict, &security(ours.options("one", host), |_| {})).await;
-            assert_eq!(dialled, admitted);
+            assert_eq!(dialled, authenticated);
             assert_eq!(dialled.is_empty(), fits, "{host}: {dialled}");
         }
     }

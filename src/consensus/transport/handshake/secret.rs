@@ -18,16 +18,16 @@ use super::hello::Purpose;
 use crate::env::random;
 
 /// The shortest secret that is taken, in bytes.
-pub(super) const SECRET_LEN_MIN: usize = 16;
+pub(crate) const SECRET_LEN_MIN: usize = 16;
 
 /// The bytes of a number drawn for a connection.
-pub(super) const NONCE_LEN: usize = 32;
+pub(crate) const NONCE_LEN: usize = 32;
 
 /// The bytes of what shows that the secret is known.
-pub(super) const PROOF_LEN: usize = 32;
+pub(crate) const PROOF_LEN: usize = 32;
 
 /// Stands for one where there is no secret.
-pub(super) const NO_PROOF: [u8; PROOF_LEN] = [0; PROOF_LEN];
+pub(crate) const NO_PROOF: [u8; PROOF_LEN] = [0; PROOF_LEN];
 
 /// The secret of an ensemble, if it has one. Cheap to clone.
 #[derive(Clone, Default)]
@@ -41,21 +41,21 @@ impl fmt::Debug for Secret {
 
 /// Two servers on a connection, and its numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Meeting {
+pub(crate) struct HandshakeParties {
     /// The member that connects.
-    pub(super) dialler: u64,
+    pub(crate) dialler: u64,
     /// The number of the server that it connects to.
-    pub(super) acceptor: u64,
-    pub(super) purpose: Purpose,
+    pub(crate) acceptor: u64,
+    pub(crate) purpose: Purpose,
     /// Whether this server is the one that connects.
-    pub(super) dials: bool,
+    pub(crate) dials: bool,
 }
 
 /// The numbers drawn for a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nonces {
-    pub(super) own: [u8; NONCE_LEN],
-    pub(super) theirs: [u8; NONCE_LEN],
+    pub(crate) own: [u8; NONCE_LEN],
+    pub(crate) theirs: [u8; NONCE_LEN],
 }
 
 impl Secret {
@@ -76,30 +76,40 @@ impl Secret {
         Ok(Self(Some(secret.into())))
     }
 
-    pub(super) fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
     /// What shows the other side that this one knows the secret.
-    pub(super) fn prove(&self, meeting: &Meeting, nonces: &Nonces) -> [u8; PROOF_LEN] {
-        let mac = self.mac(meeting, nonces, meeting.dials);
+    pub(crate) fn prove(&self, parties: &HandshakeParties, nonces: &Nonces) -> [u8; PROOF_LEN] {
+        let mac = self.mac(parties, nonces, parties.dials);
         mac.map_or(NO_PROOF, |mac| mac.finalize().into_bytes().into())
     }
 
     /// Whether the other side knows the secret, or there is none.
-    pub(super) fn accepts(&self, meeting: &Meeting, nonces: &Nonces, proof: &[u8]) -> bool {
+    pub(crate) fn accepts(
+        &self,
+        parties: &HandshakeParties,
+        nonces: &Nonces,
+        proof: &[u8],
+    ) -> bool {
         let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
-        let mac = self.mac(meeting, &nonces, !meeting.dials);
+        let mac = self.mac(parties, &nonces, !parties.dials);
         mac.is_none_or(|mac| mac.verify_slice(proof).is_ok())
     }
 
     /// Over what the prover, who dials or does not, says.
-    fn mac(&self, meeting: &Meeting, nonces: &Nonces, dials: bool) -> Option<Hmac<Sha256>> {
+    fn mac(
+        &self,
+        parties: &HandshakeParties,
+        nonces: &Nonces,
+        dials: bool,
+    ) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_ref()?).ok()?;
         mac.update(b"grovekeeper peer");
-        mac.update(&[u8::from(dials), meeting.purpose.encode()]);
-        mac.update(&meeting.dialler.to_be_bytes());
-        mac.update(&meeting.acceptor.to_be_bytes());
+        mac.update(&[u8::from(dials), parties.purpose.encode()]);
+        mac.update(&parties.dialler.to_be_bytes());
+        mac.update(&parties.acceptor.to_be_bytes());
         mac.update(&nonces.own);
         mac.update(&nonces.theirs);
         Some(mac)
@@ -107,7 +117,7 @@ impl Secret {
 }
 
 /// A number that was not drawn before and cannot be foretold.
-pub(super) fn nonce() -> [u8; NONCE_LEN] {
+pub(crate) fn nonce() -> [u8; NONCE_LEN] {
     random::bytes()
 }
 
@@ -121,8 +131,9 @@ mod tests {
         // Not with another secret, nor with what either side said on this or another connection.
         let secret = |text: &str| Secret(Some(text.as_bytes().into()));
         let (ours, others) = (secret("a secret of ours"), secret("one of somebody else"));
-        let here = Meeting { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
-        let there = Meeting { dials: false, ..here };
+        let here =
+            HandshakeParties { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
+        let there = HandshakeParties { dials: false, ..here };
         let at_here = Nonces { own: nonce(), theirs: nonce() };
         let at_there = Nonces { own: at_here.theirs, theirs: at_here.own };
         let proof = ours.prove(&here, &at_here);
@@ -131,8 +142,12 @@ mod tests {
         assert!(!ours.accepts(&here, &at_here, &proof), "its own word comes back");
         assert!(!ours.accepts(&there, &at_there, &others.prove(&here, &at_here)));
         assert!(!ours.accepts(&there, &at_there, &NO_PROOF));
-        assert!(!ours.accepts(&Meeting { dialler: 3, ..there }, &at_there, &proof));
-        assert!(!ours.accepts(&Meeting { purpose: Purpose::Forward, ..there }, &at_there, &proof));
+        assert!(!ours.accepts(&HandshakeParties { dialler: 3, ..there }, &at_there, &proof));
+        assert!(!ours.accepts(
+            &HandshakeParties { purpose: Purpose::Forward, ..there },
+            &at_there,
+            &proof
+        ));
         let later = Nonces { own: nonce(), ..at_there };
         assert!(!ours.accepts(&there, &later, &proof), "what was said once is said again");
         assert!(Secret::default().accepts(&there, &at_there, &proof), "where there is none");
@@ -154,10 +169,11 @@ mod tests {
     fn proofs_of_earlier_builds_are_accepted() {
         // What shows that the secret is known is the same in all builds that know secrets.
         let secret = Secret(Some(Arc::from(&b"a secret of ours"[..])));
-        let meeting = Meeting { dialler: 3, acceptor: 2, purpose: Purpose::Raft, dials: true };
+        let meeting =
+            HandshakeParties { dialler: 3, acceptor: 2, purpose: Purpose::Raft, dials: true };
         let nonces = Nonces { own: [1; NONCE_LEN], theirs: [2; NONCE_LEN] };
         assert_written(BUILD_5DE72FB, "introduction.proof", &secret.prove(&meeting, &nonces));
-        let meeting = Meeting { dials: false, ..meeting };
+        let meeting = HandshakeParties { dials: false, ..meeting };
         let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
         assert!(secret.accepts(&meeting, &nonces, &golden(BUILD_5DE72FB, "introduction.proof")));
     }

@@ -15,7 +15,7 @@ use super::dialer::Dialer;
 use super::frame::FRAME_LEN_MAX;
 use super::frame::receive;
 use super::frame::send;
-use super::hello::Purpose;
+use super::handshake::hello::Purpose;
 use super::message::{Request, Response, SnapshotMeta, SnapshotResponse, WireBlock};
 use super::stream::{PeerStream, Wire};
 use crate::storage::{Row, RowBlock, RowsSoFar, StorageError, Vote};
@@ -35,7 +35,7 @@ const BLOCKS_ON_THE_WAY_MAX: usize = 8;
 const BLOCKS_AHEAD_MAX: usize = 2;
 
 /// How long the other server may be silent, and a transfer be without progress.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a broken transfer waits before the first try to go on; it doubles with each.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -121,7 +121,7 @@ impl Transfer {
             if self.arrived > progress.0 {
                 (progress, pause) = ((self.arrived, Instant::now()), RETRY_FIRST);
             }
-            if progress.1.elapsed() > PATIENCE {
+            if progress.1.elapsed() > SILENCE_MAX {
                 return Err(TransferError::Ended(error.to_string()));
             }
             tracing::info!("the checkpoint on its way to server {target} was stopped: {error}");
@@ -143,31 +143,35 @@ impl Transfer {
     /// Sends what is left over one connection.
     async fn over(&mut self, stream: &mut impl Wire) -> Result<SnapshotResponse, TransferError> {
         let (vote, meta) = (self.vote, self.meta.clone());
-        say(stream, &Request::BeginSnapshot { vote, meta, anew: self.anew }).await?;
-        let response = hear(stream).await?;
+        send_request(stream, &Request::BeginSnapshot { vote, meta, anew: self.anew }).await?;
+        let response = receive_response(stream).await?;
         if let Response::Snapshot(response) = response {
             return Ok(response);
         }
-        let Response::Continue(there) = response else { return Err(confused()) };
+        let Response::Continue(there) = response else { return Err(unexpected_answer()) };
         self.go_on(there)?;
         let mut sent = 0;
         loop {
             if let Some(block) = self.open.get(sent) {
-                say(stream, &Request::Rows(block.clone())).await?;
+                send_request(stream, &Request::Rows(block.clone())).await?;
                 sent += 1;
             } else if self.total.is_none() && self.open.len() < BLOCKS_ON_THE_WAY_MAX {
                 self.read().await?;
             } else if sent > 0 {
-                let Response::Taken = hear(stream).await? else { return Err(confused()) };
+                let Response::Taken = receive_response(stream).await? else {
+                    return Err(unexpected_answer());
+                };
                 sent -= 1;
                 self.arrived = self.open.pop_front().map_or(self.arrived, |block| block.end());
             } else {
                 break;
             }
         }
-        let Some(total) = self.total else { return Err(confused()) };
-        say(stream, &Request::EndSnapshot(total)).await?;
-        let Response::Snapshot(response) = hear(stream).await? else { return Err(confused()) };
+        let Some(total) = self.total else { return Err(unexpected_answer()) };
+        send_request(stream, &Request::EndSnapshot(total)).await?;
+        let Response::Snapshot(response) = receive_response(stream).await? else {
+            return Err(unexpected_answer());
+        };
         Ok(response)
     }
 
@@ -206,15 +210,16 @@ impl Transfer {
     }
 }
 
-async fn say(stream: &mut impl Wire, request: &Request) -> io::Result<()> {
-    let sent = timeout(PATIENCE, send(stream, request)).await;
+async fn send_request(stream: &mut impl Wire, request: &Request) -> io::Result<()> {
+    let sent = timeout(SILENCE_MAX, send(stream, request)).await;
     sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn hear(stream: &mut impl Wire) -> Result<Response, TransferError> {
+async fn receive_response(stream: &mut impl Wire) -> Result<Response, TransferError> {
     loop {
-        let heard = timeout(PATIENCE, receive(stream)).await;
-        let response: Response = heard.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let received = timeout(SILENCE_MAX, receive(stream)).await;
+        let response: Response =
+            received.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         if let Response::Failed(what) = response {
             return Err(TransferError::Broken(io::Error::other(what)));
         }
@@ -224,7 +229,7 @@ async fn hear(stream: &mut impl Wire) -> Result<Response, TransferError> {
     }
 }
 
-fn confused() -> TransferError {
+fn unexpected_answer() -> TransferError {
     let what = "it answers something else than it was asked";
     TransferError::Ended(what.to_owned())
 }

@@ -9,12 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address_book::AddressBook;
+use super::authenticator::Authenticator;
 use super::dialer::Dialer;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::send;
-use super::gate::Gate;
-use super::hello::Membership;
+use super::handshake::hello::PeerIdentity;
 use super::message::{AppendRequest, AppendResponse, Request, Response, VoteResponse};
 use super::security::Security;
 use super::stream::PeerStream;
@@ -36,7 +36,7 @@ pub(crate) enum Hold {
 /// those behind it on its connection.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// Which connection of the puppet it came on.
+    /// Which connection of the scripted peer it came on.
     pub(crate) connection: usize,
     /// Which request of that connection it is.
     number: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Held {
 
 /// A member that grants each vote, has all that its leader has, and answers when the test wants.
 #[derive(Debug)]
-pub(crate) struct Puppet {
+pub(crate) struct ScriptedPeer {
     pub(crate) address: String,
     hold: Arc<AtomicU8>,
     /// Counts how often all connections were ended.
@@ -56,21 +56,22 @@ pub(crate) struct Puppet {
     passed_over: Vec<Held>,
 }
 
-fn member(server: u64) -> Membership {
-    Membership { cluster: ClusterId(7), server }
+fn member(server: u64) -> PeerIdentity {
+    PeerIdentity { cluster: ClusterId(7), server }
 }
 
-/// The way of server `own` to puppets.
+/// The way of server `own` to scripted peers.
 pub(crate) fn dialer(own: u64) -> Dialer {
     Dialer::new(member(own), AddressBook::default(), Security::default())
 }
 
-impl Puppet {
+impl ScriptedPeer {
     /// Starts server `own`.
     pub(crate) async fn start(own: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let gate = Gate::new(member(own), (Security::default(), AddressBook::naming([1])), None);
+        let authenticator =
+            Authenticator::new(member(own), (Security::default(), AddressBook::naming([1])), None);
         let (to_test, held) = mpsc::unbounded_channel();
         let hold = Arc::new(AtomicU8::new(Hold::Nothing as u8));
         let ended = watch::Sender::default();
@@ -78,7 +79,9 @@ impl Puppet {
         tokio::spawn(async move {
             for connection in 0.. {
                 let (stream, from) = listener.accept().await.unwrap();
-                let Some((_, stream)) = gate.admit(stream, from).await else { continue };
+                let Some((_, stream)) = authenticator.authenticate(stream, from).await else {
+                    continue;
+                };
                 let serving = serve(stream, connection, Arc::clone(&holds), to_test.clone());
                 let mut ends = ends.subscribe();
                 tokio::spawn(async move {

@@ -8,7 +8,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::checkpoints::{Checkpoints, Job};
+use super::checkpoints::{CheckpointJob, Checkpoints};
 use super::log_store::LogStore;
 use super::membership;
 use super::types::LogId;
@@ -20,62 +20,28 @@ use super::types::TypeConfig;
 use super::types::log_id;
 use super::types::position;
 use crate::consensus::error::Fatal;
+use crate::consensus::state_machine::{Committed, StateMachine};
 use crate::consensus::transport::SnapshotRows;
 use crate::storage::state::CheckpointMark;
-use crate::storage::{DataDir, RaftLog, Row, RowSource, StateDb, StorageError};
+use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
-/// A committed entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed<'a> {
-    /// The term of the leader that proposed it: the epoch of its zxids.
-    pub term: u64,
-    /// Its index in the log.
-    pub index: u64,
-    /// The proposed bytes; `None` when the entry is of the consensus itself (a new leader's first
-    /// entry, or a configuration), which still moves the term and the index.
-    pub payload: Option<&'a [u8]>,
-}
-
-/// The replicated state. The consensus drives it from one task; every entry comes once, in order.
+/// The state machine as openraft wants it. It belongs to one task of openraft, so nothing in it needs a lock.
 ///
-/// After a restart the state begins at the checkpoint, loaded by the caller before
-/// [`Consensus::start`](crate::consensus::Consensus::start), and the entries behind it are applied again.
-pub trait StateMachine: Send + Sync + 'static {
-    /// Applies one entry. Outcomes that a client can see, failures included, are none of the
-    /// consensus' business.
-    ///
-    /// # Errors
-    ///
-    /// When the entry cannot be decoded. The server stops.
-    fn apply(&mut self, entry: Committed<'_>) -> Result<(), Fatal>;
-
-    /// Called after each run of entries: time to hand over what they produced.
-    fn batch_end(&mut self);
-
-    /// Begins a checkpoint of the rows that changed since the previous call (or since the state was
-    /// loaded), as they are now. A short step: the rows are taken and encoded later, on another
-    /// thread, and before the next call. The consensus stores the position itself.
-    fn begin_checkpoint(&mut self) -> Box<dyn RowSource>;
-
-    /// Replaces the whole state by that of another server. The entries in between are never
-    /// applied here, so whoever waits for one of them must be told to ask again.
-    ///
-    /// # Errors
-    ///
-    /// When a row cannot be read or decoded. The server stops.
-    fn install(
-        &mut self,
-        rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
-    ) -> Result<(), Fatal>;
-}
-
-/// openraft's view of the state machine.
-pub(crate) struct Machine {
+/// The order of flush, apply and checkpoint:
+///
+/// 1. An entry is applied when a majority has it on disk. This server need not be one of them: its own flush may still be
+///    under way.
+/// 2. A checkpoint is begun between two batches, at `applied`. It takes a handle of the log ([`RaftLog::flush`]), and counts
+///    only when all up to `applied` is on this server's own disk, so that no state is newer than the log behind it.
+/// 3. When it is on disk openraft hears of it, and purges the log behind it.
+pub(super) struct StateMachineStore {
     machine: Box<dyn StateMachine>,
     log: RaftLog,
     state: StateDb,
     checkpoints: Arc<Checkpoints>,
+    /// The last entry that `machine` has applied.
     applied: Option<LogId>,
+    /// The newest configuration among the entries that are applied: it goes into checkpoints.
     membership: StoredMembership,
     /// Log bytes applied since the last checkpoint was begun.
     bytes_since_checkpoint: u64,
@@ -97,8 +63,8 @@ pub(crate) struct CheckpointLimits {
 /// What an entry costs in the log beside its payload, about.
 const ENTRY_OVERHEAD_BYTES: u64 = 64;
 
-impl Machine {
-    pub(crate) fn new(
+impl StateMachineStore {
+    pub(super) fn new(
         machine: Box<dyn StateMachine>,
         dir: &DataDir,
         checkpoints: Arc<Checkpoints>,
@@ -123,7 +89,7 @@ impl Machine {
 
     /// Applies again, behind the checkpoint, what is known to be committed. openraft would do the same when it
     /// starts, entry after entry; here a thread reads and checks the next ones meanwhile.
-    pub(crate) fn apply_again(&mut self, log: &LogStore) -> Result<(), Fatal> {
+    pub(super) fn apply_again(&mut self, log: &LogStore) -> Result<(), Fatal> {
         let mut next = self.applied.map_or(0, |applied| applied.index + 1);
         let range = next..log.committed().map_or(0, |committed| committed.index + 1);
         if range.is_empty() {
@@ -147,7 +113,7 @@ impl Machine {
     }
 
     /// Begins a checkpoint of all that is applied; false when one is being written.
-    pub(crate) fn begin_checkpoint(&mut self) -> bool {
+    pub(super) fn begin_checkpoint(&mut self) -> bool {
         // After a failure the server ends: what could not be written is in no later checkpoint.
         if self.checkpoints.failure().is_some() {
             return false;
@@ -161,7 +127,7 @@ impl Machine {
         };
         // Entries are applied when a majority has them, which this server need not belong to.
         let log = self.log.flush();
-        slot.submit(Job { source: self.machine.begin_checkpoint(), mark, log });
+        slot.submit(CheckpointJob { source: self.machine.begin_checkpoint(), mark, log });
         true
     }
 
@@ -179,7 +145,7 @@ impl Machine {
     fn apply_one(&mut self, log_id: LogId, payload: &Payload) -> Result<(), Fatal> {
         let payload = match payload {
             EntryPayload::Blank => None,
-            // A proof that the leader leads (`proof.rs`).
+            // A no-op that renews the lease (`leadership/lease_keepalive.rs`).
             EntryPayload::Normal(batch) if batch.0.is_empty() => None,
             EntryPayload::Normal(batch) => {
                 self.bytes_since_checkpoint += batch.0.len() as u64;
@@ -199,9 +165,9 @@ impl Machine {
     }
 }
 
-impl RaftStateMachine<TypeConfig> for Machine {
+impl RaftStateMachine<TypeConfig> for StateMachineStore {
     type SnapshotData = SnapshotRows;
-    type SnapshotBuilder = Builder;
+    type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
         Ok((self.applied, self.membership.clone()))
@@ -227,21 +193,21 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
         if force {
             return Some(self.get_snapshot_builder().await);
         }
         // Asked for because a checkpoint was written: hand over that one. The next may be due already, and
         // on a server that is idle now no entry comes that would begin it.
         self.begin_checkpoint_if_due();
-        Some(Builder { state: self.state.clone(), checkpoints: None })
+        Some(SnapshotBuilder { state: self.state.clone(), checkpoints: None })
     }
 
-    async fn get_snapshot_builder(&mut self) -> Builder {
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
         self.checkpoints.wait_until_idle().await;
         self.begin_checkpoint();
         let checkpoints = Some(Arc::clone(&self.checkpoints));
-        Builder { state: self.state.clone(), checkpoints }
+        SnapshotBuilder { state: self.state.clone(), checkpoints }
     }
 
     async fn install_snapshot(
@@ -288,13 +254,13 @@ pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Hands the newest checkpoint to openraft.
-pub(crate) struct Builder {
+pub(super) struct SnapshotBuilder {
     state: StateDb,
     /// Where a checkpoint is being written that must be waited for.
     checkpoints: Option<Arc<Checkpoints>>,
 }
 
-impl RaftSnapshotBuilder<TypeConfig> for Builder {
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = SnapshotRows;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<SnapshotRows>> {
@@ -324,5 +290,5 @@ fn latest(state: &StateDb) -> Result<Option<Snapshot<SnapshotRows>>, StorageErro
 }
 
 #[cfg(test)]
-#[path = "state_machine_test.rs"]
-pub(crate) mod tests;
+#[path = "state_machine_store_test.rs"]
+pub(super) mod tests;

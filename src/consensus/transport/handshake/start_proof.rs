@@ -1,4 +1,4 @@
-//! Behind the greeting, from version 2 on: which start of a server is talking.
+//! Behind the hello, from version 2 on: which start of a server is talking, and whether it knows the secret.
 //!
 //! ```text
 //! both   number of the start u64, process u64, a number drawn for this connection [u8; 32]
@@ -6,8 +6,13 @@
 //! both   length of a refusal u16, 0 for none, and its reason
 //! ```
 //!
-//! A data directory that was brought back to an earlier moment has forgotten votes and entries. Where
-//! another server has met a later start of the same member, it is refused.
+//! Raft rests on disks that forget nothing. Two cases are told apart:
+//!
+//! * A server whose disk was lost has a new data directory with another *life*. It is another member, with another id,
+//!   and the consensus takes it in as one.
+//! * A data directory that was brought back to an earlier moment has the same life, and has forgotten votes and entries.
+//!   Each process has a higher *start* number than the one before it on the same directory, and servers keep the newest
+//!   start of each member that they met. A member that shows an older one, or the same with another process, is refused.
 //!
 //! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
@@ -18,16 +23,16 @@ use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::stream::Wire;
 use super::hello::{REASON_LEN_MAX, put_reason};
-use super::secret::{Meeting, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
-use super::stream::Wire;
+use super::secret::{HandshakeParties, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
 use crate::storage::{KnownStarts, Start};
 
 /// Why a server is refused that does not show that it knows the secret.
 const NO_SECRET: &str = "it does not know the secret of this ensemble: check `quorum.secretFile`";
 
 /// The version from which on servers introduce themselves so.
-pub(super) const SINCE: u16 = 2;
+pub(crate) const SINCE: u16 = 2;
 
 /// This server's start, and those of others that were met. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +49,7 @@ impl Starts {
     }
 
     /// Why a server that talks this version is refused, if it is: earlier ones cannot show that they know a secret.
-    pub(super) fn check_version(&self, version: u16) -> Result<(), String> {
+    pub(crate) fn check_version(&self, version: u16) -> Result<(), String> {
         if version < SINCE && self.secret.is_some() {
             return Err(format!(
                 "version {version} knows no `quorum.secretFile`, which is set here"
@@ -59,11 +64,11 @@ impl Starts {
     /// # Errors
     ///
     /// `PermissionDenied` with the reason, on both sides; those of the connection.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         stream: &mut impl Wire,
         peer: Option<MemberId>,
-        meeting: &Meeting,
+        parties: &HandshakeParties,
     ) -> io::Result<()> {
         let own = nonce();
         let mut said = [0; 16 + NONCE_LEN];
@@ -76,12 +81,12 @@ impl Starts {
         let mut theirs = [0; NONCE_LEN];
         stream.read_exact(&mut theirs).await?;
         let nonces = Nonces { own, theirs };
-        stream.write_all(&self.secret.prove(meeting, &nonces)).await?;
+        stream.write_all(&self.secret.prove(parties, &nonces)).await?;
         stream.flush().await?;
         let mut proof = NO_PROOF;
         stream.read_exact(&mut proof).await?;
         let refusal = match peer {
-            _ if !self.secret.accepts(meeting, &nonces, &proof) => Some(NO_SECRET.to_owned()),
+            _ if !self.secret.accepts(parties, &nonces, &proof) => Some(NO_SECRET.to_owned()),
             Some(peer) => self.meet(peer, start).await,
             None => None,
         };
@@ -145,8 +150,9 @@ mod tests {
     use crate::storage::{DataDir, OpenOptions};
 
     const PEER: MemberId = MemberId { number: 1, life: 9 };
-    const DIALS: Meeting = Meeting { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
-    const ACCEPTS: Meeting = Meeting { dials: false, ..DIALS };
+    const DIALS: HandshakeParties =
+        HandshakeParties { dialler: 1, acceptor: 2, purpose: Purpose::Raft, dials: true };
+    const ACCEPTS: HandshakeParties = HandshakeParties { dials: false, ..DIALS };
 
     #[tokio::test]
     async fn a_server_with_data_of_an_earlier_moment_is_refused() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use kernel::ensemble::MemberId;
 use parking_lot::RwLock;
 
-use super::introduction;
+use super::start_proof;
 
 /// The newest version of all that travels between servers.
 ///
@@ -32,7 +32,7 @@ impl Versions {
     const OWN: Self = Self { min: VERSION_MIN, max: VERSION };
 
     /// The newest version that both can talk.
-    pub(super) fn common(self, other: Self) -> Option<u16> {
+    pub(crate) fn common(self, other: Self) -> Option<u16> {
         let newest = self.max.min(other.max);
         (newest >= self.min.max(other.min)).then_some(newest)
     }
@@ -70,7 +70,7 @@ impl KnownVersions {
     }
 
     /// What this server talks: nothing older than what is in force.
-    pub(super) fn own(&self) -> Versions {
+    pub(crate) fn own(&self) -> Versions {
         let in_force = self.in_force.load(Ordering::Acquire);
         Versions { min: self.own.min.max(in_force), ..self.own }
     }
@@ -81,7 +81,7 @@ impl KnownVersions {
     }
 
     /// Remembers what a server said of itself.
-    pub(super) fn learn(&self, server: u64, newest: u16) {
+    pub(crate) fn learn(&self, server: u64, newest: u16) {
         if self.newest.read().get(&server) != Some(&newest) {
             self.newest.write().insert(server, newest);
         }
@@ -90,11 +90,11 @@ impl KnownVersions {
     /// The newest version that this server and all of `others`, members by id, can read. One that has not
     /// been met since this server started counts as the oldest that is talked here, or that knows lives, if
     /// it has one.
-    pub(super) fn common(&self, others: impl IntoIterator<Item = u64>) -> u16 {
+    pub(crate) fn common(&self, others: impl IntoIterator<Item = u64>) -> u16 {
         let known = self.newest.read();
         let least = |id| match MemberId::from_raft_id(id).life {
             0 => self.own.min,
-            _ => self.own.min.max(introduction::SINCE),
+            _ => self.own.min.max(start_proof::SINCE),
         };
         let newest = |id| known.get(&id).copied().unwrap_or_else(|| least(id));
         others.into_iter().map(newest).fold(self.own.max, u16::min).max(self.own.min)

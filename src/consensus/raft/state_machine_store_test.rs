@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::consensus::raft::types::{Commands, Entry};
 use crate::storage::log::{EntryKind, LogFlush};
-use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, RowRef};
+use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, Row, RowRef, RowSource};
 
 /// A state without rows.
 pub(crate) struct Nothing;
@@ -32,7 +32,7 @@ impl StateMachine for Nothing {
 
 /// A machine that wants a checkpoint after each second entry.
 struct Fixture {
-    machine: Machine,
+    machine: StateMachineStore,
     written: mpsc::UnboundedReceiver<()>,
     dir: DataDir,
     _temp: TempDir,
@@ -45,7 +45,8 @@ impl Fixture {
         let (sender, written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), sender).unwrap();
         let limits = CheckpointLimits { bytes: u64::MAX, entries: 2 };
-        let machine = Machine::new(Box::new(Nothing), &dir, checkpoints, limits, again_to).unwrap();
+        let machine =
+            StateMachineStore::new(Box::new(Nothing), &dir, checkpoints, limits, again_to).unwrap();
         Self { machine, written, dir, _temp: temp }
     }
 
@@ -111,7 +112,11 @@ async fn a_checkpoint_that_became_due_meanwhile_needs_no_further_entry() {
     }
     assert_eq!(fixture.dir.state().mark().position, None);
     let source = Box::new(Vec::<Row>::new());
-    slot.submit(Job { source, mark: CheckpointMark::default(), log: LogFlush::of_nothing() });
+    slot.submit(CheckpointJob {
+        source,
+        mark: CheckpointMark::default(),
+        log: LogFlush::of_nothing(),
+    });
     fixture.written.recv().await.unwrap();
     assert!(fixture.machine.try_create_snapshot_builder(false).await.is_some());
     assert_eq!(fixture.checkpoint().await, Some(3));
@@ -171,7 +176,7 @@ async fn a_checkpoint_that_fails_ends_the_server_and_purges_nothing() {
         position: Some(LogPosition { term: 1, index: 7 }),
         ..CheckpointMark::default()
     };
-    let job = Job { source: Box::new(Unreadable), mark, log: LogFlush::of_nothing() };
+    let job = CheckpointJob { source: Box::new(Unreadable), mark, log: LogFlush::of_nothing() };
     checkpoints.reserve().unwrap().submit(job);
     assert_eq!(fixture.checkpoint().await, None);
     assert!(fixture.written.try_recv().is_err());

@@ -1,4 +1,4 @@
-//! The greeting: who is there, for what, and in which version both can talk.
+//! The hello: who is there, for what, and in which version both can talk.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::introduction::Starts;
-use super::stream::Wire;
+use super::super::stream::Wire;
+use super::start_proof::Starts;
 use super::versions::{KnownVersions, Versions};
 use crate::storage::ClusterId;
 
@@ -17,18 +17,18 @@ use crate::storage::ClusterId;
 const MAGIC: [u8; 4] = *b"GKPR";
 
 /// The longest reason for a refusal.
-pub(super) const REASON_LEN_MAX: usize = 1 << 10;
+pub(crate) const REASON_LEN_MAX: usize = 1 << 10;
 
 /// Who a server is among its peers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Membership {
+pub(crate) struct PeerIdentity {
     /// The ensemble; all zeros while a server does not know it.
     pub(crate) cluster: ClusterId,
     /// The member that the server is, as the consensus knows it.
     pub(crate) server: u64,
 }
 
-impl Membership {
+impl PeerIdentity {
     fn member(&self) -> MemberId {
         MemberId::from_raft_id(self.server)
     }
@@ -87,25 +87,25 @@ impl EnsembleName {
     }
 
     /// Whether entries and votes may be taken from others.
-    pub(super) fn is_decided(&self) -> bool {
+    pub(crate) fn is_decided(&self) -> bool {
         let known = self.0.lock();
         known.name.is_some() || !known.is_empty
     }
 }
 
-/// This server as it introduces itself. Cheap to clone.
+/// This server as its handshakes show it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Own {
+pub(crate) struct LocalIdentity {
     pub(crate) member: MemberId,
     pub(crate) starts: Starts,
     pub(crate) ensemble: EnsembleName,
     pub(crate) versions: KnownVersions,
 }
 
-impl Own {
-    pub(super) fn membership(&self) -> Membership {
+impl LocalIdentity {
+    pub(crate) fn identity(&self) -> PeerIdentity {
         let cluster = self.ensemble.get().unwrap_or(NO_ENSEMBLE);
-        Membership { cluster, server: self.member.raft_id() }
+        PeerIdentity { cluster, server: self.member.raft_id() }
     }
 }
 
@@ -113,10 +113,10 @@ impl Own {
 const NO_ENSEMBLE: ClusterId = ClusterId(0);
 
 #[cfg(test)]
-impl From<Membership> for Own {
-    fn from(membership: Membership) -> Self {
-        let (ensemble, member) = (EnsembleName::default(), membership.member());
-        ensemble.set(membership.cluster);
+impl From<PeerIdentity> for LocalIdentity {
+    fn from(identity: PeerIdentity) -> Self {
+        let (ensemble, member) = (EnsembleName::default(), identity.member());
+        ensemble.set(identity.cluster);
         let (starts, versions) = (Starts::default(), KnownVersions::default());
         Self { member, starts, ensemble, versions }
     }
@@ -133,23 +133,23 @@ pub(crate) enum Purpose {
     Forward,
     /// Questions of a server that looks for its ensemble. Whoever has the number answers, whatever its life
     /// and its ensemble: that is what is asked.
-    Formation,
+    Bootstrap,
     /// As [`Purpose::Forward`], opened by the leader towards a follower that does not reach it.
     Lead,
 }
 
 impl Purpose {
-    pub(super) fn encode(self) -> u8 {
+    pub(crate) fn encode(self) -> u8 {
         match self {
             Self::Raft => 0,
             Self::Forward => 1,
-            Self::Formation => 2,
+            Self::Bootstrap => 2,
             Self::Lead => 3,
         }
     }
 
     fn decode(byte: u8) -> Option<Self> {
-        [Self::Raft, Self::Forward, Self::Formation, Self::Lead]
+        [Self::Raft, Self::Forward, Self::Bootstrap, Self::Lead]
             .into_iter()
             .find(|purpose| purpose.encode() == byte)
     }
@@ -160,18 +160,18 @@ impl Purpose {
 /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hello {
-    pub(super) versions: Versions,
+    pub(crate) versions: Versions,
     /// A [`Purpose`], perhaps of a later version.
     purpose: u8,
-    pub(super) from: Membership,
+    pub(crate) from: PeerIdentity,
     /// The server that the connecting one means to reach.
-    pub(super) to: u64,
+    pub(crate) to: u64,
 }
 
 const HELLO_LEN: usize = 4 + 2 + 2 + 1 + 16 + 8 + 8;
 
 impl Hello {
-    pub(super) fn new(versions: Versions, purpose: Purpose, from: Membership, to: u64) -> Self {
+    pub(crate) fn new(versions: Versions, purpose: Purpose, from: PeerIdentity, to: u64) -> Self {
         Self { versions, purpose: purpose.encode(), from, to }
     }
 
@@ -196,21 +196,21 @@ impl Hello {
         (bytes[..4] == MAGIC).then(|| Self {
             versions: Versions { min: version(4), max: version(6) },
             purpose: bytes[8],
-            from: Membership { cluster: ClusterId(number(9..25)), server: small(25..33) },
+            from: PeerIdentity { cluster: ClusterId(number(9..25)), server: small(25..33) },
             to: small(33..41),
         })
     }
 
-    /// What a server that is `own` agrees to, or why it does not talk to whoever says this.
-    fn judge(
+    /// What a server that is `own` agrees to, or why it refuses this hello.
+    fn check(
         &self,
-        own: &Membership,
+        own: &PeerIdentity,
         versions: Versions,
-        check: impl FnOnce(&Welcomed) -> Result<(), String>,
-    ) -> Result<Welcomed, String> {
+        check: impl FnOnce(&AcceptedHello) -> Result<(), String>,
+    ) -> Result<AcceptedHello, String> {
         let (from, to, here) = (self.from.member(), MemberId::from_raft_id(self.to), own.member());
         let purpose = Purpose::decode(self.purpose);
-        if purpose != Some(Purpose::Formation) {
+        if purpose != Some(Purpose::Bootstrap) {
             check_ensembles(&self.from, own)?;
             if to != here {
                 return Err(format!("this is server {here}, not {to}"));
@@ -229,13 +229,13 @@ impl Hello {
         let purpose = purpose
             .ok_or_else(|| format!("connections for purpose {} are not known", self.purpose))?;
         let from = from.raft_id();
-        let welcomed = Welcomed { from, purpose, version, newest: self.versions.max };
-        check(&welcomed).map(|()| welcomed)
+        let accepted = AcceptedHello { from, purpose, version, newest: self.versions.max };
+        check(&accepted).map(|()| accepted)
     }
 }
 
 /// Servers of different ensembles have nothing to say to each other.
-fn check_ensembles(from: &Membership, own: &Membership) -> Result<(), String> {
+fn check_ensembles(from: &PeerIdentity, own: &PeerIdentity) -> Result<(), String> {
     let both_known = ![from.cluster, own.cluster].contains(&NO_ENSEMBLE);
     if both_known && from.cluster != own.cluster {
         let (server, there, here) = (from.member(), from.cluster, own.cluster);
@@ -244,34 +244,34 @@ fn check_ensembles(from: &Membership, own: &Membership) -> Result<(), String> {
     Ok(())
 }
 
-/// A connecting server that was found welcome.
+/// A hello that was accepted: who connects, and for what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Welcomed {
-    pub(super) from: u64,
-    pub(super) purpose: Purpose,
+pub(crate) struct AcceptedHello {
+    pub(crate) from: u64,
+    pub(crate) purpose: Purpose,
     /// The version agreed on.
-    pub(super) version: u16,
+    pub(crate) version: u16,
     /// The newest version that the other one can talk.
-    pub(super) newest: u16,
+    pub(crate) newest: u16,
 }
 
 /// What was agreed on, as the connecting server learns it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Agreed {
+pub(crate) struct Negotiated {
     /// The version of all that follows.
-    pub(super) version: u16,
+    pub(crate) version: u16,
     /// The newest version that the other one can talk.
-    pub(super) newest: u16,
+    pub(crate) newest: u16,
 }
 
-/// Greets, and waits to be welcome.
-pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<Agreed> {
+/// Sends a hello, and waits for the answer.
+pub(crate) async fn send_hello(stream: &mut impl Wire, hello: &Hello) -> io::Result<Negotiated> {
     stream.write_all(&hello.encode()).await?;
     stream.flush().await?;
     let version = stream.read_u16().await?;
     let newest = stream.read_u16().await?;
     if version != 0 {
-        return Ok(Agreed { version, newest });
+        return Ok(Negotiated { version, newest });
     }
     let reason_len = usize::from(stream.read_u16().await?);
     let mut reason = vec![0; reason_len.min(REASON_LEN_MAX)];
@@ -280,33 +280,34 @@ pub(super) async fn greet(stream: &mut impl Wire, hello: &Hello) -> io::Result<A
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
-/// Takes a greeting; whoever is not welcome is told why. `check` may refuse who would be welcome.
-pub(super) async fn welcome(
+/// Receives a hello and answers it: with the version agreed on, or with the reason of a refusal. `check` may refuse a hello
+/// that is right in itself.
+pub(crate) async fn receive_hello(
     stream: &mut impl Wire,
-    own: &Membership,
+    own: &PeerIdentity,
     versions: Versions,
-    check: impl FnOnce(&Welcomed) -> Result<(), String>,
-) -> io::Result<Welcomed> {
+    check: impl FnOnce(&AcceptedHello) -> Result<(), String>,
+) -> io::Result<AcceptedHello> {
     let mut bytes = [0; HELLO_LEN];
     stream.read_exact(&mut bytes).await?;
     let Some(hello) = Hello::decode(&bytes) else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no server of an ensemble"));
     };
-    let judged = hello.judge(own, versions, check);
+    let checked = hello.check(own, versions, check);
     let mut answer = Vec::new();
-    let version = judged.as_ref().map_or(0, |welcomed| welcomed.version);
+    let version = checked.as_ref().map_or(0, |accepted| accepted.version);
     answer.extend_from_slice(&version.to_be_bytes());
     answer.extend_from_slice(&versions.max.to_be_bytes());
-    if let Err(reason) = &judged {
+    if let Err(reason) = &checked {
         put_reason(&mut answer, reason);
     }
     stream.write_all(&answer).await?;
     stream.flush().await?;
-    judged.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
+    checked.map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
 /// Writes the reason for a refusal, cut to what is read of it.
-pub(super) fn put_reason(out: &mut Vec<u8>, reason: &str) {
+pub(crate) fn put_reason(out: &mut Vec<u8>, reason: &str) {
     let len = u16::try_from(reason.len().min(REASON_LEN_MAX)).unwrap_or(0);
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(&reason.as_bytes()[..usize::from(len)]);
@@ -317,17 +318,17 @@ mod tests {
     use super::*;
     use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
 
-    const OWN: Membership = Membership { cluster: ClusterId(7), server: 2 };
+    const OWN: PeerIdentity = PeerIdentity { cluster: ClusterId(7), server: 2 };
     const HERE: Versions = Versions { min: 3, max: 5 };
 
     fn hello() -> Hello {
-        Hello::new(HERE, Purpose::Raft, Membership { cluster: ClusterId(7), server: 1 }, 2)
+        Hello::new(HERE, Purpose::Raft, PeerIdentity { cluster: ClusterId(7), server: 1 }, 2)
     }
 
     #[test]
     fn a_hello_comes_back_as_it_went() {
         // Both sides read the same greeting; other bytes are none.
-        let big = Membership { cluster: ClusterId(u128::MAX - 5), server: u64::MAX - 1 };
+        let big = PeerIdentity { cluster: ClusterId(u128::MAX - 5), server: u64::MAX - 1 };
         let hello = Hello { from: big, purpose: 200, ..hello() };
         assert_eq!(Hello::decode(&hello.encode()), Some(hello));
         assert_eq!(Hello::decode(&[0; HELLO_LEN]), None);
@@ -336,13 +337,13 @@ mod tests {
     #[test]
     fn greetings_of_earlier_builds_are_read() {
         // Builds of all versions read it. A server's number is in the low half of its id, its life in the high one.
-        let first = Membership { cluster: ClusterId(0x6f1c), server: 3 };
+        let first = PeerIdentity { cluster: ClusterId(0x6f1c), server: 3 };
         let member = MemberId { number: 300, life: 0x5f2a_c01d };
-        let second = Membership { cluster: ClusterId(0x6f1c), server: member.raft_id() };
+        let second = PeerIdentity { cluster: ClusterId(0x6f1c), server: member.raft_id() };
         let purposes = [
             ("hello.Raft", Purpose::Raft),
             ("hello.Forward", Purpose::Forward),
-            ("hello.Formation", Purpose::Formation),
+            ("hello.Formation", Purpose::Bootstrap),
             ("hello.Lead", Purpose::Lead),
         ];
         for (file, max, from) in [(BUILD_8AECE55, 1, first), (BUILD_5DE72FB, 2, second)] {
@@ -359,12 +360,12 @@ mod tests {
     #[tokio::test]
     async fn answers_of_earlier_builds_are_read() {
         // Who greets learns the version agreed on and the newest one, or why it is refused.
-        let welcoming = Membership { cluster: ClusterId(7), server: 2 };
-        let other = Membership { cluster: ClusterId(8), server: 2 };
+        let welcoming = PeerIdentity { cluster: ClusterId(7), server: 2 };
+        let other = PeerIdentity { cluster: ClusterId(8), server: 2 };
         for (name, own) in [("hello.welcome", welcoming), ("hello.refusal", other)] {
             let (mut here, mut there) = tokio::io::duplex(1 << 12);
             here.write_all(&hello().encode()).await.unwrap();
-            let welcomed = welcome(&mut there, &own, HERE, |_| Ok(())).await;
+            let welcomed = receive_hello(&mut there, &own, HERE, |_| Ok(())).await;
             drop(there);
             let mut answer = Vec::new();
             here.read_to_end(&mut answer).await.unwrap();
@@ -372,7 +373,7 @@ mod tests {
                 assert_written(file, name, &answer);
                 let (mut here, mut there) = tokio::io::duplex(1 << 12);
                 there.write_all(&golden(file, name)).await.unwrap();
-                let agreed = greet(&mut here, &hello()).await;
+                let agreed = send_hello(&mut here, &hello()).await;
                 let is_welcome = agreed.is_ok_and(|agreed| agreed.version == 5);
                 assert_eq!(is_welcome, welcomed.is_ok());
             }
@@ -382,12 +383,12 @@ mod tests {
     #[test]
     fn strangers_are_refused() {
         // Another ensemble, the wrong server, a double and an unknown purpose are told apart.
-        let welcomed = Welcomed { from: 1, purpose: Purpose::Raft, version: 5, newest: 5 };
-        assert_eq!(hello().judge(&OWN, HERE, |_| Ok(())), Ok(welcomed));
+        let accepted = AcceptedHello { from: 1, purpose: Purpose::Raft, version: 5, newest: 5 };
+        assert_eq!(hello().check(&OWN, HERE, |_| Ok(())), Ok(accepted));
         let other = |change: fn(&mut Hello)| {
             let mut hello = hello();
             change(&mut hello);
-            hello.judge(&OWN, HERE, |_| Ok(())).expect_err("refused")
+            hello.check(&OWN, HERE, |_| Ok(())).expect_err("refused")
         };
         assert!(other(|hello| hello.from.cluster = ClusterId(8)).contains("ensemble"));
         assert!(other(|hello| hello.to = 3).contains("not 3"));
@@ -400,10 +401,10 @@ mod tests {
         // What is meant for a data directory that was lost is refused by the one that replaced it; only
         // who asks for its ensemble need not know whom it meets.
         let life = |number, life| MemberId { number, life }.raft_id();
-        let own = Membership { server: life(2, 7), ..OWN };
+        let own = PeerIdentity { server: life(2, 7), ..OWN };
         let to = |to, purpose| {
             let hello = Hello { to, ..Hello::new(HERE, purpose, hello().from, 2) };
-            hello.judge(&own, HERE, |_| Ok(())).map(|welcomed| welcomed.from)
+            hello.check(&own, HERE, |_| Ok(())).map(|accepted| accepted.from)
         };
         assert_eq!(to(life(2, 7), Purpose::Raft), Ok(1));
         for other in [life(2, 0), life(2, 8), life(3, 7)] {
@@ -411,8 +412,8 @@ mod tests {
                 assert!(to(other, purpose).is_err_and(|why| why.contains("2 (life 00000007)")));
             }
         }
-        assert_eq!(to(life(2, 0), Purpose::Formation), Ok(1));
-        assert!(to(life(3, 7), Purpose::Formation).is_err());
+        assert_eq!(to(life(2, 0), Purpose::Bootstrap), Ok(1));
+        assert!(to(life(3, 7), Purpose::Bootstrap).is_err());
     }
 
     #[test]
@@ -420,7 +421,7 @@ mod tests {
         // Servers of neighbouring versions agree; those that have none in common say so.
         let talk = |min, max| {
             let hello = Hello { versions: Versions { min, max }, ..hello() };
-            hello.judge(&OWN, HERE, |_| Ok(())).map(|welcomed| welcomed.version)
+            hello.check(&OWN, HERE, |_| Ok(())).map(|accepted| accepted.version)
         };
         assert_eq!(talk(3, 5), Ok(5));
         assert_eq!(talk(4, 6), Ok(5));
@@ -437,16 +438,18 @@ mod tests {
         // The connecting server learns the version, or the reason why it is not welcome.
         let (mut here, mut there) = tokio::io::duplex(64);
         let newer = Hello { versions: Versions { min: 4, max: 7 }, ..hello() };
-        let (agreed, welcomed) =
-            tokio::join!(greet(&mut here, &newer), welcome(&mut there, &OWN, HERE, |_| Ok(())));
-        assert_eq!(agreed.unwrap(), Agreed { version: 5, newest: 5 });
-        assert_eq!(welcomed.unwrap().newest, 7);
-        let (agreed, welcomed) = tokio::join!(
-            greet(&mut here, &newer),
-            welcome(&mut there, &OWN, HERE, |_| Err("no".to_owned()))
+        let (agreed, accepted) = tokio::join!(
+            send_hello(&mut here, &newer),
+            receive_hello(&mut there, &OWN, HERE, |_| Ok(()))
         );
-        let (agreed, welcomed) = (agreed.unwrap_err(), welcomed.unwrap_err());
+        assert_eq!(agreed.unwrap(), Negotiated { version: 5, newest: 5 });
+        assert_eq!(accepted.unwrap().newest, 7);
+        let (agreed, accepted) = tokio::join!(
+            send_hello(&mut here, &newer),
+            receive_hello(&mut there, &OWN, HERE, |_| Err("no".to_owned()))
+        );
+        let (agreed, accepted) = (agreed.unwrap_err(), accepted.unwrap_err());
         assert_eq!(agreed.kind(), io::ErrorKind::PermissionDenied);
-        assert_eq!(agreed.to_string(), welcomed.to_string());
+        assert_eq!(agreed.to_string(), accepted.to_string());
     }
 }

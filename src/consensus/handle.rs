@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::leadership::timings::Timings;
-use super::raft::checkpoints::Checkpoints;
-use super::raft::members::{ChangeFailed, Members};
-use super::raft::node::{ProposalOutcome, RaftNode};
-use crate::consensus::bootstrap::Formation;
+use super::members::{ChangeFailed, Members};
+use super::raft::Checkpoints;
+use super::raft::{ProposalOutcome, RaftNode};
+use crate::consensus::bootstrap::Bootstrap;
 use crate::consensus::bootstrap::admission::Admissions;
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
 use crate::consensus::leadership::contact::Contact;
@@ -51,7 +51,7 @@ pub(crate) struct PeerSide {
     pub(crate) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
     /// What keeps the lease where they answer late.
     pub(crate) lease_keeper: LeaseKeeper,
-    pub(crate) formation: Formation,
+    pub(crate) bootstrap: Bootstrap,
     /// Who was heard from when.
     pub(crate) contact: Contact,
     /// What confirms reads.
@@ -178,17 +178,17 @@ impl Consensus {
 
     /// Who asks this server, as the leader, to be taken in.
     pub fn admissions(&self) -> &Admissions {
-        self.peers.formation.admissions()
+        self.peers.bootstrap.admissions()
     }
 
     /// The name of the ensemble, where the replicated state has none yet.
     pub fn first_name(&self) -> u128 {
-        self.peers.formation.name()
+        self.peers.bootstrap.name()
     }
 
     /// Waits until this server cannot belong to any ensemble; returns why.
     pub async fn excluded(&self) -> String {
-        let mut ended = self.peers.formation.ended();
+        let mut ended = self.peers.bootstrap.ended();
         let why = ended.wait_for(Option::is_some).await;
         why.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
