@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::connections::{ConnectionHandle, ConnectionRegistry};
 use super::digest_log::DigestLog;
 use super::ensemble_time::EnsembleTime;
-use super::leader::leadership::Leadership;
+use super::leadership::Leadership;
 use super::membership::Membership;
 use super::process::LocalProcess;
 use super::replica_lock::ReplicaLock;
