@@ -201,7 +201,7 @@ impl BatchSealer for Plain {
         _in_sections: bool,
         mut buffer: BytesMut,
         _own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         buffer.advance(RESERVED_LEN);
         others.for_each(|other| buffer.extend_from_slice(other.commands));

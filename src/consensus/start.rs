@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::consensus::{Consensus, PeerSide};
 use super::raft::node::RaftNode;
 use super::raft::state_machine::{StateMachine, in_place};
-use crate::consensus::bootstrap::{Control, Formation, FormationConfig, Forms, RaftControl};
+use crate::consensus::bootstrap::{
+    Answers, Control, Formation, FormationConfig, Forms, RaftControl,
+};
 use crate::consensus::error::StartError;
 use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
 use crate::consensus::leadership::contact::Contact;
@@ -22,8 +24,8 @@ use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, Peers, Secret,
-    Security, Starts,
+    AddressBook, Dialer, EnsembleName, KnownVersions, Leadership, Own, PeerListener, PeerServices,
+    Peers, Secret, Security, Starts,
 };
 use crate::storage::DataDir;
 use crate::storage::Start;
@@ -165,13 +167,13 @@ impl Consensus {
         if let Some(listener) = listener {
             let looking = formation.clone();
             tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
-            let answering = (formation.clone(), control);
-            tokio::spawn(listener.run(
-                raft.raft.clone(),
-                answering,
-                (contact.clone(), failover),
-                stop.clone(),
-            ));
+            let services = PeerServices {
+                raft: Arc::new(raft.clone()),
+                bootstrap: Arc::new(Answers::new(formation.clone(), control)),
+                contact: contact.clone(),
+                failover,
+            };
+            tokio::spawn(listener.run(services, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());

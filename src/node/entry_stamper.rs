@@ -27,7 +27,7 @@ impl EntryStamper {
         &mut self,
         mut buffer: BytesMut,
         own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         buffer.advance(RESERVED_LEN - entry::HEADER_LEN);
         let mut count = own.map_or(0, |(_, count)| count);
@@ -49,7 +49,7 @@ impl BatchSealer for EntryStamper {
         in_sections: bool,
         buffer: BytesMut,
         own: Option<(Sender, u32)>,
-        others: impl Iterator<Item = Section<'a>>,
+        others: &mut dyn Iterator<Item = Section<'a>>,
     ) -> (Bytes, usize) {
         if !in_sections {
             return self.seal_without_sections(buffer, own, others);

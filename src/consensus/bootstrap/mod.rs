@@ -25,6 +25,7 @@
 //!   [`ask`], [`control`]: the way to the others, and its view of openraft.
 
 pub(crate) mod admission;
+mod answer;
 mod ask;
 mod control;
 mod decide;
@@ -39,6 +40,7 @@ mod cases_test;
 /// (`FileTxnSnapLog`).
 pub const INITIALIZE: &str = "initialize";
 
+pub(crate) use answer::Answers;
 pub(crate) use control::Control;
 pub use decide::Forms;
 pub(crate) use task::{Formation, FormationConfig, RaftControl};

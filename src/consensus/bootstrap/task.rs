@@ -10,21 +10,18 @@ use futures_util::future::{BoxFuture, join_all};
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::super::transport::frame::receive_short;
-use super::super::transport::frame::send;
-use super::super::transport::{AddressBook, Dialer, EnsembleName, PeerStream};
-use super::admission::{Admissions, Joiner};
-use super::ask::{ANSWER_TIMEOUT, Dialled, Others};
+use super::super::transport::{AddressBook, Dialer, EnsembleName};
+use super::admission::Admissions;
+use super::ask::{Dialled, Others};
 use super::decide::Decision;
 use super::decide::Facts;
 use super::decide::Forms;
 use super::decide::Heard;
-use super::decide::agree;
 use super::decide::decide;
-use super::message::{Answer, AnswerV1, Promise, Proposal, Question, QuestionV1, Stage, StateV1};
+use super::message::{Answer, Promise, Proposal, Question, Stage};
 use super::promise::PromiseFile;
 
 /// How long to wait before a server is asked again: at first, ...
@@ -38,9 +35,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often members are asked that the file does not name.
 const ASK_OTHERS_EVERY: Duration = Duration::from_secs(1);
-
-/// No question is longer: a name and an address for each server of an ensemble.
-const QUESTION_LEN_MAX: usize = 64 << 10;
 
 /// Who is waited for is said at once when it changes, but not more often than this, ...
 const SAY_EVERY: Duration = Duration::from_secs(2);
@@ -93,15 +87,15 @@ pub(crate) struct View {
 /// What this server knows of its own formation. Clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct Formation {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    config: FormationConfig,
+pub(super) struct Shared {
+    pub(super) config: FormationConfig,
     /// Locked before `heard`.
-    promise: Mutex<PromiseFile>,
-    admissions: Admissions,
+    pub(super) promise: Mutex<PromiseFile>,
+    pub(super) admissions: Admissions,
     /// What came of asking each server, and of which round that is.
     heard: Mutex<Round>,
     came: Notify,
@@ -187,7 +181,7 @@ impl Formation {
         );
     }
 
-    fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
+    pub(super) fn facts(&self, view: &View, promise: Option<Promise>) -> Facts {
         let config = &self.shared.config;
         Facts {
             id: config.id,
@@ -198,7 +192,7 @@ impl Formation {
         }
     }
 
-    fn stage(&self, view: &View, promise: Option<Promise>) -> Stage {
+    pub(super) fn stage(&self, view: &View, promise: Option<Promise>) -> Stage {
         let config = &self.shared.config;
         let own = config.id.raft_id();
         let known = config.ensemble.get().map(|name| name.0);
@@ -369,63 +363,6 @@ impl Formation {
         }
     }
 
-    /// Answers questions until the connection ends.
-    pub(crate) async fn answer(&self, mut stream: PeerStream, from: u64, raft: &dyn RaftControl) {
-        if stream.version() == 1 {
-            let asked = receive_short(&mut stream, QUESTION_LEN_MAX);
-            let Ok(Ok(QuestionV1 { .. })) = timeout(ANSWER_TIMEOUT, asked).await else { return };
-            let promise = self.shared.promise.lock().get();
-            let state = match self.stage(&raft.view(), promise) {
-                Stage::Empty { .. } => StateV1::New,
-                Stage::Forming { .. } | Stage::Alone { .. } | Stage::Member { .. } => {
-                    StateV1::Member
-                }
-            };
-            // No voters: a server that knows no lives forms nothing with this one.
-            let _ = send(&mut stream, &AnswerV1 { state, voters: BTreeSet::new() }).await;
-            return;
-        }
-        loop {
-            let asked = receive_short::<Question>(&mut stream, QUESTION_LEN_MAX);
-            let Ok(Ok(question)) = timeout(ANSWER_TIMEOUT, asked).await else { return };
-            // Whoever is greeted cannot ask in another's name.
-            let question = Question { asker: from, ..question };
-            let answer = self.answer_to(question, &raft.view());
-            if send(&mut stream, &answer).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn answer_to(&self, question: Question, view: &View) -> Answer {
-        let config = &self.shared.config;
-        let agreed = question.proposal.as_ref().map(|proposal| {
-            // No two proposals are judged at the same time.
-            let mut kept = self.shared.promise.lock();
-            let promise = agree(&self.facts(view, kept.get()), &question, proposal)?;
-            self.shared.decide_on(&mut kept, promise).map_err(|error| error.to_string())
-        });
-        let promise = self.shared.promise.lock().get();
-        let own = config.id.raft_id();
-        let leads = view.leader == Some(own);
-        let own_name = config.ensemble.get().map(|name| name.0);
-        let is_ours = question.joins.is_some() && question.joins == own_name;
-        let admission = (leads && is_ours).then(|| {
-            let member = MemberId::from_raft_id(question.asker);
-            let told = self.shared.admissions.ask(Joiner { member, address: question.address });
-            told.unwrap_or_else(|| "it was asked to take this server in".to_owned())
-        });
-        Answer {
-            id: own,
-            stage: self.stage(view, promise),
-            voters: config.voters.clone(),
-            leader: view.leader,
-            members: view.members.clone(),
-            agreed,
-            admission,
-        }
-    }
-
     /// Who this server is.
     #[cfg(test)]
     pub(super) fn id(&self) -> MemberId {
@@ -525,7 +462,7 @@ impl Shared {
         changed.is_ok()
     }
 
-    fn decide_on(&self, kept: &mut PromiseFile, promise: Promise) -> io::Result<()> {
+    pub(super) fn decide_on(&self, kept: &mut PromiseFile, promise: Promise) -> io::Result<()> {
         if kept.get() != Some(promise) {
             kept.make(promise)?;
             self.config.ensemble.decide(promise.name);

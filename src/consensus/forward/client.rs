@@ -1,4 +1,7 @@
-//! Batches travel to the leader, where this server follows one.
+//! The follower's end: the proposer's task while this server follows a leader.
+//!
+//! `LeaderConn::sent` counts how many of the unfinished batches were sent on this connection. Those are the first
+//! ones of `unfinished`, so a new connection begins with none sent, and everything goes again in order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use super::super::consensus::Consensus;
 use super::super::error::ReadError;
 use super::super::leadership::contact::ConnectionActivity;
-use super::super::raft::types::Batch as Payload;
 use super::super::transport::Purpose;
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::channel::ForwardChannel;
 use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
-use crate::consensus::proposer::sealer::BatchSealer;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
 use crate::storage::LogPosition;
 
@@ -63,9 +65,9 @@ impl LeaderConn {
         self.barriers.insert(id, asked);
         let to_send = self.channel.to_send.clone();
         tokio::spawn(async move {
-            // Looked at after the read had begun, or it would say nothing of that time.
+            // Asked after the read had begun: an earlier look would say nothing of that time.
             let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
-            // Where the connection breaks, so does the wait for the answer.
+            // If the connection is broken, the wait for the answer ends with it.
             let _ = to_send.send(ToLeader::ReadIndex { id, acks_leader }).await;
         });
     }
@@ -80,7 +82,7 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Sends batches to the leader for as long as it leads in this term and can be reached.
     pub(crate) async fn forward_to(&mut self, target: ProposalTarget, leader: MemberId, term: u64) {
         if let Some(channel) = self.connect(target, leader, term).await {
@@ -261,7 +263,8 @@ impl<C: BatchSealer> ProposerTask<C> {
                 });
             }
             ToFollower::Notice { has_quorum, notice } => {
-                // It may have been on its way for long: it says nothing of any time after the report was sent.
+                // The notice may have been under way for long. It says nothing of any time after the report was
+                // sent.
                 let reported = self.reports.answered();
                 if let Some(at) = reported.filter(|_| has_quorum) {
                     self.shared.consensus.contact().quorum().note_at(at);

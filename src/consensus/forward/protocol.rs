@@ -24,7 +24,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::raft::types::Batch as Payload;
+use super::super::transport::WireBytes as Payload;
 
 /// The last field of a message that did not have it at first; its default, where the other server sent none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -66,7 +66,8 @@ pub(crate) enum ToFollower {
     Accepted,
     /// All batches up to this one are applied.
     Applied { number: u64 },
-    /// The answer to the question of this number, a term and an index: `None` where no majority confirmed the leader.
+    /// The answer to the question of this number, a term and an index: `None` where no majority confirmed the
+    /// leader.
     ReadIndex { id: u64, at: Option<(u64, u64)> },
     /// The answer to a report: whether a majority heard of the leader lately, and more.
     Notice { has_quorum: bool, notice: Payload },

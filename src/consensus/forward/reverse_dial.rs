@@ -1,9 +1,18 @@
 //! Reverse dial: the leader opens the connection for forwarding where its follower cannot.
 //!
-//! The consensus itself needs no more than that the leader reaches its followers. A leader whose own
-//! address is wrong for the others, or behind a firewall that lets nobody in, would lead for ever
-//! while no follower could bring it a request. So a leader that misses a follower's connection opens
-//! one itself, and the follower uses it as if it were its own.
+//! Raft needs no more than that the leader reaches its followers. So a server whose own address is wrong for the
+//! others, or which stands behind a firewall that lets nobody in, can lead for ever. No follower could bring it a
+//! request.
+//!
+//! ```text
+//! leader    every half a second: which members have no connection to this server?
+//!           one that had none at two checks in this term is dialled          AbsentFollowers, ConnectedFollowers
+//! follower  takes that connection in place of one of its own                 ReverseDials, forward::client
+//! ```
+//!
+//! Two checks, because a follower that can connect does so within a moment of an election. A connection that is
+//! being dialled counts as one, so that no follower is dialled twice. The follower dials at the same time; the
+//! first connection that works is used, and the leader's other one is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,8 +94,8 @@ pub(crate) struct AbsentFollowers {
 }
 
 impl AbsentFollowers {
-    /// Checks which followers have no connection now. Returns those that had none at the last check in the same term
-    /// either: they are to be dialled. None is where this server does not lead.
+    /// Checks which followers have no connection now. Returns those that had none at the last check in the same
+    /// term either: they are to be dialled. None is where this server does not lead.
     pub(crate) fn to_dial(
         &mut self,
         consensus: &Consensus,

@@ -1,4 +1,4 @@
-//! The leader's side: takes what followers forward.
+//! The leader's end: takes what followers forward.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use super::super::consensus::Consensus;
 use super::super::leadership::contact::ConnectionActivity;
 use super::super::leadership::read_index::LeadershipAck;
-use super::super::raft::types::Batch as Payload;
 use super::super::status::{Role, Status};
+use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
 use super::channel::ForwardChannel;
@@ -114,8 +114,8 @@ struct FollowerConn {
     proposer: Proposer,
     peer_status: Arc<dyn PeerStatus>,
     acked: Arc<AckedUpTo>,
-    /// Commands that wait until the log has room. What else the follower says does not wait behind them: one that
-    /// hears nothing takes this server for gone, and sends everything again.
+    /// Commands that wait until the log has room. Reports and reads do not wait behind them: a follower to which
+    /// nothing comes gives up the connection and sends everything again.
     taken: VecDeque<TermSection>,
     _guard: ConnectionGuard,
 }

@@ -1,9 +1,9 @@
 //! Check-quorum: a leader that hears from no quorum stops sending, so that followers time out and elect another.
 //!
-//! Heartbeats renew the followers' trust in their leader. A leader whose own messages arrive, but who receives nothing,
-//! would so keep the others from electing a server that can do the work. It suppresses its heartbeats for long
-//! enough that they elect. A leader that receives answers, but has had none in time for so long that its lease is
-//! gone, does the same: it would take no write any more, and nobody would take its place.
+//! Heartbeats renew the followers' trust in their leader. A leader whose own messages arrive, but who receives
+//! nothing, would so keep the others from electing a server that can do the work. It suppresses its heartbeats for
+//! long enough that they elect. A leader that receives answers, but has had none in time for so long that its lease
+//! is gone, does the same: it would take no write any more, and nobody would take its place.
 //!
 //! Activity is anything that came over a connection, not an answer to a heartbeat. That answer waits for the
 //! follower's disk, and a follower with a slow disk is still there and says so

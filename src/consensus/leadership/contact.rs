@@ -8,16 +8,16 @@
 //! | a majority stood behind the leader at t | [`QuorumContact`] | the leader from those answers; a follower from its leader's notices; both from read barriers | the node: whether clients are served |
 //! | something came over this connection at t | [`ConnectionActivity`] | the two ends of a forwarding connection, `transport::link` | the same: when to give it up |
 //!
-//! The first two are apart because they differ when a network is cut in one direction. A leader is deposed for what it
-//! does not receive in answer; a follower waits for the requests of its leader.
+//! The first two are apart because they differ when a network is cut in one direction. A leader is deposed for what
+//! it does not receive in answer; a follower waits for the requests of its leader.
 //!
 //! Two times count from when a request was *sent*: those of [`AnsweredRequests`] and of [`QuorumContact`]. Promises
 //! rest on them. An answer may have been under way for long, so the time at which it is read proves nothing. The
 //! others count from when something was *read*, and only decide when somebody is given up
 //! (`docs/internals/safety-read-index.md` has the argument).
 //!
-//! Raft keeps a time of its own for its lease, [`RaftView::lease_age`](super::raft_leader::RaftView::lease_age). No promise
-//! rests on that.
+//! Raft keeps a time of its own for its lease, [`RaftView::lease_age`](super::raft_leader::RaftView::lease_age). No
+//! promise rests on that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! Fast failover: staggered pre-votes when the leader's process has ended.
 //!
-//! A follower that receives nothing cannot tell a dead leader from a slow one. It waits until the leader's lease is over,
-//! and then for a random time, so that two followers rarely ask for votes at once. A process that ended is gone for
-//! certain, as its system closes the connections. Its followers then ask for votes as soon as the lease is over, one after
-//! the other in the order of their numbers. They send pre-votes first, so a leader that only lost a connection is not
-//! disturbed.
+//! A follower that receives nothing cannot tell a dead leader from a slow one. It waits until the leader's lease is
+//! over, and then for a random time, so that two followers rarely ask for votes at once. A process that ended is
+//! gone for certain, as its system closes the connections. Its followers then ask for votes as soon as the lease is
+//! over, one after the other in the order of their numbers. They send pre-votes first, so a leader that only lost a
+//! connection is not disturbed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ impl FastFailover {
         Self { raft, contact, timings, is_waiting: Arc::default() }
     }
 
-    /// A connection from `peer` has ended. If that was its leader, and this server has a vote, it asks for votes in its
-    /// turn.
+    /// A connection from `peer` has ended. If that was its leader, and this server has a vote, it asks for votes in
+    /// its turn.
     pub(crate) fn connection_closed(&self, peer: u64) {
         let Some((turn, followers)) = turn_of(&self.raft.view(), self.contact.own(), peer) else {
             return;

@@ -2,10 +2,10 @@
 //!
 //! openraft gives up a heartbeat when the next one is due. An earlier answer stands in for a late one
 //! (`transport/heartbeat.rs`). If a round trip is so long that this is not enough, the lease runs out, although the
-//! ensemble works, and the leader takes no write any more. The answer to an entry is waited for, and renews the lease
-//! as well. So a leader without writes appends no-op entries. Reads need none: this server counts the answers for them
-//! (`leadership/read_index.rs`). A full disk takes no no-op: its last space is for what was accepted, and another server
-//! is to lead.
+//! ensemble works, and the leader takes no write any more. The answer to an entry is waited for, and renews the
+//! lease as well. So a leader without writes appends no-op entries. Reads need none: this server counts the answers
+//! for them (`leadership/read_index.rs`). A full disk takes no no-op: its last space is for what was accepted, and
+//! another server is to lead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +54,8 @@ impl LeaseKeeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut appended, mut counted) = (0, Instant::now());
         loop {
-            // One after the other: a lease is not much longer than an answer may take.
+            // The next no-op may be due as soon as the last one is applied: its answer may have taken most of the
+            // lease.
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.last.done.notified() => {}
@@ -90,7 +91,9 @@ impl LeaseKeeper {
         tokio::spawn(async move {
             let proposed = Instant::now();
             let is_applied = raft.append_noop().await;
-            // On slow disks heartbeats wait for the flush of an entry: without any they may be in time.
+            // The no-op itself may be what makes answers late: on a slow disk heartbeats wait behind its flush. So
+            // a leader whose no-op outlasted the lease backs off for ten times as long. If heartbeats then are in
+            // time, the lease holds without no-ops; if not, it is tried again.
             if proposed.elapsed() >= timings.lease() {
                 *last.back_off_until.lock() =
                     Some(Instant::now() + proposed.elapsed() * timings.noop_back_off);

@@ -20,9 +20,9 @@ pub(crate) struct RaftView {
     pub(crate) leader: Option<u64>,
     /// The voters by id: two sets while they change.
     pub(crate) voters: Vec<BTreeSet<u64>>,
-    /// How long ago, by Raft's clock, a majority last confirmed that this server leads. `None` where it does not lead, or
-    /// none has yet. Writes need this lease. Raft gives up answers that are late, and takes others for newer than they
-    /// are, so no read rests on it.
+    /// How long ago, by Raft's clock, a majority last confirmed that this server leads. `None` where it does not
+    /// lead, or none has yet. Writes need this lease. Raft gives up answers that are late, and takes others for
+    /// newer than they are, so no read rests on it.
     pub(crate) lease_age: Option<Duration>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) trait RaftLeader: Send + Sync {
     /// What it knows as the leader, if it takes reads now.
     fn leader_view(&self) -> BoxFuture<'_, Result<LeaderView, ReadError>>;
 
-    /// Asks the voters whether they would elect this server, and then for their votes. Returns when that has begun; the
-    /// text says why it has not.
+    /// Asks the voters whether they would elect this server, and then for their votes. Returns when that has begun;
+    /// the text says why it has not.
     fn pre_vote(&self) -> BoxFuture<'_, Result<(), String>>;
 
     /// Appends an entry without commands; returns whether it was applied.

@@ -78,7 +78,8 @@ impl ReadHeartbeat {
 }
 
 /// An acknowledgement of the leader's term that a follower sends with its request for a read: when that read had
-/// begun, the follower had promised no later term its vote. It counts for that read alone: others may have begun later.
+/// begun, the follower had promised no later term its vote. It counts for that read alone: others may have begun
+/// later.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeadershipAck {
     pub(crate) server: u64,

@@ -109,8 +109,8 @@ async fn a_leader_alone_confirms_its_reads_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_follower_that_asks_counts_for_its_own_read_alone() {
-    // It is one of the majority of its read, if it acknowledges the same term and has a vote. A read of another server
-    // may have begun after its acknowledgement.
+    // It is one of the majority of its read, if it acknowledges the same term and has a vote. A read of another
+    // server may have begun after its acknowledgement.
     let told = Told::new(&[&[1, 2, 3]]);
     let ack = |server, term| Some(LeadershipAck { server, term });
     let other = told.read(None).await;

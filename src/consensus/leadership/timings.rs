@@ -1,8 +1,8 @@
 //! All timings of the consensus in one value, and how they depend on each other.
 //!
-//! Three of them are settings. They are raised where servers are far apart, and the others follow: a leader could not
-//! keep its lease if a round trip took longer than `election_max`, so `n` round trips take `n * election_max` at
-//! most. A limit that a peer has to answer within is therefore the greater one of a usual value and of so many
+//! Three of them are settings. They are raised where servers are far apart, and the others follow: a leader could
+//! not keep its lease if a round trip took longer than `election_max`, so `n` round trips take `n * election_max`
+//! at most. A limit that a peer has to answer within is therefore the greater one of a usual value and of so many
 //! `election_max` ([`Timings::for_round_trips`]). "rt" in the table stands for that.
 //!
 //! | timing | default | formula | who uses it, and for what |
@@ -36,8 +36,8 @@
 //! | read-only delay | 2 s | `tickTime`, at least 2 s | the node: read-only clients are served without contact for so long |
 //! | barrier patience | 1 s | 4 rt | the node: tries a read barrier anew before it serves clients |
 //!
-//! What must hold, and why. The configuration refuses what breaks the first line. The others hold for the defaults and for
-//! settings that are raised together, as `docs/operating.md` says; the test below checks them.
+//! What must hold, and why. The configuration refuses what breaks the first line. The others hold for the defaults
+//! and for settings that are raised together, as `docs/operating.md` says; the test below checks them.
 //!
 //! 1. `heartbeat < election_min < election_max`: heartbeats keep a healthy leader, and random times differ.
 //! 2. `noop_due_after < lease`: a no-op can renew the lease before it is over.
@@ -48,8 +48,8 @@
 //! 6. `lease + election_max <= suppress_for`: every follower gets to ask for votes before the leader sends again.
 //! 7. `failover_grace + 3 failover_turn < election_min`: four followers had their turns before random times decide.
 //! 8. `2 heartbeat < quorum_age_max`: a leader that is answered counts as having a quorum.
-//! 9. `2 report_every < forward_idle_max < resend_after`: a lost report breaks no connection, and a dead connection is
-//!    found before its batches are sent again.
+//! 9. `2 report_every < forward_idle_max < resend_after`: a lost report breaks no connection, and a dead connection
+//!    is found before its batches are sent again.
 //! 10. `lease < leader_forgotten_after`: bootstrap does not forget a leader that Raft still follows.
 //! 11. `lease + election_max < contact limit`: an election costs no connection of a client.
 //! 12. `forward_idle_max + report_every < contact limit`: nor does a broken connection for forwarding.
@@ -62,8 +62,8 @@ use std::time::Duration;
 /// A request that takes a follower longer is answered by "still working" meanwhile, this often.
 pub(crate) const WORKING_EVERY: Duration = Duration::from_millis(100);
 
-/// The timings of the consensus. They have no part in ZooKeeper's `tickTime`, which times sessions. Fields with `_min`
-/// are the usual value of a limit that [`Timings::for_round_trips`] may raise.
+/// The timings of the consensus. They have no part in ZooKeeper's `tickTime`, which times sessions. Fields with
+/// `_min` are the usual value of a limit that [`Timings::for_round_trips`] may raise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// How often a leader tells that it is there.
@@ -73,10 +73,11 @@ pub struct Timings {
     pub election_min: Duration,
     /// ... up to this one, so that two rarely ask at once.
     pub election_max: Duration,
-    /// How long after the lease the first follower of a process that ended asks for votes: the others may have heard
-    /// from the leader a little later.
+    /// How long after the lease the first follower of a process that ended asks for votes: the others may have
+    /// heard from the leader a little later.
     pub failover_grace: Duration,
-    /// How long each follower has before the next one asks: more than an election takes among servers near each other.
+    /// How long each follower has before the next one asks: more than an election takes among servers near each
+    /// other.
     pub failover_turn: Duration,
     /// After a no-op that took longer than a lease, none is appended for so many times as long.
     pub noop_back_off: u32,
@@ -102,8 +103,8 @@ pub struct Timings {
     pub reverse_dial_check_every: Duration,
     /// How long to wait before a registration that was not seen to be applied is proposed again.
     pub register_every: Duration,
-    /// How long to wait after an entry was refused although this server leads: a new leader refuses until a majority
-    /// has answered it.
+    /// How long to wait after an entry was refused although this server leads: a new leader refuses until a
+    /// majority has answered it.
     pub refused_retry_after: Duration,
     /// How often the fate of entries is polled that nobody waits for.
     pub outcome_poll_every: Duration,
@@ -143,7 +144,8 @@ impl Timings {
         usual.max(self.election_max * count)
     }
 
-    /// How long an answer keeps the lead, counted from when its request was sent. Followers grant no vote for as long.
+    /// How long an answer keeps the lead, counted from when its request was sent. Followers grant no vote for as
+    /// long.
     pub(crate) fn lease(&self) -> Duration {
         self.election_max
     }
@@ -158,8 +160,8 @@ impl Timings {
         (self.election_max * 3 / 2).max(self.heartbeat * 3)
     }
 
-    /// A leader whose lead no majority confirmed for so long suppresses its heartbeats. Long: a follower whose disk is slow
-    /// answers late, and would be no better leader.
+    /// A leader whose lead no majority confirmed for so long suppresses its heartbeats. Long: a follower whose disk
+    /// is slow answers late, and would be no better leader.
     pub(crate) fn unconfirmed_after(&self) -> Duration {
         self.election_max * 10
     }

@@ -1,4 +1,8 @@
-//! Commands that travel together.
+//! Commands that become one entry.
+//!
+//! A batch is sealed or forwarded perhaps several times, until it is known to be applied. So its own commands are
+//! kept as they were encoded: first as the buffer that is filled, then as a slice of the entry that it became. A
+//! retry copies them into a buffer again, since an entry in flight shares their bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,8 +86,8 @@ impl OwnCommands {
     }
 }
 
-/// A section that belongs to one term: a follower forwarded it, or this server proposes it as the leader. It ends with
-/// its term; a follower sends it again in the next one.
+/// A section that belongs to one term: a follower forwarded it, or this server proposes it as the leader. It ends
+/// with its term; a follower sends it again in the next one.
 #[derive(Clone, Debug)]
 pub(crate) struct TermSection {
     /// Whose it is; `None` for a server that does not number its commands.
@@ -132,14 +136,14 @@ impl Batch {
         &mut self,
         server: u64,
         in_sections: bool,
-        sealer: &mut impl BatchSealer,
+        sealer: &mut dyn BatchSealer,
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
         let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
         let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
         let buffer = self.own.take_buffer();
-        let others = self.term_sections.iter().map(TermSection::as_section);
-        let (entry, at) = sealer.seal(in_sections, buffer, own, others);
+        let mut others = self.term_sections.iter().map(TermSection::as_section);
+        let (entry, at) = sealer.seal(in_sections, buffer, own, &mut others);
         self.own.frozen = Some(entry.slice(at..at + len));
         entry
     }
@@ -208,7 +212,7 @@ mod tests {
             _in_sections: bool,
             buffer: BytesMut,
             own: Option<(Sender, u32)>,
-            others: impl Iterator<Item = Section<'a>>,
+            others: &mut dyn Iterator<Item = Section<'a>>,
         ) -> (Bytes, usize) {
             let mut entry = BytesMut::from(&buffer[RESERVED_LEN..]);
             assert_eq!(own.is_some(), !entry.is_empty());
@@ -224,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_term_section_ends_with_its_term_and_takes_nothing_else_with_it() {
-        // A leader's own order of a term that is over goes, and what another server sent in the new term stays, although
-        // both were to be in one entry: else the other server would wait for ever.
+        // A leader's own order of a term that is over goes, and what another server sent in the new term stays,
+        // although both were to be in one entry: else the other server would wait for ever.
         let mut batch = Batch { own: OwnCommands::new(0), ..Batch::default() };
         batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
         batch.term_sections = vec![section(5, b"order"), section(7, b"forwarded")];
@@ -239,8 +243,8 @@ mod tests {
 
     #[test]
     fn what_may_be_applied_twice_outlives_a_version() {
-        // A batch was to carry a client's command, a follower's and what the leader gives once in its term. When the
-        // version is raised nobody knows what was applied: the last one goes again.
+        // A batch was to carry a client's command, a follower's and what the leader gives once in its term. When
+        // the version is raised nobody knows what was applied: the last one goes again.
         let mut batch = Batch { own: OwnCommands::new(0), ..Batch::default() };
         batch.own.add(1, |buffer| buffer.extend_from_slice(b"own"));
         let order = TermSection { sender: Some(Sender::default()), ..section(7, b"order") };

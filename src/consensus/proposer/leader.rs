@@ -1,4 +1,9 @@
-//! Batches become entries, where this server leads.
+//! Batches become entries: the proposer's task while this server leads.
+//!
+//! Few entries are in flight, so that commands gather while the disk flushes. Proposals that come one after the
+//! other are applied in that order, unless the lead is lost in between. The fate of an entry is awaited only where
+//! somebody depends on it; else it is polled, as waking the task would delay the replies that are made at that very
+//! moment.
 
 use std::collections::VecDeque;
 
@@ -7,7 +12,6 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use super::super::raft::node::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
-use super::sealer::BatchSealer;
 use super::task::{ProposalTarget, ProposerTask};
 
 /// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
@@ -27,17 +31,17 @@ enum Next {
     Recheck,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     /// Proposes entries for as long as this server leads in this term.
     pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
-        // Stands for the first ones of the unfinished.
+        // The fates of the first batches of `unfinished`, in the same order.
         let mut proposed: VecDeque<ProposalOutcome> = VecDeque::new();
         let poll_every = self.shared.consensus.timings().outcome_poll_every;
         let mut polls = interval_at(Instant::now() + poll_every, poll_every);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.target() == target {
             if self.take_progress() {
-                // Under other numbers everything goes again.
+                // Batches on their way have old numbers: all go again under the new ones.
                 proposed.clear();
             }
             if let Some(commands) = self.registration() {
@@ -52,8 +56,8 @@ impl<C: BatchSealer> ProposerTask<C> {
                     proposed.pop_front();
                     self.finish_oldest();
                 }
-                // Those behind it may have been taken, so all go again, in order. What was applied does
-                // nothing the second time.
+                // Refused, or passed over. Later batches may have been taken, so all go again from the first. An
+                // applied one does nothing the second time.
                 Next::Oldest(_) => {
                     proposed.clear();
                     self.pause().await;
@@ -78,7 +82,7 @@ impl<C: BatchSealer> ProposerTask<C> {
             let in_sections = self.numbers();
             let Some(batch) = self.unfinished.get_mut(proposed.len()) else { return true };
             let server = self.shared.consensus.member().number;
-            let entry = batch.entry(server, in_sections, &mut self.sealer);
+            let entry = batch.entry(server, in_sections, &mut *self.sealer);
             match self.shared.consensus.submit(entry).await {
                 Ok(outcome) => proposed.push_back(outcome),
                 Err(error) => {

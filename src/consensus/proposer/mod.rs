@@ -1,23 +1,40 @@
 //! Gathers the commands of many connections into entries, and brings them to the leader.
 //!
-//! Commands are encoded straight into the buffer that becomes the next batch. A task takes the
-//! buffer whenever there is something in it and few enough batches are on their way; what arrives
-//! meanwhile gathers in the next one. So an idle server sends a single command at once, and batches
-//! grow by themselves with the load; there is no delay to be tuned.
+//! ```text
+//! Proposer::push ──► Queue ──► ProposerTask ──► as the leader: BatchSealer ──► Raft            (leader)
+//! (any thread)      (locked)    one batch          as a follower: the leader's server         (forward::client)
+//!                               at a time
+//! ```
 //!
-//! * Where this server leads, a batch becomes an entry ([`leader`]).
-//! * Where it follows, batches travel to the leader in order ([`forward::client`](super::forward::client)), which puts their commands
-//!   into its own batches and tells when these are applied ([`forward::server`](super::forward::server)). A follower that cannot open
-//!   the way to its leader is called by it ([`forward::reverse_dial`](super::forward::reverse_dial)).
+//! Commands are encoded straight into the buffer that becomes the next batch ([`queue`], [`batch`]). One task
+//! ([`task`]) takes that buffer whenever it is not empty and few enough batches are on their way. Commands that
+//! arrive meanwhile gather in the next buffer. So an idle server sends a single command at once, and batches grow
+//! by themselves with the load; there is no delay to be tuned.
 //!
-//! A batch stays with its server until its own state shows that it is applied ([`progress`]). Whenever the
-//! way to the log was lost — another leader, a broken connection, an entry that was refused — all
-//! that is unanswered is sent again, in order, from the first. Each process of a server registers in the log and
-//! numbers its batches ([`kernel::replica::section`]), so each is applied once, in order, and clients notice
-//! nothing but the pause. Before version 2 is in force the session records tell what came before.
+//! * As the leader the task seals a batch into an entry and proposes it ([`leader`]).
+//! * As a follower it sends batches to the leader in order ([`forward::client`](super::forward::client)). The
+//!   leader adds their commands to its own batches ([`forward::server`](super::forward::server)).
 //!
-//! What a leader gives orders for, and what others forwarded to it, ends with its term: who it came from
-//! sends it again where that is needed.
+//! What must hold: **the commands of this process are applied in the order in which they were pushed, each once,
+//! whichever servers lead meanwhile.** Four rules bring that about.
+//!
+//! 1. *A window.* At most `entries_in_flight_max` or `batches_in_flight_max` batches are on their way. All of them
+//!    stay in `ProposerTask::unfinished`, oldest first.
+//! 2. *The own state decides.* A batch is finished when this server's replica shows that it was applied
+//!    ([`progress`]). An answer of Raft or of the leader alone does not finish it: an entry may be applied while
+//!    its batch was passed over, because one in front of it was missing.
+//! 3. *Resend from the first.* When the target changes, a connection breaks or an entry is refused, the task sends
+//!    all unfinished batches again, in order. It cannot know which of them arrived.
+//! 4. *Numbers make that harmless.* Each process registers in the log and gets an incarnation. Its batches are
+//!    numbered from 1 without gaps ([`kernel::replica::section`]). Replicas apply a section only if its number is
+//!    the next one. So a repeat does nothing, and a section that overtook its predecessor does nothing either. If
+//!    another process of the server registers, the rest is numbered anew.
+//!
+//! Before version 2 is in force sections have no numbers, and the session records tell which commands came before.
+//!
+//! A [`TermSection`](batch::TermSection) is exempt: commands that another server forwarded here, or that this
+//! server gives as the leader. It is dropped when its term ends, and whoever it came from sends it again where that
+//! is needed.
 
 pub(crate) mod batch;
 pub(crate) mod leader;

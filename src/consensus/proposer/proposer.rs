@@ -82,7 +82,7 @@ impl Proposer {
         if let Some(forwards) = consensus.take_forwards() {
             tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(ProposerTask::new(shared, sealer, peer_status, barriers).run());
+        tokio::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
         proposer
     }
 

@@ -1,4 +1,8 @@
 //! Commands that wait for the proposer's task.
+//!
+//! Connections add to the open buffer, which closes when it is long enough. The task takes the oldest closed
+//! buffer, or the open one as it is: a batch is never waited for. `unfinished_bytes` counts the commands here and
+//! those that the task has taken and not finished; above a limit pushes are refused.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! The task that brings batches to the log.
+//! The task that brings batches to the log. The folder's page says which rules it keeps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,29 +44,32 @@ impl ProposalTarget {
     }
 }
 
-/// Takes batches and brings them to the log.
-pub(crate) struct ProposerTask<C> {
+/// Takes batches out of the queue and brings them to the log. It alone touches its fields; the queue is shared, and
+/// its lock is held for the time of one exchange.
+pub(crate) struct ProposerTask {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) sealer: C,
+    pub(crate) sealer: Box<dyn BatchSealer>,
     pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
     pub(crate) reports: Reports,
-    /// Batches that are not known to be applied, oldest first.
+    /// Batches that are not known to be applied, oldest first. The first ones are on their way; those behind them
+    /// are proposed, or sent, next. All numbered ones have numbers without gaps.
     pub(crate) unfinished: VecDeque<Batch>,
     pub(crate) status: watch::Receiver<Status>,
     /// What is known of this process, as of the last [`ProposerTask::take_progress`].
     pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
-    /// When this process last asked to be registered.
+    /// When this process last asked to be registered. Only one registration is under way: two would end one
+    /// incarnation for the next.
     asked: Option<Instant>,
 }
 
-impl<C: BatchSealer> ProposerTask<C> {
+impl ProposerTask {
     pub(crate) fn new(
         shared: Arc<ProposerState>,
-        sealer: C,
+        sealer: Box<dyn BatchSealer>,
         peer_status: Arc<dyn PeerStatus>,
         barriers: mpsc::Receiver<BarrierRequest>,
     ) -> Self {
@@ -86,6 +89,7 @@ impl<C: BatchSealer> ProposerTask<C> {
         }
     }
 
+    /// Brings batches to wherever they go, until the consensus stops.
     pub(crate) async fn run(mut self) {
         loop {
             self.take_progress();
@@ -130,16 +134,17 @@ impl<C: BatchSealer> ProposerTask<C> {
         self.process.version >= VERSION_ONCE
     }
 
-    /// Takes over what applying has shown of this process: drops what was applied under an incarnation that
-    /// has ended, and numbers the rest anew. Returns whether something but the number of the last
-    /// applied section has changed: then what is on its way does not count any more.
+    /// Takes over what applying has shown of this process: finishes what was applied under an incarnation that has
+    /// ended, and numbers the rest anew. Returns whether something but the number of the last applied section has
+    /// changed: then all that is on its way has old numbers, and goes again.
     pub(crate) fn take_progress(&mut self) -> bool {
         let (process, ended) = self.shared.progress.take();
         let before = std::mem::replace(&mut self.process, process);
         let incarnation = |state: &ProcessState| state.registered.map(|number| number.incarnation);
         if before.version < VERSION_ONCE && self.numbers() {
-            // Their clients were let go when the version was raised: nobody knows what was applied of them. What the
-            // leader gives on its own, as the first list of the members, is given once in a term.
+            // Unnumbered batches may have been applied or not, and cannot be told apart any more. Their clients
+            // were disconnected when the version was raised, so the batches are dropped. What the leader gives on
+            // its own, as the first list of members, is given once in a term and may repeat: it stays.
             self.keep_repeatable();
             return true;
         }

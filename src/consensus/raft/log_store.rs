@@ -11,7 +11,9 @@ use openraft::{EntryPayload, OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use super::membership;
-use super::types::{self, Batch, Entry, LogId, RaftVote, TypeConfig, log_id, position, raft_vote};
+use super::types::{
+    self, Commands, Entry, LogId, RaftVote, TypeConfig, log_id, position, raft_vote,
+};
 use crate::storage::log::EntryKind;
 use crate::storage::{LogEntry, LogPosition, RaftLog};
 
@@ -192,7 +194,7 @@ fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {
 fn to_stored(entry: Entry) -> LogEntry {
     let (kind, payload) = match entry.payload {
         EntryPayload::Blank => (EntryKind::Blank, Bytes::new()),
-        EntryPayload::Normal(Batch(bytes)) => (EntryKind::Normal, bytes),
+        EntryPayload::Normal(Commands(bytes)) => (EntryKind::Normal, bytes),
         EntryPayload::Membership(changed) => (EntryKind::Membership, membership::encode(&changed)),
     };
     LogEntry { position: position(&entry.log_id), kind, payload }
@@ -201,7 +203,7 @@ fn to_stored(entry: Entry) -> LogEntry {
 fn from_stored(entry: LogEntry) -> io::Result<Entry> {
     let payload = match entry.kind {
         EntryKind::Blank => EntryPayload::Blank,
-        EntryKind::Normal => EntryPayload::Normal(Batch(entry.payload)),
+        EntryKind::Normal => EntryPayload::Normal(Commands(entry.payload)),
         EntryKind::Membership => {
             EntryPayload::Membership(membership::decode(&entry.payload).map_err(io::Error::other)?)
         }

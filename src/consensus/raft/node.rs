@@ -19,7 +19,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::watch;
 
 use super::state_machine::Machine;
-use super::types::{Batch, LogId, RaftVote, TypeConfig, log_id, position, vote};
+use super::types::{Commands, LogId, RaftVote, TypeConfig, log_id, position, vote};
 use crate::consensus::error::{Fatal, ProposeError, ReadError};
 use crate::consensus::leadership::raft_leader::{RaftLeader, RaftView};
 use crate::consensus::leadership::read_index::LeaderView;
@@ -27,14 +27,14 @@ use crate::consensus::status::{Role, Status};
 use crate::storage::LogPosition;
 
 /// openraft with our types filled in.
-pub(in crate::consensus) type Raft = openraft::Raft<TypeConfig, Machine>;
+pub(super) type Raft = openraft::Raft<TypeConfig, Machine>;
 
 type WriteResult = ClientWriteResult<TypeConfig>;
 
 /// The running Raft of this server. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub(crate) struct RaftNode {
-    pub(in crate::consensus) raft: Raft,
+    pub(super) raft: Raft,
 }
 
 /// What becomes of a proposal that Raft accepted: it is applied here, or given up.
@@ -83,14 +83,14 @@ impl RaftNode {
     ///
     /// [`ProposeError::Stopped`]: the entry will not be applied.
     pub(crate) async fn propose(&self, entry: Bytes) -> Result<(), ProposeError> {
-        let queued = self.raft.client_write_ff(Batch(entry), None).await;
+        let queued = self.raft.client_write_ff(Commands(entry), None).await;
         queued.map_err(|_| ProposeError::Stopped)
     }
 
     /// As [`RaftNode::propose`]; what becomes of the entry can be waited for.
     pub(crate) async fn submit(&self, entry: Bytes) -> Result<ProposalOutcome, ProposeError> {
         let (responder, outcome) = ProgressResponder::complete_only();
-        let queued = self.raft.client_write_ff(Batch(entry), Some(responder)).await;
+        let queued = self.raft.client_write_ff(Commands(entry), Some(responder)).await;
         queued.map_err(|_| ProposeError::Stopped)?;
         Ok(ProposalOutcome(outcome))
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::raft::AppendEntriesResponse;
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -15,16 +14,17 @@ use tokio::time::{Instant, timeout};
 
 use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
+use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
 use super::state_machine::tests::Nothing;
 use super::state_machine::{CheckpointLimits, Machine};
-use super::types::{Entry, LogId, RaftVote, position};
 use crate::consensus::error::ReadError;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
+use crate::consensus::transport::message::{AppendResponse, Entry};
 use crate::consensus::transport::puppet::{Held, Hold, Puppet, dialer};
 use crate::consensus::transport::{Leadership, Peers};
-use crate::storage::{DataDir, LogPosition, OpenOptions};
+use crate::storage::{DataDir, LogPosition, OpenOptions, Vote};
 
 /// No condition is waited for longer than this.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -72,7 +72,7 @@ impl Fixture {
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),
-            Peers::new(dialer(1), leadership),
+            RaftNetwork(Peers::new(dialer(1), leadership)),
             LogStore::new(dir.log().clone()),
             machine,
         )
@@ -143,12 +143,12 @@ impl Fixture {
 
 /// Whether a read asked for this heartbeat: one of openraft names the entry that the other one is known to have.
 fn of_a_read(held: &Held) -> bool {
-    held.rpc.entries.is_empty() && held.rpc.prev_log_id.is_none()
+    held.rpc.entries.is_empty() && held.rpc.prev.is_none()
 }
 
 /// A read while two requests that end at the same entry are on their way to server 3, one sent before the read and one
 /// after it, of which the first was answered. `None` where the leader had to connect again in between.
-async fn answered_late(fixture: &mut Fixture) -> Option<(LogId, Read)> {
+async fn answered_late(fixture: &mut Fixture) -> Option<(LogPosition, Read)> {
     fixture.settle().await;
     fixture.two.hold(Hold::All);
     fixture.three.hold(Hold::All);
@@ -156,18 +156,18 @@ async fn answered_late(fixture: &mut Fixture) -> Option<(LogId, Read)> {
     let has_entries = |held: &Held| !held.rpc.entries.is_empty();
     let to_two = within("the entry at 2", fixture.two.next(has_entries)).await;
     let to_three = within("the entry at 3", fixture.three.next(has_entries)).await;
-    let entry = to_three.rpc.entries[0].log_id;
+    let entry = to_three.rpc.entries[0].position;
 
     let (began, read) = (Instant::now(), fixture.read(None));
     fixture.has_begun(1).await;
-    fixture.two.answer(to_two, AppendEntriesResponse::Success);
+    fixture.two.answer(to_two, AppendResponse::Success);
     let only_commits =
-        |held: &Held| held.rpc.entries.is_empty() && held.rpc.leader_commit == Some(entry);
+        |held: &Held| held.rpc.entries.is_empty() && held.rpc.committed == Some(entry);
     let commits = within("the commit at 3", fixture.three.next(only_commits)).await;
     if commits.connection != to_three.connection {
         return None;
     }
-    fixture.three.answer(to_three, AppendEntriesResponse::Success);
+    fixture.three.answer(to_three, AppendResponse::Success);
     fixture.openraft_confirms(began).await;
     // The second one is never answered.
     drop(commits);
@@ -192,13 +192,13 @@ async fn answers_to_what_was_sent_before_a_read_do_not_confirm_it() {
     // A server that knows a later term confirms nothing.
     let asked_of_two = within("a heartbeat at 2", fixture.two.next(of_a_read)).await;
     let asked_of_three = within("a heartbeat at 3", fixture.three.next(of_a_read)).await;
-    let later = RaftVote::new(9, 3);
-    fixture.three.answer(asked_of_three, AppendEntriesResponse::HigherVote(later));
+    let later = Vote { term: 9, server: 3, committed: false };
+    fixture.three.answer(asked_of_three, AppendResponse::HigherVote(later));
     let confirmed = timeout(SILENCE, &mut read).await;
     assert!(confirmed.is_err(), "confirmed by a refusal: {confirmed:?}");
-    fixture.two.answer(asked_of_two, AppendEntriesResponse::Success);
+    fixture.two.answer(asked_of_two, AppendResponse::Success);
     let index = within("the read", read).await.unwrap().unwrap();
-    assert!(index <= position(&entry), "{index:?}");
+    assert!(index <= entry, "{index:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,10 +212,10 @@ async fn a_new_leader_answers_no_read_before_an_entry_of_its_own_term_is_committ
     assert!(timeout(SILENCE, &mut applied).await.is_err(), "{index:?} is not committed");
     let term = fixture.raft.view().term;
     let first = within("the first entry", fixture.two.next(|_| true)).await;
-    let is_of_term = |entry: &Entry| entry.log_id.leader_id.term == term;
+    let is_of_term = |entry: &Entry| entry.position.term == term;
     let first_of_term = first.rpc.entries.iter().find(|entry| is_of_term(entry)).unwrap();
-    assert_eq!(index, position(&first_of_term.log_id));
-    fixture.two.answer(first, AppendEntriesResponse::Success);
+    assert_eq!(index, first_of_term.position);
+    fixture.two.answer(first, AppendResponse::Success);
     within("the first entry to be applied", applied).await.unwrap();
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::checkpoints::Checkpoints;
 use super::log_store::LogStore;
 use super::log_task;
+use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
 use super::state_machine::{CheckpointLimits, Machine, StateMachine, in_place};
 use crate::consensus::error::{Fatal, StartError};
@@ -42,7 +43,7 @@ impl RaftNode {
         let raft = Raft::new(
             dir.member().raft_id(),
             Arc::new(raft_config(config)?),
-            peers,
+            RaftNetwork(peers),
             log_store,
             machine,
         )

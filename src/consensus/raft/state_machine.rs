@@ -20,6 +20,7 @@ use super::types::TypeConfig;
 use super::types::log_id;
 use super::types::position;
 use crate::consensus::error::Fatal;
+use crate::consensus::transport::SnapshotRows;
 use crate::storage::state::CheckpointMark;
 use crate::storage::{DataDir, RaftLog, Row, RowSource, StateDb, StorageError};
 
@@ -67,11 +68,6 @@ pub trait StateMachine: Send + Sync + 'static {
         rows: &mut dyn Iterator<Item = Result<Row, StorageError>>,
     ) -> Result<(), Fatal>;
 }
-
-/// The rows of a checkpoint on their way to, or from, another server.
-pub(crate) struct SnapshotRows(
-    pub(crate) Box<dyn Iterator<Item = Result<Row, StorageError>> + Send>,
-);
 
 /// openraft's view of the state machine.
 pub(crate) struct Machine {

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::consensus::raft::types::{Batch, Entry};
+use crate::consensus::raft::types::{Commands, Entry};
 use crate::storage::log::{EntryKind, LogFlush};
 use crate::storage::{DataDir, LogEntry, LogPosition, OpenOptions, RowRef};
 
@@ -50,7 +50,7 @@ impl Fixture {
     }
 
     async fn apply(&mut self, index: u64) {
-        let payload = EntryPayload::Normal(Batch(Default::default()));
+        let payload = EntryPayload::Normal(Commands(Default::default()));
         let entry = Entry { log_id: log_id(LogPosition { term: 1, index }), payload };
         self.machine.apply(stream::iter([Ok((entry, None))])).await.unwrap();
     }

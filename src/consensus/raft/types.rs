@@ -5,15 +5,13 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::vote::RaftLeaderId;
 use openraft::{BasicNode, RaftTypeConfig};
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::storage::{LogPosition, Vote};
 
 openraft::declare_raft_types!(
     /// What openraft is told about our types.
     pub(crate) TypeConfig:
-        D = Batch,
+        D = Commands,
         R = (),
         NodeId = u64,
         Node = BasicNode,
@@ -22,72 +20,19 @@ openraft::declare_raft_types!(
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
 );
 
-/// A batch of commands: the payload of an entry, opaque here.
+/// The commands of an entry, opaque here.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Batch(pub(crate) Bytes);
+pub(crate) struct Commands(pub(crate) Bytes);
 
-impl fmt::Debug for Batch {
+impl fmt::Debug for Commands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "batch of {} bytes", self.0.len())
     }
 }
 
-impl fmt::Display for Batch {
+impl fmt::Display for Commands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
-    }
-}
-
-/// openraft wants its payloads serializable; they travel as plain bytes.
-impl Serialize for Batch {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Batch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Blob::deserialize(deserializer).map(|blob| Self(blob.0))
-    }
-}
-
-/// Bytes that travel as they are.
-#[derive(Clone)]
-pub(crate) struct Blob(pub(crate) Bytes);
-
-impl fmt::Debug for Blob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-impl Serialize for Blob {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Blob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(BlobVisitor)
-    }
-}
-
-struct BlobVisitor;
-
-impl Visitor<'_> for BlobVisitor {
-    type Value = Blob;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
-        Ok(Blob(Bytes::copy_from_slice(bytes)))
-    }
-
-    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Blob, E> {
-        Ok(Blob(bytes.into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The accepting side: hears what peers ask and lets openraft answer.
+//! The accepting side: hears what peers ask and lets Raft answer.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,9 +11,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kernel::ensemble::MemberId;
-use openraft::Raft;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::raft::AppendEntriesRequest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::unconstrained;
@@ -21,12 +18,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::bootstrap::{Formation, RaftControl};
 use super::super::leadership::contact::Contact;
 use super::super::leadership::fast_failover::FastFailover;
 use super::super::leadership::timings::WORKING_EVERY;
-use super::super::raft::state_machine::Machine;
-use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
 use super::connection_limits::{Guests, Host};
 use super::frame::Frames;
@@ -35,7 +29,8 @@ use super::frame::send;
 use super::gate::{ForwardConn, Gate};
 use super::hello::{Own, Purpose};
 use super::inbox::{Inbox, Receiving};
-use super::message::{Request, Response};
+use super::message::{AppendRequest, Request, Response};
+use super::peer_service::{BootstrapService, RaftService};
 use super::security::Security;
 use super::stream::PeerStream;
 use super::terms::check_request;
@@ -48,10 +43,29 @@ const APPENDS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct PeerListener {
     listener: TcpListener,
+    shared: Shared,
+}
+
+/// What all connections of peers share. Clones are one.
+#[derive(Clone, Debug)]
+struct Shared {
     gate: Gate,
     inbox: Inbox,
     guests: Guests,
     room: Room,
+}
+
+/// Who serves the connections of peers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PeerServices {
+    /// Answers what is asked of Raft.
+    pub(crate) raft: Arc<dyn RaftService>,
+    /// Answers servers that look for their ensemble.
+    pub(crate) bootstrap: Arc<dyn BootstrapService>,
+    /// Is told of each request of Raft.
+    pub(crate) contact: Contact,
+    /// Is told when a connection ends on which Raft was talked.
+    pub(crate) failover: FastFailover,
 }
 
 impl PeerListener {
@@ -70,17 +84,11 @@ impl PeerListener {
         let listener = TcpListener::bind(addr).await?;
         let gate = Gate::new(own, place, forwards);
         let (inbox, guests, room) = (Inbox::new(spool), Guests::default(), Room::default());
-        Ok(Self { listener, gate, inbox, guests, room })
+        Ok(Self { listener, shared: Shared { gate, inbox, guests, room } })
     }
 
     /// Serves peers until `stop`.
-    pub(crate) async fn run(
-        self,
-        raft: Raft<TypeConfig, Machine>,
-        (formation, control): (Formation, Arc<dyn RaftControl>),
-        (contact, failover): (Contact, FastFailover),
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(self, services: PeerServices, stop: CancellationToken) {
         let connections = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -89,17 +97,11 @@ impl PeerListener {
             };
             match accepted {
                 Ok((stream, from)) => {
-                    let (gate, stop) = (self.gate.clone(), stop.clone());
-                    let (guests, room) = (self.guests.clone(), self.room.clone());
-                    let inbox = self.inbox.clone();
-                    let (raft, failover) = (raft.clone(), failover.clone());
-                    let contact = contact.clone();
-                    let formation = (formation.clone(), Arc::clone(&control));
-                    let connection =
-                        Connection { raft, inbox, contact, failover, room, receiving: None };
+                    let (shared, services) = (self.shared.clone(), services.clone());
+                    let stop = stop.clone();
                     connections.spawn(async move {
                         tokio::select! {
-                            () = serve((gate, guests), formation, connection, stream, from) => {}
+                            () = shared.serve(services, stream, from) => {}
                             () = stop.cancelled() => {}
                         }
                     });
@@ -115,54 +117,50 @@ impl PeerListener {
     }
 }
 
-/// Serves one connection to its end.
-async fn serve(
-    (gate, guests): (Gate, Guests),
-    (formation, control): (Formation, Arc<dyn RaftControl>),
-    connection: Connection,
-    stream: TcpStream,
-    addr: SocketAddr,
-) {
-    let stranger = guests.enter(Host::Nobody);
-    let admitted = tokio::select! {
-        admitted = gate.admit(stream, addr) => admitted,
-        () = stranger.has_to_leave() => None,
-    };
-    drop(stranger);
-    let Some((welcomed, stream)) = admitted else { return };
-    let (from, room) = (welcomed.from, connection.room.clone());
-    let server = MemberId::number_of(from);
-    let host = match welcomed.purpose {
-        Purpose::Formation => Host::Looking,
-        Purpose::Raft | Purpose::Forward | Purpose::Lead => Host::Server(server),
-    };
-    let guest = guests.enter(host);
-    match welcomed.purpose {
-        Purpose::Raft => tokio::select! {
-            error = connection.serve(stream, from) => {
-                if error.kind() == io::ErrorKind::InvalidData {
-                    gate.log_rejection(addr, &error);
+impl Shared {
+    /// Serves one connection to its end.
+    async fn serve(self, services: PeerServices, stream: TcpStream, addr: SocketAddr) {
+        let Self { gate, inbox, guests, room } = self;
+        let stranger = guests.enter(Host::Nobody);
+        let admitted = tokio::select! {
+            admitted = gate.admit(stream, addr) => admitted,
+            () = stranger.has_to_leave() => None,
+        };
+        drop(stranger);
+        let Some((welcomed, stream)) = admitted else { return };
+        let from = welcomed.from;
+        let server = MemberId::number_of(from);
+        let host = match welcomed.purpose {
+            Purpose::Formation => Host::Looking,
+            Purpose::Raft | Purpose::Forward | Purpose::Lead => Host::Server(server),
+        };
+        let guest = guests.enter(host);
+        match welcomed.purpose {
+            Purpose::Raft => tokio::select! {
+                error = Connection { services, inbox, room, receiving: None }.serve(stream, from) => {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        gate.log_rejection(addr, &error);
+                    }
                 }
+                () = guest.has_to_leave() => {}
+            },
+            Purpose::Formation => tokio::select! {
+                () = services.bootstrap.answer(stream, from) => {}
+                () = guest.has_to_leave() => {}
+            },
+            purpose @ (Purpose::Forward | Purpose::Lead) => {
+                gate.hand_over(ForwardConn { from, purpose, stream, guest, room });
             }
-            () = guest.has_to_leave() => {}
-        },
-        Purpose::Formation => tokio::select! {
-            () = formation.answer(stream, from, &*control) => {}
-            () = guest.has_to_leave() => {}
-        },
-        purpose @ (Purpose::Forward | Purpose::Lead) => {
-            gate.hand_over(ForwardConn { from, purpose, stream, guest, room });
         }
     }
 }
 
-/// One connection of a peer.
+/// One connection of a peer on which Raft is talked.
 struct Connection {
-    raft: Raft<TypeConfig, Machine>,
+    services: PeerServices,
     inbox: Inbox,
-    contact: Contact,
-    failover: FastFailover,
     room: Room,
+    /// The checkpoint that comes in on it.
     receiving: Option<Receiving>,
 }
 
@@ -181,14 +179,13 @@ impl Connection {
     async fn serve(mut self, mut stream: PeerStream, peer: u64) -> io::Error {
         let Err(error) = self.try_serve(&mut stream, peer).await;
         tracing::debug!("server {} left: {error}", MemberId::from_raft_id(peer));
-        self.failover.connection_closed(peer);
+        self.services.failover.connection_closed(peer);
         error
     }
 
     /// Refuses what no honest server says.
     fn check(&self, request: &Request, peer: u64) -> io::Result<()> {
-        let own = self.raft.metrics().borrow_watched().vote.leader_id.term;
-        check_request(request, peer, own)
+        check_request(request, peer, self.services.raft.term())
             .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))
     }
 
@@ -214,7 +211,7 @@ impl Connection {
             };
             if let Event::Request(Ok(request)) = &event {
                 self.check(request, peer)?;
-                self.contact.requesting().note(peer);
+                self.services.contact.requesting().note(peer);
             }
             match event {
                 Event::Request(Ok(Request::Append(rpc))) => {
@@ -238,15 +235,8 @@ impl Connection {
     }
 
     /// Begins an append; it has its place behind those before it when this returns.
-    async fn append(&self, rpc: AppendEntriesRequest<TypeConfig>) -> Pending {
-        let raft = self.raft.clone();
-        begin(async move {
-            match raft.append_entries(rpc).await {
-                Ok(response) => Response::Append(response),
-                Err(error) => Response::Failed(error.to_string()),
-            }
-        })
-        .await
+    async fn append(&self, request: AppendRequest) -> Pending {
+        begin(self.services.raft.append(request)).await
     }
 
     /// Answers a request; says meanwhile that it is still there.
@@ -263,18 +253,14 @@ impl Connection {
     async fn perform(&mut self, request: Request) -> Result<Response, String> {
         Ok(match request {
             Request::Append(rpc) => self.append(rpc).await.await,
-            Request::Vote(rpc) => {
-                Response::Vote(self.raft.vote(rpc).await.map_err(|e| e.to_string())?)
+            Request::Vote(rpc) => Response::Vote(self.services.raft.vote(rpc).await?),
+            Request::PreVote(rpc) => Response::Vote(self.services.raft.pre_vote(rpc).await?),
+            Request::TransferLeader(rpc) => {
+                Response::TransferLeader(self.services.raft.transfer_leader(rpc).await?)
             }
-            Request::PreVote(rpc) => {
-                Response::Vote(self.raft.pre_vote(rpc).await.map_err(|e| e.to_string())?)
-            }
-            Request::TransferLeader(rpc) => Response::TransferLeader(
-                self.raft.handle_transfer_leader(rpc).await.map_err(|e| e.to_string())?,
-            ),
             Request::BeginSnapshot { vote, meta, anew } => {
                 let (response, receiving) =
-                    self.inbox.begin(&self.raft, (vote, meta), anew).await?;
+                    self.inbox.begin(&*self.services.raft, (vote, meta), anew).await?;
                 self.receiving = receiving;
                 response
             }
@@ -284,13 +270,13 @@ impl Connection {
             }
             Request::EndSnapshot(total) => {
                 let receiving = self.receiving.take().ok_or(NO_SNAPSHOT)?;
-                self.inbox.install(&self.raft, receiving, total).await?
+                self.inbox.install(&*self.services.raft, receiving, total).await?
             }
         })
     }
 }
 
-/// Begins something: what it sends to a channel with room has its place there when this returns. openraft's has room
+/// Begins something: what it sends to a channel with room has its place there when this returns. Raft's has room
 /// for far more than all peers may send at once.
 async fn begin(work: impl Future<Output = Response> + Send + 'static) -> Pending {
     // A task that has used up its turn is sent away by the next channel, and gets no place. What it begins later would
@@ -315,11 +301,11 @@ const NO_SNAPSHOT: &str = "these are rows of no checkpoint";
 
 #[cfg(test)]
 mod tests {
-    use openraft::raft::AppendEntriesResponse;
     use tokio::sync::oneshot;
     use tokio::task::coop::{consume_budget, has_budget_remaining};
 
     use super::*;
+    use crate::consensus::transport::message::AppendResponse;
 
     #[tokio::test]
     async fn what_is_begun_first_comes_first() {
@@ -348,9 +334,9 @@ mod tests {
         for number in 0..5 {
             let (first, answer) = received.try_recv().unwrap();
             assert_eq!(first, number);
-            answer.send(Response::Append(AppendEntriesResponse::Success)).unwrap();
+            answer.send(Response::Append(AppendResponse::Success)).unwrap();
             let answered = begun.pop_front().unwrap().await;
-            assert!(matches!(answered, Response::Append(AppendEntriesResponse::Success)));
+            assert!(matches!(answered, Response::Append(AppendResponse::Success)));
         }
     }
 }

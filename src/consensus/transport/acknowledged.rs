@@ -11,15 +11,15 @@ use std::sync::Arc;
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 
-use super::super::raft::types::LogId;
+use crate::storage::LogPosition;
 
 /// The last entry that each of the others acknowledged, and the term of the leader that it told so. Clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Acknowledged(Arc<Mutex<BTreeMap<u64, (u64, LogId)>>>);
+pub(crate) struct Acknowledged(Arc<Mutex<BTreeMap<u64, (u64, LogPosition)>>>);
 
 impl Acknowledged {
     /// `peer` has acknowledged all up to `last` to the leader of `term`.
-    pub(super) fn note(&self, peer: u64, term: u64, last: LogId) {
+    pub(super) fn note(&self, peer: u64, term: u64, last: LogPosition) {
         let mut known = self.0.lock();
         let newest = known.entry(peer).or_insert((term, last));
         // Connections are read one by one: an older answer may come behind a newer one.
@@ -27,14 +27,18 @@ impl Acknowledged {
     }
 
     /// The last entry that `peer` has acknowledged to the leader of `term`.
-    pub(super) fn by(&self, peer: u64, term: u64) -> Option<LogId> {
+    pub(super) fn by(&self, peer: u64, term: u64) -> Option<LogPosition> {
         self.0.lock().get(&peer).filter(|(of, _)| *of == term).map(|(_, last)| *last)
     }
 }
 
 /// Why `peer` is not heard that says it lacks the entry at `lacking`, where it had acknowledged all up to
 /// `acknowledged` before it was asked.
-pub(super) fn check(peer: u64, lacking: LogId, acknowledged: Option<LogId>) -> Result<(), String> {
+pub(super) fn check(
+    peer: u64,
+    lacking: LogPosition,
+    acknowledged: Option<LogPosition>,
+) -> Result<(), String> {
     match acknowledged {
         Some(last) if lacking.index <= last.index => {
             let (peer, index) = (MemberId::from_raft_id(peer), lacking.index);
@@ -51,13 +55,11 @@ pub(super) fn check(peer: u64, lacking: LogId, acknowledged: Option<LogId>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consensus::raft::types::log_id;
-    use crate::storage::LogPosition;
 
     #[test]
     fn what_was_acknowledged_in_this_term_counts() {
         // The newest answer counts, whichever is read first; in another term nothing of it does.
-        let id = |index| log_id(LogPosition { term: 4, index });
+        let id = |index| LogPosition { term: 4, index };
         let acknowledged = Acknowledged::default();
         assert_eq!(acknowledged.by(2, 4), None);
         for index in [7, 9, 8] {

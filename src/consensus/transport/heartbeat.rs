@@ -1,13 +1,13 @@
 //! Heartbeats to one peer, on a connection that is read all the time.
 //!
-//! openraft sends one heartbeat after the other, and gives one up when the next is due. Reads ask for heartbeats
-//! of their own in between, and wait for none of openraft's. Whoever gave up, the answer is read when it comes,
+//! Raft sends one heartbeat after the other, and gives one up when the next is due. Reads ask for heartbeats
+//! of their own in between, and wait for none of Raft's. Whoever gave up, the answer is read when it comes,
 //! and counts for reads (`leadership/read_index.rs`).
 //!
-//! Where each answer comes after the next heartbeat is due, openraft would never hear one, and the leader would
+//! Where each answer comes after the next heartbeat is due, Raft would never hear one, and the leader would
 //! lose its lease however well the ensemble works. There a heartbeat is answered with what the peer answered to an
-//! earlier one, if that was sent within a lease. So openraft takes the peer's trust for newer than it is, by up to
-//! a lease. That is no harm: nothing but whether writes are tried rests on openraft's clock, and a write is acknowledged
+//! earlier one, if that was sent within a lease. So Raft takes the peer's trust for newer than it is, by up to
+//! a lease. That is no harm: nothing but whether writes are tried rests on Raft's clock, and a write is acknowledged
 //! by a majority or not at all.
 
 use std::collections::VecDeque;
@@ -15,35 +15,29 @@ use std::future::pending;
 use std::io;
 
 use futures_util::{Stream, StreamExt as _};
-use openraft::errors::Unreachable;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::super::leadership::read_index::ReadHeartbeat;
-use super::super::raft::types::{RaftVote, TypeConfig, log_id, raft_vote};
-use super::append::Answer;
-use super::append::Sent;
-use super::append::answer;
-use super::message::{Request, Response};
-use super::peer::{Peer, RpcError};
+use super::append::{Answer, Appended, Sent, answer};
+use super::message::{AppendRequest, AppendResponse, Request, Response};
+use super::peer::{Peer, Unreachable};
+use crate::storage::Vote;
 
-/// Heartbeats of openraft that may wait for the task.
+/// Heartbeats of Raft that may wait for the task.
 const WAITING_MAX: usize = 4;
 
 /// So many heartbeats of reads may be unanswered: a peer that is slow is asked once for many reads.
 const READS_UNANSWERED_MAX: usize = 32;
 
-type Append = AppendEntriesRequest<TypeConfig>;
-
 /// The way to the task that sends heartbeats to one peer. The task ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Heartbeats(mpsc::Sender<Ask>);
 
-/// A heartbeat of openraft, and who waits for its answer.
+/// A heartbeat of Raft, and who waits for its answer.
 #[derive(Debug)]
 struct Ask {
-    request: Append,
+    request: AppendRequest,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -70,7 +64,7 @@ impl Heartbeats {
     /// The answers to these heartbeats. Each waits for the one before it.
     pub(super) fn answers<S>(&self, requests: S) -> impl Stream<Item = Answer> + Send + use<S>
     where
-        S: Stream<Item = Append> + Send + 'static,
+        S: Stream<Item = AppendRequest> + Send + 'static,
     {
         let sender = self.0.clone();
         requests.then(move |request| {
@@ -85,43 +79,39 @@ impl Heartbeats {
     }
 }
 
-fn ended() -> RpcError {
-    RpcError::Unreachable(Unreachable::from_string("this server leads no more"))
+fn ended() -> Unreachable {
+    Unreachable("this server leads no more".to_owned())
 }
 
 /// A heartbeat that was written and is not answered.
 struct Owed {
-    vote: RaftVote,
+    vote: Vote,
     at: Instant,
     whose: Whose,
 }
 
 /// Who asked for a heartbeat.
 enum Whose {
-    /// openraft; and who waits for the answer, unless an earlier one stood for it.
-    Openraft(Sent, Option<oneshot::Sender<Answer>>),
+    /// Raft; and who waits for the answer, unless an earlier one stood for it.
+    Raft(Sent, Option<oneshot::Sender<Answer>>),
     /// Reads; nobody waits.
     Reads,
 }
 
 /// The request of a heartbeat that reads ask for. It names no entry that the peer should have: only the vote is asked
 /// about.
-fn request_of(heartbeat: &ReadHeartbeat) -> Append {
+fn request_of(heartbeat: &ReadHeartbeat) -> AppendRequest {
     let leader = heartbeat.leader();
-    Append {
-        vote: raft_vote(leader.vote),
-        prev_log_id: None,
-        entries: Vec::new(),
-        leader_commit: leader.committed.map(log_id),
-    }
+    let committed = leader.committed;
+    AppendRequest { vote: leader.vote, prev: None, entries: Vec::new(), committed }
 }
 
 /// The newest heartbeat that the peer has answered.
 struct Answered {
-    vote: RaftVote,
+    vote: Vote,
     at: Instant,
     /// The later vote that it knows, if it does.
-    later: Option<RaftVote>,
+    later: Option<Vote>,
 }
 
 /// Sends heartbeats to one peer.
@@ -130,7 +120,7 @@ struct Task {
     asks: mpsc::Receiver<Ask>,
     /// The newest heartbeat that reads have asked for.
     reads: watch::Receiver<Option<ReadHeartbeat>>,
-    /// Heartbeats of openraft that are not written yet.
+    /// Heartbeats of Raft that are not written yet.
     waiting: VecDeque<Ask>,
     owed: VecDeque<Owed>,
     newest: Option<Answered>,
@@ -225,7 +215,7 @@ impl Task {
                 }
                 None => Some(answer),
             };
-            self.send(request, Whose::Openraft(sent, waits)).await;
+            self.send(request, Whose::Raft(sent, waits)).await;
         }
         if let Some(asked) = self.read_due() {
             self.read_sent = Some(asked.id());
@@ -234,7 +224,7 @@ impl Task {
         }
     }
 
-    async fn send(&mut self, request: Append, whose: Whose) {
+    async fn send(&mut self, request: AppendRequest, whose: Whose) {
         let Some(link) = self.peer.link.as_mut() else { return };
         self.owed.push_back(Owed { vote: request.vote, at: Instant::now(), whose });
         if let Err(error) = link.send(&Request::Append(request)).await {
@@ -244,14 +234,14 @@ impl Task {
 
     /// What stands for the answer to this heartbeat: that the peer knows a later vote; or that it did not know one when
     /// it answered an earlier heartbeat, where answers come after the next one is due.
-    fn earlier_answer(&self, request: &Append) -> Option<Answer> {
+    fn earlier_answer(&self, request: &AppendRequest) -> Option<Answer> {
         let newest = self.newest.as_ref().filter(|newest| newest.vote == request.vote)?;
         if let Some(later) = newest.later {
-            return Some(Ok(Err(StreamAppendError::HigherVote(later))));
+            return Some(Ok(Appended::HigherVote(later)));
         }
-        let are_late = self.owed.iter().any(|owed| matches!(owed.whose, Whose::Openraft(..)));
+        let are_late = self.owed.iter().any(|owed| matches!(owed.whose, Whose::Raft(..)));
         let is_fresh = newest.at.elapsed() < self.peer.dialer.lease();
-        (are_late && is_fresh).then_some(Ok(Ok(request.prev_log_id)))
+        (are_late && is_fresh).then_some(Ok(Appended::UpTo(request.prev)))
     }
 
     /// Keeps an answer, and gives it to whoever waits for it.
@@ -259,17 +249,17 @@ impl Task {
         let Some(Owed { vote, at, whose }) = self.owed.pop_front() else { return };
         if let Response::Append(response) = &response {
             let later = match response {
-                AppendEntriesResponse::HigherVote(later) => Some(*later),
-                AppendEntriesResponse::Success
-                | AppendEntriesResponse::PartialSuccess(_)
-                | AppendEntriesResponse::Conflict => None,
+                AppendResponse::HigherVote(later) => Some(*later),
+                AppendResponse::Success
+                | AppendResponse::PartialSuccess(_)
+                | AppendResponse::Conflict => None,
             };
             self.newest = Some(Answered { vote, at, later });
         }
         match whose {
             // Who gave up does not hear it.
-            Whose::Openraft(sent, Some(to)) => drop(to.send(answer(&self.peer, &sent, response))),
-            Whose::Openraft(_, None) => {}
+            Whose::Raft(sent, Some(to)) => drop(to.send(answer(&self.peer, &sent, response))),
+            Whose::Raft(_, None) => {}
             Whose::Reads => self.reads_unanswered -= 1,
         }
     }
@@ -280,8 +270,8 @@ impl Task {
         (self.reads_unanswered, self.read_sent) = (0, None);
         for owed in self.owed.drain(..) {
             match owed.whose {
-                Whose::Openraft(_, Some(to)) => drop(to.send(Err(self.peer.unreachable(why)))),
-                Whose::Openraft(_, None) | Whose::Reads => {}
+                Whose::Raft(_, Some(to)) => drop(to.send(Err(self.peer.unreachable(why)))),
+                Whose::Raft(_, None) | Whose::Reads => {}
             }
         }
     }
@@ -299,9 +289,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use openraft::BasicNode;
-    use openraft::base::BoxStream;
-    use openraft::network::{NetStreamAppend as _, RPCOption, RaftNetworkFactory as _};
+    use futures_util::stream::BoxStream;
     use tokio::time::timeout;
 
     use super::super::link::Leadership;
@@ -316,7 +304,9 @@ mod tests {
     /// How long anything may take.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    const SUCCESS: AppendEntriesResponse<TypeConfig> = AppendEntriesResponse::Success;
+    const LATER: Vote = Vote { term: 9, server: 3, committed: false };
+
+    const SUCCESS: AppendResponse = AppendResponse::Success;
 
     /// Server 1, which leads, with a way for heartbeats to server 2.
     struct Fixture {
@@ -326,11 +316,10 @@ mod tests {
     }
 
     /// The answers to one heartbeat, which is sent when they are waited for.
-    async fn beat(heartbeats: &mut Peer, term: u64) -> BoxStream<'_, Answer> {
-        let vote = RaftVote { committed: true, ..RaftVote::new(term, 1) };
-        let request = Append { vote, prev_log_id: None, leader_commit: None, entries: Vec::new() };
-        let option = RPCOption::new(Duration::from_millis(1));
-        heartbeats.stream_append(futures_util::stream::iter([request]), option).await.unwrap()
+    fn beat(heartbeats: &mut Peer, term: u64) -> BoxStream<'_, Answer> {
+        let vote = Vote { term, server: 1, committed: true };
+        let request = AppendRequest { vote, prev: None, committed: None, entries: Vec::new() };
+        heartbeats.append(futures_util::stream::iter([request]))
     }
 
     impl Fixture {
@@ -338,14 +327,14 @@ mod tests {
             let (two, leadership) = (Puppet::start(2).await, Leadership::of(1));
             two.hold(Hold::All);
             let timings = Timings { election_max: lease, ..Timings::default() };
-            let mut peers = Peers::new(dialer(1).with_timings(timings), leadership.clone());
-            let heartbeats = peers.new_heartbeat_client(2, &BasicNode::new(&two.address)).await;
+            let peers = Peers::new(dialer(1).with_timings(timings), leadership.clone());
+            let heartbeats = peers.heartbeat_peer(2, &two.address);
             Self { leadership, heartbeats, two }
         }
 
         /// Sends a heartbeat, and gives it up when it has come.
         async fn given_up(&mut self, term: u64) -> Held {
-            let mut answers = beat(&mut self.heartbeats, term).await;
+            let mut answers = beat(&mut self.heartbeats, term);
             tokio::select! {
                 held = self.two.next(|_| true) => held,
                 answer = answers.next() => panic!("answered by itself: {answer:?}"),
@@ -353,12 +342,8 @@ mod tests {
         }
 
         /// Sends a heartbeat, and waits for the answer that server 2 gives.
-        async fn answered(
-            &mut self,
-            term: u64,
-            response: AppendEntriesResponse<TypeConfig>,
-        ) -> Option<Answer> {
-            let mut answers = beat(&mut self.heartbeats, term).await;
+        async fn answered(&mut self, term: u64, response: AppendResponse) -> Option<Answer> {
+            let mut answers = beat(&mut self.heartbeats, term);
             let held = tokio::select! {
                 held = self.two.next(|_| true) => held,
                 answer = answers.next() => panic!("answered by itself: {answer:?}"),
@@ -369,7 +354,7 @@ mod tests {
 
         /// Sends a heartbeat, and waits for the answer that it has without server 2.
         async fn at_once(&mut self, term: u64) -> Option<Answer> {
-            timeout(PATIENCE, beat(&mut self.heartbeats, term).await.next()).await.unwrap()
+            timeout(PATIENCE, beat(&mut self.heartbeats, term).next()).await.unwrap()
         }
 
         fn confirms(&self, term: u64) -> bool {
@@ -389,7 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_counts_also_when_nobody_waits_for_it_any_more() {
-        // openraft gives up a heartbeat whose answer is late. It is read all the same, with nothing else under way.
+        // Raft gives up a heartbeat whose answer is late. It is read all the same, with nothing else under way.
         let mut fixture = Fixture::new(PATIENCE).await;
         let late = fixture.given_up(4).await;
         fixture.two.answer(late, SUCCESS);
@@ -402,9 +387,9 @@ mod tests {
         let mut fixture = Fixture::new(PATIENCE).await;
         let answers = [
             (4, SUCCESS),
-            (5, AppendEntriesResponse::PartialSuccess(None)),
-            (6, AppendEntriesResponse::Conflict),
-            (7, AppendEntriesResponse::HigherVote(RaftVote::new(9, 3))),
+            (5, AppendResponse::PartialSuccess(None)),
+            (6, AppendResponse::Conflict),
+            (7, AppendResponse::HigherVote(LATER)),
         ];
         for (term, response) in answers {
             assert!(fixture.answered(term, response).await.is_some());
@@ -414,18 +399,18 @@ mod tests {
 
     #[tokio::test]
     async fn where_each_answer_is_late_the_one_before_stands_for_it() {
-        // Else openraft would hear none, and take no write any more. It learns likewise of a later term.
+        // Else Raft would hear none, and take no write any more. It learns likewise of a later term.
         let mut fixture = Fixture::new(PATIENCE).await;
         let first = fixture.given_up(4).await;
         let second = fixture.given_up(4).await;
         fixture.two.answer(first, SUCCESS);
         fixture.has_read(4).await;
         let third = fixture.at_once(4).await;
-        assert!(matches!(third, Some(Ok(Ok(None)))), "{third:?}");
-        let later = RaftVote::new(9, 3);
-        fixture.two.answer(second, AppendEntriesResponse::HigherVote(later));
+        assert!(matches!(third, Some(Ok(Appended::UpTo(None)))), "{third:?}");
+        let later = LATER;
+        fixture.two.answer(second, AppendResponse::HigherVote(later));
         let refused = async {
-            let refused = Ok(Err(StreamAppendError::HigherVote(later)));
+            let refused = Ok(Appended::HigherVote(later));
             while fixture.at_once(4).await != Some(refused.clone()) {}
         };
         timeout(PATIENCE, refused).await.expect("the later term is told");
@@ -467,15 +452,15 @@ mod tests {
         fixture.leadership.read_index.begin(&[1, 3]);
         let answer = timeout(PATIENCE, fixture.answered(5, SUCCESS)).await;
         let answer = answer.expect("one heartbeat for the later reads");
-        assert!(matches!(answer, Some(Ok(Ok(None)))), "{answer:?}");
+        assert!(matches!(answer, Some(Ok(Appended::UpTo(None)))), "{answer:?}");
     }
 
     #[tokio::test]
     async fn a_leader_that_suppresses_heartbeats_sends_none() {
-        // openraft is told at once.
+        // Raft is told at once.
         let mut fixture = Fixture::new(PATIENCE).await;
         fixture.leadership.quorum_check.suppress_heartbeats();
         let answer = fixture.at_once(4).await;
-        assert!(matches!(answer, Some(Err(RpcError::Unreachable(_)))), "{answer:?}");
+        assert!(matches!(answer, Some(Err(_))), "{answer:?}");
     }
 }

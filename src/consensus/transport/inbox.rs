@@ -6,15 +6,12 @@
 
 use std::sync::Arc;
 
-use openraft::Raft;
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::raft::SnapshotResponse;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::super::raft::state_machine::{Machine, SnapshotRows};
-use super::super::raft::types::{RaftVote, Snapshot, SnapshotMeta, TypeConfig};
-use super::message::{Response, WireBlock};
-use crate::storage::{RowBlock, RowsSoFar, Spool, SpoolRows, StorageError};
+use super::message::{Response, SnapshotMeta, WireBlock};
+use super::peer_service::RaftService;
+use super::snapshot_transfer::SnapshotRows;
+use crate::storage::{RowBlock, RowsSoFar, Spool, SpoolRows, StorageError, Vote};
 
 /// The one place for a checkpoint on its way in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,7 +31,7 @@ struct Shared {
 /// A transfer that a connection takes part in.
 #[derive(Debug)]
 pub(crate) struct Receiving {
-    vote: RaftVote,
+    vote: Vote,
     meta: SnapshotMeta,
     turn: u64,
 }
@@ -49,19 +46,13 @@ impl Inbox {
     /// The response says how far that one is; or that there is no need, or no right, to send it.
     pub(super) async fn begin(
         &self,
-        raft: &Raft<TypeConfig, Machine>,
-        (vote, meta): (RaftVote, SnapshotMeta),
+        raft: &dyn RaftService,
+        (vote, meta): (Vote, SnapshotMeta),
         anew: bool,
     ) -> Result<(Response, Option<Receiving>), String> {
         let shared = self.lock().await;
-        let (own_vote, applied) = {
-            let metrics = raft.metrics();
-            let metrics = metrics.borrow_watched();
-            (metrics.vote, metrics.last_applied)
-        };
-        if own_vote > vote || meta.last_log_id <= applied {
-            // A later vote tells the sender that it leads no more; its own, that all is well.
-            return Ok((Response::Snapshot(SnapshotResponse::new(own_vote)), None));
+        if let Err(answer) = raft.wants_snapshot(vote, meta.last) {
+            return Ok((Response::Snapshot(answer), None));
         }
         let of = meta.clone();
         let (_, (turn, so_far)) = on_disk(shared, move |shared| shared.begin(of, anew)).await?;
@@ -82,7 +73,7 @@ impl Inbox {
     /// Installs what came in, if it is all.
     pub(super) async fn install(
         &self,
-        raft: &Raft<TypeConfig, Machine>,
+        raft: &dyn RaftService,
         receiving: Receiving,
         total: RowsSoFar,
     ) -> Result<Response, String> {
@@ -90,12 +81,11 @@ impl Inbox {
         // Locked to the end: nobody may touch the rows while they are installed.
         let (shared, rows) =
             on_disk(self.lock().await, move |shared| shared.end(turn, total)).await?;
-        let snapshot = Snapshot { meta, snapshot: SnapshotRows(Box::new(rows)) };
-        let installed = raft.install_full_snapshot(vote, snapshot).await;
+        let installed = raft.install_snapshot(vote, meta, SnapshotRows(Box::new(rows))).await;
         if let Err(error) = on_disk(shared, Shared::clear).await {
             tracing::warn!("rows of an installed checkpoint stay on disk: {error}");
         }
-        installed.map(Response::Snapshot).map_err(|error| error.to_string())
+        installed.map(Response::Snapshot)
     }
 
     async fn lock(&self) -> OwnedMutexGuard<Shared> {
@@ -178,7 +168,6 @@ async fn on_disk<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consensus::raft::types::log_id;
     use crate::storage::{DataDir, LogPosition, OpenOptions, Row, Table};
 
     fn shared(dir: &std::path::Path) -> Shared {
@@ -187,8 +176,8 @@ mod tests {
     }
 
     fn meta(index: u64) -> SnapshotMeta {
-        let last_log_id = Some(log_id(LogPosition { term: 1, index }));
-        SnapshotMeta { last_log_id, ..SnapshotMeta::default() }
+        let last = Some(LogPosition { term: 1, index });
+        SnapshotMeta { last, ..SnapshotMeta::default() }
     }
 
     fn row(number: u64) -> Row {

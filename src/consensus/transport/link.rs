@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use openraft::raft::AppendEntriesResponse;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 
@@ -16,7 +15,7 @@ use super::super::leadership::timings::Timings;
 use super::frame::Frames;
 use super::frame::Room;
 use super::frame::encode;
-use super::message::{Request, Response};
+use super::message::{AppendResponse, Request, Response};
 use super::stream::PeerStream;
 use super::terms::check_response;
 use super::terms::term_of;
@@ -99,7 +98,7 @@ impl Link {
         self.term = term_of(request).unwrap_or(self.term);
         // Before the first byte: a read that begins while this is written is not confirmed by it.
         let stamp = match request {
-            Request::Append(rpc) => Some(self.leadership.read_index.stamp(rpc.vote.leader_id.term)),
+            Request::Append(rpc) => Some(self.leadership.read_index.stamp(rpc.vote.term)),
             Request::Vote(_)
             | Request::PreVote(_)
             | Request::TransferLeader(_)
@@ -159,10 +158,10 @@ impl Link {
 fn keeps_term(response: &Response) -> bool {
     match response {
         Response::Append(response) => match response {
-            AppendEntriesResponse::Success
-            | AppendEntriesResponse::PartialSuccess(_)
-            | AppendEntriesResponse::Conflict => true,
-            AppendEntriesResponse::HigherVote(_) => false,
+            AppendResponse::Success
+            | AppendResponse::PartialSuccess(_)
+            | AppendResponse::Conflict => true,
+            AppendResponse::HigherVote(_) => false,
         },
         Response::Vote(_)
         | Response::TransferLeader(_)

@@ -1,55 +1,57 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use openraft::raft::TransferLeaderError;
-use openraft::{BasicNode, EntryPayload};
+use bytes::Bytes;
 
 use super::*;
-use crate::consensus::raft::types::{Batch, Entry, LogId, Membership, StoredMembership, log_id};
-use crate::storage::{LogPosition, Row, Table};
-use bytes::Bytes;
+use crate::storage::{Row, Table};
 
 /// Each message as commit 6ea9933 sent it, which used the types of openraft 0.10.0-alpha.37 for that. Other servers of
 /// an ensemble may run that build: a line is never changed, new messages get new lines.
 const GOLDEN: &str = include_str!("message_golden.txt");
 
-fn at(term: u64, index: u64) -> LogId {
-    log_id(LogPosition { term, index })
+fn at(term: u64, index: u64) -> LogPosition {
+    LogPosition { term, index }
 }
 
-fn vote(term: u64, server: u64, committed: bool) -> RaftVote {
-    RaftVote { committed, ..RaftVote::new(term, server) }
+fn vote(term: u64, server: u64, committed: bool) -> Vote {
+    Vote { term, server, committed }
 }
 
 fn membership() -> Membership {
     let voters = vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 300])];
     let servers = [(1, "one:2888"), (2, "two:2888"), (300, "three:2888"), (9, "")];
-    let servers = servers.map(|(id, address)| (id, BasicNode::new(address)));
-    Membership::new(voters, BTreeMap::from(servers)).unwrap()
+    let servers = servers.map(|(id, address)| (id, address.to_owned()));
+    Membership { voters, servers: BTreeMap::from(servers) }
 }
 
 fn append(entries: Vec<Entry>) -> Request {
-    Request::Append(AppendEntriesRequest {
+    Request::Append(AppendRequest {
         vote: vote(300, 0x5f2a_c01d_0000_0003, true),
-        prev_log_id: Some(at(299, 70_000)),
+        prev: Some(at(299, 70_000)),
         entries,
-        leader_commit: Some(at(299, 69_999)),
+        committed: Some(at(299, 69_999)),
     })
 }
 
 fn entries() -> Vec<Entry> {
     let payloads = [
         EntryPayload::Blank,
-        EntryPayload::Normal(Batch(Bytes::new())),
-        EntryPayload::Normal(Batch(Bytes::from_static(b"commands"))),
+        EntryPayload::Commands(WireBytes(Bytes::new())),
+        EntryPayload::Commands(WireBytes(Bytes::from_static(b"commands"))),
         EntryPayload::Membership(membership()),
     ];
-    let entry = |(index, payload)| Entry { log_id: at(300, index), payload };
+    let entry = |(index, payload)| Entry { position: at(300, index), payload };
     (70_001..).zip(payloads).map(entry).collect()
 }
 
-fn meta(last_membership: StoredMembership) -> SnapshotMeta {
-    SnapshotMeta { last_log_id: Some(at(7, 128)), last_membership }
+fn meta() -> SnapshotMeta {
+    SnapshotMeta {
+        last: Some(at(7, 128)),
+        membership_set_by: Some(at(6, 3)),
+        membership: membership(),
+        reserved: (),
+    }
 }
 
 fn block() -> WireBlock {
@@ -66,28 +68,25 @@ fn so_far() -> RowsSoFar {
 }
 
 fn requests() -> Vec<(&'static str, Request)> {
-    let ask = VoteRequest::new(vote(8, 2, false), Some(at(7, 128)));
-    let handed_over = VoteRequest { leadership_transfer: true, ..ask.clone() };
-    let nothing = VoteRequest::new(vote(0, 0, false), None);
-    let transfer = TransferLeaderRequest::new(vote(8, 1, true), 2, Some(at(8, 130)));
+    let last = Some(at(7, 128));
+    let ask = VoteRequest { vote: vote(8, 2, false), last, is_handed_over: false };
+    let handed_over = VoteRequest { is_handed_over: true, ..ask };
+    let nothing = VoteRequest { vote: vote(0, 0, false), last: None, is_handed_over: false };
+    let last = Some(at(8, 130));
+    let transfer = TransferLeaderRequest { from: vote(8, 1, true), to: 2, last };
     let begin = |meta, anew| Request::BeginSnapshot { vote: vote(8, 1, true), meta, anew };
-    let stored = StoredMembership::new(Some(at(6, 3)), membership());
-    let heartbeat = AppendEntriesRequest {
-        vote: vote(1, 1, true),
-        prev_log_id: None,
-        entries: Vec::new(),
-        leader_commit: None,
-    };
+    let heartbeat =
+        AppendRequest { vote: vote(1, 1, true), prev: None, entries: Vec::new(), committed: None };
     vec![
         ("append", append(entries())),
         ("append nothing", append(Vec::new())),
         ("heartbeat", Request::Append(heartbeat)),
-        ("vote", Request::Vote(ask.clone())),
+        ("vote", Request::Vote(ask)),
         ("vote for a leader that hands over", Request::Vote(handed_over)),
         ("vote of an empty server", Request::Vote(nothing)),
         ("pre-vote", Request::PreVote(ask)),
         ("transfer leader", Request::TransferLeader(transfer)),
-        ("begin snapshot", begin(meta(stored), false)),
+        ("begin snapshot", begin(meta(), false)),
         ("begin snapshot anew", begin(SnapshotMeta::default(), true)),
         ("rows", Request::Rows(block())),
         ("end snapshot", Request::EndSnapshot(so_far())),
@@ -97,25 +96,25 @@ fn requests() -> Vec<(&'static str, Request)> {
 fn responses() -> Vec<(&'static str, Response)> {
     let append = Response::Append;
     let transfer = Response::TransferLeader;
+    let granted = VoteResponse { vote: vote(8, 2, false), is_granted: true, last: None };
+    let last = Some(at(9, 131));
+    let refused = VoteResponse { vote: vote(9, 3, true), is_granted: false, last };
     let (expected, actual) = (vote(8, 1, true), vote(9, 3, false));
     let vote_changed = TransferLeaderError::VoteChanged { expected, actual };
     let (expected, actual) = (Some(at(8, 130)), None);
     let not_flushed = TransferLeaderError::LogNotFlushed { expected, actual };
     vec![
-        ("success", append(AppendEntriesResponse::Success)),
-        ("partial success", append(AppendEntriesResponse::PartialSuccess(Some(at(8, 130))))),
-        ("partial success of nothing", append(AppendEntriesResponse::PartialSuccess(None))),
-        ("conflict", append(AppendEntriesResponse::Conflict)),
-        ("higher vote", append(AppendEntriesResponse::HigherVote(vote(9, 3, false)))),
-        ("vote granted", Response::Vote(VoteResponse::new(vote(8, 2, false), None, true))),
-        (
-            "vote refused",
-            Response::Vote(VoteResponse::new(vote(9, 3, true), Some(at(9, 131)), false)),
-        ),
+        ("success", append(AppendResponse::Success)),
+        ("partial success", append(AppendResponse::PartialSuccess(Some(at(8, 130))))),
+        ("partial success of nothing", append(AppendResponse::PartialSuccess(None))),
+        ("conflict", append(AppendResponse::Conflict)),
+        ("higher vote", append(AppendResponse::HigherVote(vote(9, 3, false)))),
+        ("vote granted", Response::Vote(granted)),
+        ("vote refused", Response::Vote(refused)),
         ("leader transferred", transfer(Ok(()))),
         ("vote changed", transfer(Err(vote_changed))),
         ("log not flushed", transfer(Err(not_flushed))),
-        ("snapshot", Response::Snapshot(SnapshotResponse::new(vote(8, 1, true)))),
+        ("snapshot", Response::Snapshot(SnapshotResponse { vote: vote(8, 1, true) })),
         ("taken", Response::Taken),
         ("failed", Response::Failed("the server is stopping".to_owned())),
         ("continue", Response::Continue(so_far())),

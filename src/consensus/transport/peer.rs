@@ -1,46 +1,42 @@
 //! The connecting side: one connection to one peer for one purpose.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, Stream};
-use openraft::base::{BoxFuture, BoxStream};
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{
-    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
-    RaftNetworkFactory,
-};
-use openraft::raft::{
-    AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-    TransferLeaderResponse, VoteRequest, VoteResponse,
-};
-use openraft::{BasicNode, OptionalSend};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::raft::state_machine::SnapshotRows;
-use super::super::raft::types::{RaftVote, Snapshot, TypeConfig};
 use super::acknowledged::Acknowledged;
-use super::append::Appends;
+use super::append::{Answer, Appends};
 use super::dialer::Dialer;
 use super::heartbeat::Heartbeats;
 use super::hello::Purpose;
 use super::link::{Leadership, Link};
-use super::message::{Request, Response};
-use super::snapshot_transfer::{Transfer, TransferError};
+use super::message::{
+    AppendRequest, Request, Response, SnapshotMeta, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use super::snapshot_transfer::{SnapshotRows, Transfer, TransferError};
+use crate::storage::Vote;
 use crate::telemetry::RateLimitedLog;
-
-/// Waits before a peer that could not be reached is tried again; the last one is repeated.
-const BACKOFF_MS: [u64; 3] = [20, 50, 100];
 
 /// A connection is given up that owes this many answers.
 const OWED_MAX: usize = 256;
 
-pub(crate) type RpcError = RPCError<TypeConfig>;
+/// Why a peer gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreachable(pub(crate) String);
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Connections that nobody uses at the moment, one for each peer at most.
 type Idle = Arc<Mutex<BTreeMap<u64, Spare>>>;
@@ -72,7 +68,8 @@ impl Peers {
         Self { dialer, leadership, idle, acknowledged, rate_limited_log: Arc::default() }
     }
 
-    fn peer(&self, target: u64, node: &BasicNode, heartbeats: Option<Heartbeats>) -> Peer {
+    /// The way to one peer. `address` is where the replicated configuration says that it is.
+    pub(crate) fn peer(&self, target: u64, address: &str) -> Peer {
         Peer {
             dialer: self.dialer.clone(),
             leadership: self.leadership.clone(),
@@ -80,25 +77,19 @@ impl Peers {
             acknowledged: self.acknowledged.clone(),
             rate_limited_log: Arc::clone(&self.rate_limited_log),
             target,
-            address: node.addr.clone(),
+            address: address.to_owned(),
             link: None,
             dialling: None,
-            heartbeats,
+            heartbeats: None,
             anew: false,
         }
     }
-}
 
-impl RaftNetworkFactory<TypeConfig> for Peers {
-    type Network = Peer;
-
-    async fn new_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        self.peer(target, node, None)
-    }
-
-    async fn new_heartbeat_client(&mut self, target: u64, node: &BasicNode) -> Peer {
-        let heartbeats = Heartbeats::start(self.peer(target, node, None));
-        self.peer(target, node, Some(heartbeats))
+    /// As [`Peers::peer`], for heartbeats: their answers are read also when nobody waits for them any more.
+    pub(crate) fn heartbeat_peer(&self, target: u64, address: &str) -> Peer {
+        let mut peer = self.peer(target, address);
+        peer.heartbeats = Some(Heartbeats::start(self.peer(target, address)));
+        peer
     }
 }
 
@@ -170,8 +161,73 @@ impl Peer {
         self.link = link.and_then(|mut link| stands(&mut link).then_some(link));
     }
 
+    /// Sends appends, many at once, and returns the answers in order. Ends after the first one that is no success.
+    pub(crate) fn append<'s, S>(&'s mut self, requests: S) -> BoxStream<'s, Answer>
+    where
+        S: Stream<Item = AppendRequest> + Send + Unpin + 'static,
+    {
+        match &self.heartbeats {
+            Some(heartbeats) => Box::pin(heartbeats.answers(requests)),
+            None => Box::pin(Appends::new(self, requests).into_stream()),
+        }
+    }
+
+    /// Asks for its vote.
+    pub(crate) async fn vote(
+        &mut self,
+        request: VoteRequest,
+        limit: Duration,
+    ) -> Result<VoteResponse, Unreachable> {
+        let Response::Vote(response) = self.call(&Request::Vote(request), limit).await? else {
+            return Err(self.confused());
+        };
+        Ok(response)
+    }
+
+    /// Asks whether it would vote for this server.
+    pub(crate) async fn pre_vote(
+        &mut self,
+        request: VoteRequest,
+        limit: Duration,
+    ) -> Result<VoteResponse, Unreachable> {
+        let Response::Vote(response) = self.call(&Request::PreVote(request), limit).await? else {
+            return Err(self.confused());
+        };
+        Ok(response)
+    }
+
+    /// Tells it whom this leader hands over to.
+    pub(crate) async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest,
+        limit: Duration,
+    ) -> Result<TransferLeaderResponse, Unreachable> {
+        let request = Request::TransferLeader(request);
+        let Response::TransferLeader(response) = self.call(&request, limit).await? else {
+            return Err(self.confused());
+        };
+        Ok(response)
+    }
+
+    /// Sends a checkpoint, over as many connections as it takes. When it is given up half-way, the next one goes on where
+    /// it stood.
+    pub(crate) async fn send_snapshot(
+        &mut self,
+        vote: Vote,
+        meta: SnapshotMeta,
+        rows: SnapshotRows,
+    ) -> Result<SnapshotResponse, Unreachable> {
+        let anew = std::mem::take(&mut self.anew);
+        let transfer = Transfer::new(vote, meta, rows, anew);
+        let sent = transfer.run(&self.dialer, self.target, &self.address).await;
+        sent.map_err(|error| {
+            self.anew = matches!(error, TransferError::Anew(_));
+            self.unreachable(&error)
+        })
+    }
+
     /// Sends a request and waits for its response.
-    async fn call(&mut self, request: &Request, limit: Duration) -> Result<Response, RpcError> {
+    async fn call(&mut self, request: &Request, limit: Duration) -> Result<Response, Unreachable> {
         match timeout(limit, self.exchange(request)).await {
             Ok(Ok(Response::Failed(reason))) => Err(self.unreachable(&reason)),
             Ok(Ok(response)) => Ok(response),
@@ -193,20 +249,19 @@ impl Peer {
         }
     }
 
-    pub(super) fn unreachable(&self, why: &dyn std::fmt::Display) -> RpcError {
-        let what = format!("server {} at {}: {why}", self.target, self.address);
-        RPCError::Unreachable(Unreachable::from_string(what))
+    pub(super) fn unreachable(&self, why: &dyn std::fmt::Display) -> Unreachable {
+        Unreachable(format!("server {} at {}: {why}", self.target, self.address))
     }
 
     /// It has lost what it acknowledged; the log says so now and then.
-    pub(super) fn forgetful(&self, reason: &str) -> RpcError {
+    pub(super) fn forgetful(&self, reason: &str) -> Unreachable {
         if self.rate_limited_log.lock().should_log(self.target, "it is forgetful") {
             tracing::error!("{reason}");
         }
         self.unreachable(&reason)
     }
 
-    pub(super) fn confused(&self) -> RpcError {
+    pub(super) fn confused(&self) -> Unreachable {
         self.unreachable(&"it answers something else than it was asked")
     }
 }
@@ -223,98 +278,6 @@ impl Drop for Peer {
             }
             (None, None) => {}
         }
-    }
-}
-
-impl NetStreamAppend<TypeConfig> for Peer {
-    fn stream_append<'s, S>(
-        &'s mut self,
-        input: S,
-        _option: RPCOption,
-    ) -> BoxFuture<
-        's,
-        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>,
-    >
-    where
-        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
-    {
-        let answers: BoxStream<'s, _> = match &self.heartbeats {
-            Some(heartbeats) => Box::pin(heartbeats.answers(input)),
-            None => Box::pin(Appends::new(self, input).into_stream()),
-        };
-        Box::pin(std::future::ready(Ok(answers)))
-    }
-}
-
-impl NetVote<TypeConfig> for Peer {
-    async fn vote(
-        &mut self,
-        rpc: VoteRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        let Response::Vote(response) = self.call(&Request::Vote(rpc), option.hard_ttl()).await?
-        else {
-            return Err(self.confused());
-        };
-        Ok(response)
-    }
-
-    async fn pre_vote(
-        &mut self,
-        rpc: VoteRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        let Response::Vote(response) = self.call(&Request::PreVote(rpc), option.hard_ttl()).await?
-        else {
-            return Err(self.confused());
-        };
-        Ok(response)
-    }
-}
-
-impl NetSnapshot<TypeConfig> for Peer {
-    type SnapshotData = SnapshotRows;
-
-    async fn full_snapshot(
-        &mut self,
-        vote: RaftVote,
-        snapshot: Snapshot<SnapshotRows>,
-        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let anew = std::mem::take(&mut self.anew);
-        let transfer = Transfer::new(vote, snapshot.meta, snapshot.snapshot, anew);
-        let sent = tokio::select! {
-            sent = transfer.run(&self.dialer, self.target, &self.address) => sent,
-            closed = cancel => return Err(StreamingError::Closed(closed)),
-        };
-        sent.map_err(|error| {
-            self.anew = matches!(error, TransferError::Anew(_));
-            let what = format!("server {} at {}: {error}", self.target, self.address);
-            StreamingError::Unreachable(Unreachable::from_string(what))
-        })
-    }
-}
-
-impl NetTransferLeader<TypeConfig> for Peer {
-    async fn transfer_leader(
-        &mut self,
-        rpc: TransferLeaderRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
-        let Response::TransferLeader(response) =
-            self.call(&Request::TransferLeader(rpc), option.hard_ttl()).await?
-        else {
-            return Err(self.confused());
-        };
-        Ok(response)
-    }
-}
-
-impl NetBackoff<TypeConfig> for Peer {
-    fn backoff(&self) -> Option<Backoff> {
-        let last = BACKOFF_MS.last().copied().into_iter().cycle();
-        Some(Backoff::new(BACKOFF_MS.into_iter().chain(last).map(Duration::from_millis)))
     }
 }
 
@@ -340,27 +303,28 @@ mod tests {
         // A vote has little time. A connection that takes longer to be made serves the next vote: else
         // servers that are far apart would dial for ever and never elect anybody.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let node = BasicNode::new(listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
         let place = (Security::default(), AddressBook::naming([1]));
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
-        let mut peers = Peers::new(dialer, Leadership::of(1));
-        let ask = VoteRequest::new(RaftVote::new(5, 1), None);
-        let soon = RPCOption::new(Duration::from_millis(30));
-        let late = peers.new_client(2, &node).await.pre_vote(ask.clone(), soon).await;
-        assert!(matches!(late, Err(RPCError::Unreachable(_))), "{late:?}");
+        let peers = Peers::new(dialer, Leadership::of(1));
+        let vote = |term, server| Vote { term, server, committed: false };
+        let ask = VoteRequest { vote: vote(5, 1), last: None, is_handed_over: false };
+        let soon = Duration::from_millis(30);
+        let late = peers.peer(2, &address).pre_vote(ask.clone(), soon).await;
+        assert!(late.is_err(), "{late:?}");
 
         let gate = Gate::new(member(2), place, None);
         let (stream, from) = listener.accept().await.unwrap();
         let (_, mut stream) = gate.admit(stream, from).await.unwrap();
-        let granted = VoteResponse::new(RaftVote::new(4, 2), None, true);
+        let granted = VoteResponse { vote: vote(4, 2), last: None, is_granted: true };
         let answering = async {
             let Request::PreVote(_) = receive(&mut stream).await.unwrap() else {
                 panic!("no vote")
             };
             send(&mut stream, &Response::Vote(granted.clone())).await.unwrap();
         };
-        let mut peer = peers.new_client(2, &node).await;
-        let asking = peer.pre_vote(ask, RPCOption::new(Duration::from_secs(60)));
+        let mut peer = peers.peer(2, &address);
+        let asking = peer.pre_vote(ask, Duration::from_secs(60));
         let (answered, ()) = tokio::join!(asking, answering);
         assert_eq!(answered.unwrap(), granted);
     }

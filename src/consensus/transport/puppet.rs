@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteResponse};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::super::raft::types::TypeConfig;
 use super::address_book::AddressBook;
 use super::dialer::Dialer;
 use super::frame::Frames;
@@ -17,7 +15,7 @@ use super::frame::Room;
 use super::frame::send;
 use super::gate::Gate;
 use super::hello::Membership;
-use super::message::{Request, Response};
+use super::message::{AppendRequest, AppendResponse, Request, Response, VoteResponse};
 use super::security::Security;
 use super::stream::PeerStream;
 use crate::storage::ClusterId;
@@ -42,8 +40,8 @@ pub(crate) struct Held {
     pub(crate) connection: usize,
     /// Which request of that connection it is.
     number: u64,
-    pub(crate) rpc: AppendEntriesRequest<TypeConfig>,
-    answer: oneshot::Sender<AppendEntriesResponse<TypeConfig>>,
+    pub(crate) rpc: AppendRequest,
+    answer: oneshot::Sender<AppendResponse>,
 }
 
 /// A member that grants each vote, has all that its leader has, and answers when the test wants.
@@ -119,11 +117,11 @@ impl Puppet {
     }
 
     /// Answers a request; those that came before it on its connection are taken.
-    pub(crate) fn answer(&mut self, held: Held, response: AppendEntriesResponse<TypeConfig>) {
+    pub(crate) fn answer(&mut self, held: Held, response: AppendResponse) {
         let before =
             |other: &mut Held| other.connection == held.connection && other.number < held.number;
         for other in self.passed_over.extract_if(.., before) {
-            other.answer.send(AppendEntriesResponse::Success).unwrap();
+            other.answer.send(AppendResponse::Success).unwrap();
         }
         held.answer.send(response).unwrap();
     }
@@ -159,11 +157,11 @@ async fn serve(
                             number += 1;
                             let _ = to_test.send(Held { connection, number, rpc, answer: to });
                         } else {
-                            answer.send(Response::Append(AppendEntriesResponse::Success)).unwrap();
+                            answer.send(Response::Append(AppendResponse::Success)).unwrap();
                         }
                     }
                     Ok(Request::Vote(rpc) | Request::PreVote(rpc)) => {
-                        let granted = VoteResponse::new(rpc.vote, None, true);
+                        let granted = VoteResponse { vote: rpc.vote, last: None, is_granted: true };
                         answer.send(Response::Vote(granted)).unwrap();
                     }
                     Ok(_) | Err(_) => return,

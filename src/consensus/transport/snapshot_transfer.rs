@@ -8,20 +8,22 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use openraft::raft::SnapshotResponse;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::raft::state_machine::SnapshotRows;
-use super::super::raft::types::{RaftVote, SnapshotMeta, TypeConfig};
 use super::dialer::Dialer;
 use super::frame::FRAME_LEN_MAX;
 use super::frame::receive;
 use super::frame::send;
 use super::hello::Purpose;
-use super::message::{Request, Response, WireBlock};
+use super::message::{Request, Response, SnapshotMeta, SnapshotResponse, WireBlock};
 use super::stream::{PeerStream, Wire};
-use crate::storage::{RowBlock, RowsSoFar};
+use crate::storage::{Row, RowBlock, RowsSoFar, StorageError, Vote};
+
+/// The rows of a checkpoint on their way to, or from, another server.
+pub(crate) struct SnapshotRows(
+    pub(crate) Box<dyn Iterator<Item = Result<Row, StorageError>> + Send>,
+);
 
 /// Rows are sent in blocks of about this many bytes.
 const BLOCK_BYTES_SOFT_MAX: usize = 256 << 10;
@@ -81,7 +83,7 @@ enum Piece {
 
 /// One checkpoint on its way out.
 pub(crate) struct Transfer {
-    vote: RaftVote,
+    vote: Vote,
     meta: SnapshotMeta,
     anew: bool,
     /// The rows, until it is known how many of them the other server has.
@@ -96,7 +98,7 @@ pub(crate) struct Transfer {
 
 impl Transfer {
     /// Will send `rows`. Where it is `anew`, what the other server has of them is sent again.
-    pub(super) fn new(vote: RaftVote, meta: SnapshotMeta, rows: SnapshotRows, anew: bool) -> Self {
+    pub(super) fn new(vote: Vote, meta: SnapshotMeta, rows: SnapshotRows, anew: bool) -> Self {
         // Replaced when the thread is started.
         let (_, pieces) = mpsc::channel(1);
         let (rows, open) = (Some(rows), VecDeque::new());
@@ -109,7 +111,7 @@ impl Transfer {
         dialer: &Dialer,
         target: u64,
         address: &str,
-    ) -> Result<SnapshotResponse<TypeConfig>, TransferError> {
+    ) -> Result<SnapshotResponse, TransferError> {
         let (mut progress, mut pause) = ((0, Instant::now()), RETRY_FIRST);
         loop {
             let error = match self.attempt(dialer, target, address).await {
@@ -133,16 +135,13 @@ impl Transfer {
         dialer: &Dialer,
         target: u64,
         address: &str,
-    ) -> Result<SnapshotResponse<TypeConfig>, TransferError> {
+    ) -> Result<SnapshotResponse, TransferError> {
         let mut stream: PeerStream = dialer.dial(target, address, Purpose::Raft).await?;
         self.over(&mut stream).await
     }
 
     /// Sends what is left over one connection.
-    async fn over(
-        &mut self,
-        stream: &mut impl Wire,
-    ) -> Result<SnapshotResponse<TypeConfig>, TransferError> {
+    async fn over(&mut self, stream: &mut impl Wire) -> Result<SnapshotResponse, TransferError> {
         let (vote, meta) = (self.vote, self.meta.clone());
         say(stream, &Request::BeginSnapshot { vote, meta, anew: self.anew }).await?;
         let response = hear(stream).await?;
@@ -286,9 +285,10 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
-    use crate::storage::{Row, StorageError, Table};
+    use crate::storage::Table;
 
     const ROWS: u64 = 60;
+    const VOTE: Vote = Vote { term: 1, server: 1, committed: false };
 
     fn row(number: u64) -> Row {
         let key = number.to_be_bytes().to_vec().into();
@@ -299,7 +299,7 @@ mod tests {
 
     fn transfer(rows: u64) -> Transfer {
         let rows = SnapshotRows(Box::new((0..rows).map(|number| Ok(row(number)))));
-        Transfer::new(RaftVote::new(1, 1), SnapshotMeta::default(), rows, false)
+        Transfer::new(VOTE, SnapshotMeta::default(), rows, false)
     }
 
     fn sum(rows: u64) -> RowsSoFar {
@@ -325,7 +325,7 @@ mod tests {
                 }
                 Request::EndSnapshot(total) => {
                     assert_eq!(total, *has);
-                    Response::Snapshot(SnapshotResponse::new(RaftVote::new(1, 1)))
+                    Response::Snapshot(SnapshotResponse { vote: VOTE })
                 }
                 Request::Append(_)
                 | Request::Vote(_)
@@ -403,7 +403,7 @@ mod tests {
             number => Ok(row(number)),
         });
         let rows = SnapshotRows(Box::new(failing));
-        let mut transfer = Transfer::new(RaftVote::new(1, 1), SnapshotMeta::default(), rows, false);
+        let mut transfer = Transfer::new(VOTE, SnapshotMeta::default(), rows, false);
         let ended = meet(&mut transfer, &mut RowsSoFar::default(), usize::MAX).await;
         assert!(ended.is_err_and(|error| error.to_string().contains("unreadable")));
     }

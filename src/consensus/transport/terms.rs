@@ -2,14 +2,12 @@
 //!
 //! A vote that was written down cannot be taken back, and the term is the epoch of zxids, which have 32 bits: a
 //! single message with a term far ahead would end elections for good. Terms grow by one with each election, so
-//! such a message is refused before openraft sees it.
+//! such a message is refused before Raft sees it.
 
 use kernel::ensemble::MemberId;
-use openraft::raft::AppendEntriesResponse;
-use openraft::vote::RaftLeaderId as _;
 
-use super::super::raft::types::{LogId, RaftVote};
-use super::message::{Request, Response};
+use super::message::{AppendResponse, Request, Response};
+use crate::storage::{LogPosition, Vote};
 
 /// So far may a term be ahead: twelve days of an election each second.
 const AHEAD_MAX: u64 = 1 << 20;
@@ -22,22 +20,21 @@ pub(super) fn check_request(request: &Request, from: u64, own: u64) -> Result<()
     match request {
         Request::Append(rpc) => {
             check_sender(rpc.vote, from, own)?;
-            let entries = rpc.entries.iter().map(|entry| entry.log_id);
-            let known = [rpc.prev_log_id, rpc.leader_commit].into_iter().flatten();
-            check_log_ids(entries.chain(known), rpc.vote)
+            let entries = rpc.entries.iter().map(|entry| entry.position);
+            let known = [rpc.prev, rpc.committed].into_iter().flatten();
+            check_positions(entries.chain(known), rpc.vote)
         }
         Request::Vote(rpc) | Request::PreVote(rpc) => {
             check_sender(rpc.vote, from, own)?;
-            check_log_ids(rpc.last_log_id, rpc.vote)
+            check_positions(rpc.last, rpc.vote)
         }
         Request::TransferLeader(rpc) => {
-            check_sender(*rpc.from_leader(), from, own)?;
-            check_log_ids(rpc.last_log_id().copied(), *rpc.from_leader())
+            check_sender(rpc.from, from, own)?;
+            check_positions(rpc.last, rpc.from)
         }
         Request::BeginSnapshot { vote, meta, .. } => {
             check_sender(*vote, from, own)?;
-            let of_members = *meta.last_membership.log_id();
-            check_log_ids(meta.last_log_id.into_iter().chain(of_members), *vote)
+            check_positions(meta.last.into_iter().chain(meta.membership_set_by), *vote)
         }
         Request::Rows(_) | Request::EndSnapshot(_) => Ok(()),
     }
@@ -48,21 +45,19 @@ pub(super) fn term_of(request: &Request) -> Option<u64> {
     let vote = match request {
         Request::Append(rpc) => rpc.vote,
         Request::Vote(rpc) | Request::PreVote(rpc) => rpc.vote,
-        Request::TransferLeader(rpc) => *rpc.from_leader(),
+        Request::TransferLeader(rpc) => rpc.from,
         Request::BeginSnapshot { vote, .. } => *vote,
         Request::Rows(_) | Request::EndSnapshot(_) => return None,
     };
-    Some(vote.leader_id.term)
+    Some(vote.term)
 }
 
 /// Why a response is not to be heard, by a server that asked in term `own`.
 pub(super) fn check_response(response: &Response, own: u64) -> Result<(), String> {
     match response {
-        Response::Append(AppendEntriesResponse::HigherVote(vote)) => check_vote(*vote, own),
+        Response::Append(AppendResponse::HigherVote(vote)) => check_vote(*vote, own),
         Response::Append(
-            AppendEntriesResponse::Success
-            | AppendEntriesResponse::PartialSuccess(_)
-            | AppendEntriesResponse::Conflict,
+            AppendResponse::Success | AppendResponse::PartialSuccess(_) | AppendResponse::Conflict,
         ) => Ok(()),
         Response::Vote(response) => check_vote(response.vote, own),
         Response::Snapshot(response) => check_vote(response.vote, own),
@@ -75,8 +70,8 @@ pub(super) fn check_response(response: &Response, own: u64) -> Result<(), String
 }
 
 /// Nobody asks for another, or leads in another's name.
-fn check_sender(vote: RaftVote, from: u64, own: u64) -> Result<(), String> {
-    let named = *vote.leader_id.node_id();
+fn check_sender(vote: Vote, from: u64, own: u64) -> Result<(), String> {
+    let named = vote.server;
     if named != from {
         let (named, from) = (MemberId::from_raft_id(named), MemberId::from_raft_id(from));
         return Err(format!("server {from} speaks for server {named}"));
@@ -84,8 +79,8 @@ fn check_sender(vote: RaftVote, from: u64, own: u64) -> Result<(), String> {
     check_vote(vote, own)
 }
 
-fn check_vote(vote: RaftVote, own: u64) -> Result<(), String> {
-    let term = vote.leader_id.term;
+fn check_vote(vote: Vote, own: u64) -> Result<(), String> {
+    let term = vote.term;
     // A server that has voted never does not know how far the others are.
     if term > TERM_MAX || (own > 0 && term > own.saturating_add(AHEAD_MAX)) {
         return Err(format!("term {term} is too far ahead of {own}"));
@@ -94,11 +89,13 @@ fn check_vote(vote: RaftVote, own: u64) -> Result<(), String> {
 }
 
 /// No entry is of a later term than whoever has it.
-fn check_log_ids(log_ids: impl IntoIterator<Item = LogId>, vote: RaftVote) -> Result<(), String> {
-    let term = vote.leader_id.term;
-    match log_ids.into_iter().find(|log_id| log_id.leader_id.term > term) {
-        Some(log_id) => {
-            let of = log_id.leader_id.term;
+fn check_positions(
+    positions: impl IntoIterator<Item = LogPosition>,
+    vote: Vote,
+) -> Result<(), String> {
+    let term = vote.term;
+    match positions.into_iter().find(|position| position.term > term) {
+        Some(LogPosition { term: of, .. }) => {
             Err(format!("an entry of term {of} came in term {term}"))
         }
         None => Ok(()),
@@ -107,42 +104,34 @@ fn check_log_ids(log_ids: impl IntoIterator<Item = LogId>, vote: RaftVote) -> Re
 
 #[cfg(test)]
 mod tests {
-    use openraft::raft::{
-        AppendEntriesRequest, SnapshotResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
-    };
-
     use super::*;
-    use crate::consensus::raft::types::SnapshotMeta;
-    use crate::consensus::raft::types::TypeConfig;
-    use crate::consensus::raft::types::log_id;
-    use crate::storage::LogPosition;
+    use crate::consensus::transport::message::{
+        AppendRequest, SnapshotMeta, SnapshotResponse, TransferLeaderRequest, VoteRequest,
+        VoteResponse,
+    };
 
     const FROM: u64 = 3;
     const OWN: u64 = 7;
 
     /// Each kind of request with a vote, of one whose last entry is of the term `last`.
-    fn requests(term: u64, node: u64, last: u64) -> Vec<Request> {
-        let vote = RaftVote::new(term, node);
-        let entry = log_id(LogPosition { term: last, index: 9 });
-        let append = AppendEntriesRequest::<TypeConfig> {
-            vote,
-            prev_log_id: Some(entry),
-            leader_commit: None,
-            entries: Vec::new(),
-        };
-        let meta = SnapshotMeta { last_log_id: Some(entry), ..SnapshotMeta::default() };
+    fn requests(term: u64, server: u64, last: u64) -> Vec<Request> {
+        let vote = Vote { term, server, committed: false };
+        let last = Some(LogPosition { term: last, index: 9 });
+        let append = AppendRequest { vote, prev: last, committed: None, entries: Vec::new() };
+        let ask = VoteRequest { vote, last, is_handed_over: false };
+        let meta = SnapshotMeta { last, ..SnapshotMeta::default() };
         vec![
             Request::Append(append),
-            Request::Vote(VoteRequest::new(vote, Some(entry))),
-            Request::PreVote(VoteRequest::new(vote, Some(entry))),
-            Request::TransferLeader(TransferLeaderRequest::new(vote, 1, Some(entry))),
+            Request::Vote(ask.clone()),
+            Request::PreVote(ask),
+            Request::TransferLeader(TransferLeaderRequest { from: vote, to: 1, last }),
             Request::BeginSnapshot { vote, meta, anew: false },
         ]
     }
 
     #[test]
     fn no_message_carries_a_term_far_ahead() {
-        // Whatever the kind of a message, openraft sees none whose term, sender or entries cannot be.
+        // Whatever the kind of a message, Raft sees none whose term, sender or entries cannot be.
         let limit = OWN + AHEAD_MAX;
         for (term, node, last, own, welcome) in [
             (OWN, FROM, OWN, OWN, true),
@@ -165,13 +154,13 @@ mod tests {
 
     #[test]
     fn no_answer_carries_a_term_far_ahead() {
-        // Nor does an answer, which openraft takes for a reason to step down, and writes down.
+        // Nor does an answer, which Raft takes for a reason to step down, and writes down.
         for (term, welcome) in [(OWN + 5, true), (OWN + AHEAD_MAX + 1, false), (u64::MAX, false)] {
-            let vote = RaftVote::new(term, 9);
+            let vote = Vote { term, server: 9, committed: false };
             let responses = [
-                Response::Append(AppendEntriesResponse::HigherVote(vote)),
-                Response::Vote(VoteResponse::new(vote, None, false)),
-                Response::Snapshot(SnapshotResponse::new(vote)),
+                Response::Append(AppendResponse::HigherVote(vote)),
+                Response::Vote(VoteResponse { vote, last: None, is_granted: false }),
+                Response::Snapshot(SnapshotResponse { vote }),
             ];
             for response in responses {
                 assert_eq!(check_response(&response, OWN).is_ok(), welcome, "{response:?}");
