@@ -24,17 +24,17 @@ use tokio::sync::Notify;
 use crate::consensus::in_place;
 
 /// Short commands are waited for in place: to switch to another task and back takes as long.
-const PATIENCE: Duration = Duration::from_millis(1);
+const WAIT_IN_PLACE_MAX: Duration = Duration::from_millis(1);
 
 /// How long those that waited are waited for. They only have to be run, which takes a while where processors are
 /// scarce; who does not come has to wait for one more command.
-const TURN_MAX: Duration = Duration::from_millis(50);
+const ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 
 /// The replica of a server.
 #[derive(Debug)]
 pub struct ReplicaLock {
     lock: RwLock<Replica>,
-    line: Line,
+    readers: ReaderQueue,
     /// Whether whoever has the lock alone will have it for long.
     is_long: AtomicBool,
     /// How many read for long.
@@ -51,18 +51,18 @@ pub struct LongRead<'a> {
 
 /// The tasks that wait for the lock.
 #[derive(Debug, Default)]
-struct Line {
+struct ReaderQueue {
     /// Woken, all of them, when it is their turn.
-    turn: Notify,
-    queue: Mutex<Queue>,
+    admitted: Notify,
+    state: Mutex<QueueState>,
     /// Signalled when all have come whose turn it is.
-    all_came: Condvar,
+    all_arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct QueueState {
     /// How many turns were given.
-    turns: u64,
+    rounds: u64,
     /// How many tasks wait for the next one.
     waiting: usize,
     /// How many of those whose turn it is have not come.
@@ -70,10 +70,10 @@ struct Queue {
 }
 
 /// A place in the line, left when it is dropped.
-struct Place<'a> {
-    line: &'a Line,
+struct QueuedReader<'a> {
+    readers: &'a ReaderQueue,
     /// How many turns had been given when it was taken.
-    turns: u64,
+    round: u64,
 }
 
 /// Numbers about the replica, as of when the lock was last given back.
@@ -135,7 +135,7 @@ impl ReplicaLock {
         figures.publish(&replica);
         Self {
             lock: RwLock::new(replica),
-            line: Line::default(),
+            readers: ReaderQueue::default(),
             is_long: AtomicBool::new(false),
             long_reads: AtomicUsize::new(0),
             figures,
@@ -155,35 +155,35 @@ impl ReplicaLock {
         {
             return guard;
         }
-        self.read_in_turn().await
+        self.read_in_queue().await
     }
 
     /// The replica, shared with other readers, for one who has it for longer than a few milliseconds.
     pub async fn read_at_length(&self) -> LongRead<'_> {
         // Not beside another one: one after the other, they would never let anybody write.
-        let replica = self.read_in_turn().await;
+        let replica = self.read_in_queue().await;
         self.long_reads.fetch_add(1, Ordering::Relaxed);
         LongRead { lock: self, replica }
     }
 
-    async fn read_in_turn(&self) -> RwLockReadGuard<'_, Replica> {
+    async fn read_in_queue(&self) -> RwLockReadGuard<'_, Replica> {
         loop {
             if let Some(guard) = self.try_read() {
                 return guard;
             }
-            let turn = self.line.turn.notified();
-            tokio::pin!(turn);
-            // From here on a turn is not missed.
-            turn.as_mut().enable();
-            let place = self.line.join();
+            let admitted = self.readers.admitted.notified();
+            tokio::pin!(admitted);
+            // From here on a wake-up is not missed.
+            admitted.as_mut().enable();
+            let queued = self.readers.join();
             // The lock may have been given back before that.
             if let Some(guard) = self.lock.try_read() {
                 return guard;
             }
-            turn.await;
-            // Whoever gave the turn shares the lock until all have come.
+            admitted.await;
+            // Whoever woke it shares the lock until all have come.
             let guard = self.lock.try_read_recursive();
-            drop(place);
+            drop(queued);
             if let Some(guard) = guard {
                 return guard;
             }
@@ -195,7 +195,7 @@ impl ReplicaLock {
         if guard.is_some() || self.is_long.load(Ordering::Relaxed) {
             return guard;
         }
-        self.lock.try_read_for(PATIENCE)
+        self.lock.try_read_for(WAIT_IN_PLACE_MAX)
     }
 
     /// The replica, for a thread that may wait.
@@ -209,9 +209,9 @@ impl ReplicaLock {
         let done = work(&mut replica);
         self.is_long.store(false, Ordering::Relaxed);
         self.figures.publish(&replica);
-        if self.line.is_waited() {
+        if self.readers.has_waiting() {
             let shared = RwLockWriteGuard::downgrade(replica);
-            self.line.give_turn();
+            self.readers.admit_readers();
             drop(shared);
         }
         done
@@ -237,39 +237,39 @@ impl Drop for LongRead<'_> {
     }
 }
 
-impl Line {
-    fn join(&self) -> Place<'_> {
-        let mut queue = self.queue.lock();
+impl ReaderQueue {
+    fn join(&self) -> QueuedReader<'_> {
+        let mut queue = self.state.lock();
         queue.waiting += 1;
-        Place { line: self, turns: queue.turns }
+        QueuedReader { readers: self, round: queue.rounds }
     }
 
-    fn is_waited(&self) -> bool {
-        self.queue.lock().waiting > 0
+    fn has_waiting(&self) -> bool {
+        self.state.lock().waiting > 0
     }
 
     /// Wakes those that wait, and waits until they have come. The caller shares the lock.
-    fn give_turn(&self) {
-        let mut queue = self.queue.lock();
-        queue.turns += 1;
+    fn admit_readers(&self) {
+        let mut queue = self.state.lock();
+        queue.rounds += 1;
         queue.expected = std::mem::take(&mut queue.waiting);
-        self.turn.notify_waiters();
+        self.admitted.notify_waiters();
         // They may be tasks of this very thread, which others are to run then.
         in_place(|| {
-            self.all_came.wait_while_for(&mut queue, |queue| queue.expected > 0, TURN_MAX);
+            self.all_arrived.wait_while_for(&mut queue, |queue| queue.expected > 0, ARRIVE_WITHIN);
         });
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedReader<'_> {
     fn drop(&mut self) {
-        let mut queue = self.line.queue.lock();
-        if self.turns == queue.turns {
+        let mut queue = self.readers.state.lock();
+        if self.round == queue.rounds {
             queue.waiting -= 1;
-        } else if self.turns + 1 == queue.turns {
+        } else if self.round + 1 == queue.rounds {
             queue.expected -= 1;
             if queue.expected == 0 {
-                self.line.all_came.notify_all();
+                self.readers.all_arrived.notify_all();
             }
         }
     }
@@ -358,7 +358,7 @@ mod tests {
         });
         stop.store(true, Ordering::Relaxed);
         applier.join().unwrap();
-        let queue = lock.line.queue.lock();
+        let queue = lock.readers.state.lock();
         assert_eq!((queue.waiting, queue.expected), (0, 0));
     }
 
@@ -395,7 +395,7 @@ mod tests {
             let read = lock.read();
             assert!(futures_util::FutureExt::now_or_never(read).is_none());
         }
-        assert_eq!(lock.line.queue.lock().waiting, 0);
+        assert_eq!(lock.readers.state.lock().waiting, 0);
         drop(alone);
     }
 
