@@ -4,13 +4,29 @@
 //! threads with those that keep the lead, so none of them may hold its thread up for that long: a task
 //! waits for the lock as for anything else, and its thread does other work meanwhile.
 //!
-//! * Whoever applies gives the lock back after each long command, and after some short ones
-//!   ([`ReplicaLock::write`]). Tasks that wait have their turn then: the lock is not taken again before all
-//!   that waited have it.
-//! * While somebody reads for long ([`ReplicaLock::read_at_length`]), others read beside it, whoever waits to
-//!   write: it has to wait all the same.
+//! * The apply thread gives the lock back after each long command, and after some short ones
+//!   ([`ReplicaLock::write`]). Tasks that wait are admitted then: the lock is not taken again before all
+//!   of them have it, or [`ARRIVE_WITHIN`] has passed.
+//! * While a task reads for long ([`ReplicaLock::read_at_length`]), others read beside it, even if the apply thread
+//!   waits to write: it waits for the long read all the same.
 //! * What others need to know of the replica without its lock is published whenever it is given back
 //!   ([`Figures`]).
+//!
+//! A round of admission:
+//!
+//! ```text
+//! tasks of clients                            apply thread
+//! try_read fails, the lock is taken           has the lock alone
+//! join: waiting += 1                            │
+//! wait for `admitted`                           │  downgrades to a shared lock: nobody can write now
+//!                                               │  rounds += 1, expected = waiting, wakes all
+//! try_read_recursive: beside the apply thread   │  waits until expected is 0
+//! leave: expected -= 1                          │
+//! reads                                       gives its shared lock back; it can write when all have read
+//! ```
+//!
+//! Lock order: the replica, then `ReaderQueue::state`. The second one is held for a few instructions, but for
+//! the wait of the apply thread, which releases it.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -35,9 +51,10 @@ const ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 pub struct ReplicaLock {
     lock: RwLock<Replica>,
     readers: ReaderQueue,
-    /// Whether whoever has the lock alone will have it for long.
+    /// Whether the apply thread, which has the lock alone, will have it for long: then nobody waits in place. A hint: who
+    /// sees an old value waits in place for up to [`WAIT_IN_PLACE_MAX`], or in the queue without need.
     is_long: AtomicBool,
-    /// How many read for long.
+    /// How many read for long. A hint too: it decides only whether a task tries to read past a waiting writer.
     long_reads: AtomicUsize,
     figures: Figures,
 }
@@ -52,27 +69,29 @@ pub struct LongRead<'a> {
 /// The tasks that wait for the lock.
 #[derive(Debug, Default)]
 struct ReaderQueue {
-    /// Woken, all of them, when it is their turn.
+    /// Wakes all that wait when they are admitted.
     admitted: Notify,
     state: Mutex<QueueState>,
-    /// Signalled when all have come whose turn it is.
+    /// Signalled when all that were admitted have come.
     all_arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
-    /// How many turns were given.
+    /// How many rounds of admission there were.
     rounds: u64,
     /// How many tasks wait for the next one.
     waiting: usize,
-    /// How many of those whose turn it is have not come.
+    /// How many of those that were admitted in the last one have not come.
     expected: usize,
 }
 
-/// A place in the line, left when it is dropped.
+/// A task in the queue. It leaves when this is dropped: it has the lock, or it was dropped itself. So a task that gives up
+/// is never waited for.
 struct QueuedReader<'a> {
     readers: &'a ReaderQueue,
-    /// How many turns had been given when it was taken.
+    /// How many rounds there had been when it joined. With one more it is among the expected; with two more the apply
+    /// thread has given up on it.
     round: u64,
 }
 
@@ -181,7 +200,7 @@ impl ReplicaLock {
                 return guard;
             }
             admitted.await;
-            // Whoever woke it shares the lock until all have come.
+            // Past a writer that waits already: who woke this task shares the lock until all have come.
             let guard = self.lock.try_read_recursive();
             drop(queued);
             if let Some(guard) = guard {
@@ -203,13 +222,15 @@ impl ReplicaLock {
         self.lock.read()
     }
 
-    /// Has the replica alone. Those that wait for it have their turn before it can be had alone again.
+    /// Has the replica alone. Those that wait for it are admitted before it can be had alone again. May block the thread:
+    /// for the apply thread alone, and for threads that may wait.
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.lock.write();
         let done = work(&mut replica);
         self.is_long.store(false, Ordering::Relaxed);
         self.figures.publish(&replica);
         if self.readers.has_waiting() {
+            // Without a gap in which another writer could come between.
             let shared = RwLockWriteGuard::downgrade(replica);
             self.readers.admit_readers();
             drop(shared);
@@ -248,7 +269,8 @@ impl ReaderQueue {
         self.state.lock().waiting > 0
     }
 
-    /// Wakes those that wait, and waits until they have come. The caller shares the lock.
+    /// Wakes those that wait, and waits until they have come. The caller shares the lock, so that none of them can find it
+    /// taken.
     fn admit_readers(&self) {
         let mut queue = self.state.lock();
         queue.rounds += 1;
