@@ -13,13 +13,13 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use kernel::limits::REQUEST_LEN_LONG;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::PollSemaphore;
 
 use crate::consensus::in_place;
+use crate::env::thread::available_parallelism;
 
 /// For each permit there is room for one write of the length that ZooKeeper takes by default.
 const ROOM_PER_PERMIT: usize = 1 << 20;
