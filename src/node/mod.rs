@@ -28,7 +28,7 @@
 //! * `settings` and `consensus_config`: from the configuration to what the parts live by.
 //!
 //! Lock order, for who needs more than one: the replica, then a connection or the leadership, then the proposer's
-//! buffer. No exclusive lock is held across an await.
+//! buffer. None is held across an await.
 
 mod apply;
 #[cfg(test)]
