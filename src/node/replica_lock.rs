@@ -229,13 +229,23 @@ impl ReplicaLock {
         let done = work(&mut replica);
         self.is_long.store(false, Ordering::Relaxed);
         self.figures.publish(&replica);
-        if self.readers.has_waiting() {
+        let waited_for = self.readers.has_waiting();
+        self.give_back(replica, waited_for);
+        done
+    }
+
+    /// Ends a write. `waited_for`: whether tasks were found in the queue.
+    fn give_back(&self, replica: RwLockWriteGuard<'_, Replica>, waited_for: bool) {
+        if waited_for {
             // Without a gap in which another writer could come between.
             let shared = RwLockWriteGuard::downgrade(replica);
             self.readers.admit_readers();
             drop(shared);
+        } else {
+            drop(replica);
+            // A task that joined behind the look found the lock taken. Nobody else would wake it before the next write.
+            self.readers.wake_late();
         }
-        done
     }
 
     /// Whoever has the replica alone will have it for long: nobody is to wait for it in place.
@@ -267,6 +277,13 @@ impl ReaderQueue {
 
     fn has_waiting(&self) -> bool {
         self.state.lock().waiting > 0
+    }
+
+    /// Wakes those that wait, to try again. To be called without the lock: who joins from here on finds it free.
+    fn wake_late(&self) {
+        if self.has_waiting() {
+            self.admitted.notify_waiters();
+        }
     }
 
     /// Wakes those that wait, and waits until they have come. The caller shares the lock, so that none of them can find it
@@ -405,6 +422,20 @@ mod tests {
         drop(long);
         writer.join().unwrap();
         assert_eq!(lock.long_reads.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_joins_late_is_woken() {
+        // A write ends that has looked at the queue; only then a task joins. It does not wait for the next write, which
+        // may never come.
+        let lock = ReplicaLock::new(Replica::default());
+        let replica = lock.lock.write();
+        lock.takes_long();
+        let waited_for = lock.readers.has_waiting();
+        let mut read = Box::pin(lock.read());
+        assert!(futures_util::FutureExt::now_or_never(&mut read).is_none());
+        lock.give_back(replica, waited_for);
+        assert!(futures_util::FutureExt::now_or_never(read).is_some(), "nobody wakes it");
     }
 
     #[tokio::test]
