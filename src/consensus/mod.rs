@@ -52,7 +52,7 @@ pub use bootstrap::{
 pub use consensus::Consensus;
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::PeerStatus;
-pub use leadership::timings::Timings;
+pub use leadership::timings::{ContactLimits, Timings};
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 pub(crate) use raft::in_place;
 pub use raft::{ChangeFailed, Committed, MemberProgress, Members, StateMachine};

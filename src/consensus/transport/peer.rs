@@ -47,7 +47,7 @@ type Dialling = AbortOnDropHandle<io::Result<Link>>;
 /// next one finishes.
 #[derive(Debug)]
 enum Spare {
-    Link(Link),
+    Link(Box<Link>),
     Dialling(Dialling),
 }
 
@@ -147,7 +147,7 @@ impl Peer {
     async fn take_spare(&mut self) {
         let spare = self.idle.lock().remove(&self.target);
         let link = match spare {
-            Some(Spare::Link(link)) => Some(link),
+            Some(Spare::Link(link)) => Some(*link),
             Some(Spare::Dialling(dialling)) if dialling.is_finished() => {
                 dialling.await.ok().and_then(Result::ok)
             }
@@ -272,7 +272,7 @@ impl Drop for Peer {
         let link = self.link.take().filter(|link| link.is_whole() && link.owed() == 0);
         let mut idle = self.idle.lock();
         match (link, self.dialling.take()) {
-            (Some(link), _) => drop(idle.insert(self.target, Spare::Link(link))),
+            (Some(link), _) => drop(idle.insert(self.target, Spare::Link(Box::new(link)))),
             (None, Some(dialling)) => {
                 idle.entry(self.target).or_insert(Spare::Dialling(dialling));
             }
