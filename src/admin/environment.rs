@@ -1,11 +1,10 @@
 //! Where the server runs: the lines of `envi`.
 
-use std::fs;
-
 use rustix::system::uname;
 
 use super::process::kib_of;
 use super::version::VERSION;
+use crate::env::fs;
 
 /// Keys and values in ZooKeeper's order. Its keys about the Java machine are absent: there is none.
 pub fn list() -> Vec<(&'static str, String)> {

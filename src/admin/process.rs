@@ -1,10 +1,9 @@
 //! What the system says of this process.
 
-use std::fs;
-
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::env::fs;
 use crate::telemetry::ProcessGauges;
 
 /// Reads it; what the system does not say is absent.

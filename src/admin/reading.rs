@@ -1,7 +1,6 @@
 //! What a server shows of itself, read at one moment into plain values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use kernel::stats::Extremes;
 use super::{NodeView, ensemble, process};
 use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
+use crate::env::fs;
 use crate::node::{self, DigestRecord, ServingMode, SnapshotInfo};
 use crate::storage::LogPosition;
 use crate::telemetry::{Gauges, Metric, RaftGauges, StorageHistograms, catalogue};

@@ -1,4 +1,18 @@
 //! The loop of one connection: bytes in, frames to the [`Conn`], bytes out.
+//!
+//! ```text
+//! serve ─► take_frames:  whole frames of `input` go to the Conn, under a lock of the replica
+//!   ▲      then, under the lock of the Conn: take its output, say whether the task is idle
+//!   │      resume:       what the Conn paused, where its output was taken
+//!   └───── wait:         for input, room in the socket, a wake-up, a permit, silence
+//! ```
+//!
+//! A round has one wait, and all that came is dealt with before the next one. What keeps a round from reading is said by
+//! four things. The Conn takes no more (`wants_input`). The whole server has too much to do (`held`, crowded). A long write
+//! has no permit yet (`left_behind`). Output was not taken (`paused`).
+//!
+//! A task never holds the thread for long: it gives way after [`BURST_US_MAX`] (`more`), and what takes long by itself
+//! has permits ([`LongRequests`](crate::node::LongRequests)).
 
 use std::future::poll_fn;
 use std::io;
@@ -101,6 +115,7 @@ enum Input {
     Stopped,
 }
 
+/// The task that owns the socket of a connection.
 struct ClientTask<'a> {
     core: &'a Core,
     ingress: &'a Ingress,
@@ -108,25 +123,35 @@ struct ClientTask<'a> {
     stream: Transport,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
+    /// What was received and not handed over: whole frames, and the beginning of one.
     input: BytesMut,
+    /// What the Conn gave out and the socket has not taken. While there is some, nobody else may write to the socket: see
+    /// `task_idle` of [`ConnectionHandle`].
     output: BytesMut,
+    /// How much is read at once.
     read_len: usize,
     /// Whether the session is open, as far as this task has seen.
     open: bool,
-    /// Since when requests wait in `input` because the server has too many, and when to look again.
+    /// Set while requests wait in `input` because the server has too many. Kept over rounds, so that a request knows how
+    /// long it waited, and dropped when `input` has no whole frame.
     held: Option<Held>,
-    /// Whether whole frames were left behind because others had to have their turn.
+    /// Whether whole frames were left behind because others had to have their turn: the next wait ends at once.
     more: bool,
-    /// The length of a long write that was left behind, as its turn has not come.
+    /// The length of a long write that was left behind, as it has no permit. What comes behind it waits too, for requests
+    /// are handed over in order; but it is read, up to a limit, so that pings keep the session.
     left_behind: Option<usize>,
-    /// Bytes of large requests that this connection has to give back.
+    /// Bytes of large requests that this connection has to give back: when nothing of it is outstanding, and at its end.
     large_bytes: u64,
+    /// The permit for a long write, which lasts until the write has its outcome.
     long_write: LongWritePermit,
 }
 
+/// Requests wait because the server has too many.
 #[derive(Clone, Copy)]
 struct Held {
+    /// Since when, in microseconds of the server's clock.
     since_us: u64,
+    /// When to look again; `None` where the server takes requests again, and those behind only wait for their turn.
     stall: Option<Duration>,
 }
 
@@ -211,12 +236,14 @@ impl<'a> ClientTask<'a> {
                 }
                 let crowded = conn.has_outstanding() && self.ingress.is_crowded();
                 let held = self.held.is_some_and(|held| held.stall.is_some());
-                // Who waits for a turn is listened to all the same: its pings keep its session.
+                // A client whose write waits for a permit is read all the same: its pings keep its session.
                 let is_full = |len| self.input.len() > len + READ_LEN_MAX;
                 let waits = held || self.left_behind.is_some_and(is_full);
                 let wants_input = conn.wants_input(settings) && !crowded && !waits;
                 // What is resumed into an output that is still full would pause again at once.
                 let paused = conn.has_paused() && takes;
+                // From here on until the next round takes the lock again, the apply thread may write replies to the socket in
+                // place of this task. So everything that has to be done when replies come keeps the task from being idle.
                 let task_idle = wants_input
                     && !paused
                     && self.open
@@ -257,9 +284,9 @@ impl<'a> ClientTask<'a> {
             self.client.resume(view, &mut &*self.ingress);
         };
         if long {
-            let turn = self.ingress.long_requests.acquire().await;
+            let permit = self.ingress.long_requests.acquire().await;
             let replica = self.core.replica.read_at_length().await;
-            turn.run(|| resume(&replica, true));
+            permit.run(|| resume(&replica, true));
         } else {
             resume(&*self.core.replica.read().await, false);
         }
@@ -350,7 +377,7 @@ impl<'a> ClientTask<'a> {
         self.take_long_frame(len, held).await
     }
 
-    /// Hands a frame over that takes long, if its turn has come, and behind it what there is time for.
+    /// Hands a frame over that takes long, if it has a permit, and behind it what there is time for.
     async fn take_long_frame(&mut self, len: usize, held: Option<Held>) -> Option<FrameError> {
         let core = self.core;
         let before = {
@@ -369,12 +396,12 @@ impl<'a> ClientTask<'a> {
             self.held = held.map(|held| Held { stall: None, ..held });
             return None;
         }
-        let turn = match self.long_write.is_granted() {
+        let permit = match self.long_write.is_granted() {
             true => LongRequestPermit::of_write(),
             false => self.ingress.long_requests.acquire().await,
         };
         let replica = core.replica.read_at_length().await;
-        let refused = turn.run(|| self.hand_frames_over(&replica, held, true));
+        let refused = permit.run(|| self.hand_frames_over(&replica, held, true));
         let last = self.client.conn.lock().last_seq();
         self.long_write.used(last.filter(|_| last != before));
         refused

@@ -45,11 +45,11 @@ pub struct Listener {
     port: ClientPort,
 }
 
-/// How clients are let in.
+/// How clients are admitted at a socket.
 #[derive(Clone, Debug)]
 struct ClientPort {
     tls_mode: TlsMode,
-    /// What was said of addresses: a client that is refused tries again and again.
+    /// What was logged of addresses: a client that is refused tries again and again.
     rate_limited_log: Arc<Mutex<RateLimitedLog<IpAddr>>>,
 }
 

@@ -1,4 +1,4 @@
-//! The turn of one connection at a long write.
+//! The permit of one connection for a long write.
 
 use std::future::poll_fn;
 
@@ -12,21 +12,21 @@ use crate::node::LongRequests;
 /// Whether a connection has the room that a long write takes, see [`LongRequests`].
 #[derive(Debug)]
 pub(super) struct LongWritePermit {
-    /// Keeps the place in the line, also while the connection does something else.
+    /// Keeps the place in the queue, also while the connection does something else.
     room: PollSemaphore,
     state: State,
 }
 
 #[derive(Debug, Default)]
 enum State {
-    /// No long write is there.
+    /// No long write is in front.
     #[default]
     None,
-    /// One waits that takes so much room.
+    /// One is, and waits for so much room.
     Waits(u32),
-    /// One may go its way.
+    /// It has its room and was not handed over yet.
     Granted(OwnedSemaphorePermit),
-    /// One waits for the outcome of this command.
+    /// It was handed over, and waits for the outcome of this command.
     Used { _permit: OwnedSemaphorePermit, seq: u64 },
 }
 
@@ -35,7 +35,7 @@ impl LongWritePermit {
         Self { room: long_requests.write_room(), state: State::None }
     }
 
-    /// Whether a write that takes so much room may go its way; gets in line where it may not.
+    /// Whether a write that takes so much room has it; joins the queue where it has not.
     pub(super) fn ask(&mut self, room: u32) -> bool {
         if matches!(self.state, State::None) {
             self.state = State::Waits(room);
@@ -47,12 +47,12 @@ impl LongWritePermit {
         matches!(self.state, State::Granted(_))
     }
 
-    /// Whether there is neither a turn nor a wish for one.
+    /// Whether there is neither a permit nor a wish for one.
     pub(super) const fn is_none(&self) -> bool {
         matches!(self.state, State::None)
     }
 
-    /// Waits until the turn has come. Without a wish for one it never does.
+    /// Waits for the room. Where none was asked for, it never comes.
     pub(super) async fn granted(&mut self) {
         let State::Waits(room) = self.state else { return std::future::pending().await };
         let permit = poll_fn(|cx| self.room.poll_acquire_many(cx, room)).await;
@@ -60,7 +60,7 @@ impl LongWritePermit {
         self.state = permit.map_or(State::None, State::Granted);
     }
 
-    /// The write went its way as this command; or it could not, and has to ask again.
+    /// The write was handed over as this command; or it could not be, and has to ask again.
     pub(super) fn used(&mut self, seq: Option<u64>) {
         let state = std::mem::take(&mut self.state);
         self.state = match (state, seq) {
@@ -95,10 +95,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_turn_lasts_until_the_outcome() {
+    async fn a_permit_lasts_until_the_outcome() {
         // Who takes all the room lets nobody else have any, until its command has an outcome. Who waits keeps its
         // place while it does something else.
-        let work = LongRequests::with_turns(1);
+        let work = LongRequests::with_permits(1);
         let all = work.room_of(1 << 20);
         let [mut one, mut next, mut last] = [(); 3].map(|()| LongWritePermit::new(&work));
         assert!(one.granted().now_or_never().is_none(), "nobody asked");

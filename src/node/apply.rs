@@ -36,7 +36,22 @@ const EPHEMERALS_LONG: usize = 1000;
 /// So many ephemeral nodes of a session that ends go at once, before readers get their turn.
 const EPHEMERALS_PER_LOCK: usize = 5000;
 
-/// The state machine of a server.
+/// The state machine of a server. One thread at a time applies entries with it, in order: comments call it the apply
+/// thread.
+///
+/// One command is one step under the exclusive lock of the replica ([`Applier::apply_command`]):
+///
+/// 1. Reads that the same connection sent before it, and that are paused, are answered: they must not see it.
+/// 2. The replica applies it. Events go into the output of the connections that watch.
+/// 3. The outcome goes to the connection that sent it, which answers the reads that waited behind it: they must see this
+///    command, and none after it.
+/// 4. A connection that lost its session to another one is closed.
+///
+/// So each connection's output has replies and events in the order of the log, and a client never sees a change before it
+/// is told of it. Connections are woken at the end of the batch ([`WakeList`]).
+///
+/// Between two commands the lock may be given back, in the middle of an entry. Readers see a state between two commands
+/// then, which is one that every server has.
 #[derive(Debug)]
 pub(super) struct Applier {
     core: Arc<Core>,
@@ -167,8 +182,8 @@ impl Applier {
         Ok(more)
     }
 
-    /// Takes what the state shows of this process. Where it is another version now, or this process is not
-    /// registered any more, its clients are let go: nobody could tell them what became of their writes.
+    /// Takes what the state shows of this process. Where sections are numbered from now on, clients are disconnected: what
+    /// they wrote before has no number, so nobody can tell them what became of it.
     fn learn_process(&mut self, core: &Core, replica: &Replica) {
         let before = core.process.version();
         core.process.learn(replica);
@@ -182,7 +197,8 @@ impl Applier {
     }
 
     /// Closes all connections: no outcome of what they sent will be told. To be called under the exclusive lock of
-    /// the replica, so that none of them sends anything after that.
+    /// the replica, so that none of them sends anything after that: a connection gives commands to the proposer under a
+    /// shared lock, and a closed one gives none.
     fn close_all(&mut self, reason: &CloseReason) {
         let core = Arc::clone(&self.core);
         for client in core.connections.all() {
@@ -285,7 +301,7 @@ impl Applier {
         }
     }
 
-    /// A server that was removed lets its clients go.
+    /// A server that was removed disconnects its clients.
     fn learn_members(&mut self, core: &Core, replica: &Replica) {
         core.learn_members(replica.members());
         if core.membership.is_member() {
@@ -297,7 +313,7 @@ impl Applier {
         }
     }
 
-    /// Replaces the state, and lets all clients go in the same step: the outcomes and events in between are
+    /// Replaces the state, and disconnects all clients in the same step: the outcomes and events in between are
     /// lost to them, so they have to come back and say what they have seen. None may be told of the new state before
     /// that. Returns the old state.
     fn replace(&mut self, replica: Replica) -> Replica {
@@ -322,7 +338,8 @@ fn is_expiry(op: &Op<'_>) -> bool {
     matches!(op, Op::ExpireSession { .. } | Op::ExpireSessionIn { .. })
 }
 
-/// What a client asked for before a command must not see it.
+/// Answers what a client asked for before a command, which must not see it. Whether there is anything is read without the
+/// lock of the connection: see `paused` of [`ConnectionHandle`].
 fn answer_what_came_before(client: &ConnectionHandle, around: Surroundings<'_>, replica: &Replica) {
     if client.is_paused() {
         let view = View { replica, around, at_length: false };

@@ -1,7 +1,6 @@
 //! The one place of a server that reads clocks.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
+use crate::env::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::failpoints;
 
 /// The clocks of a server process.

@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::connections::{ConnectionHandle, ConnectionRegistry};
 use super::digest_log::DigestLog;
 use super::ensemble_time::EnsembleTime;
-use super::leader::leadership::Leadership;
+use super::leadership::Leadership;
 use super::membership::Membership;
 use super::process::LocalProcess;
 use super::replica_lock::ReplicaLock;
@@ -35,7 +35,7 @@ const WATCHES_AT_ONCE: usize = 1000;
 ///
 /// Each part guards what it holds; there is nothing here that could contradict them. Lock order, for who needs more than
 /// one: the replica, then a connection or the leadership, then the proposer's buffer. The other parts lock for a single
-/// read or change. No lock is held across an await, but for the shared lock of the replica.
+/// read or change. No lock is held across an await.
 #[derive(Debug)]
 pub struct Core {
     /// What connections live by.

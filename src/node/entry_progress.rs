@@ -22,6 +22,7 @@ pub(super) struct SectionProgress<'a> {
     pub(super) number: u32,
     /// The others.
     pub(super) commands: &'a [u8],
+    /// Whether its sender numbers nothing: it may be applied twice, so each command must be one that may.
     pub(super) must_be_repeatable: bool,
 }
 

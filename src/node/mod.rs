@@ -15,20 +15,20 @@
 //!
 //! * `core`: what applying needs, and what it tells the rest. `replica_lock`: the lock around the state. `connections`:
 //!   the open connections, by number; `recent_disconnects`: when clients that left were last heard of.
-//! * `serving`: whether clients are served. `membership`: who belongs to the ensemble. `process`: this process, as the
+//! * `serving`: whether clients are served. `leadership`: whether this server has the duties of a leader. `membership`: who belongs to the ensemble. `process`: this process, as the
 //!   ensemble knows it. `ensemble_time`: what entries say of time. `clock`: the clocks of this process.
 //! * `apply`: applies committed entries; `entry_progress` is how far one is applied, `checkpoint` how the state gets to
 //!   the storage and from there.
 //! * `ingress`: who is admitted and who has to wait; `large_requests` and `long_requests` keep memory and processors for
 //!   others. `read_barriers`: one barrier for all connections that wait.
-//! * `serving_task`: begins and ends service, and the duties of a leader. `leader`: what only a leader does.
+//! * `read_barrier_task`: asks for these barriers. `serving_task`: begins and ends service, and the duties of a leader. `leader`: what only a leader does.
 //! * `entry_stamper` and `peer_status`: what the consensus asks of the node: entries made of commands, and what servers
 //!   tell each other beside them.
 //! * `digest_log` and `snapshot_info`: what is kept for operators, and to compare with the leader.
 //! * `settings` and `consensus_config`: from the configuration to what the parts live by.
 //!
 //! Lock order, for who needs more than one: the replica, then a connection or the leadership, then the proposer's
-//! buffer. No exclusive lock is held across an await.
+//! buffer. None is held across an await.
 
 mod apply;
 #[cfg(test)]
@@ -45,10 +45,12 @@ mod entry_stamper;
 mod ingress;
 mod large_requests;
 mod leader;
+mod leadership;
 mod long_requests;
 mod membership;
 mod peer_status;
 mod process;
+mod read_barrier_task;
 mod read_barriers;
 mod recent_disconnects;
 mod replica_lock;
@@ -66,7 +68,7 @@ pub use core::Core;
 pub use digest_log::{DigestLog, DigestRecord};
 pub use ingress::Ingress;
 pub use large_requests::{LargeRequests, OverLimit};
-pub use leader::leadership::Leadership;
+pub use leadership::Leadership;
 pub use long_requests::{LongRequestPermit, LongRequests};
 pub use membership::Membership;
 pub use process::LocalProcess;

@@ -4,13 +4,29 @@
 //! threads with those that keep the lead, so none of them may hold its thread up for that long: a task
 //! waits for the lock as for anything else, and its thread does other work meanwhile.
 //!
-//! * Whoever applies gives the lock back after each long command, and after some short ones
-//!   ([`ReplicaLock::write`]). Tasks that wait have their turn then: the lock is not taken again before all
-//!   that waited have it.
-//! * While somebody reads for long ([`ReplicaLock::read_at_length`]), others read beside it, whoever waits to
-//!   write: it has to wait all the same.
+//! * The apply thread gives the lock back after each long command, and after some short ones
+//!   ([`ReplicaLock::write`]). Tasks that wait are admitted then: the lock is not taken again before all
+//!   of them have it, or [`ARRIVE_WITHIN`] has passed.
+//! * While a task reads for long ([`ReplicaLock::read_at_length`]), others read beside it, even if the apply thread
+//!   waits to write: it waits for the long read all the same.
 //! * What others need to know of the replica without its lock is published whenever it is given back
 //!   ([`Figures`]).
+//!
+//! A round of admission:
+//!
+//! ```text
+//! tasks of clients                            apply thread
+//! try_read fails, the lock is taken           has the lock alone
+//! join: waiting += 1                            │
+//! wait for `admitted`                           │  downgrades to a shared lock: nobody can write now
+//!                                               │  rounds += 1, expected = waiting, wakes all
+//! try_read_recursive: beside the apply thread   │  waits until expected is 0
+//! leave: expected -= 1                          │
+//! reads                                       gives its shared lock back; it can write when all have read
+//! ```
+//!
+//! Lock order: the replica, then `ReaderQueue::state`. The second one is held for a few instructions, but for
+//! the wait of the apply thread, which releases it.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -24,20 +40,21 @@ use tokio::sync::Notify;
 use crate::consensus::in_place;
 
 /// Short commands are waited for in place: to switch to another task and back takes as long.
-const PATIENCE: Duration = Duration::from_millis(1);
+const WAIT_IN_PLACE_MAX: Duration = Duration::from_millis(1);
 
 /// How long those that waited are waited for. They only have to be run, which takes a while where processors are
 /// scarce; who does not come has to wait for one more command.
-const TURN_MAX: Duration = Duration::from_millis(50);
+const ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 
 /// The replica of a server.
 #[derive(Debug)]
 pub struct ReplicaLock {
     lock: RwLock<Replica>,
-    line: Line,
-    /// Whether whoever has the lock alone will have it for long.
+    readers: ReaderQueue,
+    /// Whether the apply thread, which has the lock alone, will have it for long: then nobody waits in place. A hint: who
+    /// sees an old value waits in place for up to [`WAIT_IN_PLACE_MAX`], or in the queue without need.
     is_long: AtomicBool,
-    /// How many read for long.
+    /// How many read for long. A hint too: it decides only whether a task tries to read past a waiting writer.
     long_reads: AtomicUsize,
     figures: Figures,
 }
@@ -51,29 +68,31 @@ pub struct LongRead<'a> {
 
 /// The tasks that wait for the lock.
 #[derive(Debug, Default)]
-struct Line {
-    /// Woken, all of them, when it is their turn.
-    turn: Notify,
-    queue: Mutex<Queue>,
-    /// Signalled when all have come whose turn it is.
-    all_came: Condvar,
+struct ReaderQueue {
+    /// Wakes all that wait when they are admitted.
+    admitted: Notify,
+    state: Mutex<QueueState>,
+    /// Signalled when all that were admitted have come.
+    all_arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    /// How many turns were given.
-    turns: u64,
+struct QueueState {
+    /// How many rounds of admission there were.
+    rounds: u64,
     /// How many tasks wait for the next one.
     waiting: usize,
-    /// How many of those whose turn it is have not come.
+    /// How many of those that were admitted in the last one have not come.
     expected: usize,
 }
 
-/// A place in the line, left when it is dropped.
-struct Place<'a> {
-    line: &'a Line,
-    /// How many turns had been given when it was taken.
-    turns: u64,
+/// A task in the queue. It leaves when this is dropped: it has the lock, or it was dropped itself. So a task that gives up
+/// is never waited for.
+struct QueuedReader<'a> {
+    readers: &'a ReaderQueue,
+    /// How many rounds there had been when it joined. With one more it is among the expected; with two more the apply
+    /// thread has given up on it.
+    round: u64,
 }
 
 /// Numbers about the replica, as of when the lock was last given back.
@@ -135,7 +154,7 @@ impl ReplicaLock {
         figures.publish(&replica);
         Self {
             lock: RwLock::new(replica),
-            line: Line::default(),
+            readers: ReaderQueue::default(),
             is_long: AtomicBool::new(false),
             long_reads: AtomicUsize::new(0),
             figures,
@@ -155,35 +174,35 @@ impl ReplicaLock {
         {
             return guard;
         }
-        self.read_in_turn().await
+        self.read_in_queue().await
     }
 
     /// The replica, shared with other readers, for one who has it for longer than a few milliseconds.
     pub async fn read_at_length(&self) -> LongRead<'_> {
         // Not beside another one: one after the other, they would never let anybody write.
-        let replica = self.read_in_turn().await;
+        let replica = self.read_in_queue().await;
         self.long_reads.fetch_add(1, Ordering::Relaxed);
         LongRead { lock: self, replica }
     }
 
-    async fn read_in_turn(&self) -> RwLockReadGuard<'_, Replica> {
+    async fn read_in_queue(&self) -> RwLockReadGuard<'_, Replica> {
         loop {
             if let Some(guard) = self.try_read() {
                 return guard;
             }
-            let turn = self.line.turn.notified();
-            tokio::pin!(turn);
-            // From here on a turn is not missed.
-            turn.as_mut().enable();
-            let place = self.line.join();
+            let admitted = self.readers.admitted.notified();
+            tokio::pin!(admitted);
+            // From here on a wake-up is not missed.
+            admitted.as_mut().enable();
+            let queued = self.readers.join();
             // The lock may have been given back before that.
             if let Some(guard) = self.lock.try_read() {
                 return guard;
             }
-            turn.await;
-            // Whoever gave the turn shares the lock until all have come.
+            admitted.await;
+            // Past a writer that waits already: who woke this task shares the lock until all have come.
             let guard = self.lock.try_read_recursive();
-            drop(place);
+            drop(queued);
             if let Some(guard) = guard {
                 return guard;
             }
@@ -195,7 +214,7 @@ impl ReplicaLock {
         if guard.is_some() || self.is_long.load(Ordering::Relaxed) {
             return guard;
         }
-        self.lock.try_read_for(PATIENCE)
+        self.lock.try_read_for(WAIT_IN_PLACE_MAX)
     }
 
     /// The replica, for a thread that may wait.
@@ -203,18 +222,30 @@ impl ReplicaLock {
         self.lock.read()
     }
 
-    /// Has the replica alone. Those that wait for it have their turn before it can be had alone again.
+    /// Has the replica alone. Those that wait for it are admitted before it can be had alone again. May block the thread:
+    /// for the apply thread alone, and for threads that may wait.
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.lock.write();
         let done = work(&mut replica);
         self.is_long.store(false, Ordering::Relaxed);
         self.figures.publish(&replica);
-        if self.line.is_waited() {
-            let shared = RwLockWriteGuard::downgrade(replica);
-            self.line.give_turn();
-            drop(shared);
-        }
+        let waited_for = self.readers.has_waiting();
+        self.give_back(replica, waited_for);
         done
+    }
+
+    /// Ends a write. `waited_for`: whether tasks were found in the queue.
+    fn give_back(&self, replica: RwLockWriteGuard<'_, Replica>, waited_for: bool) {
+        if waited_for {
+            // Without a gap in which another writer could come between.
+            let shared = RwLockWriteGuard::downgrade(replica);
+            self.readers.admit_readers();
+            drop(shared);
+        } else {
+            drop(replica);
+            // A task that joined behind the look found the lock taken. Nobody else would wake it before the next write.
+            self.readers.wake_late();
+        }
     }
 
     /// Whoever has the replica alone will have it for long: nobody is to wait for it in place.
@@ -237,39 +268,47 @@ impl Drop for LongRead<'_> {
     }
 }
 
-impl Line {
-    fn join(&self) -> Place<'_> {
-        let mut queue = self.queue.lock();
+impl ReaderQueue {
+    fn join(&self) -> QueuedReader<'_> {
+        let mut queue = self.state.lock();
         queue.waiting += 1;
-        Place { line: self, turns: queue.turns }
+        QueuedReader { readers: self, round: queue.rounds }
     }
 
-    fn is_waited(&self) -> bool {
-        self.queue.lock().waiting > 0
+    fn has_waiting(&self) -> bool {
+        self.state.lock().waiting > 0
     }
 
-    /// Wakes those that wait, and waits until they have come. The caller shares the lock.
-    fn give_turn(&self) {
-        let mut queue = self.queue.lock();
-        queue.turns += 1;
+    /// Wakes those that wait, to try again. To be called without the lock: who joins from here on finds it free.
+    fn wake_late(&self) {
+        if self.has_waiting() {
+            self.admitted.notify_waiters();
+        }
+    }
+
+    /// Wakes those that wait, and waits until they have come. The caller shares the lock, so that none of them can find it
+    /// taken.
+    fn admit_readers(&self) {
+        let mut queue = self.state.lock();
+        queue.rounds += 1;
         queue.expected = std::mem::take(&mut queue.waiting);
-        self.turn.notify_waiters();
+        self.admitted.notify_waiters();
         // They may be tasks of this very thread, which others are to run then.
         in_place(|| {
-            self.all_came.wait_while_for(&mut queue, |queue| queue.expected > 0, TURN_MAX);
+            self.all_arrived.wait_while_for(&mut queue, |queue| queue.expected > 0, ARRIVE_WITHIN);
         });
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedReader<'_> {
     fn drop(&mut self) {
-        let mut queue = self.line.queue.lock();
-        if self.turns == queue.turns {
+        let mut queue = self.readers.state.lock();
+        if self.round == queue.rounds {
             queue.waiting -= 1;
-        } else if self.turns + 1 == queue.turns {
+        } else if self.round + 1 == queue.rounds {
             queue.expected -= 1;
             if queue.expected == 0 {
-                self.line.all_came.notify_all();
+                self.readers.all_arrived.notify_all();
             }
         }
     }
@@ -357,7 +396,7 @@ mod tests {
         });
         stop.store(true, Ordering::Relaxed);
         applier.join().unwrap();
-        let queue = lock.line.queue.lock();
+        let queue = lock.readers.state.lock();
         assert_eq!((queue.waiting, queue.expected), (0, 0));
     }
 
@@ -385,6 +424,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_that_joins_late_is_woken() {
+        // A write ends that has looked at the queue; only then a task joins. It does not wait for the next write, which
+        // may never come.
+        let lock = ReplicaLock::new(Replica::default());
+        let replica = lock.lock.write();
+        lock.takes_long();
+        let waited_for = lock.readers.has_waiting();
+        let mut read = Box::pin(lock.read());
+        assert!(futures_util::FutureExt::now_or_never(&mut read).is_none());
+        lock.give_back(replica, waited_for);
+        assert!(futures_util::FutureExt::now_or_never(read).is_some(), "nobody wakes it");
+    }
+
+    #[tokio::test]
     async fn who_gives_up_leaves_the_line() {
         // A task that is dropped while it waits is not waited for.
         let lock = ReplicaLock::new(Replica::default());
@@ -394,7 +447,7 @@ mod tests {
             let read = lock.read();
             assert!(futures_util::FutureExt::now_or_never(read).is_none());
         }
-        assert_eq!(lock.line.queue.lock().waiting, 0);
+        assert_eq!(lock.readers.state.lock().waiting, 0);
         drop(alone);
     }
 

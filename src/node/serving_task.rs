@@ -103,6 +103,8 @@ impl ServingTask {
         }
     }
 
+    /// Brings service and duties in line with what the consensus says now. Takes away first, so that nobody is served, and
+    /// nothing ends, by an old state while the barrier below is awaited.
     async fn update(&mut self, status: &Status) {
         self.log_leader(status);
         if self
@@ -163,7 +165,7 @@ impl ServingTask {
         }
     }
 
-    /// Whether what clients want can be written, in the version of their writes: raising that lets clients go, so
+    /// Whether what clients want can be written, in the version of their writes: raising that disconnects clients, so
     /// those of a new ensemble wait until it is done.
     fn may_write(&self, status: &Status) -> bool {
         let version = self.core.process.version();
@@ -215,7 +217,7 @@ impl ServingTask {
         }
     }
 
-    /// Lets clients go when contact was lost or nothing can be written down, and goes on with reads
+    /// Disconnects clients when contact was lost or nothing can be written down, and goes on with reads
     /// where that is wanted.
     fn serve_less(&self, without_contact: Duration, cannot_follow: bool) {
         let serves = self.core.serving.mode() == ServingMode::ReadWrite;
@@ -242,6 +244,7 @@ impl ServingTask {
         self.core.replica.figures().last_zxid().counter() >= self.zxid_counter_max
     }
 
+    /// Takes up the duties of the leader of this term, and proposes what a new leader has to say.
     async fn lead(&self, term: u64) {
         self.core.begin_leading(term).await;
         self.raise_version(&self.consensus.status());

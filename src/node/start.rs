@@ -17,7 +17,7 @@ use super::leader::containers::ContainerSettings;
 use super::leader::reconfig::ReconfigSettings;
 use super::leader::{containers, expiry, reconfig};
 use super::peer_status::PeerStatusReports;
-use super::read_barriers;
+use super::read_barrier_task;
 use super::serving_task::{ServingSettings, ServingTask};
 use super::snapshot_info::SnapshotInfo;
 use crate::config::Config;
@@ -134,7 +134,7 @@ impl Node {
         }
         let members = (Arc::clone(core), consensus.clone());
         tasks.spawn(reconfig::run(members, leader.clone(), reconfig, stop.clone()));
-        tasks.spawn(read_barriers::run(Arc::clone(&self.ingress), stop.clone()));
+        tasks.spawn(read_barrier_task::run(Arc::clone(&self.ingress), stop.clone()));
         let tick_ms = u64::from(config.sessions.tick_time_ms);
         tasks.spawn(expiry::run(Arc::clone(core), leader.clone(), tick_ms, stop.clone()));
         let settings = ContainerSettings::new(config);

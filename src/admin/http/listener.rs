@@ -8,10 +8,12 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::env::net::{TcpListener, TcpStream};
+use crate::env::time::{sleep, timeout};
 
 /// Connections at the same time; one more is closed at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -61,7 +63,7 @@ impl HttpListener {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!("{}: cannot accept a connection: {error}", self.addr);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
@@ -89,8 +91,8 @@ async fn serve(stream: TcpStream, router: Router, idle: Duration, stop: &Cancell
         // A client that breaks off, or sends no HTTP, is its own affair.
         _ = connection.as_mut() => return,
         () = stop.cancelled() => {}
-        () = tokio::time::sleep(CONNECTION_AGE_MAX) => {}
+        () = sleep(CONNECTION_AGE_MAX) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(LINGER, connection).await;
+    let _ = timeout(LINGER, connection).await;
 }

@@ -1,6 +1,5 @@
 //! What only a leader does.
 //!
-//! * `leadership`: whether this server has the duties of a leader, and what it keeps for them.
 //! * `commands`: the way into the log for what the leader proposes by itself.
 //! * `expiry` and `containers`: end sessions and nodes whose time is over.
 //! * `reconfig`: keeps the members of the consensus in step with the configuration; `member_lives` says which life of a
@@ -11,6 +10,5 @@ pub(super) mod commands;
 pub(super) mod containers;
 pub(super) mod expiry;
 pub(super) mod full_disk_handover;
-pub(super) mod leadership;
 pub(super) mod member_lives;
 pub(super) mod reconfig;

@@ -1,9 +1,9 @@
-//! The leader sees to it that those take part in the consensus who belong to the ensemble.
+//! The leader keeps the members of the consensus in step with the configuration of the ensemble.
 //!
-//! What counts is the replicated state: the configuration in force, and the one that is to follow
+//! The replicated state says who belongs to the ensemble: the configuration in force, and the one that is to follow
 //! it. This task compares it with the members of the consensus, and does the next step that brings
-//! them closer: let a server take part, make it catch up, change the voters, drop who left. It keeps nothing
-//! that must not be lost. Whoever leads next compares again and goes on.
+//! them closer: add a learner, wait until it has caught up, change the voters, remove a server that left. It keeps nothing
+//! that must not be lost. The next leader compares again and goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -165,11 +165,15 @@ impl MembershipView {
 
 /// Whether the voters may be changed.
 enum Ready {
+    /// A majority of the new voters has caught up.
     Yes,
+    /// More may come.
     NotYet,
+    /// They were waited for long enough.
     Never,
 }
 
+/// Compares and acts, one step at a time.
 struct ReconfigTask {
     core: Arc<Core>,
     consensus: Consensus,

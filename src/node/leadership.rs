@@ -9,7 +9,7 @@ use kernel::session::{Expiry, Overdue};
 use kernel::time::SessionTime;
 use parking_lot::Mutex;
 
-use crate::node::ensemble_time::EnsembleTime;
+use super::ensemble_time::EnsembleTime;
 
 /// The duties of a leader, while this server has them.
 ///
@@ -43,7 +43,7 @@ struct Duties {
 
 impl Leadership {
     /// No duties yet. Deadlines are multiples of `tick_ms`, which must not be 0.
-    pub(in crate::node) fn new(tick_ms: u64) -> Self {
+    pub(super) fn new(tick_ms: u64) -> Self {
         Self { tick_ms, duties: Mutex::new(None), awaits_voters: AtomicBool::new(false) }
     }
 
@@ -60,13 +60,7 @@ impl Leadership {
 
     /// Takes up the duties of the leader of this term: every session gets its full timeout. To be called under a lock of
     /// the replica, so that no session comes or goes meanwhile.
-    pub(in crate::node) fn begin(
-        &self,
-        term: u64,
-        replica: &Replica,
-        time: &EnsembleTime,
-        now_us: u64,
-    ) {
+    pub(super) fn begin(&self, term: u64, replica: &Replica, time: &EnsembleTime, now_us: u64) {
         let mut held = self.duties.lock();
         let mut deadlines = Expiry::new(self.tick_ms);
         for (session, record) in replica.sessions().iter() {
@@ -77,14 +71,14 @@ impl Leadership {
     }
 
     /// Another server decides from now on.
-    pub(in crate::node) fn end(&self, time: &EnsembleTime) {
+    pub(super) fn end(&self, time: &EnsembleTime) {
         let mut duties = self.duties.lock();
         time.end_leading();
         *duties = None;
     }
 
     /// Says whether a majority of the servers that are to vote lack their vote; returns what was said before.
-    pub(in crate::node) fn set_awaits_voters(&self, awaits_voters: bool) -> bool {
+    pub(super) fn set_awaits_voters(&self, awaits_voters: bool) -> bool {
         self.awaits_voters.swap(awaits_voters, Ordering::AcqRel)
     }
 
@@ -94,28 +88,28 @@ impl Leadership {
     }
 
     /// A session was opened at this moment. To be called under the exclusive lock of the replica.
-    pub(in crate::node) fn track(&self, now_ms: u64, session: SessionId, timeout_ms: u32) {
+    pub(super) fn track(&self, now_ms: u64, session: SessionId, timeout_ms: u32) {
         if let Some(duties) = self.duties.lock().as_mut() {
             duties.deadlines.track(SessionTime(now_ms), session, timeout_ms);
         }
     }
 
     /// A session was closed. To be called under the exclusive lock of the replica.
-    pub(in crate::node) fn forget(&self, session: SessionId) {
+    pub(super) fn forget(&self, session: SessionId) {
         if let Some(duties) = self.duties.lock().as_mut() {
             duties.deadlines.forget(session);
         }
     }
 
     /// A client of this server was heard of at this moment.
-    pub(in crate::node) fn touch(&self, heard_ms: u64, session: SessionId) {
+    pub(super) fn touch(&self, heard_ms: u64, session: SessionId) {
         if let Some(duties) = self.duties.lock().as_mut() {
             duties.deadlines.touch(SessionTime(heard_ms), session);
         }
     }
 
     /// A follower reports which sessions it heard of, and how long ago that was.
-    pub(in crate::node) fn reported(&self, from: u64, now_ms: u64, heard: &[(i64, u32)]) {
+    pub(super) fn reported(&self, from: u64, now_ms: u64, heard: &[(i64, u32)]) {
         let mut duties = self.duties.lock();
         let Some(duties) = duties.as_mut() else { return };
         for (session, age_ms) in heard {
