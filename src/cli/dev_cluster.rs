@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::error::CliError;
 use super::output::say;
 use super::signals::StopSignals;
 use crate::env::fs::File;
-use crate::env::net::TcpStream;
+use crate::env::net::{BlockingTcpListener, TcpStream};
 use crate::env::{fs, time};
 
 /// How far the ports of the servers among themselves are above those for clients.
@@ -82,7 +82,7 @@ impl Layout {
         }
         for port in layout.ids().flat_map(|id| [layout.client_port(id), layout.peer_port(id)]) {
             // A port in use is said before anything is started.
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+            BlockingTcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
                 failure(format!("port {port}: {error}; choose others with --client-port"))
             })?;
         }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::leadership::timings::Timings;
@@ -24,6 +23,8 @@ use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
 use crate::consensus::status::{Role, Status};
 use crate::consensus::transport::{Dialer, ForwardConn, PeerStream, Purpose};
+use crate::env::task;
+use crate::env::time::timeout;
 use crate::storage::{DataDir, LogPosition};
 
 /// How soon a read that could not be had is tried again.
@@ -68,7 +69,7 @@ impl Consensus {
         peers: PeerSide,
     ) -> Self {
         let status = raft.watch_status();
-        tokio::spawn(peers.lease_keeper.clone().run(Arc::new(raft.clone()), stop.clone()));
+        task::spawn(peers.lease_keeper.clone().run(Arc::new(raft.clone()), stop.clone()));
         Self { raft, dir, checkpoints, status, stop, peers: Arc::new(peers) }
     }
 

@@ -27,6 +27,7 @@ use crate::consensus::transport::{
     AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, Leadership, LocalIdentity,
     PeerListener, PeerServices, Peers, Secret, Security, Starts,
 };
+use crate::env::task;
 use crate::storage::DataDir;
 use crate::storage::Start;
 use crate::storage::reconcile;
@@ -158,7 +159,7 @@ impl Consensus {
             timings,
             stop.clone(),
         );
-        tokio::spawn(checking);
+        task::spawn(checking);
         let failover = FastFailover::new(leader, contact.clone(), timings);
         let book = config.addresses.clone();
         let control = RaftNodeControl::new(raft.clone(), contact.clone(), book, timings);
@@ -166,14 +167,14 @@ impl Consensus {
         let bootstrap = begin(&raft, &config, dir, &*control).await?;
         if let Some(listener) = listener {
             let looking = bootstrap.clone();
-            tokio::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
+            task::spawn(looking.run(Arc::clone(&control), dialer.clone(), stop.clone()));
             let services = PeerServices {
                 raft: Arc::new(raft.clone()),
                 bootstrap: Arc::new(Answers::new(bootstrap.clone(), control)),
                 contact: contact.clone(),
                 failover,
             };
-            tokio::spawn(listener.run(services, stop.clone()));
+            task::spawn(listener.run(services, stop.clone()));
         }
         let forwards = Mutex::new(Some(forwards));
         let lease_keeper = LeaseKeeper::new(timings, dir.clone());

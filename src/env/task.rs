@@ -2,5 +2,6 @@
 
 pub use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 pub use tokio::task::{
-    AbortHandle, JoinError, JoinHandle, JoinSet, block_in_place, spawn, spawn_blocking, yield_now,
+    AbortHandle, JoinError, JoinHandle, JoinSet, block_in_place, spawn, spawn_blocking,
+    unconstrained, yield_now,
 };

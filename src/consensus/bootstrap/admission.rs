@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+
+use crate::env::time::Instant;
 
 /// A wish that was not repeated for this long is none any more.
 const FRESH: Duration = Duration::from_secs(3);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use kernel::ensemble::MemberId;
-use tokio::time::timeout;
 
 use super::super::transport::frame::{receive_short, send};
 use super::super::transport::{BootstrapService, PeerStream};
@@ -14,6 +13,7 @@ use super::decide::agree;
 use super::message::{Answer, AnswerV1, Question, QuestionV1, Stage, StateV1};
 use super::peers::ANSWER_TIMEOUT;
 use super::task::{Bootstrap, EnsembleView, RaftControl};
+use crate::env::time::timeout;
 
 /// No question is longer: a name and an address for each server of an ensemble.
 const QUESTION_LEN_MAX: usize = 64 << 10;

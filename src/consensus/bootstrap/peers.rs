@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::time::timeout;
 
 use super::super::transport::frame::receive;
 use super::super::transport::frame::send;
 use super::super::transport::{Dialer, PeerStream, Purpose};
 use super::decide::PeerAnswer;
 use super::message::{AnswerV1, Question, QuestionV1, StateV1};
+use crate::env::time::timeout;
 
 /// How long a server may take to answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,11 +9,11 @@
 //!
 //! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use super::message::Promise;
+use crate::env::fs;
 use crate::storage::{small_file, sync_directory};
 
 const FILE: &str = "promise";

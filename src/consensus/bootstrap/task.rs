@@ -10,7 +10,6 @@ use futures_util::future::{BoxFuture, join_all};
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::super::transport::{AddressBook, Dialer, EnsembleName};
@@ -23,6 +22,8 @@ use super::decide::decide;
 use super::message::{Answer, Promise, Proposal, Question, Stage};
 use super::peers::{DialedPeers, Peers};
 use super::promise::PromiseFile;
+use crate::env::fs;
+use crate::env::time::{Instant, sleep};
 
 /// How long to wait before a server is asked again: at first, ...
 const ASK_FIRST: Duration = Duration::from_millis(50);
@@ -391,7 +392,7 @@ impl Bootstrap {
     fn has_arrived(&self) {
         self.state.release_file();
         let initialize = self.state.config.dir.join(super::INITIALIZE);
-        if let Err(error) = std::fs::remove_file(&initialize)
+        if let Err(error) = fs::remove_file(&initialize)
             && error.kind() != io::ErrorKind::NotFound
         {
             self.state.report(&format!("{} cannot be removed: {error}", initialize.display()));

@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::split;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::super::transport::PeerStream;
 use super::super::transport::frame::Frames;
 use super::super::transport::frame::Room;
 use super::super::transport::frame::send;
+use crate::env::task;
+use crate::env::task::JoinHandle;
 
 /// Messages that may wait in either direction.
 const WAITING_MAX: usize = 32;
@@ -48,7 +49,7 @@ where
                 }
             }
         };
-        Self { to_send, received, tasks: [tokio::spawn(reading), tokio::spawn(writing)] }
+        Self { to_send, received, tasks: [task::spawn(reading), task::spawn(writing)] }
     }
 
     /// Queues a message; `None` where the connection is broken.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernel::ensemble::MemberId;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::super::error::ReadError;
 use super::super::handle::Consensus;
@@ -20,6 +19,8 @@ use super::protocol::{Later, ToFollower, ToLeader};
 use crate::consensus::proposer::progress::SectionNumber;
 use crate::consensus::proposer::proposer::BarrierRequest;
 use crate::consensus::proposer::task::{ProposalTarget, ProposerTask};
+use crate::env::task;
+use crate::env::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::storage::LogPosition;
 
 type LeaderChannel = ForwardChannel<ToLeader, ToFollower>;
@@ -64,7 +65,7 @@ impl LeaderConn {
         let id = self.last_barrier;
         self.barriers.insert(id, asked);
         let to_send = self.channel.to_send.clone();
-        tokio::spawn(async move {
+        task::spawn(async move {
             // Asked after the read had begun: an earlier look would say nothing of that time.
             let acks_leader = Later(consensus.follows(leader.raft_id(), term).await);
             // If the connection is broken, the wait for the answer ends with it.
@@ -253,7 +254,7 @@ impl ProposerTask {
             ToFollower::ReadIndex { id, at } => {
                 let Some(asked) = conn.barriers.remove(&id) else { return };
                 let consensus = self.shared.consensus.clone();
-                tokio::spawn(async move {
+                task::spawn(async move {
                     let _ = asked.send(match at {
                         Some((term, index)) => {
                             consensus.wait_applied(LogPosition { term, index }).await

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tokio::time::Instant;
+use crate::env::time::Instant;
 
 /// Reports that were sent on one connection after the other, and are answered in their order.
 #[derive(Debug, Default)]

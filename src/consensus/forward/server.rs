@@ -8,7 +8,6 @@ use kernel::ensemble::ServerId;
 use kernel::replica::section::check_commands;
 use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::handle::Consensus;
 use super::super::leadership::contact::ConnectionActivity;
@@ -23,6 +22,8 @@ use super::protocol::{Later, ToFollower, ToLeader};
 use super::reverse_dial::{AbsentFollowers, ConnectedFollowers, ConnectionGuard, dial_follower};
 use crate::consensus::proposer::batch::{AckedUpTo, ForwardAck, TermSection};
 use crate::consensus::proposer::proposer::Proposer;
+use crate::env::task;
+use crate::env::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 /// When this many bytes wait, followers are not read any more.
 const WAITING_BYTES_HIGH: usize = 16 << 20;
@@ -55,7 +56,7 @@ pub(crate) async fn run(
             server.proposer.reverse_dials().offer(from, stream);
         } else {
             let conn = server.conn(server.connected.add(from), from, stream, room);
-            tokio::spawn(async move {
+            task::spawn(async move {
                 tokio::select! {
                     () = conn.serve() => {}
                     () = permit.evicted() => {}
@@ -96,7 +97,7 @@ impl ForwardServer {
     /// Opens a connection to a follower and serves it.
     fn dial(&self, follower: u64) {
         let (server, guard) = (self.clone(), self.connected.add(follower));
-        tokio::spawn(async move {
+        task::spawn(async move {
             if let Some(stream) = dial_follower(server.proposer.consensus(), follower).await {
                 server.conn(guard, follower, stream, Room::default()).serve().await;
             }
@@ -209,7 +210,7 @@ impl FollowerConn {
                 let consensus = self.proposer.consensus().clone();
                 let answer = self.channel.to_send.clone();
                 let asker = acks_leader.then_some(LeadershipAck { server: self.from, term });
-                tokio::spawn(async move {
+                task::spawn(async move {
                     let at = consensus.read_index(asker).await.ok();
                     let at = at.map(|at| (at.term, at.index));
                     let _ = answer.send(ToFollower::ReadIndex { id, at }).await;

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::raft_leader::RaftLeader;
 use super::timings::Timings;
+use crate::env::time::{Instant, MissedTickBehavior, interval};
 
 /// Whether anything may be sent to peers as the leader. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]

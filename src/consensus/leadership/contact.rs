@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::Instant;
+
+use crate::env::time::Instant;
 
 /// All times of contact of one server. Clones are one.
 #[derive(Clone, Debug)]

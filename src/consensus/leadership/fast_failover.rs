@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kernel::ensemble::MemberId;
-use tokio::time::{Instant, sleep_until};
 
 use super::contact::Contact;
 use super::raft_leader::{RaftLeader, RaftView};
 use super::timings::Timings;
+use crate::env::task;
+use crate::env::time::{Instant, sleep_until};
 
 /// How often each follower asks before the random election timeouts decide alone.
 const ROUNDS: u32 = 2;
@@ -48,7 +49,7 @@ impl FastFailover {
         let last = self.contact.requesting().last(peer).unwrap_or_else(Instant::now);
         let Timings { failover_grace, failover_turn, .. } = self.timings;
         let first = last + self.timings.lease() + failover_grace + failover_turn * turn;
-        tokio::spawn(async move {
+        task::spawn(async move {
             for round in 0..ROUNDS {
                 sleep_until(first + failover_turn * followers * round).await;
                 if raft.view().leader != Some(peer) {

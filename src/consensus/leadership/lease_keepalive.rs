@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::raft_leader::RaftLeader;
 use super::timings::Timings;
+use crate::env::task;
+use crate::env::time::{Instant, MissedTickBehavior, interval};
 use crate::storage::DataDir;
 
 /// The no-ops of this time are counted...
@@ -88,7 +89,7 @@ impl LeaseKeeper {
             return false;
         }
         let (raft, last, timings) = (Arc::clone(raft), Arc::clone(&self.last), self.timings);
-        tokio::spawn(async move {
+        task::spawn(async move {
             let proposed = Instant::now();
             let is_applied = raft.append_noop().await;
             // The no-op itself may be what makes answers late: on a slow disk heartbeats wait behind its flush. So

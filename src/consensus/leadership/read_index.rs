@@ -26,13 +26,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 
 use super::contact::{AnsweredRequests, Contact, RequestStamp, is_majority};
 use super::raft_leader::RaftLeader;
 use super::timings::Timings;
 use crate::consensus::error::ReadError;
 use crate::consensus::status::Status;
+use crate::env::time::{Instant, sleep};
 use crate::storage::{LogPosition, Vote};
 
 /// A leader's state as a read needs it, at one moment.

@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
-
 use super::super::raft::ProposalOutcome;
 use super::batch::Batch;
 use super::proposer::BarrierRequest;
 use super::task::{ProposalTarget, ProposerTask};
+use crate::env::task;
+use crate::env::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 /// The fate of an entry of more bytes is awaited: until it is known its bytes count as waiting for the log.
 const POLLED_BYTES_MAX: usize = 4 << 10;
@@ -64,7 +64,7 @@ impl ProposerTask {
                 }
                 Next::Barrier(Some(asked)) => {
                     let consensus = self.shared.consensus.clone();
-                    tokio::spawn(async move {
+                    task::spawn(async move {
                         let _ = asked.send(consensus.read_barrier().await);
                     });
                 }

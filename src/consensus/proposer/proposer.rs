@@ -9,7 +9,6 @@ use kernel::ensemble::ServerId;
 use kernel::replica::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::super::error::{ProposeError, ReadError};
 use super::super::handle::Consensus;
@@ -21,6 +20,8 @@ use super::task::ProposerTask;
 use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reverse_dial::ReverseDials;
 use crate::consensus::forward::server;
+use crate::env::task;
+use crate::env::time::Instant;
 
 /// Barriers that may wait to be asked for.
 const BARRIERS_WAITING_MAX: usize = 64;
@@ -81,9 +82,9 @@ impl Proposer {
         consensus.contact().quorum().note_at(Instant::now());
         let proposer = Self { shared: Arc::clone(&shared) };
         if let Some(forwards) = consensus.take_forwards() {
-            tokio::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
+            task::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
         }
-        tokio::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
+        task::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
         proposer
     }
 

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use kernel::ensemble::MemberId;
 use kernel::replica::VERSION_ONCE;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use super::super::error::ReadError;
 use super::super::status::{Role, Status};
@@ -18,6 +17,7 @@ use super::proposer::{BarrierRequest, ProposerState};
 use super::sealer::BatchSealer;
 use crate::consensus::forward::peer_status::PeerStatus;
 use crate::consensus::forward::reports::Reports;
+use crate::env::time::Instant;
 
 /// Where the batches of this server go at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

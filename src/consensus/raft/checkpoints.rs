@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc as async_mpsc, watch};
 
+use crate::env::thread;
+use crate::env::thread::JoinHandle;
 use crate::storage::log::LogFlush;
 use crate::storage::state::CheckpointMark;
 use crate::storage::{RowSource, StateDb, StorageError};
@@ -59,7 +60,7 @@ impl Checkpoints {
         });
         // Weak, so that the thread ends when nobody can submit any more.
         let weak = Arc::downgrade(&checkpoints);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
                 for job in queue {
@@ -116,7 +117,7 @@ impl Drop for Checkpoints {
         self.state.close();
         if let Some(thread) = self.thread.lock().take() {
             // The thread itself may have been the last to hold a reference.
-            if thread.thread().id() != std::thread::current().id() {
+            if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
         }

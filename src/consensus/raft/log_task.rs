@@ -1,11 +1,12 @@
 //! The task that writes the log where it is idle.
 
 use openraft::async_runtime::WatchReceiver as _;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
 
 use super::node::{Raft, role};
 use crate::consensus::status::Role;
+use crate::env::task;
+use crate::env::task::{Handle, RuntimeFlavor};
 use crate::storage::RaftLog;
 use crate::storage::log::InPlaceHooks;
 
@@ -31,11 +32,11 @@ pub(super) fn start(log: &RaftLog, raft: &Raft, has_peers: bool) {
         // asleep: a task from outside wakes one of them.
         stuck: Box::new(move || drop(runtime.spawn(async {}))),
     });
-    tokio::spawn(async move {
+    task::spawn(async move {
         while called.recv().await.is_some() {
             // Tasks that are ready, and input that is there, go first. Nothing is left behind on this
             // thread then that another one could not take over.
-            tokio::task::yield_now().await;
+            task::yield_now().await;
             in_place.write();
         }
     });

@@ -24,6 +24,7 @@ use crate::consensus::error::{Fatal, ProposeError, ReadError};
 use crate::consensus::leadership::raft_leader::{RaftLeader, RaftView};
 use crate::consensus::leadership::read_index::LeaderView;
 use crate::consensus::status::{Role, Status};
+use crate::env::task;
 use crate::storage::LogPosition;
 
 /// openraft with our types filled in.
@@ -220,7 +221,7 @@ impl RaftNode {
     /// Tells of every change of role, term, leader and failure, until Raft ends.
     pub(crate) fn watch_status(&self) -> watch::Receiver<Status> {
         let (sender, receiver) = watch::channel(self.status());
-        tokio::spawn(follow_status(self.raft.clone(), sender));
+        task::spawn(follow_status(self.raft.clone(), sender));
         receiver
     }
 

@@ -16,6 +16,7 @@ use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::state_machine::StateMachine;
 use crate::consensus::transport::Peers;
+use crate::env::task;
 use crate::storage::DataDir;
 
 /// How Raft is to run.
@@ -65,7 +66,7 @@ impl RaftNode {
         .await
         .map_err(|error| StartError::Restore(error.to_string()))?;
         log_task::start(dir.log(), &raft, options.has_peers);
-        tokio::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
+        task::spawn(follow_checkpoints(raft.clone(), checkpoint_written));
         Ok((Self::new(raft), checkpoints))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::checkpoints::{CheckpointJob, Checkpoints};
 use super::log_store::LogStore;
@@ -22,6 +21,8 @@ use super::types::position;
 use crate::consensus::error::Fatal;
 use crate::consensus::state_machine::{Committed, StateMachine};
 use crate::consensus::transport::SnapshotRows;
+use crate::env::task;
+use crate::env::task::{Handle, RuntimeFlavor};
 use crate::storage::state::CheckpointMark;
 use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
@@ -246,11 +247,7 @@ fn cannot_be_applied(log_id: &LogId, what: &str) -> String {
 /// has several.
 pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     let has_threads = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
-    if Handle::try_current().is_ok_and(has_threads) {
-        tokio::task::block_in_place(work)
-    } else {
-        work()
-    }
+    if Handle::try_current().is_ok_and(has_threads) { task::block_in_place(work) } else { work() }
 }
 
 /// Hands the newest checkpoint to openraft.

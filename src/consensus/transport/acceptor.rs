@@ -11,10 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kernel::ensemble::MemberId;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +31,9 @@ use super::security::Security;
 use super::snapshot_receiver::{IncomingSnapshot, SnapshotReceiver};
 use super::stream::PeerStream;
 use super::terms::check_request;
+use crate::env::net::{TcpListener, TcpStream};
+use crate::env::task::unconstrained;
+use crate::env::time::{Instant, sleep, sleep_until, timeout};
 use crate::storage::Spool;
 
 /// Appends of one connection that may wait to be flushed.

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
-use tokio::time::timeout_at;
 
 use super::acknowledged::check;
 use super::frame::FRAME_LEN_MAX;
 use super::message::{AppendRequest, AppendResponse, Request, Response};
 use super::peer::{Peer, Unreachable};
+use crate::env::time;
+use crate::env::time::timeout_at;
 use crate::storage::{LogPosition, Vote};
 
 /// Entries of about this many bytes go into one request.
@@ -131,7 +132,7 @@ impl<'s, S: Stream<Item = AppendRequest> + Unpin + Send + 'static> Appends<'s, S
     }
 
     /// Waits for a request or an answer.
-    async fn event(&mut self) -> Result<Event, tokio::time::error::Elapsed> {
+    async fn event(&mut self) -> Result<Event, time::Elapsed> {
         let (wanted, limit) = (self.sent.len(), self.patience());
         let input = async |input: &mut Option<S>| match input {
             Some(input) if wanted < REQUESTS_MAX => input.next().await,

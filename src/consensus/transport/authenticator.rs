@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::address_book::AddressBook;
 use super::connection_limits::ConnectionPermit;
@@ -22,6 +20,8 @@ use super::handshake::start_proof;
 use super::security::{Accepted, Security};
 use super::stream::PeerStream;
 use super::stream::prepare;
+use crate::env::net::TcpStream;
+use crate::env::time::timeout;
 use crate::telemetry::RateLimitedLog;
 
 /// A connection on which a follower forwards requests of its clients to its leader.

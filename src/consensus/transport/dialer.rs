@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use kernel::ensemble::MemberId;
 use parking_lot::Mutex;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
 
 use super::super::leadership::timings::Timings;
 use super::address_book::AddressBook;
@@ -20,6 +18,8 @@ use super::handshake::start_proof;
 use super::security::Security;
 use super::stream::PeerStream;
 use super::stream::prepare;
+use crate::env::net::{TcpStream, lookup_host};
+use crate::env::time::timeout;
 use crate::telemetry::RateLimitedLog;
 
 /// Connects to peers. Cheap to clone.

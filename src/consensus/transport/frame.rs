@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+
+use crate::env::time::{Instant, timeout_at};
 
 /// A frame is longer than this only if something is wrong: requests are cut to less.
 pub(crate) const FRAME_LEN_MAX: usize = PEER_FRAME_LEN_MAX;

@@ -16,12 +16,13 @@ use std::io;
 
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use super::super::leadership::read_index::ReadHeartbeat;
 use super::append::{Answer, Appended, Sent, answer};
 use super::message::{AppendRequest, AppendResponse, Request, Response};
 use super::peer::{Peer, Unreachable};
+use crate::env::task;
+use crate::env::time::Instant;
 use crate::storage::Vote;
 
 /// Heartbeats of Raft that may wait for the task.
@@ -57,7 +58,7 @@ impl Heartbeats {
             read_sent: None,
             backs_off: false,
         };
-        tokio::spawn(task.run());
+        task::spawn(task.run());
         Self(sender)
     }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout};
 
 use super::super::leadership::check_quorum::QuorumCheck;
 use super::super::leadership::contact::{ConnectionActivity, Contact, RequestStamp};
@@ -18,6 +17,7 @@ use super::message::{AppendResponse, Request, Response};
 use super::stream::PeerStream;
 use super::terms::check_response;
 use super::terms::term_of;
+use crate::env::time::{Instant, timeout};
 
 /// How long the other server may take nothing at all of what is written.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);

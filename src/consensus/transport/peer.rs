@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, Stream};
 use parking_lot::Mutex;
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::acknowledged::Acknowledged;
@@ -22,6 +21,8 @@ use super::message::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use super::snapshot_sender::{SnapshotRows, Transfer, TransferError};
+use crate::env::task;
+use crate::env::time::timeout;
 use crate::storage::Vote;
 use crate::telemetry::RateLimitedLog;
 
@@ -123,7 +124,7 @@ impl Peer {
             let dialled = self.dialling.get_or_insert_with(|| {
                 let (dialer, address) = (self.dialer.clone(), self.address.clone());
                 let (target, leadership) = (self.target, self.leadership.clone());
-                AbortOnDropHandle::new(tokio::spawn(async move {
+                AbortOnDropHandle::new(task::spawn(async move {
                     let stream = dialer.dial(target, &address, Purpose::Raft).await?;
                     Ok(Link::new(stream, target, leadership))
                 }))

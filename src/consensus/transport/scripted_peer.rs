@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::address_book::AddressBook;
@@ -18,6 +17,8 @@ use super::handshake::hello::PeerIdentity;
 use super::message::{AppendRequest, AppendResponse, Request, Response, VoteResponse};
 use super::security::Security;
 use super::stream::PeerStream;
+use crate::env::net::TcpListener;
+use crate::env::task;
 use crate::storage::ClusterId;
 
 /// What the answers wait for.
@@ -76,7 +77,7 @@ impl ScriptedPeer {
         let hold = Arc::new(AtomicU8::new(Hold::Nothing as u8));
         let ended = watch::Sender::default();
         let (holds, ends) = (Arc::clone(&hold), ended.clone());
-        tokio::spawn(async move {
+        task::spawn(async move {
             for connection in 0.. {
                 let (stream, from) = listener.accept().await.unwrap();
                 let Some((_, stream)) = authenticator.authenticate(stream, from).await else {
@@ -84,7 +85,7 @@ impl ScriptedPeer {
                 };
                 let serving = serve(stream, connection, Arc::clone(&holds), to_test.clone());
                 let mut ends = ends.subscribe();
-                tokio::spawn(async move {
+                task::spawn(async move {
                     tokio::select! {
                         () = serving => {}
                         _ = ends.changed() => {}
@@ -151,7 +152,7 @@ async fn serve(
                         };
                         if is_held {
                             let (to, waits) = oneshot::channel();
-                            tokio::spawn(async move {
+                            task::spawn(async move {
                                 match waits.await {
                                     Ok(response) => answer.send(Response::Append(response)).unwrap(),
                                     Err(_) => std::mem::forget(answer),

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 
+use crate::env::net::TcpStream;
 use crate::tls::{PeerTlsOptions, TlsContext, TlsError, Transport};
 
 /// How long a greeting may take where the configuration does not say.

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::message::{Response, SnapshotMeta, WireBlock};
 use super::peer_service::RaftService;
 use super::snapshot_sender::SnapshotRows;
+use crate::env::task;
 use crate::storage::{RowBlock, RowsSoFar, Spool, SpoolRows, StorageError, Vote};
 
 /// The one place for a checkpoint on its way in. Cheap to clone.
@@ -165,7 +166,7 @@ async fn on_disk<T: Send + 'static>(
     mut state: OwnedMutexGuard<State>,
     work: impl FnOnce(&mut State) -> Result<T, StorageError> + Send + 'static,
 ) -> Result<(OwnedMutexGuard<State>, T), String> {
-    let worked = tokio::task::spawn_blocking(move || {
+    let worked = task::spawn_blocking(move || {
         let result = work(&mut state)?;
         Ok((state, result))
     });

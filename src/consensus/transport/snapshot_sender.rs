@@ -9,7 +9,6 @@ use std::io;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
 
 use super::dialer::Dialer;
 use super::frame::FRAME_LEN_MAX;
@@ -18,6 +17,8 @@ use super::frame::send;
 use super::handshake::hello::Purpose;
 use super::message::{Request, Response, SnapshotMeta, SnapshotResponse, WireBlock};
 use super::stream::{PeerStream, Wire};
+use crate::env::task;
+use crate::env::time::{Instant, sleep, timeout};
 use crate::storage::{Row, RowBlock, RowsSoFar, StorageError, Vote};
 
 /// The rows of a checkpoint on their way to, or from, another server.
@@ -237,7 +238,7 @@ fn unexpected_answer() -> TransferError {
 /// Encodes rows on a thread of their own, from the one on that the other server lacks.
 fn read_on_thread(rows: SnapshotRows, there: RowsSoFar) -> mpsc::Receiver<Piece> {
     let (sender, pieces) = mpsc::channel(BLOCKS_AHEAD_MAX);
-    tokio::task::spawn_blocking(move || {
+    task::spawn_blocking(move || {
         let piece = read(rows, there, &sender).unwrap_or_else(Piece::Failed);
         // Nobody listens any more when the transfer was given up.
         let _ = sender.blocking_send(piece);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use crate::env::net::TcpStream;
 use crate::tls::Transport;
 
 /// After so much silence the system asks whether the other side is still there.

@@ -15,6 +15,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::hello::Purpose;
+use crate::env::fs;
 use crate::env::random;
 
 /// The shortest secret that is taken, in bytes.
@@ -64,7 +65,7 @@ impl Secret {
     /// # Errors
     /// The file cannot be read; `InvalidData` where it is shorter than [`SECRET_LEN_MIN`].
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
-        let bytes = std::fs::read(path)?;
+        let bytes = fs::read(path)?;
         let secret = bytes.trim_ascii();
         if secret.len() < SECRET_LEN_MIN {
             let what = format!(

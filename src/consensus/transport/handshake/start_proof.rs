@@ -26,6 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::stream::Wire;
 use super::hello::{REASON_LEN_MAX, put_reason};
 use super::secret::{HandshakeParties, NO_PROOF, NONCE_LEN, Nonces, Secret, nonce};
+use crate::env::task;
 use crate::storage::{KnownStarts, Start};
 
 /// Why a server is refused that does not show that it knows the secret.
@@ -98,7 +99,7 @@ impl Starts {
     async fn meet(&self, peer: MemberId, theirs: Start) -> Option<String> {
         let met = Arc::clone(self.met.as_ref()?);
         // Written to disk where it is new.
-        let met = tokio::task::spawn_blocking(move || met.lock().observe(peer, theirs)).await;
+        let met = task::spawn_blocking(move || met.lock().observe(peer, theirs)).await;
         match met {
             Ok(Ok(newer)) => newer.map(|newer| refusal(peer, theirs, newer)),
             Ok(Err(error)) => {
