@@ -23,3 +23,5 @@ pub mod telemetry;
 pub mod tls;
 
 mod failpoints;
+#[cfg(test)]
+mod golden;

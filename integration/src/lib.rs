@@ -19,6 +19,7 @@
 
 mod client_tools;
 pub mod costly;
+pub mod data_directory;
 pub mod differential;
 pub mod ensemble;
 pub mod eventually;

@@ -11,10 +11,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use jute_proto::{
     Acl, ConnectRequest, ConnectResponse, Create2Response, CreateRequest, Decode, DecodeError,
-    DeleteRequest, Encode, ErrorCode, ExistsRequest, ExistsResponse, GetChildrenRequest,
-    GetChildrenResponse, GetDataRequest, GetDataResponse, MultiOp, MultiRequest, MultiResponse,
-    OpCode, OpResult, Reader, ReplyHeader, RequestHeader, SessionId, SetDataRequest,
-    SetDataResponse, Stat, SyncRequest, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
+    DeleteRequest, Encode, ErrorCode, ExistsRequest, ExistsResponse, Extensions,
+    GetChildrenRequest, GetChildrenResponse, GetDataRequest, GetDataResponse, MultiOp,
+    MultiRequest, MultiResponse, OpCode, OpResult, Reader, ReplyHeader, RequestHeader, SessionId,
+    SetDataRequest, SetDataResponse, Stat, SyncRequest, WatcherEvent, WriteNumber, Xid, Zxid,
+    begin_frame, end_frame,
 };
 
 /// How long a reply may take.
@@ -105,7 +106,18 @@ pub struct RawClient {
     session: SessionKey,
     timeout: Duration,
     read_only: bool,
+    /// Where writes have numbers, the highest that was applied before this connection.
+    last_number: Option<u64>,
     events: VecDeque<Event>,
+}
+
+/// What a connection asks for.
+#[derive(Debug, Clone, Copy, Default)]
+struct ConnectOptions {
+    /// Content with a server that only reads.
+    read_only: bool,
+    /// What Grovekeeper adds to the protocol.
+    extensions: Extensions,
 }
 
 impl RawClient {
@@ -122,30 +134,51 @@ impl RawClient {
     /// Connects with a new session that asks for `timeout`.
     pub fn connect_for(addr: SocketAddr, timeout: Duration) -> Result<Self> {
         let nobody = SessionKey { id: SessionId(0), password: vec![0; 16] };
-        Self::handshake(addr, &nobody, timeout, false)
+        Self::handshake(addr, &nobody, timeout, ConnectOptions::default())
     }
 
     /// Connects with a new session and is content with a server that only reads: see
     /// [`is_read_only`](Self::is_read_only).
     pub fn connect_read_only(addr: SocketAddr) -> Result<Self> {
         let nobody = SessionKey { id: SessionId(0), password: vec![0; 16] };
-        Self::handshake(addr, &nobody, Duration::from_secs(10), true)
+        let options = ConnectOptions { read_only: true, ..ConnectOptions::default() };
+        Self::handshake(addr, &nobody, Duration::from_secs(10), options)
     }
 
     /// Connects and resumes `session`; an expired one is [`ErrorCode::SessionExpired`].
     pub fn resume(addr: SocketAddr, session: &SessionKey) -> Result<Self> {
-        Self::handshake(addr, session, Duration::from_secs(10), false)
+        Self::handshake(addr, session, Duration::from_secs(10), ConnectOptions::default())
+    }
+
+    /// Connects for writes with numbers ([`Numbered`]), with a new session or one to be resumed.
+    ///
+    /// Returns the highest number that was applied too.
+    pub fn connect_numbered(
+        addr: SocketAddr,
+        session: Option<&SessionKey>,
+        timeout: Duration,
+    ) -> Result<(Self, u64)> {
+        let nobody = SessionKey { id: SessionId(0), password: vec![0; 16] };
+        let extensions = Extensions::EXACTLY_ONCE;
+        let options = ConnectOptions { extensions, ..ConnectOptions::default() };
+        let client = Self::handshake(addr, session.unwrap_or(&nobody), timeout, options)?;
+        let last = client
+            .last_number
+            .ok_or_else(|| Error::Malformed("the server knows no numbers of writes".to_owned()))?;
+        Ok((client, last))
     }
 
     fn handshake(
         addr: SocketAddr,
         session: &SessionKey,
         timeout: Duration,
-        read_only: bool,
+        options: ConnectOptions,
     ) -> Result<Self> {
+        let ConnectOptions { read_only, extensions } = options;
+        let is_plain = extensions == Extensions::NONE;
         let mut stream = open(addr)?;
         let request = ConnectRequest {
-            protocol_version: 0,
+            protocol_version: if is_plain { 0 } else { extensions.protocol_version() },
             last_zxid_seen: Zxid(0),
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             session_id: session.id,
@@ -154,17 +187,22 @@ impl RawClient {
         };
         stream.write_all(&frame(|out| request.encode(out)))?;
         let body = read_frame(&mut stream)?;
-        let response: ConnectResponse<'_> = Reader::new(&body).record()?;
+        let mut reader = Reader::new(&body);
+        let response: ConnectResponse<'_> = reader.record()?;
         if response.timeout_ms <= 0 {
             return Err(Error::Code(ErrorCode::SessionExpired));
         }
         let timeout_ms = u64::try_from(response.timeout_ms).unwrap_or(0);
+        let granted = Extensions::of_protocol_version(response.protocol_version);
+        let is_numbered = granted.is_some_and(|granted| granted.contains(Extensions::EXACTLY_ONCE));
+        let last_number = if is_numbered { Some(reader.i64()?.cast_unsigned()) } else { None };
         Ok(Self {
             stream,
             next_xid: 1,
             session: SessionKey { id: response.session_id, password: response.password.to_owned() },
             timeout: Duration::from_millis(timeout_ms),
             read_only: response.read_only == Some(true),
+            last_number,
             events: VecDeque::new(),
         })
     }
@@ -374,6 +412,17 @@ pub struct Nothing;
 
 impl Encode for Nothing {
     fn encode(&self, _out: &mut BytesMut) {}
+}
+
+/// The body of a write with its number in its session ([`jute_proto::once`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered<'a, T>(pub WriteNumber, pub &'a T);
+
+impl<T: Encode> Encode for Numbered<'_, T> {
+    fn encode(&self, out: &mut BytesMut) {
+        self.0.encode(out);
+        self.1.encode(out);
+    }
 }
 
 /// A body of any bytes.

@@ -86,6 +86,21 @@ impl ServerOptions {
         self
     }
 
+    /// Opens a port for TLS beside the plain one, and returns it. The server's key is `server.pem` in
+    /// `folder`, and it trusts the authorities in `trust.pem`.
+    #[must_use]
+    pub fn secure_port(self, folder: &Path) -> (Self, u16) {
+        let port = free_port();
+        let file = |name: &str| folder.join(name).display().to_string();
+        let options = self
+            .set("secureClientPort", &port.to_string())
+            .set("secureClientPortAddress", "127.0.0.1")
+            .set("serverCnxnFactory", "org.apache.zookeeper.server.NettyServerCnxnFactory")
+            .set("ssl.keyStore.location", &file("server.pem"))
+            .set("ssl.trustStore.location", &file("trust.pem"));
+        (options, port)
+    }
+
     /// Keeps the data in `folder`, which is not removed with the server.
     #[must_use]
     pub fn data_dir(mut self, folder: &Path) -> Self {

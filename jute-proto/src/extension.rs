@@ -16,6 +16,8 @@ use crate::error::DecodeError;
 const MARK: u32 = 0x474B;
 
 /// A set of extensions.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Extensions(u16);
 
@@ -66,6 +68,8 @@ impl Extensions {
 }
 
 /// Where the leader is.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LeaderHint<'a> {
     /// This server leads.

@@ -34,6 +34,8 @@ pub const WEIGHT_MAX: usize = 4 << 20;
 const WEIGHT_MIN: usize = 128;
 
 /// What stands between the header and the record of a numbered write.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriteNumber {
     /// The number of the write among those of its session.

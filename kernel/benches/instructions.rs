@@ -13,12 +13,14 @@ use jute_proto::{
     next_frame,
 };
 use kernel::conn::{Conn, ConnStats, Propose, Refusal, Settings, Surroundings, View};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::{next_command, push_command};
 use kernel::replica::section::{self, RESERVED_LEN, next_section};
 use kernel::replica::{
     Command, Event, EventSink, Op, Origin, Replica, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
+use kernel::time::{ElapsedTime, WallTime};
 
 /// Nodes before the measurement.
 const NODES: usize = 10_000;
@@ -77,14 +79,14 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let id = ConnId { server: 1, boot: 1, number: 1 };
+        let id = ConnId { server: ServerId(1), boot: 1, number: 1 };
         let peer = ([127, 0, 0, 1], 40_000).into();
         let mut replica = Replica::default();
         let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
         let stamp = Stamp { term: 1, index: 1, ..Stamp::default() };
         for op in [
             Op::RaiseVersion { version: VERSION_ONCE },
-            Op::RegisterServer { server: 1, process: 1 },
+            Op::RegisterServer { server: ServerId(1), process: 1 },
         ] {
             let command = Command { origin, identities: &[], op };
             replica.apply(&stamp, &command, &mut Nobody).expect("a command");
@@ -108,8 +110,8 @@ impl Server {
         }
         if let Some(entry) = log.seal(settings) {
             let (header, mut sections) = section::open(&entry).expect("its own encoding");
-            let section::Header { time_ms, elapsed_ms, policy } = header;
-            let stamp = Stamp { term: 1, index: log.number, time_ms, elapsed_ms, policy };
+            let section::Header { wall_time, elapsed, policy } = header;
+            let stamp = Stamp { term: 1, index: log.number, wall_time, elapsed, policy };
             replica.begin_entry(&stamp);
             let section = next_section(&mut sections).expect("its own encoding").expect("one");
             assert_eq!(replica.claim_section(section.sender), SectionClaim::Granted);
@@ -145,8 +147,9 @@ impl Log {
         }
         self.number += 1;
         let policy = settings.policy;
-        let header = section::Header { time_ms: 1000, elapsed_ms: 1000, policy };
-        let sender = Sender { server: 1, incarnation: 1, number: self.number };
+        let header =
+            section::Header { wall_time: WallTime(1000), elapsed: ElapsedTime(1000), policy };
+        let sender = Sender { server: ServerId(1), incarnation: 1, number: self.number };
         let batch = self.batch.split();
         Some(section::seal(batch, &header, Some((sender, count)), std::iter::empty()))
     }

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jute_proto::{Acl, SessionId, Zxid};
+use kernel::time::WallTime;
 use kernel::tree::{Create, CreateOp, OpContext, Policy, Tree, TreeLoader, WriteOp};
 
 const NODES: usize = 1_000_000;
@@ -114,7 +115,8 @@ impl Bench {
     fn apply(&mut self, op: &WriteOp<'_>) {
         self.zxid += 1;
         let (zxid, session, policy) = (Zxid(self.zxid), SessionId(1), Policy::default());
-        let ctx = OpContext { zxid, time_ms: self.zxid, session, identities: &[], policy };
+        let ctx =
+            OpContext { zxid, wall_time: WallTime(self.zxid), session, identities: &[], policy };
         let mut changes = Vec::new();
         let result = self.tree.apply(&ctx, op, &mut changes);
         black_box((result.expect("a good operation"), changes));

@@ -16,6 +16,7 @@
 //! * [`ensemble`]: who belongs to an ensemble, and what a `reconfig` makes of it.
 //! * [`limits`]: how long things may get.
 //! * [`stats`]: numbers that any thread may add to.
+//! * [`time`]: the kinds of time.
 
 #![no_std]
 
@@ -29,5 +30,6 @@ pub mod limits;
 pub mod replica;
 pub mod session;
 pub mod stats;
+pub mod time;
 pub mod tree;
 pub mod watch;

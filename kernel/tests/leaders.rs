@@ -2,15 +2,17 @@
 
 use bytes::BytesMut;
 use jute_proto::{Acl, CreateMode, CreateRequest, DeleteRequest, Encode, OpCode, SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{
     Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
+use kernel::time::ElapsedTime;
 use kernel::tree::Policy;
 
 const SESSION: SessionId = SessionId(1);
-const CONN: ConnId = ConnId { server: 1, boot: 1, number: 1 };
+const CONN: ConnId = ConnId { server: ServerId(1), boot: 1, number: 1 };
 
 struct Nobody;
 
@@ -22,13 +24,14 @@ impl EventSink for Nobody {
 struct World {
     replica: Replica,
     term: u64,
-    elapsed_ms: u64,
+    elapsed: ElapsedTime,
     last: u64,
 }
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { replica: Replica::default(), term: 1, elapsed_ms: 0, last: 0 };
+        let mut world =
+            Self { replica: Replica::default(), term: 1, elapsed: ElapsedTime(0), last: 0 };
         world.leader(Op::RaiseVersion { version: VERSION_ONCE });
         world.client(Op::CreateSession { timeout_ms: 1000 });
         world
@@ -36,8 +39,7 @@ impl World {
 
     fn apply(&mut self, origin: Origin, op: Op<'_>) -> Outcome {
         let policy = Policy { extended_types: true, ..Policy::default() };
-        let stamp =
-            Stamp { term: self.term, elapsed_ms: self.elapsed_ms, policy, ..Stamp::default() };
+        let stamp = Stamp { term: self.term, elapsed: self.elapsed, policy, ..Stamp::default() };
         self.replica.begin_entry(&stamp);
         let identities = encode_identities(&[]);
         let command = Command { origin, identities: &identities, op };
@@ -81,7 +83,7 @@ fn a_container_that_was_made_anew_is_not_removed() {
     // anew meanwhile, the second removal means another one.
     let mut world = World::new();
     let first = world.create_container().0;
-    world.elapsed_ms = 1 << 40;
+    world.elapsed = ElapsedTime(1 << 40);
     let removal = Op::DeleteContainerIn { path: "/c", czxid: first, mzxid: first, term: 1 };
     let delete = DeleteRequest { path: "/c".into(), version: -1 };
     world.request(OpCode::Delete, &delete);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jute_proto::{Acl, ErrorCode, Id, Perms, SessionId, Stat, Zxid};
+use kernel::time::WallTime;
 use kernel::tree::{
     Change, ChangeKind, ChangedNodes, Create, CreateOp, NodeKind, OpContext, OpError, Policy,
     RemovedNodes, Tree, TreeLoader, TxnResult, WriteOp,
@@ -160,7 +161,7 @@ enum Shown {
 
 struct Asker {
     zxid: i64,
-    time_ms: i64,
+    wall_time: i64,
     session: SessionId,
     is_user: bool,
 }
@@ -258,7 +259,7 @@ impl Model {
                 expect(*version, node.version)?;
                 node.data.clone_from(data);
                 node.version += 1;
-                (node.mzxid, node.mtime) = (asker.zxid, asker.time_ms);
+                (node.mzxid, node.mtime) = (asker.zxid, asker.wall_time);
                 changes.push((ChangeKind::DataChanged, path.clone()));
                 Ok(Shown::Set(self.stat(path)))
             }
@@ -341,7 +342,7 @@ impl Model {
         let parent = self.0.get_mut(above).expect("found above");
         parent.creates += 1;
         parent.pzxid = asker.zxid;
-        let (zxid, time) = (asker.zxid, asker.time_ms);
+        let (zxid, time) = (asker.zxid, asker.wall_time);
         let node = ModelNode {
             data: data.map(<[u8]>::to_vec),
             access,
@@ -418,7 +419,7 @@ impl Subject {
         let identities = if asker.is_user { vec![user()] } else { Vec::new() };
         let ctx = OpContext {
             zxid: Zxid(asker.zxid),
-            time_ms: asker.time_ms,
+            wall_time: WallTime(asker.wall_time),
             session: asker.session,
             identities: &identities,
             policy: Policy::default(),
@@ -573,8 +574,8 @@ proptest! {
             match step {
                 Step::Write { op, session, is_user } => {
                     zxid += 1;
-                    let (session, time_ms) = (SessionId(session), zxid * 10);
-                    let asker = Asker { zxid, time_ms, session, is_user };
+                    let (session, wall_time) = (SessionId(session), zxid * 10);
+                    let asker = Asker { zxid, wall_time, session, is_user };
                     let (mut expected, mut changes) = (Vec::new(), Vec::new());
                     let answer = model.apply(&asker, &op, &mut expected);
                     prop_assert_eq!(subject.apply(&asker, &op, &mut changes), answer);

@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 use jute_proto::{Acl, AddWatchMode, CreateRequest, Encode, EventType, OpCode, SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{
     Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_ONCE,
@@ -11,7 +12,7 @@ use kernel::session::ConnId;
 use proptest::prelude::*;
 
 const SESSION: SessionId = SessionId(1);
-const CONN: ConnId = ConnId { server: 1, boot: 1, number: 1 };
+const CONN: ConnId = ConnId { server: ServerId(1), boot: 1, number: 1 };
 const USAGE: &str = "/zookeeper/quota/a/zookeeper_stats";
 const PARENTS: [&str; 3] = ["/a", "/a/b", "/c"];
 const TERM: u64 = 2;

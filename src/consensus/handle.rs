@@ -128,9 +128,9 @@ impl Consensus {
         &self.peers.timings
     }
 
-    /// Time enough for so many packets there and back, and at least `usual`.
-    pub fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
-        self.peers.timings.for_round_trips(count, usual)
+    /// How long a read barrier may take before it is worth another try.
+    pub fn barrier_within(&self) -> Duration {
+        self.peers.timings.barrier_within()
     }
 
     /// Waits until the entry at this position is applied here.

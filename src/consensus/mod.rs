@@ -57,7 +57,7 @@ pub use bootstrap::{
 pub use error::{Fatal, ProposeError, ReadError, StartError};
 pub use forward::PeerStatus;
 pub use handle::Consensus;
-pub use leadership::timings::Timings;
+pub use leadership::timings::{ContactLimits, Timings};
 pub use members::{ChangeFailed, MemberProgress, Members};
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 #[cfg(test)]

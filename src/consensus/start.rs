@@ -17,12 +17,11 @@ use crate::consensus::bootstrap::{
     Answers, Bootstrap, BootstrapConfig, BootstrapPolicy, RaftControl, RaftNodeControl,
 };
 use crate::consensus::error::StartError;
-use crate::consensus::leadership::check_quorum::{self, QuorumCheck};
+use crate::consensus::leadership::check_quorum;
 use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::fast_failover::FastFailover;
 use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
-use crate::consensus::leadership::read_index::ReadIndex;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
     AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, Leadership, LocalIdentity,
@@ -144,13 +143,8 @@ impl Consensus {
         let dialer = dialer.with_timings(config.timings);
         let listener = listen(&config, own, security, forward_to, dir).await?;
         let contact = Contact::new(member.raft_id());
-        let read_index = ReadIndex::new(contact.clone(), config.timings);
-        let quorum_check = QuorumCheck::default();
-        let leadership = Leadership {
-            contact: contact.clone(),
-            quorum_check: quorum_check.clone(),
-            read_index: read_index.clone(),
-        };
+        let leadership = Leadership::new(contact.clone(), config.timings);
+        let Leadership { quorum_check, read_index, .. } = leadership.clone();
         let peers = Peers::new(dialer.clone(), leadership);
         let (raft, checkpoints) =
             RaftNode::start(&config.raft_options(), dir, machine, peers).await?;

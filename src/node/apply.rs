@@ -12,6 +12,7 @@ use kernel::replica::{
     Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
 };
 use kernel::session::ConnId;
+use kernel::time::ElapsedTime;
 use kernel::tree::{QuotaEvent, QuotaUnit};
 
 use super::checkpoint::{CheckpointRows, restore};
@@ -75,8 +76,8 @@ impl Applier {
             return self.apply_sections(term, index, payload);
         }
         let (header, commands) = open_entry(payload)?;
-        let EntryHeader { time_ms, policy, count } = header;
-        let stamp = Stamp { term, index, time_ms, elapsed_ms: 0, policy };
+        let EntryHeader { wall_time, policy, count } = header;
+        let stamp = Stamp { term, index, wall_time, elapsed: ElapsedTime(0), policy };
         if self.core.replica.read_blocking().version() >= VERSION_ONCE {
             // It was on its way when the version was raised. Its clients were let go.
             self.core.stats.sections_ended.increment();
@@ -89,8 +90,8 @@ impl Applier {
 
     fn apply_sections(&mut self, term: u64, index: u64, payload: &[u8]) -> Result<(), EntryError> {
         let (header, sections) = section::open(payload)?;
-        let section::Header { time_ms, elapsed_ms, policy } = header;
-        let stamp = Stamp { term, index, time_ms, elapsed_ms, policy };
+        let section::Header { wall_time, elapsed, policy } = header;
+        let stamp = Stamp { term, index, wall_time, elapsed, policy };
         self.apply_in_turns(EntryProgress::of_sections(stamp, sections))
     }
 
@@ -111,7 +112,7 @@ impl Applier {
         if !std::mem::replace(&mut entry.begun, true) {
             let stamp = &entry.stamp;
             replica.begin_entry(stamp);
-            core.time.applied(stamp.time_ms, replica.elapsed_ms(), core.clock.now_us());
+            core.time.applied(stamp.wall_time.0, replica.elapsed().0, core.clock.now_us());
         }
         let mut room = LEN_PER_LOCK;
         while room > 0 {
@@ -159,7 +160,7 @@ impl Applier {
         }
         let more = part.number < part.count;
         let may_be_ours =
-            part.sender.incarnation == 0 || part.sender.server == core.process.server();
+            part.sender.incarnation == 0 || part.sender.server.0 == core.process.server();
         if !more && may_be_ours {
             self.learn_process(core, replica);
         }
@@ -500,7 +501,7 @@ impl StateMachine for Applier {
         replica.keep_watches(Arc::clone(&self.core.watches));
         self.core.learn_name(&replica);
         self.core.learn_members(replica.members());
-        let (wall_ms, elapsed_ms) = (replica.last_time_ms(), replica.elapsed_ms());
+        let (wall_ms, elapsed_ms) = (replica.last_wall_time().0, replica.elapsed().0);
         self.core.time.applied(wall_ms, elapsed_ms, self.core.clock.now_us());
         self.core.digests.lock().clear();
         let before = self.replace(replica);

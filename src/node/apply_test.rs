@@ -8,6 +8,7 @@ use jute_proto::{SessionId, Zxid};
 use kernel::replica::entry::{begin_batch, push_command, seal_batch};
 use kernel::replica::{Command, EntryHeader, Op, Origin, Replica};
 use kernel::session::ConnId;
+use kernel::time::WallTime;
 use kernel::tree::Policy;
 
 use super::apply::Applier;
@@ -34,7 +35,7 @@ fn checkpoint() -> (Vec<Row>, Zxid) {
     let mut batch = BytesMut::new();
     begin_batch(&mut batch);
     push_command(&mut batch, &Command { origin, identities: &[], op });
-    let header = EntryHeader { time_ms: 1, policy: Policy::default(), count: 1 };
+    let header = EntryHeader { wall_time: WallTime(1), policy: Policy::default(), count: 1 };
     let payload = seal_batch(batch, &header);
     applier.apply(Committed { term: 3, index: 1, payload: Some(&payload) }).unwrap();
     let mut rows = Vec::new();

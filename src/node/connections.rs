@@ -318,6 +318,7 @@ impl WakeList {
 
 #[cfg(test)]
 mod tests {
+    use kernel::ensemble::ServerId;
     use std::future::Future;
     use std::time::Duration;
 
@@ -358,7 +359,7 @@ mod tests {
             // Until then nothing is tried.
             stream.writable().await.unwrap();
             let (stream, outlet) = Transport::Plain(stream).share();
-            let conn = Conn::new(ConnId { server: 1, boot: 1, number: 1 }, peer, 0);
+            let conn = Conn::new(ConnId { server: ServerId(1), boot: 1, number: 1 }, peer, 0);
             let client = ConnectionRegistry::default().insert(conn, 0, outlet);
             client.set_task_idle(true);
             let (settings, stats) = (Settings::default(), ServerStats::default());

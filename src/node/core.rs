@@ -90,7 +90,7 @@ impl Core {
             leadership: Leadership::new(u64::from(config.sessions.tick_time_ms)),
             membership: Membership::new(&config.ensemble, replica.members().clone(), addresses),
             process: LocalProcess::new(server, boot, replica.version(), clock.wall_ms()),
-            time: EnsembleTime::new(replica.last_time_ms()),
+            time: EnsembleTime::new(replica.last_wall_time().0),
             ensemble: EnsembleName::default(),
             clock,
             replica: ReplicaLock::new(replica),

@@ -6,6 +6,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use kernel::replica::entry::{self, EntryHeader, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Section, Sender};
+use kernel::time::{ElapsedTime, WallTime};
 
 use super::core::Core;
 use crate::consensus::BatchSealer;
@@ -37,8 +38,11 @@ impl EntryStamper {
         }
         let applied_ms = self.core.time.last_wall_ms();
         self.last_ms = self.last_ms.max(applied_ms).max(self.core.clock.wall_ms());
-        let header =
-            EntryHeader { time_ms: self.last_ms, policy: self.core.settings.policy, count };
+        let header = EntryHeader {
+            wall_time: WallTime(self.last_ms),
+            policy: self.core.settings.policy,
+            count,
+        };
         (seal_batch(buffer, &header), entry::HEADER_LEN)
     }
 }
@@ -55,8 +59,8 @@ impl BatchSealer for EntryStamper {
             return self.seal_without_sections(buffer, own, others);
         }
         let header = section::Header {
-            time_ms: self.core.clock.wall_ms(),
-            elapsed_ms: self.core.elapsed_ms(),
+            wall_time: WallTime(self.core.clock.wall_ms()),
+            elapsed: ElapsedTime(self.core.elapsed_ms()),
             policy: self.core.settings.policy,
         };
         let at = if own.is_some() { RESERVED_LEN } else { 0 };

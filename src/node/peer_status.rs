@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::push_command;
 use kernel::replica::{Command, Op, VERSION_ONCE};
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ const DIGESTS_AHEAD_MAX: usize = 64;
 const OVERLAP_US: u64 = 50_000;
 
 /// A follower's sessions that were heard of since its last report.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct Report {
     /// Session, and how many milliseconds ago.
@@ -34,12 +37,16 @@ struct Report {
 }
 
 /// The newest digest of the leader's tree.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct Notice {
     digest: Option<(i64, u64)>,
 }
 
 /// The newest digest of all that the leader's replica has in common with others.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct NoticeOnce {
     /// The version that was in force at that zxid: digests of other versions cannot be compared.
@@ -142,7 +149,10 @@ impl consensus::PeerStatus for PeerStatusReports {
 
     fn registration(&self, server: u64, process: u64) -> Bytes {
         let mut commands = BytesMut::new();
-        push_command(&mut commands, &Command::of_server(Op::RegisterServer { server, process }));
+        push_command(
+            &mut commands,
+            &Command::of_server(Op::RegisterServer { server: ServerId(server), process }),
+        );
         commands.freeze()
     }
 
@@ -169,4 +179,32 @@ fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
 fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Option<T> {
     let (found, rest) = bytes.split_first()?;
     (*found == format).then(|| postcard::from_bytes(rest).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
+
+    #[test]
+    fn reports_and_notices_of_earlier_builds_are_read() {
+        // A follower and its leader may be of different builds.
+        let heard = || vec![(0x0300_0000_0000_0005, 300), (-1, 0)];
+        let digest = Some((0x1_0000_0007, u64::MAX - 1));
+        for file in [BUILD_8AECE55, BUILD_5DE72FB] {
+            assert_written(file, "report", &encode(FORMAT, &Report { heard: heard() }));
+            assert_written(file, "notice.1", &encode(FORMAT, &Notice { digest }));
+            let bytes = golden(file, "report");
+            let Report { heard: read } = decode(FORMAT, &bytes).unwrap();
+            assert_eq!(read, heard());
+            let bytes = golden(file, "notice.1");
+            let Notice { digest: read } = decode(FORMAT, &bytes).unwrap();
+            assert_eq!(read, digest);
+        }
+        let notice = NoticeOnce { version: 2, digest };
+        assert_written(BUILD_5DE72FB, "notice.2", &encode(FORMAT_ONCE, &notice));
+        let bytes = golden(BUILD_5DE72FB, "notice.2");
+        let NoticeOnce { version, digest: read } = decode(FORMAT_ONCE, &bytes).unwrap();
+        assert_eq!((version, read), (2, digest));
+    }
 }

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use jute_proto::SessionId;
+use kernel::ensemble::ServerId;
 use kernel::replica::{Registration, Replica, VERSION_ONCE};
 use kernel::session::{ConnId, SessionIds};
+use kernel::time::WallTime;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -39,7 +41,7 @@ impl LocalProcess {
             version: AtomicU16::new(version),
             progress: Progress::default(),
             versions: KnownVersions::default(),
-            session_ids: Mutex::new(SessionIds::new(server, wall_ms)),
+            session_ids: Mutex::new(SessionIds::new(ServerId(server), WallTime(wall_ms))),
             changed: Notify::new(),
         }
     }
@@ -51,12 +53,12 @@ impl LocalProcess {
 
     /// The id of the connection of this number, which no connection of another process has.
     pub(super) fn conn_id(&self, number: u64) -> ConnId {
-        ConnId { server: self.server, boot: self.boot, number }
+        ConnId { server: ServerId(self.server), boot: self.boot, number }
     }
 
     /// Whether the connection is, or was, one of this process.
     pub(super) fn owns(&self, conn: ConnId) -> bool {
-        conn.server == self.server && conn.boot == self.boot && !conn.is_none()
+        conn.server.0 == self.server && conn.boot == self.boot && !conn.is_none()
     }
 
     /// The version in force, as applied here.
@@ -79,7 +81,7 @@ impl LocalProcess {
         let version = replica.version();
         self.version.store(version, Ordering::Release);
         self.versions.raise(version);
-        let registered = replica.processes().get(self.server);
+        let registered = replica.processes().get(ServerId(self.server));
         let registered = registered.filter(|known| known.process == self.boot);
         if let Some(known) = registered {
             self.session_ids.lock().begin(known.ordinal);

@@ -284,7 +284,6 @@ mod tests {
     use jute_proto::SessionId;
     use kernel::replica::{Command, Event, EventSink, Op, Stamp};
 
-    use kernel::tree::Policy;
     use tokio::runtime::{Builder, Runtime};
 
     use super::*;
@@ -405,8 +404,7 @@ mod tests {
         let lock = ReplicaLock::new(Replica::default());
         assert_eq!((lock.figures().last_zxid(), lock.figures().nodes()), (Zxid(0), 5));
         lock.write(|replica| {
-            let (time_ms, elapsed_ms, policy) = (0, 0, Policy::default());
-            let stamp = Stamp { term: 7, index: 1, time_ms, elapsed_ms, policy };
+            let stamp = Stamp { term: 7, index: 1, ..Stamp::default() };
             replica.begin_entry(&stamp);
             let create = Op::CreateSession { timeout_ms: 1000 };
             let command = Command::of_server_for(SessionId(1), create);

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::settings::contact_limits;
 use crate::config::Config;
-
-/// Ticks without contact after which clients are disconnected, where the configuration does not say.
-const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
 
 /// What clients get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,16 +56,11 @@ pub struct ServingState {
 
 impl ServingState {
     pub(super) fn new(config: &Config) -> Self {
-        let ticks = match config.ensemble.sync_limit_ticks {
-            0 => SYNC_LIMIT_TICKS_DEFAULT,
-            ticks => ticks,
-        };
-        let tick_ms = u64::from(config.sessions.tick_time_ms);
         Self {
             mode: AtomicU8::new(NOT_SERVING),
             read_write: Notify::new(),
             contact_us: AtomicU64::new(0),
-            contact_max: Duration::from_millis(u64::from(ticks) * tick_ms),
+            contact_max: contact_limits(config).contact_max,
             is_alone: !config.ensemble.is_distributed(),
             failure: watch::Sender::new(None),
         }

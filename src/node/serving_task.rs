@@ -13,19 +13,14 @@ use super::leader::commands::LeaderCommands;
 use super::leader::full_disk_handover::FullDiskHandover;
 use super::leader::reconfig::ReconfigSettings;
 use super::serving::ServingMode;
+use super::settings::contact_limits;
 use crate::config::Config;
-use crate::consensus::{Consensus, Proposer, Role, Status};
+use crate::consensus::{Consensus, ContactLimits, Proposer, Role, Status};
 use crate::env::time::{Instant, sleep, timeout};
 use crate::failpoints;
 
 /// How often to look for what no change of status tells: that contact was lost.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// Reads without a majority are offered after a tick, but not before this (`QuorumPeer.run`).
-const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
-
-/// How long a read barrier may take before it is tried anew; longer where servers are far apart.
-const BARRIER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A new term begins when the counter of its zxids has come this far: the rest, a hundred million, is
 /// for what is applied until then.
@@ -42,11 +37,8 @@ pub(super) struct ServingSettings {
 
 impl ServingSettings {
     pub(super) fn new(config: &Config) -> Self {
-        let tick = Duration::from_millis(u64::from(config.sessions.tick_time_ms));
-        Self {
-            read_only_mode: config.features.read_only_mode,
-            read_only_after: tick.max(READ_ONLY_AFTER_MIN),
-        }
+        let ContactLimits { read_only_after, .. } = contact_limits(config);
+        Self { read_only_mode: config.features.read_only_mode, read_only_after }
     }
 }
 
@@ -147,7 +139,7 @@ impl ServingTask {
             return;
         }
         // What was acknowledged anywhere is here before any client sees this server.
-        let patience = self.consensus.for_round_trips(4, BARRIER_TIMEOUT);
+        let patience = self.consensus.barrier_within();
         let barrier = timeout(patience, self.proposer.read_barrier()).await;
         if !matches!(barrier, Ok(Ok(()))) {
             return;

@@ -1,5 +1,7 @@
 //! From the configuration to what connections live by.
 
+use std::time::Duration;
+
 use kernel::conn::{ConnectWeights, Settings};
 use kernel::limits::{MULTI_READ_LEN_MIN, REPLY_LEN_MAX};
 use kernel::session::ThrottleSettings;
@@ -7,6 +9,7 @@ use kernel::session::auth::AuthSettings;
 use kernel::tree::Policy;
 
 use crate::config::Config;
+use crate::consensus::ContactLimits;
 
 /// The settings of the connections.
 pub(super) fn settings(config: &Config) -> Settings {
@@ -34,6 +37,12 @@ pub(super) fn settings(config: &Config) -> Settings {
         handshake_timeout_ms: config.clients.handshake_timeout_ms,
         ..Settings::default()
     }
+}
+
+/// How long clients are served without contact to a majority.
+pub(super) fn contact_limits(config: &Config) -> ContactLimits {
+    let tick = Duration::from_millis(u64::from(config.sessions.tick_time_ms));
+    ContactLimits::new(tick, config.ensemble.sync_limit_ticks)
 }
 
 /// What decides outcomes.

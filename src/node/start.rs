@@ -208,6 +208,6 @@ fn last_snapshot(dir: &DataDir, core: &Core) -> Option<SnapshotInfo> {
         index: position.index,
         zxid: replica.last_zxid(),
         // When it was written is not kept; its last write is the nearest there is.
-        time_ms: replica.last_time_ms(),
+        time_ms: replica.last_wall_time().0,
     })
 }

@@ -34,6 +34,8 @@ const NO_VALUE: u32 = u32::MAX;
 const HEADER_LEN: usize = 12;
 
 /// Rows from the first on: how many, and the CRC-32 of their bytes.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsSoFar {
     /// Their number.
@@ -53,6 +55,8 @@ impl RowsSoFar {
 }
 
 /// Consecutive rows, encoded.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowBlock {
     rows: u32,

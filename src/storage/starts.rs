@@ -13,6 +13,8 @@
 //! met        3 5f2ac01d 12 9a3f…            number, life, starts and process of each server
 //!            check 1a2b3c4d
 //! ```
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -152,6 +154,29 @@ fn write(dir: &Path, name: &str, body: &str) -> Result<(), StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, assert_written, golden};
+
+    #[test]
+    fn starts_of_earlier_builds_are_read() {
+        // They are counted on, and what was met is remembered, over an upgrade.
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name| dir.path().join(name);
+        for _ in 1..=12 {
+            count(dir.path()).unwrap();
+        }
+        assert_written(BUILD_5DE72FB, "file.starts", &fs::read(file(STARTS)).unwrap());
+        let members = [(3, 0, 7), (300, 0x5f2a_c01d, 12)];
+        let mut met = KnownStarts::open(dir.path()).unwrap();
+        for (number, life, starts) in members {
+            let start = Start { number: starts, process: 0x9a3f << 40 };
+            met.observe(MemberId { number, life }, start).unwrap();
+        }
+        assert_written(BUILD_5DE72FB, "file.met", &fs::read(file(MET)).unwrap());
+        fs::write(file(STARTS), golden(BUILD_5DE72FB, "file.starts")).unwrap();
+        fs::write(file(MET), golden(BUILD_5DE72FB, "file.met")).unwrap();
+        assert_eq!(count(dir.path()).unwrap(), 13);
+        assert_eq!(KnownStarts::open(dir.path()).unwrap().starts, met.starts);
+    }
 
     #[test]
     fn starts_are_counted_on_disk() {

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{LeaderHint, SessionId};
 use kernel::conn::{CloseReason, Conn, ConnStats, Propose, Refusal, Settings, Surroundings, View};
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::{next_command, push_command};
 use kernel::replica::{Applied, Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp};
 use kernel::session::{ConnId, ConnectionThrottle};
+use kernel::time::WallTime;
 
 use crate::checkpoint;
 
@@ -94,7 +96,8 @@ pub struct InMemoryServer {
 impl Default for InMemoryServer {
     fn default() -> Self {
         let settings = Settings::default();
-        let stamp = Stamp { time_ms: 1000, policy: settings.policy, ..Stamp::default() };
+        let stamp =
+            Stamp { wall_time: WallTime(1000), policy: settings.policy, ..Stamp::default() };
         Self {
             settings,
             stats: ConnStats::default(),
@@ -115,7 +118,7 @@ impl InMemoryServer {
     pub fn connect(&mut self, name: &str, address: [u8; 4]) {
         self.disconnect(name);
         self.last_number += 1;
-        let id = ConnId { server: 1, boot: 1, number: self.last_number };
+        let id = ConnId { server: ServerId(1), boot: 1, number: self.last_number };
         let peer = (address, 40_000).into();
         self.conns.insert(name.to_owned(), Conn::new(id, peer, self.now_us));
     }

@@ -53,6 +53,7 @@ impl DoubleBarrier {
     /// What the server refuses; [`Error::SessionLost`].
     pub async fn enter(&self) -> Result<DoubleBarrierGuard, Error> {
         let ready = child(&self.path, READY);
+        // The own znode comes first: of the last two that come, at least one then counts both.
         let node =
             ProtectedNode::create(&self.client, &self.path, format!("{}-", unique_id()), b"")
                 .await?;

@@ -124,7 +124,10 @@ pub struct Leader {
 pub struct LeaderStream {
     client: Client,
     path: String,
+    /// The leader that was told last: `None` at first, `Some(None)` where nobody led.
     last: Option<Option<Leader>>,
+    /// The next change of the candidates. It was set by the read that `last` comes from, so that no
+    /// change is missed between them.
     change: Option<Watch>,
 }
 
@@ -152,7 +155,7 @@ impl LeaderStream {
         }
     }
 
-    /// The leader at the next change, or at once where none has been looked at yet.
+    /// Waits for a change of the candidates, if they were read before, and reads who leads.
     async fn next_leader(&mut self, scope: &SessionScope) -> Result<Option<Leader>, Error> {
         if let Some(change) = &mut self.change {
             let told = change.await;
@@ -166,12 +169,15 @@ impl LeaderStream {
                 children
             }
             Err(error) if error.is_no_node() => {
+                // Nobody has campaigned yet. If the znode was created just now, the caller reads
+                // again at once: what was told last is returned as no change.
                 let (stat, change) = scope.retry(|| client.exists_and_watch(path)).await?;
                 self.change = stat.is_none().then_some(change);
                 return Ok(self.last.clone().flatten().filter(|_| stat.is_some()));
             }
             Err(error) => return Err(error),
         };
+        // The first that is still there leads: those in front of it left since the list was read.
         for contender in contenders(children) {
             let znode = child(path, &contender.name);
             match scope.retry(|| client.get(&znode)).await {

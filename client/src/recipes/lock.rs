@@ -76,6 +76,9 @@ impl Lock {
     /// [`Error::SessionLost`] where the session ends first; what the server refuses.
     pub async fn acquire(&self) -> Result<LockGuard, Error> {
         let node = self.join_queue().await?;
+        // Each contender watches only the one that it waits for, so that a release wakes one client
+        // and not all. That one may have left the queue without having had the lock, so the queue
+        // is read again each time.
         loop {
             let Some(in_front) = self.predecessor(&node).await? else {
                 return Ok(LockGuard { node });
@@ -83,6 +86,7 @@ impl Lock {
             let path = child(&self.dir, &in_front);
             let scope = node.scope();
             let (stat, gone) = scope.retry(|| self.client.exists_and_watch(&path)).await?;
+            // If it left between the list and the watch, there is no event to wait for.
             if stat.is_some() {
                 let _: WatchedEvent = gone.await?;
             }
@@ -133,13 +137,14 @@ impl Lock {
         ProtectedNode::create(&self.client, &self.dir, prefix, &self.data).await
     }
 
-    /// The name of the contender to wait for.
+    /// The name of the contender to wait for, if there is one.
     async fn predecessor(&self, node: &ProtectedNode) -> Result<Option<String>, Error> {
         let (children, _) = node.scope().retry(|| self.client.list(&self.dir)).await?;
         let line = contenders(children);
         match predecessor(&line, node.name(), self.mode) {
             Some(in_front) => Ok(in_front.map(|contender| contender.name.clone())),
-            // Somebody has deleted the znode: this contender is out.
+            // Somebody has deleted the znode, so this contender is in the queue no more. For the
+            // caller that is the same as the end of the session.
             None => Err(Error::SessionLost { fate: Fate::NotApplied }),
         }
     }

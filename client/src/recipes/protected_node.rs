@@ -1,4 +1,8 @@
 //! A place in a queue: an ephemeral sequential znode that is never left behind.
+//!
+//! Curator calls it protected (`withProtection`). A create whose answer is lost may have made the
+//! znode. Under a name that only the server knows, such a znode would stay in the queue until the
+//! session ends, and everyone behind it would wait for nobody.
 
 use crate::client::Created;
 use crate::error::{Error, Fate};
@@ -10,8 +14,8 @@ use super::session_scope::SessionScope;
 
 /// A znode of the session's own, with a number.
 ///
-/// Its name begins with something unique, so that it is found again when the answer to its creation
-/// was lost. Dropping it deletes it in the background.
+/// Its name begins with a prefix that nobody else uses, so that it is found again when the answer
+/// to its creation was lost. Dropping it deletes it in the background.
 #[derive(Debug)]
 pub(super) struct ProtectedNode {
     scope: SessionScope,
@@ -19,12 +23,14 @@ pub(super) struct ProtectedNode {
     prefix: String,
     /// Its name and the transaction that created it, once known.
     created: Option<(String, Zxid)>,
-    /// Whether it still has to be deleted.
+    /// Whether the znode may exist, so that dropping this must delete it. It is true from before
+    /// the request to create it is sent. It becomes false when the server refused to create the
+    /// znode, and when it was deleted.
     must_delete: bool,
 }
 
 impl ProtectedNode {
-    /// Takes a number in `dir`, which is made where it is missing. `prefix` is unique.
+    /// Makes the znode in `dir`, which is made where it is missing. `prefix` is unique.
     pub(super) async fn create(
         client: &Client,
         dir: &str,
@@ -45,6 +51,7 @@ impl ProtectedNode {
                 }
                 Err(error) if error.is_no_node() => client.create_all(dir).await?,
                 Err(error) if error.is_interruption() => {
+                    // A session that is lost has taken the znode along: this fails then.
                     node.scope.reconnected().await?;
                     if error.fate() == Fate::Unknown && node.find().await? {
                         return Ok(node);
@@ -58,7 +65,7 @@ impl ProtectedNode {
         }
     }
 
-    /// Looks whether the znode was made.
+    /// Looks whether the znode was made, by its prefix.
     async fn find(&mut self) -> Result<bool, Error> {
         let client = self.scope.client().clone();
         for name in names(&self.scope, &self.dir, &self.prefix).await? {

@@ -48,6 +48,9 @@ impl Semaphore {
     ///
     /// [`Error::SessionLost`] where the session ends first; what the server refuses.
     pub async fn acquire(&self) -> Result<Permit, Error> {
+        // Only the holder of the lock waits for a permit, so that permits go out in the order of
+        // the queue. The znode of the permit is made before the others are counted: it counts
+        // itself.
         let turn = Lock::new(&self.client, &child(&self.path, "locks")).acquire().await?;
         let leases = child(&self.path, "leases");
         let prefix = format!("_c_{}-lease-", unique_id());

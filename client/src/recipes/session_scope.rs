@@ -1,10 +1,15 @@
 //! Going on through interruptions of the connection, for as long as one session lasts.
+//!
+//! A client outlives its sessions: when one is lost, the next begins by itself. A recipe that owns
+//! an ephemeral znode must not go on in the next session as if the znode were still there. So it
+//! remembers in which session it began.
 
 use crate::client::{Call, Client};
 use crate::error::{Error, Fate};
 use crate::session::{SessionState, Status};
 
-/// A session of a client, as long as it lasts.
+/// One session of a client, for as long as it lasts. [`reconnected`](Self::reconnected), and with it
+/// [`retry`](Self::retry), fails with [`Error::SessionLost`] once the client is in another session.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionScope {
     client: Client,
@@ -22,7 +27,8 @@ impl SessionScope {
         &self.client
     }
 
-    /// Whether the session is known to live at this moment.
+    /// Whether the session is known to live at this moment: it has a connection. Without one, the
+    /// servers may be about to end it.
     pub(crate) fn is_connected(&self) -> bool {
         let status = *self.client.status().borrow();
         status.generation == self.generation && status.state.is_connected()
@@ -48,7 +54,8 @@ impl SessionScope {
         drop(status.wait_for(gone).await);
     }
 
-    /// Asks until there is an answer, through interruptions. For requests that may be repeated.
+    /// Asks until there is an answer, through interruptions. For requests that may be repeated: the
+    /// one that was interrupted may have been carried out.
     pub(crate) async fn retry<T>(&self, mut ask: impl FnMut() -> Call<T>) -> Result<T, Error> {
         loop {
             match ask().await {

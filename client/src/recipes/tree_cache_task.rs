@@ -1,4 +1,9 @@
 //! The task that keeps a mirror up to date.
+//!
+//! Events name paths and kinds, not content, and the content is read after them. So what is read
+//! may be newer than the event, and a later event may tell of what was read already. Both are
+//! harmless, because the mirror compares transactions: it tells of a change only where the znode's
+//! transactions are others than before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +71,7 @@ impl TreeCacheTask {
     /// Mirrors for as long as one session lasts.
     async fn follow(&self, scope: &SessionScope) -> Result<(), Error> {
         let watch = || self.client.watch(&self.root, AddWatchMode::PersistentRecursive);
-        // The watch comes first, so that nothing happens unseen.
+        // The watch is set before anything is read: whatever changes during the read has an event.
         let mut stream = scope.retry(watch).await?;
         self.synchronise(scope).await?;
         while let Some(changes) = next_changes(&mut stream).await {
@@ -79,13 +84,16 @@ impl TreeCacheTask {
         scope.reconnected().await
     }
 
-    /// Compares everything with the server.
+    /// Reads everything and compares. Needed where events are missing: at the beginning, and after
+    /// a gap.
     async fn synchronise(&self, scope: &SessionScope) -> Result<(), Error> {
         let mut fresh = read_subtree(scope, &self.root).await?;
         let gone: Vec<String> = {
             let nodes = self.nodes.read();
             nodes.keys().rev().filter(|path| !fresh.contains_key(*path)).cloned().collect()
         };
+        // Children before their parents, then parents before their children: listeners always see a
+        // tree.
         for path in gone {
             self.remove(&path);
         }
@@ -97,7 +105,7 @@ impl TreeCacheTask {
         Ok(())
     }
 
-    /// Reads what has changed.
+    /// Brings the mirror up to date with these changes.
     async fn apply(
         &self,
         scope: &SessionScope,
@@ -143,8 +151,9 @@ impl TreeCacheTask {
     }
 }
 
-/// What happened since the last look.
+/// Notices that are dealt with together.
 enum ChangeSet {
+    /// Some are missing.
     Gap,
     /// The last change of each path.
     Changes(BTreeMap<String, EventType>),

@@ -195,7 +195,8 @@ impl<W: Clone> Watches<W> {
         let mut spent = Vec::new();
         for watcher in self.by_path.get(&event.path).into_iter().flatten() {
             let one_shot = watcher.kind.is_one_shot();
-            // A one-shot watch that is not armed yet will be set after this event.
+            // A one-shot watch whose request was not answered is set after this event, which is not
+            // its own. A persistent one may be told of a change too many, but not of one too few.
             if watcher.kind.is_triggered_by(event.kind) && (watcher.armed || !one_shot) {
                 tell(watcher.sink.clone(), Notice::Event(event.clone()));
                 if one_shot {

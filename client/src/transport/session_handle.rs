@@ -16,7 +16,9 @@ pub(crate) type Token = oneshot::Sender<Result<Reply, Error>>;
 
 /// The session behind its lock, and how to wake the driver.
 ///
-/// The lock is held for short sections without an await.
+/// Callers change the session themselves, under the lock, so that the order of the calls is the
+/// order on the wire and no queue with a limit of its own lies between them and the session. The
+/// lock is held for short sections without an await. Callers and watches are told outside of it.
 #[derive(Debug)]
 pub(crate) struct SessionHandle {
     pub(super) session: Mutex<Session<Token, Arc<WatchQueue>>>,

@@ -35,7 +35,7 @@ impl WatchQueue {
         Self { state: Mutex::new(State::default()), capacity }
     }
 
-    /// Adds a notice and wakes whoever waits.
+    /// Adds a notice and wakes the reader.
     pub(crate) fn put(&self, notice: Notice) {
         let mut state = self.state.lock();
         match notice {

@@ -6,8 +6,6 @@
 mod c;
 mod java;
 mod kazoo;
-#[path = "../keys.rs"]
-mod keys;
 mod node;
 mod rolling;
 mod secure;

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use integration::{Server, Tool};
 
-use crate::keys::{Authority, secured};
+use testkit::certificates::Authority;
 
 /// A server with a secure port, and where that is; in `folder` are the keys of two clients that it
 /// trusts and of one that it does not.
 fn server(folder: &Path) -> (Server, String) {
     let ours = Authority::new(folder, "trust");
     let others = Authority::new(folder, "others");
-    ours.draw("server", &["localhost", "127.0.0.1"]);
-    ours.draw("ann", &[]);
-    ours.draw("bob", &[]);
-    others.draw("stranger", &[]);
-    let (options, port) = secured(Server::options(), folder);
+    ours.issue("server", &["localhost", "127.0.0.1"]);
+    ours.issue("ann", &[]);
+    ours.issue("bob", &[]);
+    others.issue("stranger", &[]);
+    let (options, port) = Server::options().secure_port(folder);
     (options.start(), format!("127.0.0.1:{port}"))
 }
 

@@ -4,23 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use integration::{Ensemble, EnsembleOptions, Kind, eventually};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use testkit::certificates::Authority;
 
 use crate::patience::{client, create};
 
 /// Writes an authority's certificate, and a key with a certificate for this machine, and with one for another.
 fn write_keys(folder: &Path) {
-    let mut authority = CertificateParams::new(vec![]).expect("parameters");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    fs::write(folder.join("trust.pem"), authority.pem()).expect("written");
-    for (file, host) in [("key.pem", "127.0.0.1"), ("elsewhere.pem", "elsewhere.example")] {
-        let server = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
-        let server = server.signed_by(&key, &authority).expect("a certificate");
-        fs::write(folder.join(file), key.serialize_pem() + &server.pem()).expect("written");
-    }
+    let authority = Authority::new(folder, "trust");
+    authority.issue("key", &["127.0.0.1"]);
+    authority.issue("elsewhere", &["elsewhere.example"]);
 }
 
 /// Starts a server again whose configuration has other lines about TLS.

@@ -9,6 +9,7 @@ use grovekeeper_client::{
 };
 use integration::{Kind, RawClient, Server, ServerOptions, eventually, raw};
 use tempfile::TempDir;
+use testkit::certificates::Authority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -17,7 +18,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::client_world::{PERSISTENT, kinds, run};
-use crate::keys::{Authority, secured};
 
 /// How long whoever may not come in tries to.
 const TRIES_FOR: Duration = Duration::from_secs(2);
@@ -36,9 +36,9 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let ours = Authority::new(folder.path(), "trust");
         let others = Authority::new(folder.path(), "others");
-        ours.draw("server", &["localhost", "127.0.0.1"]);
-        ours.draw("ann", &[]);
-        let (options, port) = secured(ServerOptions::new(kind), folder.path());
+        ours.issue("server", &["localhost", "127.0.0.1"]);
+        ours.issue("ann", &[]);
+        let (options, port) = ServerOptions::new(kind).secure_port(folder.path());
         let server = settings(options).start();
         Self { server, hosts: format!("127.0.0.1:{port}"), folder, ours, others }
     }
@@ -81,7 +81,7 @@ fn clients_are_known_by_their_certificates() {
     for kind in kinds() {
         let world = World::new(kind, |options| options);
         run(async {
-            world.ours.draw("bob", &[]);
+            world.ours.issue("bob", &[]);
             let ann = world.connect(world.tls("ann")).await.expect("connected");
             let bob = world.connect(world.tls("bob")).await.expect("connected");
             let plain = Client::connect(&world.server.connect_string()).await.expect("connected");
@@ -146,7 +146,7 @@ fn who_has_no_right_certificate_stays_outside() {
     for kind in kinds() {
         let world = World::new(kind, |options| options);
         run(async {
-            world.others.draw("stranger", &[]);
+            world.others.issue("stranger", &[]);
             assert!(world.is_refused(world.tls("stranger")).await);
             assert!(world.is_refused(Tls::trusting(&world.pem("trust")).expect("valid")).await);
             let misled = Tls::trusting(&world.pem("others")).expect("valid");
@@ -171,7 +171,7 @@ fn who_has_no_right_certificate_stays_outside() {
 fn the_name_of_the_server_is_looked_at() {
     // A server with a certificate for another host is not talked to, unless that is asked for.
     let mut world = World::new(Kind::Grovekeeper, |options| options);
-    world.ours.draw("server", &["elsewhere.example"]);
+    world.ours.issue("server", &["elsewhere.example"]);
     world.server.kill();
     world.server.start_again();
     run(async {
@@ -208,7 +208,7 @@ fn the_superuser_may_be_named_by_a_certificate() {
             options.set("X509AuthenticationProvider.superUser", super_user)
         });
         run(async {
-            world.ours.draw("bob", &[]);
+            world.ours.issue("bob", &[]);
             let ann = world.connect(world.tls("ann")).await.expect("connected");
             let bob = world.connect(world.tls("bob")).await.expect("connected");
             let options = CreateOptions::from(PERSISTENT).acl(of("bob"));

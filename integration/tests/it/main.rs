@@ -18,11 +18,10 @@ mod config_effects;
 mod config_file;
 mod crash;
 mod data_dir;
+mod data_directory;
 mod dev_cluster;
 mod disk_full;
 mod four_letter_words;
-#[path = "../keys.rs"]
-mod keys;
 mod limits;
 mod replies;
 mod restart;

@@ -2,35 +2,30 @@
 //!
 //! Applying must not depend on it, for the log may hold what an older server took.
 
-use jute_proto::{Acl, ErrorCode, OpCode, ReconfigRequest, Request, once};
+use jute_proto::{Acl, ErrorCode, Id, OpCode, ReconfigRequest, Request, once};
 
-use super::conn::{Conn, View};
 use crate::ensemble::MembershipChange;
 use crate::limits::{
     ACL_ENTRIES_MAX, ACL_LEN_MAX, EXPANDED_ACLS_LEN_MAX, KEPT_REPLY_LEN_MAX, RECONFIG_LEN_MAX,
 };
 use crate::replica::{Logged, logged};
-use crate::tree::WriteOp;
 use crate::tree::acl::{self, Expansion};
+use crate::tree::{Policy, WriteOp};
 
-impl Conn {
-    /// Refuses a write that would become too long, now or when it is applied.
-    pub(super) fn check_bounds(
-        &self,
-        view: View<'_>,
-        request: &Request<'_>,
-    ) -> Result<(), ErrorCode> {
-        match logged(request) {
-            Some(Logged::Write(op)) => {
-                let expansion = || Expansion::new(&self.identities, view.settings.policy);
-                Lists { expansion, len: 0 }.add_of(&op)
-            }
-            // Where it is not enabled, applying says so.
-            Some(Logged::Reconfig(reconfig)) if view.settings.policy.reconfig => {
-                check_change(reconfig)
-            }
-            Some(Logged::Reconfig(_)) | None => Ok(()),
+/// Refuses a write that would become too long, now or when it is applied.
+pub(super) fn check_bounds(
+    request: &Request<'_>,
+    identities: &[Id],
+    policy: Policy,
+) -> Result<(), ErrorCode> {
+    match logged(request) {
+        Some(Logged::Write(op)) => {
+            let expansion = || Expansion::new(identities, policy);
+            Lists { expansion, len: 0 }.add_of(&op)
         }
+        // Where it is not enabled, applying says so.
+        Some(Logged::Reconfig(reconfig)) if policy.reconfig => check_change(reconfig),
+        Some(Logged::Reconfig(_)) | None => Ok(()),
     }
 }
 

@@ -1,182 +1,112 @@
 //! The state of one connection and the order of its replies.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use jute_proto::{
-    DecodeError, ErrorCode, Extensions, Id, LeaderHint, MultiHeader, OpCode, Reader, Request,
-    RequestHeader, SessionId, WriteNumber, Xid, Zxid,
+    DecodeError, ErrorCode, Extensions, MultiHeader, OpCode, Reader, Request, RequestHeader,
+    SessionId, Zxid,
 };
 
-use super::bounds::check_kept_reply;
 use super::close::CloseReason;
+use super::credentials::Credentials;
 use super::handling::{Handling, ReadBarrier, Route};
-use super::hold::Hold;
-use super::order::{Slot, Turn};
-use super::reply::OversizedReply;
-use super::report::{ConnReport, Tally};
+use super::output::Output;
+use super::oversized::OversizedReply;
+use super::read::{Answer, Read};
+use super::rearm::{Rearm, Rearming};
+use super::report::ConnReport;
+use super::requests::{Ready, RequestMeta, Requests};
+use super::session::{Agreement, ConnSession, Phase};
 use super::settings::Settings;
-use super::stats::ConnStats;
+use super::surroundings::{Propose, Surroundings, View};
 use crate::limits::REQUEST_LEN_LONG;
-use crate::replica::answer::put_result;
-use crate::replica::{Command, Event, Op, Origin, Outcome, Replica};
+use crate::replica::Event;
 use crate::session::ConnId;
-use crate::session::auth::ip_identity;
 
-/// What a connection always needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings<'a> {
-    /// The configuration.
-    pub settings: &'a Settings,
-    /// Where to count.
-    pub stats: &'a ConnStats,
-    /// The time in microseconds of a clock that never goes back.
-    pub now_us: u64,
-    /// The server has no contact to a majority and answers reads of what it has, to those who want
-    /// that (`readonlymode.enabled`).
-    pub read_only: bool,
-}
+/// The zxid of the reply to an operation that does not exist.
+const NO_ZXID: Zxid = Zxid(-1);
 
-/// What a connection looks at while it answers requests.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// The state, under a lock that the caller holds.
-    pub replica: &'a Replica,
-    /// The rest.
-    pub around: Surroundings<'a>,
-    /// Whether there is time for what takes long; else that [waits](Conn::takes_long) for who has it.
-    pub at_length: bool,
-}
-
-impl<'a> core::ops::Deref for View<'a> {
-    type Target = Surroundings<'a>;
-
-    fn deref(&self) -> &Surroundings<'a> {
-        &self.around
-    }
-}
-
-/// Why a command cannot be written to the log now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// The disk is full: reads go on, writes are refused until space returns.
-    DiskFull,
-    /// This server is stopping or has no contact to a quorum.
-    Unavailable,
-}
-
-/// Where a connection sends its commands.
-pub trait Propose {
-    /// Puts a command into the log, behind all that this connection proposed before.
-    ///
-    /// # Errors
-    /// [`Refusal`] where it cannot be: nothing will come of the command.
-    fn propose(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
-
-    /// Asks for a read barrier: the number of one that begins after this call, and that
-    /// [`Conn::barrier_passed`] will name; 0 where the state here is the newest there is.
-    fn read_barrier(&mut self, conn: ConnId) -> u64;
-
-    /// Where the leader is; its address is that for clients with TLS, or that for those without.
-    fn leader(&self, secure: bool) -> LeaderHint<'static>;
-
-    /// An id for a new session.
-    fn next_session_id(&mut self) -> SessionId;
-
-    /// Whether one more connection request is served; it takes this many tokens of the throttle.
-    fn may_connect(&mut self, tokens: u32) -> bool;
-}
-
-/// How far the connection is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Phase {
-    /// Nothing has come yet.
-    Fresh,
-    /// The session is being made or resumed; no request is taken before it is.
-    Opening,
-    /// The session is the connection's.
-    Open,
-}
-
-/// The zxid of replies that no state stands behind.
-const NO_STATE: Zxid = Zxid(0);
-
-/// One client connection.
+/// One client connection: it conducts its parts, which hold all state and keep their own rules.
+///
+/// * A part never calls another one. What one reports (a ready request, a failed output), the connection acts upon.
+/// * After each use of the output its failure is settled: no request is answered into an output
+///   that has failed.
+/// * Closing forgets all requests, so a closed connection answers nothing; what was written before is still sent.
 #[derive(Debug)]
 pub struct Conn {
     id: ConnId,
     peer: SocketAddr,
-    pub(super) phase: Phase,
-    pub(super) session: SessionId,
-    pub(super) timeout_ms: u32,
-    /// When the handshake for a new session came, in microseconds of the server's clock; `None`
-    /// where the session is resumed.
-    pub(super) creating_us: Option<u64>,
-    /// Whether the client sent the read-only byte, and so expects it in the answer.
-    pub(super) speaks_read_only: bool,
-    /// Whether the session was made without a majority: it is known here only, and ends with the
-    /// connection.
-    pub(super) is_local: bool,
-    /// What was granted of what the client asked for beyond ZooKeeper; `None` for one that knows only
-    /// that.
-    pub(super) extensions: Option<Extensions>,
-    /// Where the leader was when the session was asked for, for a client that wants to know.
-    pub(super) leader: Option<LeaderHint<'static>>,
     /// Whether its bytes are encrypted.
     pub(super) secure: bool,
-    pub(super) identities: Vec<Id>,
-    pub(super) encoded_identities: Vec<u8>,
-    pub(super) order: VecDeque<Slot>,
-    /// Bytes of the frames in `order`.
-    pub(super) waiting_len: usize,
-    pub(super) hold: Hold,
-    pub(super) next_seq: u64,
-    pub(super) out: BytesMut,
-    pub(super) closing: Option<CloseReason>,
-    /// No request after this point is looked at.
-    input_ended: bool,
-    /// The length of the reply just made, where it is over the limit.
-    pub(super) oversized: Option<usize>,
+    pub(super) session: ConnSession,
+    pub(super) agreement: Agreement,
+    pub(super) credentials: Credentials,
+    pub(super) requests: Requests,
+    pub(super) output: Output,
+    /// Why the connection ends. Once it is set nothing is taken or answered any more.
+    closing: Option<CloseReason>,
+    /// No request after this point is looked at: the last one ends the session, or has no meaning. What came before
+    /// is still answered, so this is set earlier than `closing`.
+    pub(super) input_ended: bool,
     /// Those that the log does not know yet. The output's limit bounds how many there can be.
-    pub(super) oversized_replies: Vec<OversizedReply>,
-    /// Whether the request at hand is to be answered by who has time for it.
-    pub(super) put_off: bool,
-    pub(super) tally: Tally,
+    oversized_replies: Vec<OversizedReply>,
+}
+
+/// How much is answered before others have their turn.
+#[derive(Clone, Copy)]
+struct Budget {
+    /// The length of the output at which no more is answered.
+    output_len: usize,
+    /// Bytes of requests that may still be answered.
+    requests_len: usize,
+}
+
+/// Bytes of requests that are answered in a row.
+const BUDGET_LEN: usize = 64 << 10;
+
+impl Budget {
+    /// Until others wait for too long.
+    fn of_turn(settings: &Settings) -> Self {
+        Self { output_len: settings.output_len_high, requests_len: BUDGET_LEN }
+    }
+
+    /// Until nothing is left.
+    const UNLIMITED: Self = Self { output_len: usize::MAX, requests_len: usize::MAX };
+
+    fn has_left(&self, output: &Output) -> bool {
+        output.len() < self.output_len && self.requests_len > 0
+    }
+
+    fn spend(&mut self, ready: &Ready) {
+        let len = match ready {
+            Ready::Read { frame, .. } => frame.len(),
+            // One piece of it takes a whole turn.
+            Ready::Rearming(_) => BUDGET_LEN,
+            Ready::Failed { .. } => 0,
+        };
+        self.requests_len = self.requests_len.saturating_sub(len);
+    }
 }
 
 impl Conn {
     /// A connection from `peer` that has just been accepted.
     pub fn new(id: ConnId, peer: SocketAddr, now_us: u64) -> Self {
-        let identities = vec![ip_identity(peer.ip())];
         Self {
             id,
             peer,
-            phase: Phase::Fresh,
-            session: SessionId(0),
-            timeout_ms: 0,
-            creating_us: None,
-            speaks_read_only: true,
-            is_local: false,
-            extensions: None,
-            leader: None,
             secure: false,
-            encoded_identities: crate::replica::entry::encode_identities(&identities),
-            identities,
-            order: VecDeque::new(),
-            waiting_len: 0,
-            hold: Hold::default(),
-            next_seq: 0,
-            out: BytesMut::new(),
+            session: ConnSession::none(),
+            agreement: Agreement::none(),
+            credentials: Credentials::of_address(peer.ip()),
+            requests: Requests::default(),
+            output: Output::new(now_us),
             closing: None,
             input_ended: false,
-            oversized: None,
             oversized_replies: Vec::new(),
-            put_off: false,
-            tally: Tally::new(now_us),
         }
     }
 
@@ -186,9 +116,8 @@ impl Conn {
         if self.closing.is_some() || self.input_ended {
             return;
         }
-        self.tally.received();
-        view.stats.packets_received.increment();
-        match self.phase {
+        self.count_received(view);
+        match self.session.phase() {
             Phase::Fresh => self.handshake(view, log, &frame),
             Phase::Opening | Phase::Open => self.request(view, log, frame),
         }
@@ -201,215 +130,289 @@ impl Conn {
         let header: Option<RequestHeader> = Reader::new(&frame).record().ok();
         let op = header.map(|header| (header.xid, self.operation(header.op)));
         match op {
-            Some((xid, op)) if self.phase != Phase::Fresh && Handling::of(op).throttlable => {
-                self.tally.received();
-                view.stats.packets_received.increment();
+            Some((xid, op))
+                if self.session.phase() != Phase::Fresh && Handling::of(op).throttlable =>
+            {
+                self.count_received(view);
                 view.stats.throttled_ops.increment();
-                self.refuse(view, (xid, op), ErrorCode::ThrottledOp);
+                let request = RequestMeta { xid, op, start_us: view.now_us };
+                self.refuse(view, request, ErrorCode::ThrottledOp);
             }
             Some(_) | None => self.receive(view, log, frame),
         }
     }
 
-    pub(super) fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
+    fn count_received(&mut self, view: View<'_>) {
+        self.output.tally_mut().received();
+        view.stats.packets_received.increment();
+    }
+
+    /// Sends a request its way. A write that must wait is held back as it came, and comes here once more.
+    fn request(&mut self, view: View<'_>, log: &mut impl Propose, frame: Bytes) {
         let mut reader = Reader::new(&frame);
         let header: RequestHeader = match reader.record() {
             Ok(header) => header,
             Err(error) => return self.close(CloseReason::BadHeader(error)),
         };
         let op = self.operation(header.op);
+        let request = RequestMeta { xid: header.xid, op, start_us: view.now_us };
         let handling = Handling::of(op);
-        let way = handling.route;
-        if self.hold.stands() && matches!(way, Route::Write | Route::CloseSession) {
-            return self.hold.keep(frame);
+        let route = handling.route;
+        if self.requests.holds_writes() && matches!(route, Route::Write | Route::CloseSession) {
+            return self.requests.hold_back(frame);
         }
         view.stats.count_op(op);
-        if !matches!(way, Route::Auth | Route::Sasl) && !self.is_authenticated(view.settings) {
+        let proves = matches!(route, Route::Auth | Route::Sasl);
+        if !proves && !self.credentials.suffice(view.settings) {
             return self.demand_credentials(view, header.xid);
         }
-        match way {
-            _ if self.is_local && handling.needs_quorum => {
-                self.refuse(view, (header.xid, op), ErrorCode::NotReadOnly);
-            }
-            Route::CloseSession if self.is_local => {
-                let done = (view.replica.last_zxid(), ErrorCode::Ok);
-                self.reply(view, (header.xid, op), done, view.now_us, |_| {});
+        if self.session.is_local() && handling.needs_quorum {
+            return self.refuse(view, request, ErrorCode::NotReadOnly);
+        }
+        match route {
+            Route::CloseSession if self.session.is_local() => {
+                self.reply(view, request, (view.replica.last_zxid(), ErrorCode::Ok), |_| {});
                 self.close(CloseReason::SessionClosed);
             }
             Route::Auth => self.authenticate(view, header.xid, reader.rest()),
             Route::Sasl => self.answer_sasl(view, header.xid, reader.rest()),
-            Route::Write | Route::CloseSession => {
+            Route::Write => {
                 let number = match self.number(op, &mut reader) {
                     Ok(number) => number,
                     Err(error) => return self.close(CloseReason::BadHeader(error)),
                 };
-                self.write(view, log, (header.xid, op), number, reader.rest());
+                self.write(view, log, request, number, reader.rest());
             }
+            Route::CloseSession => self.close_session(view, log, request),
             Route::Read | Route::Refused => {
-                self.input_ended = way == Route::Refused;
-                let waits = match handling.read_barrier {
-                    ReadBarrier::Never => false,
-                    ReadBarrier::Linearizable => self.is_linearizable(view.settings),
-                    ReadBarrier::Always => true,
-                };
-                let barrier = if waits && !self.is_local { log.read_barrier(self.id) } else { 0 };
+                self.input_ended = route == Route::Refused;
+                let barrier = self.read_barrier(view, log, handling.read_barrier);
                 let long = frame.len() > REQUEST_LEN_LONG;
-                if self.order.is_empty()
-                    && self.hold.has_passed(barrier)
-                    && (view.at_length || !long)
-                {
+                if self.requests.may_answer(barrier) && (view.at_length || !long) {
                     self.answer(view, &frame, view.now_us);
                 } else {
-                    self.hold.until(barrier);
-                    let start_us = view.now_us;
-                    let slot = self.waiting(frame, start_us, barrier, long);
-                    self.order.push_back(slot);
+                    self.requests.push_read(frame, view.now_us, barrier, long);
                 }
             }
         }
+    }
+
+    /// The read barrier that a request must wait for, 0 for none. Who reads without a quorum is content with what may
+    /// be old.
+    fn read_barrier(&self, view: View<'_>, log: &mut impl Propose, barrier: ReadBarrier) -> u64 {
+        let waits = match barrier {
+            ReadBarrier::Never => false,
+            ReadBarrier::Linearizable => {
+                view.settings.linearizable_reads
+                    || self.agreement.has(Extensions::LINEARIZABLE_READS)
+            }
+            ReadBarrier::Always => true,
+        };
+        if waits && !self.session.is_local() { log.read_barrier(self.id) } else { 0 }
     }
 
     /// The operation of a number. One of an extension that the client was not granted is none.
     pub(super) fn operation(&self, number: i32) -> OpCode {
         match OpCode::try_from(number) {
-            Ok(op) if op.facts().extension.is_none_or(|needed| self.has_extension(needed)) => op,
+            Ok(op) if op.facts().extension.is_none_or(|needed| self.agreement.has(needed)) => op,
             Ok(_) | Err(_) => OpCode::Error,
         }
     }
 
-    /// The number of a write, on a connection where they have one.
-    fn number(
-        &self,
-        op: OpCode,
-        reader: &mut Reader<'_>,
-    ) -> Result<Option<WriteNumber>, DecodeError> {
-        let numbers = self.has_extension(Extensions::EXACTLY_ONCE) && op.facts().exactly_once;
-        if numbers { reader.record().map(Some) } else { Ok(None) }
+    /// Answers a request that goes no further than this server.
+    fn answer(&mut self, view: View<'_>, frame: &Bytes, start_us: u64) {
+        let mut reader = Reader::new(frame);
+        let header: RequestHeader = match reader.record() {
+            Ok(header) => header,
+            Err(error) => return self.close(CloseReason::BadHeader(error)),
+        };
+        let op = self.operation(header.op);
+        let request = RequestMeta { xid: header.xid, op, start_us };
+        if Handling::of(op).route == Route::Refused {
+            self.reply(view, request, (NO_ZXID, ErrorCode::Unimplemented), |_| {});
+            return self.close(CloseReason::UnknownOperation(header.op));
+        }
+        let answer = match Request::decode(op, &mut reader) {
+            Ok(Request::SetWatches(_)) => {
+                return self.begin_rearming(view, Rearming::one_shot(frame, request));
+            }
+            Ok(Request::SetWatches2(_)) => {
+                return self.begin_rearming(view, Rearming::all_kinds(frame, request));
+            }
+            Ok(decoded) => self.reading(view, request).answer(&decoded),
+            Err(_) => Err(ErrorCode::MarshallingError),
+        };
+        if answer == Ok(Answer::PutOff) {
+            return self.requests.put_off(frame.clone(), start_us);
+        }
+        view.stats.read_latency_us.record(view.now_us.saturating_sub(start_us));
+        if let Err(code) = answer {
+            self.fail(view, request, code);
+        }
+        if let Some(len) = self.output.take_oversized_len() {
+            self.note_oversized(view, op, len, Self::describe(frame).1);
+        }
+        self.settle_output();
     }
 
-    fn write(
-        &mut self,
-        view: View<'_>,
-        log: &mut impl Propose,
-        (xid, op): (Xid, OpCode),
-        number: Option<WriteNumber>,
-        body: &[u8],
-    ) {
-        let start_us = view.now_us;
-        let judged = if op == OpCode::CloseSession {
-            Ok(())
+    fn reading<'a>(&'a mut self, view: View<'a>, request: RequestMeta) -> Read<'a> {
+        Read {
+            view,
+            request,
+            watcher: self.id.number,
+            session: self.session.id(),
+            identities: self.credentials.identities(),
+            output: &mut self.output,
+        }
+    }
+
+    /// Begins to set the watches of a request. It was decoded before, so there are some to set.
+    fn begin_rearming(&mut self, view: View<'_>, rearming: Option<Rearming>) {
+        if let Some(rearming) = rearming {
+            self.requests.begin_rearming();
+            self.go_on_rearming(view, Box::new(rearming));
+        }
+    }
+
+    /// Sets some of the watches, and answers where those were the last.
+    fn go_on_rearming(&mut self, view: View<'_>, mut rearming: Box<Rearming>) {
+        let mut rearm = Rearm { view, watcher: self.id.number, output: &mut self.output };
+        let is_done = rearm.go_on(&mut rearming);
+        self.settle_output();
+        if is_done {
+            let request = rearming.request();
+            self.requests.end_rearming();
+            let latency_us = view.now_us.saturating_sub(request.start_us);
+            view.stats.read_latency_us.record(latency_us);
+            self.reply(view, request, (view.replica.last_zxid(), ErrorCode::Ok), |_| {});
+        } else if self.closing.is_none() {
+            self.requests.put_back(rearming);
+        }
+    }
+
+    /// Answers a request with an error when its turn comes.
+    pub(super) fn refuse(&mut self, view: View<'_>, request: RequestMeta, code: ErrorCode) {
+        if self.requests.is_empty() {
+            self.fail(view, request, code);
         } else {
-            self.check_write(view, op, body, number.is_some())
-        };
-        if judged.is_ok()
-            && view.settings.eager_acl_check
-            && self.order.is_empty()
-            && let Err(code) = self.check_early(view, op, body)
-        {
-            return self.reply_error(view, (xid, op), NO_STATE, code, start_us);
-        }
-        let command = judged.map(|()| match number {
-            _ if op == OpCode::CloseSession => Op::CloseSession,
-            None => Op::Request { op_code: op.into(), body },
-            Some(WriteNumber { number, answered }) => {
-                Op::Numbered { number, answered, op_code: op.into(), body }
-            }
-        });
-        let refused = match command {
-            Ok(command) => match self.propose(view, log, command) {
-                Ok(()) => None,
-                // The client sends it again, and need not know.
-                Err(Refusal::Unavailable) if number.is_some() => {
-                    return self.close(CloseReason::Unavailable);
-                }
-                Err(Refusal::DiskFull | Refusal::Unavailable) => Some(ErrorCode::SystemError),
-            },
-            Err(code) => Some(code),
-        };
-        match refused {
-            None => {
-                self.input_ended = op == OpCode::CloseSession;
-                let seq = self.next_seq - 1;
-                if Handling::of(op).changes_members {
-                    self.hold.until_outcome(seq);
-                }
-                self.order.push_back(Slot::Write { xid, op, seq, start_us });
-            }
-            Some(code) => self.refuse(view, (xid, op), code),
+            self.requests.push_failed(request, code);
         }
     }
 
-    /// Whether a write's record can be decoded, so that applying it cannot fail on that, and holds no more
-    /// than it may.
-    fn check_write(
-        &self,
-        view: View<'_>,
-        op: OpCode,
-        body: &[u8],
-        is_numbered: bool,
-    ) -> Result<(), ErrorCode> {
-        let request = Request::decode(op, &mut Reader::new(body));
-        let request = request.map_err(|_| ErrorCode::MarshallingError)?;
-        if is_numbered {
-            check_kept_reply(op, body.len())?;
-        }
-        self.check_bounds(view, &request)
+    /// Answers a request with an error now.
+    fn fail(&mut self, view: View<'_>, request: RequestMeta, code: ErrorCode) {
+        self.reply(view, request, (view.replica.last_zxid(), code), |_| {});
     }
 
-    pub(super) fn propose(
+    /// Puts a reply into the output.
+    pub(super) fn reply(
         &mut self,
         view: View<'_>,
-        log: &mut impl Propose,
-        op: Op<'_>,
-    ) -> Result<(), Refusal> {
-        let origin = Origin { session: self.session, conn: self.id, seq: self.next_seq };
-        log.propose(&Command { origin, identities: &self.encoded_identities, op })?;
-        self.next_seq += 1;
-        view.stats.writes_proposed.increment();
-        Ok(())
+        request: RequestMeta,
+        header: (Zxid, ErrorCode),
+        body: impl FnOnce(&mut BytesMut),
+    ) {
+        self.output.reply(view, request, header, body);
+        self.settle_output();
     }
 
-    /// Takes the outcome of command `seq`, and answers what waited for it.
-    pub fn complete(&mut self, view: View<'_>, seq: u64, zxid: Zxid, outcome: Outcome) {
-        match outcome {
-            Outcome::Repeated | Outcome::OutOfOrder | Outcome::Deferred => return,
-            Outcome::NotOwner => {
-                view.stats.writes_finished.increment();
-                return self.close(CloseReason::SessionMoved);
-            }
-            Outcome::SessionOpened { timeout_ms } => self.session_opened(view, timeout_ms),
-            Outcome::SessionRefused => self.refuse_session(view),
-            Outcome::SessionClosed => {
-                self.finish_write(view, seq, (zxid, ErrorCode::Ok), |_| {});
-                self.close(CloseReason::SessionClosed);
-            }
-            Outcome::Request(Ok(result)) => {
-                let done = (zxid, ErrorCode::Ok);
-                self.finish_write(view, seq, done, |out| put_result(out, &result));
-            }
-            Outcome::Request(Err(error)) => {
-                self.finish_write(view, seq, (zxid, error.into()), |_| {});
-            }
-            Outcome::Numbered(reply) => {
-                let header = (reply.zxid, reply.code);
-                self.finish_write(view, seq, header, |out| out.put_slice(&reply.body));
-            }
-            Outcome::BadWriteNumber => self.close(CloseReason::BadWriteNumber),
+    /// Closes the connection, where the output could not take what was given to it.
+    pub(super) fn settle_output(&mut self) {
+        if let Some(reason) = self.output.take_failure() {
+            self.close(reason);
         }
-        self.hold.outcome(seq);
-        view.stats.writes_finished.increment();
-        self.answer_waiting(view, Turn::new(view.settings));
     }
 
-    fn is_linearizable(&self, settings: &Settings) -> bool {
-        let wants = |granted: Extensions| granted.contains(Extensions::LINEARIZABLE_READS);
-        settings.linearizable_reads || self.extensions.is_some_and(wants)
+    /// Keeps for the log whose reply is over `jute.maxbuffer`.
+    pub(super) fn note_oversized(
+        &mut self,
+        view: View<'_>,
+        op: OpCode,
+        len: usize,
+        path: Option<String>,
+    ) {
+        view.stats.replies_too_large.increment();
+        self.oversized_replies.push(OversizedReply {
+            len,
+            limit: view.settings.packet_len_max,
+            op,
+            path,
+            session: self.session(),
+            peer: self.peer,
+        });
+    }
+
+    /// Whether there are replies over the limit that were not [taken](Self::take_oversized).
+    pub fn has_oversized(&self) -> bool {
+        !self.oversized_replies.is_empty()
+    }
+
+    /// Takes the replies over the limit that were made since the last time, for the log.
+    pub fn take_oversized(&mut self) -> Vec<OversizedReply> {
+        core::mem::take(&mut self.oversized_replies)
+    }
+
+    /// Answers what may be answered, until the budget is spent.
+    fn answer_waiting(&mut self, view: View<'_>, mut budget: Budget) {
+        while self.closing.is_none()
+            && budget.has_left(&self.output)
+            && let Some(ready) = self.requests.next_ready(view.at_length)
+        {
+            budget.spend(&ready);
+            match ready {
+                Ready::Read { frame, start_us } => self.answer(view, &frame, start_us),
+                Ready::Rearming(rearming) => self.go_on_rearming(view, rearming),
+                Ready::Failed { request, code } => self.fail(view, request, code),
+            }
+        }
+    }
+
+    /// Answers what waited for an outcome, as far as there is time now.
+    pub(super) fn answer_behind_outcome(&mut self, view: View<'_>) {
+        self.answer_waiting(view, Budget::of_turn(view.settings));
+    }
+
+    /// Serves requests that were paused, until many bytes wait again.
+    pub fn resume(&mut self, view: View<'_>, log: &mut impl Propose) {
+        self.answer_waiting(view, Budget::of_turn(view.settings));
+        // A write that was held back may have nothing to wait for any more.
+        if self.closing.is_none()
+            && let Some(frame) = self.requests.release()
+        {
+            self.request(view, log, frame);
+        }
+    }
+
+    /// Answers all that was paused; to be called before another write of this connection is
+    /// applied, which the requests in front of it must not see.
+    pub fn resume_all(&mut self, view: View<'_>) {
+        self.answer_waiting(View { at_length: true, ..view }, Budget::UNLIMITED);
+    }
+
+    /// Every write that was acknowledged anywhere before the read barrier of this number was asked
+    /// for is in the state that `view` shows. Answers what waited for it.
+    pub fn barrier_passed(&mut self, view: View<'_>, log: &mut impl Propose, barrier: u64) {
+        self.requests.barrier_passed(barrier);
+        self.resume(view, log);
+    }
+
+    /// Whether requests could be served and are not, because many bytes wait in the output, because they take long,
+    /// or because nobody has looked yet. [`Self::resume`] has to follow, and nothing else calls for it.
+    pub fn has_paused(&self) -> bool {
+        self.requests.has_paused()
+    }
+
+    /// Whether the request that is paused takes long to answer: only with [`View::at_length`] is it.
+    pub fn takes_long(&self) -> bool {
+        self.requests.takes_long()
     }
 
     /// Puts a watch event into the output, unless the client may not read what it is about.
     pub fn notify(&mut self, around: Surroundings<'_>, event: &Event<'_>) {
-        if self.closing.is_none() && self.may_read(around, event.acl) {
-            self.put_event(around, event.zxid, event.event_type, event.path);
+        let policy = around.settings.policy;
+        if self.closing.is_none() && self.credentials.may_read(event.acl, policy) {
+            self.output.event(around, event.zxid, event.event_type, event.path);
+            self.settle_output();
         }
     }
 
@@ -417,9 +420,7 @@ impl Conn {
     /// The first reason counts.
     pub fn close(&mut self, reason: CloseReason) {
         if self.closing.is_none() {
-            self.order.clear();
-            self.hold.drop_held();
-            self.waiting_len = 0;
+            self.requests.clear();
             self.closing = Some(reason);
         }
     }
@@ -432,20 +433,33 @@ impl Conn {
     /// Whether the socket should be read: not while a session is being opened, not while too much
     /// waits.
     pub fn wants_input(&self, settings: &Settings) -> bool {
-        self.phase != Phase::Opening
+        self.session.phase() != Phase::Opening
             && self.closing.is_none()
             && !self.input_ended
-            && !self.hold.is_holding()
-            && self.order.len() < settings.waiting_requests_max
-            && self.waiting_len < settings.waiting_len_max
-            && self.out.len() < settings.output_len_high
+            && self.requests.has_room(settings)
+            && self.output.len() < settings.output_len_high
+    }
+
+    /// Takes the bytes that are ready for the socket.
+    pub fn take_output(&mut self) -> BytesMut {
+        self.output.take()
+    }
+
+    /// The bytes that are ready for the socket and were not taken.
+    pub fn output(&self) -> &[u8] {
+        self.output.bytes()
+    }
+
+    /// The first bytes of [`output`](Self::output) are with the socket.
+    pub fn output_sent(&mut self, len: usize) {
+        self.output.advance(len);
     }
 
     /// How long the socket may be silent, in microseconds.
     pub fn idle_limit_us(&self, settings: &Settings) -> u64 {
-        match self.phase {
+        match self.session.phase() {
             Phase::Fresh => settings.handshake_timeout_ms * 1000,
-            Phase::Opening | Phase::Open => u64::from(self.timeout_ms.max(1)) * 1000,
+            Phase::Opening | Phase::Open => u64::from(self.timeout_ms().max(1)) * 1000,
         }
     }
 
@@ -466,37 +480,32 @@ impl Conn {
 
     /// The session, once the handshake named it or made it; 0 before.
     pub fn session(&self) -> SessionId {
-        self.session
+        self.session.id()
     }
 
     /// The session's timeout in milliseconds, once it is negotiated; 0 before.
     pub fn timeout_ms(&self) -> u32 {
-        self.timeout_ms
+        self.session.timeout_ms()
     }
 
     /// Whether the session is open.
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        self.session.phase() == Phase::Open
     }
 
     /// Whether requests wait for an outcome.
     pub fn has_outstanding(&self) -> bool {
-        !self.order.is_empty()
+        !self.requests.is_empty()
     }
 
     /// The number of the last command that was proposed.
     pub fn last_seq(&self) -> Option<u64> {
-        self.next_seq.checked_sub(1)
+        self.requests.last_seq()
     }
 
     /// Whether a command waits for its outcome.
     pub fn is_outstanding(&self, seq: u64) -> bool {
-        let of_command = |slot: &Slot| match slot {
-            Slot::Write { seq, .. } => Some(*seq),
-            Slot::Waiting { .. } | Slot::Rearming(_) | Slot::Failed { .. } => None,
-        };
-        // Outcomes come in order, so the first one decides.
-        self.order.iter().find_map(of_command).is_some_and(|first| first <= seq)
+        self.requests.is_outstanding(seq)
     }
 
     /// The operation and path that a frame asks for, for messages about frames that are refused for
@@ -515,11 +524,11 @@ impl Conn {
 
     /// What the connection counted of itself.
     pub fn report(&self) -> ConnReport {
-        self.tally.report(self.session, self.order.len(), self.timeout_ms)
+        self.output.tally().report(self.session(), self.requests.len(), self.timeout_ms())
     }
 
     /// Forgets the counts (`crst`).
     pub fn reset_report(&mut self) {
-        self.tally.reset();
+        self.output.tally_mut().reset();
     }
 }

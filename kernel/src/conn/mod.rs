@@ -15,6 +15,7 @@
 //! command is applied. So a read between two writes of its session sees the first and not the second
 //! (ZooKeeper's FIFO guarantee), and a watch event is always before the reply that shows its change.
 
+mod auth_packets;
 mod bounds;
 mod close;
 mod close_kind;
@@ -25,21 +26,25 @@ mod eager;
 mod handling;
 mod handshake;
 mod hold;
-mod order;
 mod output;
+mod oversized;
 mod pages;
 mod read;
 mod rearm;
-mod reply;
 mod report;
+mod requests;
+mod session;
 mod settings;
 mod stats;
+mod surroundings;
+mod write;
 
 pub use close::CloseReason;
 pub use close_kind::CloseKind;
-pub use conn::{Conn, Propose, Refusal, Surroundings, View};
+pub use conn::Conn;
 pub use handling::{Handling, ReadBarrier, Route};
-pub use reply::OversizedReply;
+pub use oversized::OversizedReply;
 pub use report::ConnReport;
 pub use settings::{ConnectWeights, Settings};
 pub use stats::ConnStats;
+pub use surroundings::{Propose, Refusal, Surroundings, View};

@@ -8,8 +8,7 @@ use jute_proto::{
     Encode, ErrorCode, GetSubtreeRequest, ListPageRequest, Perms, Stat, begin_vec, end_vec, put_str,
 };
 
-use super::conn::Conn;
-use super::read::Turn;
+use super::read::{Answer, Read};
 use super::settings::Settings;
 use crate::replica::answer::put_data;
 use crate::tree::{Node, OpError};
@@ -55,15 +54,11 @@ impl Room {
     }
 }
 
-impl Conn {
-    pub(super) fn list_page(
-        &mut self,
-        turn: Turn<'_>,
-        request: &ListPageRequest<'_>,
-    ) -> Result<(), ErrorCode> {
-        let mut room = Room::new(request.limit, turn.view.settings)?;
-        let node = self.node(turn.view, &request.path)?;
-        self.ok(turn, |out| {
+impl Read<'_> {
+    pub(super) fn list_page(&mut self, request: &ListPageRequest<'_>) -> Result<Answer, ErrorCode> {
+        let mut room = Room::new(request.limit, self.view.settings)?;
+        let node = self.node(&request.path)?;
+        Ok(self.send(|out| {
             let mark = begin_vec(out);
             let names = node.children_after(request.after.as_deref());
             let more = fill(
@@ -78,28 +73,24 @@ impl Conn {
             end_vec(out, mark, room.count);
             out.put_u8(more.into());
             node.stat().encode(out);
-        });
-        Ok(())
+        }))
     }
 
     pub(super) fn get_subtree(
         &mut self,
-        turn: Turn<'_>,
         request: &GetSubtreeRequest<'_>,
-    ) -> Result<(), ErrorCode> {
-        let mut room = Room::new(request.limit, turn.view.settings)?;
-        let (tree, policy) = (turn.view.replica.tree(), turn.view.settings.policy);
-        // Copied, for the answer is written into the connection.
-        let identities = self.identities.clone();
-        let may_read = |node: &Node| tree.check_acl(node, &identities, Perms::READ, policy).is_ok();
+    ) -> Result<Answer, ErrorCode> {
+        let mut room = Room::new(request.limit, self.view.settings)?;
+        let (tree, policy) = (self.view.replica.tree(), self.view.settings.policy);
+        let identities = self.identities;
+        let may_read = |node: &Node| tree.check_acl(node, identities, Perms::READ, policy).is_ok();
         let nodes = tree.subtree(&request.path, request.after.as_deref(), may_read)?;
-        self.ok(turn, |out| {
+        Ok(self.send(|out| {
             let mark = begin_vec(out);
             let more = fill(out, nodes, &mut room, node_len, put_node);
             end_vec(out, mark, room.count);
             out.put_u8(more.into());
-        });
-        Ok(())
+        }))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Watches that a client brings along after a reconnect, and what it missed meanwhile.
 //!
-//! What happened after the zxid that the client saw last is told at once (protocol section 4.3),
-//! with zxid -1 and without a look at permissions, as `DataTree.setWatches` does; what did not
-//! happen is watched for.
+//! The server tells at once of what happened after the zxid that the client saw last, with zxid -1 and without a look
+//! at permissions, as `DataTree.setWatches` does. It watches for what did not happen.
 //!
 //! A request may bring a hundred thousand paths. It is carried out in pieces, with the state free for others
 //! in between: each path is looked at and watched in one step, and that is all that a client can tell.
@@ -10,9 +9,11 @@
 use alloc::borrow::Cow;
 
 use bytes::Bytes;
-use jute_proto::{AddWatchMode, EventType, OpCode, Reader, RequestHeader, Xid, Zxid};
+use jute_proto::{AddWatchMode, EventType, Reader, RequestHeader, Zxid};
 
-use super::conn::{Conn, View};
+use super::output::Output;
+use super::requests::RequestMeta;
+use super::surroundings::View;
 use crate::watch::{WatchKind, WatchModes};
 
 const NO_ZXID: Zxid = Zxid(-1);
@@ -24,9 +25,7 @@ const PATHS_AT_ONCE: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Rearming {
     frame: Bytes,
-    pub(super) xid: Xid,
-    pub(super) op: OpCode,
-    pub(super) start_us: u64,
+    request: RequestMeta,
     seen: Zxid,
     /// The lists that are still to come, the current one included.
     lists: &'static [List],
@@ -49,14 +48,22 @@ enum List {
 const LISTS: [List; 5] = [List::Data, List::Exist, List::Child, List::Persistent, List::Recursive];
 
 impl Rearming {
-    /// The request of a frame that was found to decode.
-    pub(super) fn new(frame: &Bytes, op: OpCode, start_us: u64) -> Option<Self> {
+    /// A `setWatches`, in a frame that was found to decode. It has no lists of persistent watches.
+    pub(super) fn one_shot(frame: &Bytes, request: RequestMeta) -> Option<Self> {
+        Self::new(frame, request, &LISTS[..3])
+    }
+
+    /// A `setWatches2`, likewise.
+    pub(super) fn all_kinds(frame: &Bytes, request: RequestMeta) -> Option<Self> {
+        Self::new(frame, request, &LISTS)
+    }
+
+    fn new(frame: &Bytes, request: RequestMeta, lists: &'static [List]) -> Option<Self> {
         let mut reader = Reader::new(frame);
-        let header: RequestHeader = reader.record().ok()?;
+        let _: RequestHeader = reader.record().ok()?;
         let seen: Zxid = reader.record().ok()?;
-        let lists = if op == OpCode::SetWatches { &LISTS[..3] } else { &LISTS[..] };
-        let (xid, frame, offset) = (header.xid, frame.clone(), reader.position());
-        let mut rearming = Self { frame, xid, op, start_us, seen, lists, left: 0, offset };
+        let (frame, offset) = (frame.clone(), reader.position());
+        let mut rearming = Self { frame, request, seen, lists, left: 0, offset };
         rearming.begin_list();
         Some(rearming)
     }
@@ -64,6 +71,11 @@ impl Rearming {
     /// Bytes that wait with it.
     pub(super) fn len(&self) -> usize {
         self.frame.len()
+    }
+
+    /// What asked for it.
+    pub(super) fn request(&self) -> RequestMeta {
+        self.request
     }
 
     fn begin_list(&mut self) {
@@ -87,58 +99,70 @@ impl Rearming {
     }
 }
 
-impl Conn {
+/// Where watches are set, and where is told what was missed.
+pub(super) struct Rearm<'a> {
+    pub(super) view: View<'a>,
+    /// The connection's number among those of this server.
+    pub(super) watcher: u64,
+    pub(super) output: &'a mut Output,
+}
+
+impl Rearm<'_> {
     /// Looks at some of the paths; says whether those were the last.
-    pub(super) fn rearm_some(&mut self, view: View<'_>, rearming: &mut Rearming) -> bool {
+    pub(super) fn go_on(&mut self, rearming: &mut Rearming) -> bool {
         let seen = rearming.seen;
         for _ in 0..PATHS_AT_ONCE {
             let Some((list, path)) = rearming.next() else { return true };
             match list {
-                List::Data => self.rearm_data(view, seen, &path),
-                List::Exist => self.rearm_exists(view, &path),
-                List::Child => self.rearm_children(view, seen, &path),
-                List::Persistent => self.rearm_persistent(view, &path, AddWatchMode::Persistent),
+                List::Data => self.data(seen, &path),
+                List::Exist => self.exists(&path),
+                List::Child => self.children(seen, &path),
+                List::Persistent => self.persistent(&path, AddWatchMode::Persistent),
                 List::Recursive => {
-                    self.rearm_persistent(view, &path, AddWatchMode::PersistentRecursive);
+                    self.persistent(&path, AddWatchMode::PersistentRecursive);
                 }
             }
         }
         false
     }
 
-    fn rearm_data(&mut self, view: View<'_>, seen: Zxid, path: &str) {
-        match view.replica.tree().get(path) {
-            None => self.put_event(view.around, NO_ZXID, EventType::NodeDeleted, path),
+    fn data(&mut self, seen: Zxid, path: &str) {
+        match self.view.replica.tree().get(path) {
+            None => self.missed(EventType::NodeDeleted, path),
             Some(node) if node.mzxid() > seen => {
-                self.put_event(view.around, NO_ZXID, EventType::NodeDataChanged, path);
+                self.missed(EventType::NodeDataChanged, path);
             }
-            Some(_) => self.rearm(view, WatchKind::Data, path),
+            Some(_) => self.watch(WatchKind::Data, path),
         }
     }
 
     /// A node that exists is told of whenever it was made: the client waited for it to appear.
-    fn rearm_exists(&mut self, view: View<'_>, path: &str) {
-        match view.replica.tree().get(path) {
-            Some(_) => self.put_event(view.around, NO_ZXID, EventType::NodeCreated, path),
-            None => self.rearm(view, WatchKind::Data, path),
+    fn exists(&mut self, path: &str) {
+        match self.view.replica.tree().get(path) {
+            Some(_) => self.missed(EventType::NodeCreated, path),
+            None => self.watch(WatchKind::Data, path),
         }
     }
 
-    fn rearm_children(&mut self, view: View<'_>, seen: Zxid, path: &str) {
-        match view.replica.tree().get(path) {
-            None => self.put_event(view.around, NO_ZXID, EventType::NodeDeleted, path),
+    fn children(&mut self, seen: Zxid, path: &str) {
+        match self.view.replica.tree().get(path) {
+            None => self.missed(EventType::NodeDeleted, path),
             Some(node) if node.pzxid() > seen => {
-                self.put_event(view.around, NO_ZXID, EventType::NodeChildrenChanged, path);
+                self.missed(EventType::NodeChildrenChanged, path);
             }
-            Some(_) => self.rearm(view, WatchKind::Child, path),
+            Some(_) => self.watch(WatchKind::Child, path),
         }
     }
 
-    fn rearm_persistent(&self, view: View<'_>, path: &str, mode: AddWatchMode) {
-        view.replica.watches().add_persistent(path, self.id().number, mode);
+    fn persistent(&self, path: &str, mode: AddWatchMode) {
+        self.view.replica.watches().add_persistent(path, self.watcher, mode);
     }
 
-    fn rearm(&self, view: View<'_>, kind: WatchKind, path: &str) {
-        view.replica.watches().add(kind, path, self.id().number, WatchModes::STANDARD);
+    fn watch(&self, kind: WatchKind, path: &str) {
+        self.view.replica.watches().add(kind, path, self.watcher, WatchModes::STANDARD);
+    }
+
+    fn missed(&mut self, event_type: EventType, path: &str) {
+        self.output.event(self.view.around, NO_ZXID, event_type, path);
     }
 }

@@ -14,6 +14,7 @@ use super::replica::{Replica, VERSION_ONCE};
 use crate::ensemble::UnreadableConfiguration;
 use crate::session::dedup::StoredReplyCache;
 use crate::session::{ReplyCache, SessionRecord, SessionTable};
+use crate::time::{ElapsedTime, WallTime};
 use crate::tree::{ChangedNodes, LoadError, RemovedNodes, TreeLoader};
 
 /// The version of the session and meta rows. Node rows carry their own.
@@ -31,21 +32,24 @@ pub const META_KEY: &[u8] = b"replica";
 /// The keys of the other meta rows begin so: the path of a node that may expire follows.
 const AGE_KEY: &[u8] = b"age ";
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Meta {
     format: u8,
     last_zxid: i64,
-    last_time_ms: i64,
+    last_wall_time: WallTime,
     digest: u64,
     ensemble: Option<u128>,
     members: StoredMembers,
 }
 
 /// What follows [`Meta`] from [`VERSION_ONCE`] on.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct MetaOnce {
     version: u16,
-    elapsed_ms: u64,
+    elapsed: ElapsedTime,
     processes: StoredProcesses,
     /// [`Replica::digest`].
     digest: u64,
@@ -55,8 +59,8 @@ struct MetaOnce {
 #[derive(Debug, Default)]
 pub(super) struct ReplicaMeta {
     pub(super) last_zxid: Zxid,
-    pub(super) last_time_ms: i64,
-    pub(super) elapsed_ms: u64,
+    pub(super) last_wall_time: WallTime,
+    pub(super) elapsed: ElapsedTime,
     pub(super) version: u16,
     pub(super) processes: ProcessTable,
     pub(super) node_ages: NodeAges,
@@ -69,7 +73,7 @@ pub(super) struct ReplicaMeta {
 pub struct Checkpoint {
     removed: RemovedNodes,
     sessions: Vec<(SessionId, Option<SessionRecord>)>,
-    ages: Vec<(Box<str>, Option<u64>)>,
+    ages: Vec<(Box<str>, Option<ElapsedTime>)>,
     meta: Meta,
     once: Option<MetaOnce>,
 }
@@ -108,7 +112,7 @@ impl Checkpoint {
             CheckpointRow::Session(id.0.to_be_bytes(), value)
         });
         let ages = ages.into_iter().map(|(path, since)| {
-            let value = since.map(|since: u64| since.to_le_bytes().to_vec());
+            let value = since.map(|since| since.0.to_le_bytes().to_vec());
             CheckpointRow::Meta([AGE_KEY, path.as_bytes()].concat(), value)
         });
         let meta = core::iter::once_with(move || {
@@ -134,14 +138,14 @@ impl Replica {
         let meta = Meta {
             format: if is_once { FORMAT_ONCE } else { FORMAT },
             last_zxid: self.last_zxid().0,
-            last_time_ms: self.last_time_ms(),
+            last_wall_time: self.last_wall_time(),
             digest: self.tree().digest(),
             ensemble: self.ensemble(),
             members: self.members().store(),
         };
         let once = is_once.then(|| MetaOnce {
             version: self.version(),
-            elapsed_ms: self.elapsed_ms(),
+            elapsed: self.elapsed(),
             processes: self.processes().store(),
             digest: self.digest(),
         });
@@ -242,7 +246,7 @@ impl Restore {
         if let Some(path) = key.strip_prefix(AGE_KEY) {
             let path = core::str::from_utf8(path).map_err(|_| RestoreError::Meta)?;
             let since = value.try_into().map_err(|_| RestoreError::Meta)?;
-            self.node_ages.load(path, u64::from_le_bytes(since));
+            self.node_ages.load(path, ElapsedTime(u64::from_le_bytes(since)));
             return Ok(());
         }
         if key != META_KEY {
@@ -277,8 +281,8 @@ impl Restore {
         let (expected, once) = (once.as_ref().map(|once| once.digest), once.unwrap_or_default());
         let meta = ReplicaMeta {
             last_zxid: Zxid(meta.last_zxid),
-            last_time_ms: meta.last_time_ms,
-            elapsed_ms: once.elapsed_ms,
+            last_wall_time: meta.last_wall_time,
+            elapsed: once.elapsed,
             version: once.version,
             processes: ProcessTable::restore(once.processes),
             node_ages: self.node_ages,

@@ -7,6 +7,8 @@
 //! Commands are encoded one behind the other into the buffer that becomes the entry; the header is
 //! written over reserved bytes when the batch is sealed. A client's request stays the bytes that
 //! the client sent.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -17,7 +19,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use jute_proto::{Id, OpCode, Reader, Request, SessionId};
 use serde::{Deserialize, Serialize};
 
+use crate::ensemble::ServerId;
 use crate::session::ConnId;
+use crate::time::WallTime;
 use crate::tree::Policy;
 
 /// The version of this encoding. A server refuses entries of a version that it does not know.
@@ -29,8 +33,8 @@ pub const HEADER_LEN: usize = 14;
 /// What the leader stamps on a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EntryHeader {
-    /// Wall time in milliseconds; never goes back from one entry to the next.
-    pub time_ms: i64,
+    /// The leader's clock; in entries of this format it never goes back.
+    pub wall_time: WallTime,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
     /// How many commands follow.
@@ -38,6 +42,8 @@ pub struct EntryHeader {
 }
 
 /// Where a command comes from and where its outcome is wanted.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Origin {
     /// The session that the command speaks for.
@@ -50,6 +56,8 @@ pub struct Origin {
 }
 
 /// One command of a batch.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Command<'a> {
     /// Where it comes from.
@@ -75,6 +83,8 @@ impl<'a> Command<'a> {
 }
 
 /// What a command does.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Op<'a> {
     /// A client's write request: its operation code and the bytes of its record.
@@ -125,7 +135,6 @@ pub enum Op<'a> {
         /// Whether it was carried out.
         done: bool,
     },
-    // The variants are numbered in the log: new ones go to the end.
     /// A client's write request with the number that it has in its session, see
     /// [`once`](jute_proto::once).
     Numbered {
@@ -147,7 +156,7 @@ pub enum Op<'a> {
     /// A process of a server begins to number what it wants written.
     RegisterServer {
         /// The number of the server.
-        server: u64,
+        server: ServerId,
         /// The random number of the process.
         process: u64,
     },
@@ -262,7 +271,7 @@ pub fn seal_batch(mut buffer: BytesMut, header: &EntryHeader) -> Bytes {
     buffer[0] = FORMAT;
     buffer[1] = header.policy.to_bits();
     buffer[2..6].copy_from_slice(&header.count.to_le_bytes());
-    buffer[6..14].copy_from_slice(&header.time_ms.to_le_bytes());
+    buffer[6..14].copy_from_slice(&header.wall_time.0.to_le_bytes());
     buffer.freeze()
 }
 
@@ -280,8 +289,8 @@ pub fn open_entry(entry: &[u8]) -> Result<(EntryHeader, &[u8]), EntryError> {
     let count = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
     let mut time = [0; 8];
     time.copy_from_slice(&head[6..14]);
-    let time_ms = i64::from_le_bytes(time);
-    Ok((EntryHeader { time_ms, policy: Policy::from_bits(head[1]), count }, commands))
+    let wall_time = WallTime(i64::from_le_bytes(time));
+    Ok((EntryHeader { wall_time, policy: Policy::from_bits(head[1]), count }, commands))
 }
 
 /// Takes the next command off the front of `rest`; `number` is for the error message.
@@ -412,7 +421,7 @@ mod tests {
     use super::*;
 
     fn commands() -> Vec<Command<'static>> {
-        let conn = ConnId { server: 1, boot: u64::MAX, number: 9 };
+        let conn = ConnId { server: ServerId(1), boot: u64::MAX, number: 9 };
         let origin = Origin { session: SessionId(-5), conn, seq: 77 };
         vec![
             Command {
@@ -435,7 +444,7 @@ mod tests {
     fn a_batch_comes_back_as_it_went() {
         // Header and commands survive the log, in order.
         let policy = Policy { enforce_quota: true, ..Policy::default() };
-        let header = EntryHeader { time_ms: -3, policy, count: 5 };
+        let header = EntryHeader { wall_time: WallTime(-3), policy, count: 5 };
         let mut buffer = BytesMut::new();
         begin_batch(&mut buffer);
         for command in commands() {

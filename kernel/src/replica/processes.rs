@@ -9,9 +9,12 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::section::Sender;
+use crate::ensemble::ServerId;
 use crate::tree::digest::mix;
 
 /// What is known of a server's newest process.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registration {
     /// The index of the entry that registered it: a later process of the server has a higher one.
@@ -40,22 +43,24 @@ pub enum SectionClaim {
 /// The registrations of all servers, by number.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessTable {
-    by_server: BTreeMap<u64, Registration>,
+    by_server: BTreeMap<ServerId, Registration>,
     /// How many registrations there were.
     registrations: u64,
 }
 
 /// [`ProcessTable`] as a checkpoint keeps it.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredProcesses {
     registrations: u64,
-    by_server: Vec<(u64, Registration)>,
+    by_server: Vec<(ServerId, Registration)>,
 }
 
 impl ProcessTable {
     /// Registers a process at the entry of this index. A process that is registered stays as it is: its server
     /// asked twice.
-    pub(super) fn register(&mut self, server: u64, process: u64, index: u64) {
+    pub(super) fn register(&mut self, server: ServerId, process: u64, index: u64) {
         let known = self.by_server.get(&server);
         if known.is_some_and(|known| known.process == process || known.incarnation >= index) {
             return;
@@ -83,12 +88,12 @@ impl ProcessTable {
     }
 
     /// Forgets servers that do not belong to the ensemble any more: what they sent does nothing.
-    pub(super) fn retain(&mut self, belongs: impl Fn(u64) -> bool) {
+    pub(super) fn retain(&mut self, belongs: impl Fn(ServerId) -> bool) {
         self.by_server.retain(|server, _| belongs(*server));
     }
 
     /// What is known of a server.
-    pub fn get(&self, server: u64) -> Option<Registration> {
+    pub fn get(&self, server: ServerId) -> Option<Registration> {
         self.by_server.get(&server).copied()
     }
 
@@ -96,7 +101,7 @@ impl ProcessTable {
     pub(super) fn digest(&self) -> u64 {
         self.by_server.iter().fold(self.registrations, |hash, (server, known)| {
             let Registration { incarnation, process, ordinal, applied } = *known;
-            [*server, incarnation, process, ordinal, applied].into_iter().fold(hash, mix)
+            [server.0, incarnation, process, ordinal, applied].into_iter().fold(hash, mix)
         })
     }
 
@@ -119,8 +124,10 @@ mod tests {
 
     use super::*;
 
+    const SERVER: ServerId = ServerId(3);
+
     fn sender(incarnation: u64, number: u64) -> Sender {
-        Sender { server: 3, incarnation, number }
+        Sender { server: SERVER, incarnation, number }
     }
 
     #[test]
@@ -128,15 +135,15 @@ mod tests {
         // A repeat, a gap, a section of an ended process and one of a server that left do nothing.
         let mut processes = ProcessTable::default();
         assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Ended);
-        processes.register(3, 77, 5);
+        processes.register(SERVER, 77, 5);
         assert_eq!(processes.claim(sender(5, 2)), SectionClaim::Gap);
         assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Granted);
         assert_eq!(processes.claim(sender(5, 1)), SectionClaim::Repeated);
         assert_eq!(processes.claim(sender(5, 2)), SectionClaim::Granted);
-        processes.register(3, 78, 9);
+        processes.register(SERVER, 78, 9);
         assert_eq!(processes.claim(sender(5, 3)), SectionClaim::Ended);
         assert_eq!(processes.claim(sender(9, 1)), SectionClaim::Granted);
-        processes.retain(|server| server != 3);
+        processes.retain(|server| server != SERVER);
         assert_eq!(processes.claim(sender(9, 2)), SectionClaim::Ended);
     }
 
@@ -144,15 +151,15 @@ mod tests {
     fn a_process_registers_once() {
         // A registration that is sent again leaves the numbers as they are; ordinals are never given twice.
         let mut processes = ProcessTable::default();
-        processes.register(3, 77, 5);
+        processes.register(SERVER, 77, 5);
         processes.claim(sender(5, 1));
-        processes.register(3, 77, 8);
-        let registration = processes.get(3).unwrap();
+        processes.register(SERVER, 77, 8);
+        let registration = processes.get(SERVER).unwrap();
         assert_eq!((registration.incarnation, registration.applied), (5, 1));
-        processes.register(4, 77, 9);
-        processes.register(3, 79, 10);
-        assert_eq!(processes.get(4).unwrap().ordinal, 2);
-        assert_eq!(processes.get(3).unwrap().ordinal, 3);
+        processes.register(ServerId(4), 77, 9);
+        processes.register(SERVER, 79, 10);
+        assert_eq!(processes.get(ServerId(4)).unwrap().ordinal, 2);
+        assert_eq!(processes.get(SERVER).unwrap().ordinal, 3);
     }
 
     proptest! {
@@ -167,12 +174,12 @@ mod tests {
             for (at, (process, number)) in (10..).zip(arriving) {
                 if process > newest {
                     newest = process;
-                    processes.register(3, process, at);
+                    processes.register(SERVER, process, at);
                     applied.insert(at, Vec::new());
                 }
                 for (incarnation, numbers) in &mut applied {
                     let granted = processes.claim(sender(*incarnation, number)) == SectionClaim::Granted;
-                    let is_newest = processes.get(3).map(|known| known.incarnation) == Some(*incarnation);
+                    let is_newest = processes.get(SERVER).map(|known| known.incarnation) == Some(*incarnation);
                     prop_assert_eq!(granted, is_newest && number == numbers.len() as u64 + 1);
                     if granted {
                         numbers.push(number);
@@ -188,7 +195,7 @@ mod tests {
             // What a restarted server holds is what the others hold.
             let mut processes = ProcessTable::default();
             for (index, (server, process)) in (1..).zip(started) {
-                processes.register(server, process, index);
+                processes.register(ServerId(server), process, index);
             }
             let row = postcard::to_stdvec(&processes.store()).unwrap();
             let back = ProcessTable::restore(postcard::from_bytes(&row).unwrap());

@@ -16,7 +16,8 @@ use super::entry::{EntryError, Origin};
 use super::outcome::{EventSink, Outcome};
 use super::replica::{Applied, Replica, Stamp};
 use crate::ensemble::{
-    Configuration, MembershipChange, MembershipChangeError, ServerSpec, UnreadableConfiguration,
+    Configuration, MembershipChange, MembershipChangeError, ServerId, ServerSpec,
+    UnreadableConfiguration,
 };
 use crate::tree::{OpError, Policy, TxnResult, WriteOp, path};
 
@@ -41,6 +42,8 @@ pub struct Pending {
 }
 
 /// [`Members`] as a checkpoint keeps them.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StoredMembers {
     current: Option<String>,
@@ -49,9 +52,9 @@ pub(super) struct StoredMembers {
 
 impl Members {
     /// Whether a server belongs to the ensemble, as far as is known.
-    pub(super) fn has(&self, server: u64) -> bool {
+    pub(super) fn has(&self, server: ServerId) -> bool {
         let current = self.current.as_ref();
-        current.is_none_or(|current| current.servers.contains_key(&server))
+        current.is_none_or(|current| current.servers.contains_key(&server.0))
     }
 
     pub(super) fn store(&self) -> StoredMembers {
@@ -172,7 +175,7 @@ impl Replica {
 
     /// What servers that left have sent, and is still on its way, does nothing from here on.
     fn put_in_force(&mut self, configuration: Configuration) {
-        self.processes.retain(|server| configuration.servers.contains_key(&server));
+        self.processes.retain(|server| configuration.servers.contains_key(&server.0));
         self.members.current = Some(configuration);
     }
 

@@ -17,6 +17,7 @@ use super::processes::{ProcessTable, SectionClaim};
 use super::reconfig::Members;
 use super::section::Sender;
 use crate::session::{Attach, CachedReply, Claim, ConnId, Dedup, SessionTable};
+use crate::time::{ElapsedTime, WallTime};
 use crate::tree::digest::mix;
 use crate::tree::{
     Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, Node, NodeKind, OpContext,
@@ -31,10 +32,10 @@ pub struct Stamp {
     pub term: u64,
     /// Its index in the log.
     pub index: u64,
-    /// The leader's wall time in milliseconds.
-    pub time_ms: i64,
-    /// How long the ensemble has had leaders, in milliseconds; 0 for entries that do not say.
-    pub elapsed_ms: u64,
+    /// The leader's clock.
+    pub wall_time: WallTime,
+    /// What expires goes by this; 0 for entries that do not say.
+    pub elapsed: ElapsedTime,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
 }
@@ -54,16 +55,16 @@ pub struct Applied {
 const VERSION_FIRST: u16 = 1;
 
 /// The version from which on commands of servers are applied exactly once: sections are numbered. Also, nodes
-/// expire by [elapsed time](Stamp::elapsed_ms), and sessions are part of the digest.
+/// expire by [elapsed time](Stamp::elapsed), and sessions are part of the digest.
 pub const VERSION_ONCE: u16 = 2;
 
 /// Now, for what expires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Now {
-    /// The wall clock, in milliseconds.
-    pub wall_ms: i64,
-    /// As [`Stamp::elapsed_ms`].
-    pub elapsed_ms: u64,
+    /// The leader's clock, by which nodes expire before [`VERSION_ONCE`].
+    pub wall_time: WallTime,
+    /// As [`Stamp::elapsed`].
+    pub elapsed: ElapsedTime,
 }
 
 /// A container or TTL node whose life is over.
@@ -90,8 +91,8 @@ pub struct Replica {
     sessions: SessionTable,
     watches: Arc<WatchTable>,
     last_zxid: Zxid,
-    last_time_ms: i64,
-    elapsed_ms: u64,
+    last_wall_time: WallTime,
+    elapsed: ElapsedTime,
     /// See [`Replica::version`]; 0 where it was never raised.
     version: u16,
     pub(super) processes: ProcessTable,
@@ -110,8 +111,8 @@ impl Replica {
     pub(super) fn restored(tree: Tree, sessions: SessionTable, meta: ReplicaMeta) -> Self {
         let ReplicaMeta {
             last_zxid,
-            last_time_ms,
-            elapsed_ms,
+            last_wall_time,
+            elapsed,
             version,
             processes,
             node_ages,
@@ -122,8 +123,8 @@ impl Replica {
             tree,
             sessions,
             last_zxid,
-            last_time_ms,
-            elapsed_ms,
+            last_wall_time,
+            elapsed,
             version,
             processes,
             node_ages,
@@ -168,14 +169,14 @@ impl Replica {
         self.last_zxid
     }
 
-    /// The wall time of the last entry, in milliseconds.
-    pub fn last_time_ms(&self) -> i64 {
-        self.last_time_ms
+    /// The wall time of the last entry.
+    pub fn last_wall_time(&self) -> WallTime {
+        self.last_wall_time
     }
 
-    /// How long the ensemble has had leaders, in milliseconds, as of the last entry.
-    pub fn elapsed_ms(&self) -> u64 {
-        self.elapsed_ms
+    /// The elapsed time as of the last entry.
+    pub fn elapsed(&self) -> ElapsedTime {
+        self.elapsed
     }
 
     /// The version in force: what every member can read, in the log, in rows, and between servers.
@@ -207,9 +208,9 @@ impl Replica {
         search: &mut ExpirySearch,
         limit: usize,
     ) -> Option<Vec<Expired>> {
-        let by_clock = |_: &str, node: &Node| now.wall_ms.saturating_sub(node.stat().mtime);
+        let by_clock = |_: &str, node: &Node| now.wall_time.ms_since(node.mtime());
         let by_age = |path: &str, _: &Node| {
-            i64::try_from(self.node_ages.age_ms(path, now.elapsed_ms)).unwrap_or(i64::MAX)
+            i64::try_from(self.node_ages.age_ms(path, now.elapsed)).unwrap_or(i64::MAX)
         };
         let over = match self.version() {
             ..VERSION_ONCE => self.tree.expired(settings, by_clock, search, limit)?,
@@ -224,8 +225,8 @@ impl Replica {
 
     /// Takes note of an entry, before its commands.
     pub fn begin_entry(&mut self, stamp: &Stamp) {
-        self.last_time_ms = stamp.time_ms;
-        self.elapsed_ms = self.elapsed_ms.max(stamp.elapsed_ms);
+        self.last_wall_time = stamp.wall_time;
+        self.elapsed = self.elapsed.max(stamp.elapsed);
     }
 
     /// Judges a section, and counts it as applied where it is granted: then all of its commands are to be applied,
@@ -360,8 +361,7 @@ impl Replica {
             return Outcome::Repeated.into();
         }
         let zxid = self.advance(stamp);
-        let age_ms =
-            i64::try_from(self.node_ages.age_ms(path, self.elapsed_ms)).unwrap_or(i64::MAX);
+        let age_ms = i64::try_from(self.node_ages.age_ms(path, self.elapsed)).unwrap_or(i64::MAX);
         let op = WriteOp::DeleteContainer { path, age_ms: Some(age_ms) };
         Outcome::Request(self.write(stamp, zxid, SessionId(0), &[], &op, events)).into()
     }
@@ -372,8 +372,8 @@ impl Replica {
             return;
         }
         if self.version() < VERSION_ONCE {
-            let (tree, elapsed_ms) = (&self.tree, self.elapsed_ms);
-            tree.expiring().for_each(|path| self.node_ages.set(path, elapsed_ms));
+            let (tree, elapsed) = (&self.tree, self.elapsed);
+            tree.expiring().for_each(|path| self.node_ages.set(path, elapsed));
         }
         self.version = version;
     }
@@ -455,8 +455,8 @@ impl Replica {
         op: &WriteOp<'_>,
         events: &mut impl EventSink,
     ) -> Result<TxnResult, OpError> {
-        let Stamp { time_ms, policy, .. } = *stamp;
-        let context = OpContext { zxid, time_ms, session, identities, policy };
+        let Stamp { wall_time, policy, .. } = *stamp;
+        let context = OpContext { zxid, wall_time, session, identities, policy };
         let mut changes = core::mem::take(&mut self.changes);
         let result = self.tree.apply(&context, op, &mut changes);
         self.tell(zxid, &mut changes, events);
@@ -487,7 +487,7 @@ impl Replica {
             ChangeKind::Created | ChangeKind::DataChanged => {
                 let kind = self.tree.get(&change.path).map(Node::kind);
                 if let Some(NodeKind::Container | NodeKind::Ttl(_)) = kind {
-                    self.node_ages.set(&change.path, self.elapsed_ms);
+                    self.node_ages.set(&change.path, self.elapsed);
                 }
             }
         }

@@ -23,10 +23,14 @@
 //! Whoever applies an entry claims each section, in order, just before its commands, with
 //! [`Replica::claim_section`](super::Replica::claim_section). It applies all commands of a section that is granted and
 //! none of any other: a claim that is granted counts the section as applied.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::entry::{self, EntryError};
+use crate::ensemble::ServerId;
+use crate::time::{ElapsedTime, WallTime};
 use crate::tree::Policy;
 
 /// The version of this encoding.
@@ -46,10 +50,10 @@ const _: () = assert!(entry::HEADER_LEN <= RESERVED_LEN);
 /// What the leader stamps on an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// The leader's wall time in milliseconds. It may go back, as clocks do.
-    pub time_ms: i64,
-    /// How long the ensemble has had leaders, in milliseconds: what expires goes by this.
-    pub elapsed_ms: u64,
+    /// The leader's clock.
+    pub wall_time: WallTime,
+    /// What expires goes by this.
+    pub elapsed: ElapsedTime,
     /// The leader's settings that decide outcomes.
     pub policy: Policy,
 }
@@ -58,7 +62,7 @@ pub struct Header {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sender {
     /// The number of the server.
-    pub server: u64,
+    pub server: ServerId,
     /// The index of the entry that registered its process: a later process has a higher one. 0 for a section
     /// without a number, whose commands do no harm when they are applied twice
     /// ([`is_repeatable`](entry::is_repeatable)).
@@ -94,8 +98,8 @@ pub fn seal<'a>(
     let mut head = &mut buffer[..RESERVED_LEN];
     head.put_u8(FORMAT);
     head.put_u16_le(header.policy.to_bits().into());
-    head.put_i64_le(header.time_ms);
-    head.put_u64_le(header.elapsed_ms);
+    head.put_i64_le(header.wall_time.0);
+    head.put_u64_le(header.elapsed.0);
     match own {
         Some((sender, count)) => put_section_header(&mut head, sender, count, len),
         None => buffer.truncate(ENTRY_HEADER_LEN),
@@ -108,7 +112,7 @@ pub fn seal<'a>(
 }
 
 fn put_section_header(out: &mut impl BufMut, sender: Sender, count: u32, len: usize) {
-    out.put_u64_le(sender.server);
+    out.put_u64_le(sender.server.0);
     out.put_u64_le(sender.incarnation);
     out.put_u64_le(sender.number);
     out.put_u32_le(count);
@@ -128,9 +132,9 @@ pub fn open(entry: &[u8]) -> Result<(Header, &[u8]), EntryError> {
     }
     // The upper half is for settings to come.
     let (policy, mut rest) = (Policy::from_bits(head[1]), &head[3..]);
-    let time_ms = take_u64(&mut rest).ok_or_else(truncated)?.cast_signed();
-    let elapsed_ms = take_u64(&mut rest).ok_or_else(truncated)?;
-    Ok((Header { time_ms, elapsed_ms, policy }, sections))
+    let wall_time = WallTime(take_u64(&mut rest).ok_or_else(truncated)?.cast_signed());
+    let elapsed = ElapsedTime(take_u64(&mut rest).ok_or_else(truncated)?);
+    Ok((Header { wall_time, elapsed, policy }, sections))
 }
 
 /// Takes the next section off the front of `rest`; `None` at the end.
@@ -146,7 +150,7 @@ pub fn next_section<'a>(rest: &mut &'a [u8]) -> Result<Option<Section<'a>>, Entr
 }
 
 fn take_section<'a>(rest: &mut &'a [u8]) -> Option<Section<'a>> {
-    let server = take_u64(rest)?;
+    let server = ServerId(take_u64(rest)?);
     let sender = Sender { server, incarnation: take_u64(rest)?, number: take_u64(rest)? };
     let (count, len) = (take_u32(rest)?, take_u32(rest)?);
     let (commands, left) = rest.split_at_checked(usize::try_from(len).ok()?)?;
@@ -190,11 +194,11 @@ mod tests {
 
     fn header() -> Header {
         let policy = Policy { skip_acl: true, ..Policy::default() };
-        Header { time_ms: -3, elapsed_ms: 1 << 40, policy }
+        Header { wall_time: WallTime(-3), elapsed: ElapsedTime(1 << 40), policy }
     }
 
     fn sender(number: u64) -> Sender {
-        Sender { server: 300, incarnation: 7, number }
+        Sender { server: ServerId(300), incarnation: 7, number }
     }
 
     fn sealed(own: &[u8], others: &[&[u8]]) -> Bytes {

@@ -28,8 +28,8 @@ impl Replica {
             return false;
         }
         let zxid = self.next_zxid(stamp);
-        let Stamp { time_ms, policy, .. } = *stamp;
-        let context = OpContext { zxid, time_ms, session, identities: &[], policy };
+        let Stamp { wall_time, policy, .. } = *stamp;
+        let context = OpContext { zxid, wall_time, session, identities: &[], policy };
         let mut changes = Vec::with_capacity(limit);
         self.tree_mut().close_session_partly(&context, limit, &mut changes);
         self.tell(zxid, &mut changes, events);

@@ -158,6 +158,8 @@ impl CacheEntry {
 }
 
 /// [`ReplyCache`] as a checkpoint keeps them.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StoredReplyCache<'a> {
     last: u64,
@@ -166,6 +168,7 @@ pub(crate) struct StoredReplyCache<'a> {
     kept: Vec<StoredReply<'a>>,
 }
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredReply<'a> {
     number: u64,

@@ -20,16 +20,19 @@ use jute_proto::{SessionId, WriteNumber};
 use serde::{Deserialize, Serialize};
 
 use super::dedup::{CachedReply, Dedup, ReplyCache};
+use crate::ensemble::ServerId;
 use crate::tree::digest::mix;
 
 /// A client connection, named so that no other connection ever has the same name: not on another
 /// server, not after a restart.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
 )]
 pub struct ConnId {
     /// The server (its `myid`) that holds the connection.
-    pub server: u64,
+    pub server: ServerId,
     /// A random number drawn when that server's process started; the `process` of its
     /// [`Registration`](crate::replica::Registration).
     pub boot: u64,
@@ -40,7 +43,7 @@ pub struct ConnId {
 
 impl ConnId {
     /// The origin of commands that no client sent.
-    pub const NONE: Self = Self { server: 0, boot: 0, number: 0 };
+    pub const NONE: Self = Self { server: ServerId(0), boot: 0, number: 0 };
 
     /// Whether a server rather than a client speaks.
     pub fn is_none(&self) -> bool {
@@ -49,6 +52,8 @@ impl ConnId {
 }
 
 /// What every replica knows of a live session.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// The negotiated timeout in milliseconds.
@@ -75,7 +80,7 @@ impl SessionRecord {
     /// A hash of the record without its kept replies.
     fn hash(&self, id: SessionId) -> u64 {
         let owners = [&self.owner].into_iter().chain(&self.newest);
-        let numbers = owners.flat_map(|conn| [conn.server, conn.boot, conn.number]);
+        let numbers = owners.flat_map(|conn| [conn.server.0, conn.boot, conn.number]);
         let hash = numbers.fold(mix(id.0.cast_unsigned(), self.timeout_ms.into()), mix);
         hash.wrapping_add(seq_hash(id).wrapping_mul(self.next_seq))
     }

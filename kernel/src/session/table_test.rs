@@ -3,11 +3,12 @@ use alloc::vec;
 use jute_proto::{ErrorCode, Zxid};
 
 use super::*;
+use crate::ensemble::ServerId;
 
 const SESSION: SessionId = SessionId(7);
 
 fn conn(number: u64) -> ConnId {
-    ConnId { server: 1, boot: 2, number }
+    ConnId { server: ServerId(1), boot: 2, number }
 }
 
 fn table() -> SessionTable {
@@ -40,14 +41,14 @@ fn a_session_that_moved_on_does_not_come_back() {
     // A connection that asks for the session a second time, after others had it, is late; a new
     // connection of the same server, and one of the server's next process, are not.
     let mut table = table();
-    let (here, there) = (conn(2), ConnId { server: 2, boot: 8, number: 1 });
+    let (here, there) = (conn(2), ConnId { server: ServerId(2), boot: 8, number: 1 });
     assert_eq!(table.attach(SESSION, 4000, here), Attach::Given(conn(1)));
     assert_eq!(table.attach(SESSION, 4000, there), Attach::Given(here));
     assert_eq!(table.attach(SESSION, 4000, here), Attach::Late);
     assert_eq!(table.attach(SESSION, 4000, conn(1)), Attach::Late);
     assert_eq!(table.get(SESSION).map(|record| record.owner), Some(there));
     assert_eq!(table.attach(SESSION, 4000, conn(3)), Attach::Given(there));
-    let restarted = ConnId { server: 1, boot: 3, number: 1 };
+    let restarted = ConnId { server: ServerId(1), boot: 3, number: 1 };
     assert_eq!(table.attach(SESSION, 4000, restarted), Attach::Given(conn(3)));
     assert_eq!(table.attach(SessionId(8), 4000, conn(9)), Attach::Unknown);
 }

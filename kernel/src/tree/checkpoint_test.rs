@@ -3,6 +3,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::time::WallTime;
 use crate::tree::{Create, CreateOp, OpContext, Policy, WriteOp};
 use jute_proto::{Acl, SessionId, Zxid};
 use proptest::prelude::*;
@@ -19,7 +20,13 @@ fn rows() -> Vec<(Vec<u8>, Vec<u8>)> {
     for (zxid, (path, flags, op)) in (1..).zip(kinds) {
         let policy = Policy::default();
         let session = SessionId(-7);
-        let ctx = OpContext { zxid: Zxid(zxid), time_ms: 5, session, identities: &[], policy };
+        let ctx = OpContext {
+            zxid: Zxid(zxid),
+            wall_time: WallTime(5),
+            session,
+            identities: &[],
+            policy,
+        };
         let create =
             Create { op, path, data: Some(b"some data"), acl: Some(&open), flags, ttl_ms: -1 };
         tree.apply(&ctx, &WriteOp::Create(create), &mut Vec::new()).expect("a good create");

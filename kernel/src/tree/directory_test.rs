@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::super::row;
 use super::super::tree::Tree;
 use super::*;
+use crate::time::WallTime;
 use crate::tree::{Create, CreateOp, OpContext, Policy, TreeLoader, WriteOp};
 
 /// What is below a node, counted by going through all nodes.
@@ -92,7 +93,7 @@ proptest! {
         let (mut tree, open) = (Tree::new(), Acl::open());
         for (at, step) in (1..).zip(&steps) {
             let (zxid, session, policy) = (Zxid(at), SessionId(1), Policy::default());
-            let ctx = OpContext { zxid, time_ms: 0, session, identities: &[], policy };
+            let ctx = OpContext { zxid, wall_time: WallTime(0), session, identities: &[], policy };
             let _ = tree.apply(&ctx, &write(step, &[7; 9], &open), &mut Vec::new());
         }
         assert_counts(&tree);

@@ -12,6 +12,7 @@ use super::children::Children;
 use super::digest;
 use super::directory::Directory;
 use super::path;
+use crate::time::WallTime;
 
 /// What ends the life of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +95,8 @@ pub(super) struct Persisted {
     pub(super) czxid: Zxid,
     pub(super) mzxid: Zxid,
     pub(super) pzxid: Zxid,
-    pub(super) ctime: i64,
-    pub(super) mtime: i64,
+    pub(super) ctime: WallTime,
+    pub(super) mtime: WallTime,
     pub(super) kind: NodeKind,
     pub(super) version: i32,
     pub(super) creates: i32,
@@ -111,8 +112,8 @@ pub(super) struct Content {
     pub(super) czxid: Zxid,
     pub(super) mzxid: Zxid,
     pub(super) pzxid: Zxid,
-    pub(super) ctime: i64,
-    pub(super) mtime: i64,
+    pub(super) ctime: WallTime,
+    pub(super) mtime: WallTime,
     /// With `tag` the node's kind, in 9 bytes instead of the 16 of [`NodeKind`].
     owner: i64,
     tag: KindTag,
@@ -138,10 +139,10 @@ impl Content {
         data: Option<&[u8]>,
         acl: AclRef,
         kind: NodeKind,
-        (zxid, time_ms): (Zxid, i64),
+        (zxid, wall_time): (Zxid, WallTime),
     ) -> Self {
         let (czxid, mzxid, pzxid) = (zxid, zxid, zxid);
-        let (ctime, mtime) = (time_ms, time_ms);
+        let (ctime, mtime) = (wall_time, wall_time);
         let (version, creates, aversion) = (0, 0, 0);
         let persisted =
             Persisted { czxid, mzxid, pzxid, ctime, mtime, kind, version, creates, aversion };
@@ -200,20 +201,26 @@ impl Content {
     }
 
     /// The rule of `setData`: a new version, mzxid and mtime, also for the same data.
-    pub(super) fn set_data(&mut self, path: &str, data: Option<&[u8]>, zxid: Zxid, time_ms: i64) {
+    pub(super) fn set_data(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        zxid: Zxid,
+        wall_time: WallTime,
+    ) {
         self.put_data(path, data);
         self.version = next_version(self.version);
         self.mzxid = zxid;
-        self.mtime = time_ms;
+        self.mtime = wall_time;
     }
 
     /// The rule of `reconfig`: as `setData`, but ZooKeeper gives the node of the configuration the
     /// version -1 each time.
-    pub(super) fn set_config(&mut self, path: &str, data: &[u8], zxid: Zxid, time_ms: i64) {
+    pub(super) fn set_config(&mut self, path: &str, data: &[u8], zxid: Zxid, wall_time: WallTime) {
         self.put_data(path, Some(data));
         self.version = -1;
         self.mzxid = zxid;
-        self.mtime = time_ms;
+        self.mtime = wall_time;
     }
 
     /// The rule of `setACL`: a new aversion, and nothing else shows it.
@@ -246,8 +253,8 @@ impl Content {
             self.czxid.0 as u64,
             self.mzxid.0 as u64,
             self.pzxid.0 as u64,
-            self.ctime as u64,
-            self.mtime as u64,
+            self.ctime.0 as u64,
+            self.mtime.0 as u64,
             self.owner as u64,
             versions,
             kind_and_aversion,
@@ -320,6 +327,12 @@ impl Node {
         self.content.mzxid
     }
 
+    /// When the data was last set.
+    #[must_use]
+    pub fn mtime(&self) -> WallTime {
+        self.content.mtime
+    }
+
     /// The transaction that last changed the set of children; catch-up of child watches compares it.
     #[must_use]
     pub fn pzxid(&self) -> Zxid {
@@ -359,8 +372,8 @@ impl Node {
         Stat {
             czxid: content.czxid,
             mzxid: content.mzxid,
-            ctime: content.ctime,
-            mtime: content.mtime,
+            ctime: content.ctime.0,
+            mtime: content.mtime.0,
             version: content.version,
             cversion: content.creates.wrapping_mul(2).wrapping_sub(num_children),
             aversion: content.aversion,

@@ -6,7 +6,7 @@ use jute_proto::Acl;
 
 fn content(kind: NodeKind) -> Content {
     let acl = Arc::new(AclList::new(&Acl::open()));
-    Content::new("/a", Some(b"data"), acl, kind, (Zxid(7), 1000))
+    Content::new("/a", Some(b"data"), acl, kind, (Zxid(7), WallTime(1000)))
 }
 
 fn node(kind: NodeKind) -> Node {
@@ -25,7 +25,7 @@ fn the_data_version_leaves_out_minus_one() {
     let mut content = content(NodeKind::Persistent);
     for (before, after) in [(0, 1), (i32::MAX, i32::MIN), (-2, 0), (-3, -2)] {
         content.version = before;
-        content.set_data("/a", Some(b"data"), Zxid(8), 1001);
+        content.set_data("/a", Some(b"data"), Zxid(8), WallTime(1001));
         assert_eq!(content.version, after);
     }
 }

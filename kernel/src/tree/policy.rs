@@ -24,6 +24,8 @@ pub struct Policy {
 
 impl Policy {
     /// The settings as bits, for the header of a log entry.
+    ///
+    /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
     #[must_use]
     pub fn to_bits(self) -> u8 {
         u8::from(self.extended_types)

@@ -9,6 +9,7 @@ use jute_proto::{Acl, SessionId, Zxid};
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::WallTime;
 use crate::tree::{Create, CreateOp, OpContext, Tree, TxnResult, WriteOp};
 
 fn node_path(target: &str, name: &str) -> String {
@@ -78,7 +79,7 @@ impl Quoted {
     fn apply(&mut self, op: &WriteOp<'_>) -> Result<TxnResult, OpError> {
         self.zxid += 1;
         let (zxid, session, policy) = (Zxid(self.zxid), SessionId(1), Policy::default());
-        let ctx = OpContext { zxid, time_ms: 0, session, identities: &[], policy };
+        let ctx = OpContext { zxid, wall_time: WallTime(0), session, identities: &[], policy };
         self.tree.apply(&ctx, op, &mut Vec::new())
     }
 

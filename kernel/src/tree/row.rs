@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::acl::AclTable;
 use super::node::{Content, NodeKind, Persisted};
+use crate::time::WallTime;
 
 /// The version of the record. A row of another version is refused.
 const FORMAT: u8 = 1;
@@ -40,6 +41,7 @@ pub enum RowError {
     },
 }
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
     #[serde(borrow)]
@@ -99,8 +101,8 @@ pub(super) fn encode(content: &Content, out: Vec<u8>) -> Vec<u8> {
         czxid: persisted.czxid.0,
         mzxid: persisted.mzxid.0,
         pzxid: persisted.pzxid.0,
-        ctime: persisted.ctime,
-        mtime: persisted.mtime,
+        ctime: persisted.ctime.0,
+        mtime: persisted.mtime.0,
         tag: persisted.kind.tag() as u8,
         owner: persisted.kind.owner(),
         version: persisted.version,
@@ -136,8 +138,8 @@ pub(super) fn decode(
         czxid: Zxid(record.czxid),
         mzxid: Zxid(record.mzxid),
         pzxid: Zxid(record.pzxid),
-        ctime: record.ctime,
-        mtime: record.mtime,
+        ctime: WallTime(record.ctime),
+        mtime: WallTime(record.mtime),
         kind,
         version: record.version,
         creates: record.creates,

@@ -28,6 +28,7 @@ use super::quota_text::Stats;
 use super::totals::{Share, Totals};
 use super::txn::OpContext;
 use super::undo::{Undo, UndoLog};
+use crate::time::WallTime;
 
 /// A tree of znodes.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Tree {
             let perms = if path == path::CONFIG { Perms::READ } else { Perms::ALL };
             let acl = tree.acls.intern(&[Acl::world(perms)]);
             let mut content =
-                Content::new(path, Some(b""), acl, NodeKind::Persistent, (Zxid(0), 0));
+                Content::new(path, Some(b""), acl, NodeKind::Persistent, (Zxid(0), WallTime(0)));
             if path == path::CONFIG {
                 // ZooKeeper sets the ACL of this node, expecting any version, and keeps that.
                 content.aversion = -1;

@@ -10,6 +10,7 @@ use jute_proto::{
 
 use super::acl::AclRef;
 use super::policy::Policy;
+use crate::time::WallTime;
 
 /// What a write is judged by besides the tree: its place in the order of all writes, its time, and
 /// who asks.
@@ -17,8 +18,8 @@ use super::policy::Policy;
 pub struct OpContext<'a> {
     /// The transaction id of the write.
     pub zxid: Zxid,
-    /// The wall time in milliseconds since 1970 that the leader stamped.
-    pub time_ms: i64,
+    /// The time that the leader stamped.
+    pub wall_time: WallTime,
     /// The session that asks; it owns the ephemeral nodes that the write creates.
     pub session: SessionId,
     /// Who the connection proved to be, its address included.

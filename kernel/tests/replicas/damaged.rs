@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use jute_proto::{Encode, Id, OpCode, ReconfigRequest, SessionId, Zxid};
+use kernel::ensemble::ServerId;
 use kernel::replica::checkpoint::{META_KEY, Restore, RestoreError};
 use kernel::replica::entry::encode_identities;
 use kernel::replica::{Command, Op, Origin, Outcome, Replica, Stamp};
@@ -91,7 +92,7 @@ fn a_server_starts_on_a_host_with_a_line_break() {
     let mut replica = Replica::default();
     let policy = Policy { reconfig: true, ..Policy::default() };
     let stamp = Stamp { term: 1, policy, ..Stamp::default() };
-    let conn = ConnId { server: 1, boot: 1, number: 1 };
+    let conn = ConnId { server: ServerId(1), boot: 1, number: 1 };
     let superuser = encode_identities(&[Id::new("super", "")]);
     let apply = |replica: &mut Replica, seq: u64, op: Op<'_>| {
         let origin = Origin { session: SessionId(1), conn, seq };

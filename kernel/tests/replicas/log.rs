@@ -7,10 +7,12 @@ use jute_proto::{
     Acl, CreateRequest, DeleteRequest, Encode, Id, MultiOp, MultiRequest, Perms, Request,
     SessionId, SetAclRequest, SetDataRequest,
 };
+use kernel::ensemble::ServerId;
 use kernel::replica::entry::{HEADER_LEN, encode_identities, push_command, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
 use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_ONCE};
 use kernel::session::ConnId;
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::Policy;
 use proptest::prelude::*;
 
@@ -150,7 +152,7 @@ pub(crate) struct Entry {
 }
 
 /// The server whose clients write.
-pub(crate) const SERVER: u64 = 1;
+pub(crate) const SERVER: ServerId = ServerId(1);
 
 /// The processes of the server, as the log's writer follows them.
 #[derive(Default)]
@@ -211,11 +213,12 @@ pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
             continue;
         }
         let policy = Policy { enforce_quota: at % 2 == 0, ..Policy::default() };
-        let time_ms = at as i64 * 10;
+        let ms = at as i64 * 10;
         let payload = if is_raised {
             // Clocks go back; elapsed time does not.
-            let time_ms = time_ms - i64::from(at % 7 == 0) * 500;
-            let header = section::Header { time_ms, elapsed_ms: at as u64 * 10, policy };
+            let wall_time = WallTime(ms - i64::from(at % 7 == 0) * 500);
+            let elapsed = ElapsedTime(at as u64 * 10);
+            let header = section::Header { wall_time, elapsed, policy };
             let (before, sender) = processes.sections(index(entries.len()), step.fate);
             let sections = before
                 .iter()
@@ -230,7 +233,7 @@ pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
                 buffer.extend_from_slice(&of_nobody(Op::RaiseVersion { version: VERSION_ONCE }));
                 count += 1;
             }
-            seal_batch(buffer, &EntryHeader { time_ms, policy, count })
+            seal_batch(buffer, &EntryHeader { wall_time: WallTime(ms), policy, count })
         };
         entries.push(Entry { term, payload, fate: step.fate, pauses: step.pauses });
         commands.clear();
@@ -258,7 +261,7 @@ fn push_step(
             | Act::Close
     );
     let number = if claims && !step.stranger { owner } else { step.conn };
-    let conn = ConnId { server: 1, boot: 2, number };
+    let conn = ConnId { server: ServerId(1), boot: 2, number };
     let seq = if claims { (next + step.skew) as u64 } else { 0 };
     let origin = Origin { session: SessionId(step.session), conn, seq };
     let op = match &step.act {

@@ -36,8 +36,8 @@ impl Server {
         let stamp = Stamp { term: entry.term, index: index(at), ..Stamp::default() };
         if entry.payload[0] == section::FORMAT {
             let (header, mut rest) = section::open(&entry.payload).expect("its own encoding");
-            let section::Header { time_ms, elapsed_ms, policy } = header;
-            let stamp = Stamp { time_ms, elapsed_ms, policy, ..stamp };
+            let section::Header { wall_time, elapsed, policy } = header;
+            let stamp = Stamp { wall_time, elapsed, policy, ..stamp };
             self.replica.begin_entry(&stamp);
             while let Some(section) = next_section(&mut rest).expect("its own encoding") {
                 if self.replica.claim_section(section.sender) == SectionClaim::Granted {
@@ -46,8 +46,8 @@ impl Server {
             }
         } else {
             let (header, commands) = open_entry(&entry.payload).expect("its own encoding");
-            let EntryHeader { time_ms, policy, count } = header;
-            let stamp = Stamp { time_ms, policy, ..stamp };
+            let EntryHeader { wall_time, policy, count } = header;
+            let stamp = Stamp { wall_time, policy, ..stamp };
             self.replica.begin_entry(&stamp);
             self.apply_commands(&stamp, count, commands, &mut each);
         }
@@ -90,10 +90,10 @@ impl Server {
 
 pub(crate) fn assert_same(one: &Replica, other: &Replica) {
     assert_eq!(one.last_zxid(), other.last_zxid());
-    assert_eq!(one.last_time_ms(), other.last_time_ms());
+    assert_eq!(one.last_wall_time(), other.last_wall_time());
     assert_eq!(one.tree().digest(), other.tree().digest());
     assert_eq!((one.version(), one.digest()), (other.version(), other.digest()));
-    assert_eq!(one.elapsed_ms(), other.elapsed_ms());
+    assert_eq!(one.elapsed(), other.elapsed());
     assert_eq!(one.tree().digest(), one.tree().recomputed_digest());
     let sessions = |replica: &Replica| -> Vec<_> {
         replica.sessions().iter().map(|(id, record)| (id, record.clone())).collect()

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use jute_proto::{Acl, Id, Perms, SessionId, Stat, Zxid};
+use kernel::time::WallTime;
 use kernel::tree::{
     Change, ChangeKind, Create, CreateOp, ExpirySearch, ExpirySettings, Node, OpContext, Policy,
     QuotaUnit, Tree, TreeLoader, TxnResult, WriteOp,
@@ -17,7 +18,7 @@ use crate::golden::words;
 pub(crate) struct TreeRunner {
     tree: Tree,
     zxid: i64,
-    time_ms: i64,
+    wall_time: WallTime,
     session: SessionId,
     identities: Vec<Id>,
     policy: Policy,
@@ -30,7 +31,7 @@ impl Default for TreeRunner {
         Self {
             tree: Tree::new(),
             zxid: 0,
-            time_ms: 1000,
+            wall_time: WallTime(1000),
             session: SessionId(1),
             identities: Vec::new(),
             policy: Policy::default(),
@@ -51,7 +52,7 @@ impl TreeRunner {
                 String::new()
             }
             "time" => {
-                self.time_ms = number(args[0]);
+                self.wall_time = WallTime(number(args[0]));
                 String::new()
             }
             "policy" => self.set_policy(&args),
@@ -112,7 +113,7 @@ impl TreeRunner {
         self.zxid += 1;
         let ctx = OpContext {
             zxid: Zxid(self.zxid),
-            time_ms: self.time_ms,
+            wall_time: self.wall_time,
             session: self.session,
             identities: &self.identities,
             policy: self.policy,
@@ -168,7 +169,7 @@ impl TreeRunner {
             container_never_used_ms_max: option(args, "never-used").map_or(0, number),
             extended_types: self.policy.extended_types,
         };
-        let age_ms = |_: &str, node: &Node| self.time_ms - node.stat().mtime;
+        let age_ms = |_: &str, node: &Node| self.wall_time.ms_since(node.mtime());
         // One candidate at a time finds the same as all at once.
         let mut search = ExpirySearch::default();
         let found = std::iter::from_fn(|| self.tree.expired(settings, age_ms, &mut search, 1));

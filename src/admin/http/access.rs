@@ -69,6 +69,7 @@ fn authorize(tree: &Tree, settings: &Settings, identities: &[Id]) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use jute_proto::{Acl, SessionId, Zxid};
+    use kernel::time::WallTime;
     use kernel::tree::{OpContext, Policy, WriteOp};
 
     use super::*;
@@ -98,7 +99,7 @@ mod tests {
         let acl = [Acl { perms, id: ids[0].clone() }];
         let context = OpContext {
             zxid: Zxid(1),
-            time_ms: 0,
+            wall_time: WallTime(0),
             session: SessionId(1),
             identities: &ids,
             policy: Policy::default(),

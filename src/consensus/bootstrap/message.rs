@@ -4,20 +4,22 @@
 //! version 1   QuestionV1 ──►        ◄── AnswerV1
 //! version 2   Question   ──►        ◄── Answer
 //! ```
-//!
-//! Variants are numbered on the wire: new ones go to the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 /// Asked by servers that know no lives. They count who answers [`StateV1::New`] with their own voters.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct QuestionV1 {
     pub(super) voters: BTreeSet<u64>,
 }
 
 /// The answer to it.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AnswerV1 {
     pub(super) state: StateV1,
@@ -25,6 +27,8 @@ pub(crate) struct AnswerV1 {
 }
 
 /// How far a server is that knows no lives.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum StateV1 {
     /// It has nothing.
@@ -34,6 +38,8 @@ pub(crate) enum StateV1 {
 }
 
 /// Asked of every other server.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Question {
     /// Who asks: a member's id in the consensus.
@@ -49,6 +55,8 @@ pub(crate) struct Question {
 }
 
 /// An ensemble that is to be formed.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Proposal {
     /// Its name, drawn at random.
@@ -58,6 +66,8 @@ pub(crate) struct Proposal {
 }
 
 /// The answer.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
     /// Who answers: a member's id in the consensus.
@@ -76,6 +86,8 @@ pub(crate) struct Answer {
 }
 
 /// How far a server is.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// It has neither entries nor a checkpoint.
@@ -114,6 +126,8 @@ impl Stage {
 }
 
 /// Whether a server without data may form an ensemble.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum BootstrapPolicy {
     /// It waits to be taken in (`serve --join`; `db.autocreate=false` without the file `initialize`).
@@ -126,6 +140,8 @@ pub enum BootstrapPolicy {
 }
 
 /// The ensemble that a server without data decided on: it takes entries of no other.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Promise {
     /// The name of the ensemble.
@@ -133,3 +149,7 @@ pub(crate) struct Promise {
     /// Who proposed to form it, a member's id; `None` for one that there is already, to be joined.
     pub(super) proposer: Option<u64>,
 }
+
+#[cfg(test)]
+#[path = "message_test.rs"]
+mod tests;

@@ -6,6 +6,8 @@
 //!           proposer 1f00000001        `-` where it joins
 //!           check 1a2b3c4d
 //! ```
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::fs;
 use std::io;
@@ -96,6 +98,20 @@ fn decode(text: &str) -> Option<Promise> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, assert_written, golden};
+
+    #[test]
+    fn promises_of_earlier_builds_are_read() {
+        // A promise binds its server over an upgrade.
+        for (name, proposer) in
+            [("file.promise", Some(0x5f2a_c01d_0000_012c)), ("file.promise.joins", None)]
+        {
+            let promise = Promise { name: 0x6f1c << 100, proposer };
+            assert_written(BUILD_5DE72FB, name, encode(promise).as_bytes());
+            let text = String::from_utf8(golden(BUILD_5DE72FB, name)).unwrap();
+            assert_eq!(decode(&text), Some(promise));
+        }
+    }
 
     #[test]
     fn a_promise_is_kept_over_restarts() {

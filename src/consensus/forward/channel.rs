@@ -17,8 +17,8 @@ const WAITING_MAX: usize = 32;
 
 /// A connection on which `Out` goes and `In` comes. Dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct ForwardChannel<Out, In> {
-    pub(crate) to_send: mpsc::Sender<Out>,
+pub(super) struct ForwardChannel<Out, In> {
+    pub(super) to_send: mpsc::Sender<Out>,
     received: mpsc::Receiver<In>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -29,7 +29,7 @@ where
     In: DeserializeOwned + Send + 'static,
 {
     /// `room` is where long messages come in.
-    pub(crate) fn new(stream: PeerStream, room: Room) -> Self {
+    pub(super) fn new(stream: PeerStream, room: Room) -> Self {
         let (mut reader, mut writer) = split(stream);
         let (to_send, mut outgoing) = mpsc::channel::<Out>(WAITING_MAX);
         let (incoming, received) = mpsc::channel(WAITING_MAX);
@@ -52,12 +52,12 @@ where
     }
 
     /// Queues a message; `None` where the connection is broken.
-    pub(crate) async fn send(&self, message: Out) -> Option<()> {
+    pub(super) async fn send(&self, message: Out) -> Option<()> {
         self.to_send.send(message).await.ok()
     }
 
     /// The next message; `None` where the connection is broken. Cancel-safe.
-    pub(crate) async fn receive(&mut self) -> Option<In> {
+    pub(super) async fn receive(&mut self) -> Option<In> {
         self.received.recv().await
     }
 }

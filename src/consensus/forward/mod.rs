@@ -17,10 +17,10 @@
 //! term that the connection was opened for. Whichever end has a doubt closes the connection. The follower then
 //! sends everything again from the first, which the numbers of the sections make harmless.
 
-pub(crate) mod channel;
-pub(crate) mod client;
+mod channel;
+mod client;
 pub(crate) mod peer_status;
-pub(crate) mod protocol;
+mod protocol;
 pub(crate) mod reports;
 pub(crate) mod reverse_dial;
 pub(crate) mod server;

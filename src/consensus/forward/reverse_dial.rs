@@ -51,11 +51,11 @@ impl ReverseDials {
 /// At a leader: which followers have a connection to this server, or are being dialled. Cheap to clone; all clones
 /// are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectedFollowers(Arc<Mutex<BTreeMap<u64, usize>>>);
+pub(super) struct ConnectedFollowers(Arc<Mutex<BTreeMap<u64, usize>>>);
 
 impl ConnectedFollowers {
     /// Counts a connection of `server` until the guard is dropped.
-    pub(crate) fn add(&self, server: u64) -> ConnectionGuard {
+    pub(super) fn add(&self, server: u64) -> ConnectionGuard {
         *self.0.lock().entry(server).or_default() += 1;
         ConnectionGuard { connected: self.clone(), server }
     }
@@ -69,7 +69,7 @@ impl ConnectedFollowers {
 
 /// A connection that is counted.
 #[derive(Debug)]
-pub(crate) struct ConnectionGuard {
+pub(super) struct ConnectionGuard {
     connected: ConnectedFollowers,
     server: u64,
 }
@@ -88,7 +88,7 @@ impl Drop for ConnectionGuard {
 
 /// At a leader: which followers had no connection at the last check.
 #[derive(Debug, Default)]
-pub(crate) struct AbsentFollowers {
+pub(super) struct AbsentFollowers {
     term: u64,
     servers: BTreeSet<u64>,
 }
@@ -96,7 +96,7 @@ pub(crate) struct AbsentFollowers {
 impl AbsentFollowers {
     /// Checks which followers have no connection now. Returns those that had none at the last check in the same
     /// term either: they are to be dialled. None is where this server does not lead.
-    pub(crate) fn check(
+    pub(super) fn take_due(
         &mut self,
         consensus: &Consensus,
         connected: &ConnectedFollowers,
@@ -118,7 +118,7 @@ impl AbsentFollowers {
 }
 
 /// Opens a connection to a follower; `None` where that cannot be reached either.
-pub(crate) async fn dial_follower(consensus: &Consensus, follower: u64) -> Option<PeerStream> {
+pub(super) async fn dial_follower(consensus: &Consensus, follower: u64) -> Option<PeerStream> {
     let stream = consensus.dial(follower, Purpose::Lead).await?;
     tracing::debug!("called server {follower}, which does not connect by itself");
     Some(stream)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kernel::ensemble::MemberId;
+use kernel::ensemble::ServerId;
 use kernel::replica::section::check_commands;
 use kernel::replica::{Sender, VERSION_ONCE};
 use tokio::sync::{mpsc, watch};
@@ -44,7 +45,7 @@ pub(crate) async fn run(
             next = forwards.recv() => next,
             _ = status.wait_for(|status| status.role == Role::Stopped) => None,
             _ = checks.tick() => {
-                let to_dial = absent.check(server.proposer.consensus(), &server.connected);
+                let to_dial = absent.take_due(server.proposer.consensus(), &server.connected);
                 to_dial.into_iter().for_each(|follower| server.dial(follower));
                 continue;
             }
@@ -194,7 +195,7 @@ impl FollowerConn {
             }
             ToLeader::Numbered { incarnation, number, commands, payload } => {
                 let server = MemberId::number_of(self.from);
-                let sender = Some(Sender { server, incarnation, number });
+                let sender = Some(Sender { server: ServerId(server), incarnation, number });
                 let commands =
                     TermSection { sender, count: commands, commands: payload.0, term, ack: None };
                 self.take_commands(commands)

@@ -32,9 +32,12 @@
 //! | [`refused_retry_after`](Timings::refused_retry_after) | 5 ms | | proposer: proposes again what a new leader's Raft refused |
 //! | [`outcome_poll_every`](Timings::outcome_poll_every) | 20 ms | | proposer: polls the fate of entries that nobody waits for |
 //! | [`WORKING_EVERY`] | 100 ms | | transport: a follower that still works on a request says so |
-//! | contact limit | 10 s | `syncLimit` ticks | the node: clients are disconnected without contact to a quorum for so long |
-//! | read-only delay | 2 s | `tickTime`, at least 2 s | the node: read-only clients are served without contact for so long |
-//! | barrier patience | 1 s | 4 rt | the node: tries a read barrier anew before it serves clients |
+//! | [`reach_within`](Timings::reach_within) | 500 ms | 1 rt | transport: for one address of a peer to answer |
+//! | [`connect_within`](Timings::connect_within) | 2 s | 4 rt | transport: to connect and greet |
+//! | [`append_answered_within`](Timings::append_answered_within) | 2 s | 2 rt, and the bytes under way | transport: gives up a connection that owes an answer on which nothing comes |
+//! | [`barrier_within`](Timings::barrier_within) | 1 s | 4 rt | the node: tries a read barrier anew before it serves clients |
+//! | [`ContactLimits::contact_max`] | 10 s | `syncLimit` ticks | the node: clients are disconnected without contact to a quorum for so long |
+//! | [`ContactLimits::read_only_after`] | 2 s | `tickTime`, at least 2 s | the node: read-only clients are served without contact for so long |
 //!
 //! What must hold, and why. The configuration refuses what breaks the first line. The others hold for the defaults
 //! and for settings that are raised together, as `docs/operating.md` says; the test below checks them.
@@ -51,8 +54,10 @@
 //! 9. `2 report_every < forward_idle_max < resend_after`: a lost report breaks no connection, and a dead connection
 //!    is found before its batches are sent again.
 //! 10. `lease < leader_forgotten_after`: bootstrap does not forget a leader that Raft still follows.
-//! 11. `lease + election_max < contact limit`: an election costs no connection of a client.
-//! 12. `forward_idle_max + report_every < contact limit`: nor does a broken connection for forwarding.
+//! 11. `lease + election_max < contact_max`: an election costs no connection of a client.
+//! 12. `forward_idle_max + report_every < contact_max`: nor does a broken connection for forwarding.
+//! 13. `reach_within < connect_within`: a host with several addresses is not given up for the first one.
+//! 14. `2 WORKING_EVERY < append_answered_within`: a follower that still works keeps its connection.
 //!
 //! Sessions are timed by `tickTime` and by the time in which the ensemble had leaders. No timing here shortens or
 //! lengthens that.
@@ -108,6 +113,15 @@ pub struct Timings {
     pub refused_retry_after: Duration,
     /// How often the fate of entries is polled that nobody waits for.
     pub outcome_poll_every: Duration,
+    /// How long one address of a peer may take to answer at all: a server that comes back is soon tried again.
+    pub reach_min: Duration,
+    /// How long connecting to a peer and greeting it may take.
+    pub connect_min: Duration,
+    /// A connection for appends is given up when nothing came for so long while an answer is owed. A peer that
+    /// still works says so every [`WORKING_EVERY`].
+    pub append_answered_min: Duration,
+    /// How long a read barrier may take before the node tries it anew.
+    pub barrier_min: Duration,
 }
 
 impl Default for Timings {
@@ -133,6 +147,10 @@ impl Default for Timings {
             register_every: ms(500),
             refused_retry_after: ms(5),
             outcome_poll_every: ms(20),
+            reach_min: ms(500),
+            connect_min: ms(2000),
+            append_answered_min: ms(2000),
+            barrier_min: ms(1000),
         }
     }
 }
@@ -140,7 +158,7 @@ impl Default for Timings {
 impl Timings {
     /// Time enough for so many packets there and back, and at least `usual`. A leader could not keep its lease if
     /// one took longer than `election_max`, so these timings are raised where servers are far apart.
-    pub(crate) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
+    fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
         usual.max(self.election_max * count)
     }
 
@@ -195,14 +213,64 @@ impl Timings {
     pub(crate) fn forward_open_within(&self) -> Duration {
         self.for_round_trips(5, self.forward_idle_min)
     }
+
+    /// How long one address of a peer may take to answer at all.
+    pub(crate) fn reach_within(&self) -> Duration {
+        self.for_round_trips(1, self.reach_min)
+    }
+
+    /// How long connecting to a peer may take: to connect, for the two of TLS, to greet.
+    pub(crate) fn connect_within(&self) -> Duration {
+        self.for_round_trips(4, self.connect_min)
+    }
+
+    /// A connection for appends is given up when nothing came for so long while an answer is owed, besides the time
+    /// that the bytes under way take.
+    pub(crate) fn append_answered_within(&self) -> Duration {
+        self.for_round_trips(2, self.append_answered_min)
+    }
+
+    /// How long a read barrier may take before the node tries it anew: two round trips of its own, and two of the
+    /// leader.
+    pub(crate) fn barrier_within(&self) -> Duration {
+        self.for_round_trips(4, self.barrier_min)
+    }
+}
+
+/// Ticks without contact after which clients are disconnected, where the configuration does not say.
+const SYNC_LIMIT_TICKS_DEFAULT: u32 = 5;
+
+/// Reads without a quorum are offered after a tick, but not before this (`QuorumPeer.run`).
+const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
+
+/// How long the node goes on without contact to a quorum. They come from ZooKeeper's settings, unlike [`Timings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactLimits {
+    /// Clients are disconnected after so long without contact (`syncLimit`).
+    pub contact_max: Duration,
+    /// Reads are offered after so long without contact, where that is wanted (`readonlymode.enabled`).
+    pub read_only_after: Duration,
+}
+
+impl ContactLimits {
+    /// The limits for this `tickTime` and `syncLimit`; 0 ticks stand for the default.
+    pub fn new(tick: Duration, sync_limit_ticks: u32) -> Self {
+        let ticks = match sync_limit_ticks {
+            0 => SYNC_LIMIT_TICKS_DEFAULT,
+            ticks => ticks,
+        };
+        Self { contact_max: tick * ticks, read_only_after: tick.max(READ_ONLY_AFTER_MIN) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The limits fit each other for a server that disconnects its clients after so long without contact.
-    fn check(timings: Timings, contact_max: Duration) {
+    /// The limits fit each other with this `tickTime` and `syncLimit`.
+    fn check(timings: Timings, (tick_ms, sync_limit_ticks): (u64, u32)) {
+        let tick = Duration::from_millis(tick_ms);
+        let ContactLimits { contact_max, .. } = ContactLimits::new(tick, sync_limit_ticks);
         let Timings { heartbeat, election_min, election_max, report_every, .. } = timings;
         let lease = timings.lease();
         let in_order = [
@@ -219,6 +287,8 @@ mod tests {
             ("10", lease, timings.leader_forgotten_after()),
             ("11", lease + election_max, contact_max),
             ("12", timings.forward_idle_max() + report_every, contact_max),
+            ("13", timings.reach_within(), timings.connect_within()),
+            ("14", WORKING_EVERY * 2, timings.append_answered_within()),
         ];
         for (rule, less, more) in in_order {
             assert!(less < more, "rule {rule}: {less:?} and {more:?} of {timings:?}");
@@ -236,16 +306,27 @@ mod tests {
     #[test]
     fn limits_that_depend_on_each_other_are_in_order() {
         // By default, for servers that are far apart, and for ticks and limits of ZooKeeper's from short to long.
-        let sync_limits = [(500, 5), (2000, 2), (2000, 5), (3000, 10), (10_000, 5)];
-        let contact = |(tick_ms, ticks): (u64, u32)| Duration::from_millis(tick_ms) * ticks;
-        for contact_max in sync_limits.map(contact) {
-            check(Timings::default(), contact_max);
-            check(raised(80, 200, 400), contact_max);
+        for zookeeper in [(500, 5), (2000, 2), (2000, 0), (3000, 10), (10_000, 5)] {
+            check(Timings::default(), zookeeper);
+            check(raised(80, 200, 400), zookeeper);
         }
-        for contact_max in [(2000, 5), (3000, 10), (10_000, 5)].map(contact) {
-            check(raised(200, 1000, 2000), contact_max);
-            check(raised(500, 2000, 4000), contact_max);
+        for zookeeper in [(2000, 5), (3000, 10), (10_000, 5)] {
+            check(raised(200, 1000, 2000), zookeeper);
+            check(raised(500, 2000, 4000), zookeeper);
         }
+    }
+
+    #[test]
+    fn contact_limits_are_those_of_zookeeper() {
+        // `syncLimit` counts ticks, five where it is not given; reads alone are offered after a tick, not before 2
+        // s.
+        let limits = |tick_ms, ticks| {
+            let limits = ContactLimits::new(Duration::from_millis(tick_ms), ticks);
+            (limits.contact_max.as_millis(), limits.read_only_after.as_millis())
+        };
+        assert_eq!(limits(2000, 0), (10_000, 2000));
+        assert_eq!(limits(3000, 2), (6000, 3000));
+        assert_eq!(limits(500, 10), (5000, 2000));
     }
 
     #[test]
@@ -255,6 +336,8 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(far.read_confirmed_within(), seconds(8));
         assert_eq!(far.forward_open_within(), seconds(20));
+        assert_eq!((far.reach_within(), far.connect_within()), (seconds(4), seconds(16)));
+        assert_eq!(Timings::default().connect_within(), seconds(2));
         assert_eq!(Timings::default().read_confirmed_within(), seconds(2));
         assert_eq!(Timings::default().leader_forgotten_after(), seconds(1));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kernel::ensemble::ServerId;
 use kernel::replica::section::{RESERVED_LEN, SECTION_HEADER_LEN};
 use kernel::replica::{Section, Sender};
 use tokio::sync::Notify;
@@ -38,14 +39,14 @@ pub(crate) struct OwnCommands {
 
 impl OwnCommands {
     /// Room for about as many bytes as there were the last time.
-    pub(crate) fn new(expected: usize) -> Self {
+    pub(super) fn new(expected: usize) -> Self {
         let mut buffer = BytesMut::with_capacity(expected.max(512) + RESERVED_LEN);
         buffer.put_bytes(0, RESERVED_LEN);
         Self { buffer, ..Self::default() }
     }
 
     /// Adds commands; returns how many bytes they take.
-    pub(crate) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
+    pub(super) fn add(&mut self, commands: u32, encode: impl FnOnce(&mut BytesMut)) -> usize {
         let before = self.buffer.len();
         encode(&mut self.buffer);
         self.commands += commands;
@@ -53,7 +54,7 @@ impl OwnCommands {
     }
 
     /// Bytes of the commands.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match &self.frozen {
             Some(commands) => commands.len(),
             None => self.buffer.len().saturating_sub(RESERVED_LEN),
@@ -101,12 +102,12 @@ pub(crate) struct TermSection {
 }
 
 impl TermSection {
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.commands.len() + SECTION_HEADER_LEN
     }
 
     /// Whether it does no harm when it is applied twice: what a leader gives on its own.
-    pub(crate) fn may_repeat(&self) -> bool {
+    pub(super) fn may_repeat(&self) -> bool {
         self.sender.is_some_and(|sender| sender.incarnation == 0)
     }
 
@@ -118,21 +119,21 @@ impl TermSection {
 
 impl Batch {
     /// Bytes of all commands.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.own.len() + self.term_sections.iter().map(TermSection::len).sum::<usize>()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.own.commands == 0 && self.term_sections.is_empty()
     }
 
     /// Whether a forwarding connection is told when the batch is applied.
-    pub(crate) fn has_acks(&self) -> bool {
+    pub(super) fn has_acks(&self) -> bool {
         self.term_sections.iter().any(|section| section.ack.is_some())
     }
 
     /// The entry that the batch becomes at this server.
-    pub(crate) fn entry(
+    pub(super) fn entry(
         &mut self,
         server: u64,
         in_sections: bool,
@@ -140,7 +141,8 @@ impl Batch {
     ) -> Bytes {
         let (count, len) = (self.own.commands, self.own.len());
         let SectionNumber { incarnation, number } = self.number.unwrap_or_default();
-        let own = (count > 0).then_some((Sender { server, incarnation, number }, count));
+        let own = (count > 0)
+            .then_some((Sender { server: ServerId(server), incarnation, number }, count));
         let buffer = self.own.take_buffer();
         let mut others = self.term_sections.iter().map(TermSection::as_section);
         let (entry, at) = sealer.seal(in_sections, buffer, own, &mut others);
@@ -155,18 +157,18 @@ impl Batch {
 
     /// Drops what belonged to another term than `leading`, the one that this server leads in, if it
     /// does.
-    pub(crate) fn drop_stale(&mut self, leading: Option<u64>) {
+    pub(super) fn drop_stale(&mut self, leading: Option<u64>) {
         self.term_sections.retain(|section| Some(section.term) == leading);
     }
 
     /// Drops what must not be applied twice.
-    pub(crate) fn keep_repeatable(&mut self) {
+    pub(super) fn keep_repeatable(&mut self) {
         (self.own, self.number) = (OwnCommands::default(), None);
         self.term_sections.retain(TermSection::may_repeat);
     }
 
     /// Tells that the batch is applied.
-    pub(crate) fn applied(self) {
+    pub(super) fn applied(self) {
         for ack in self.term_sections.into_iter().filter_map(|section| section.ack) {
             ack.send();
         }

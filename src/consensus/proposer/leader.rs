@@ -33,7 +33,7 @@ enum Next {
 
 impl ProposerTask {
     /// Proposes entries for as long as this server leads in this term.
-    pub(crate) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
+    pub(super) async fn propose_as_leader(&mut self, target: ProposalTarget, term: u64) {
         // The fates of the first batches of `unfinished`, in the same order.
         let mut proposed: VecDeque<ProposalOutcome> = VecDeque::new();
         let poll_every = self.shared.consensus.timings().outcome_poll_every;

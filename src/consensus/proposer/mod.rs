@@ -37,11 +37,11 @@
 //! is needed.
 
 pub(crate) mod batch;
-pub(crate) mod leader;
+mod leader;
 pub(crate) mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 pub(crate) mod proposer;
-pub(crate) mod queue;
+mod queue;
 pub(crate) mod sealer;
 pub(crate) mod task;
 

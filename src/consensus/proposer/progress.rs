@@ -61,7 +61,7 @@ impl Progress {
     }
 
     /// What is known, and how far each incarnation came that has ended since the last call.
-    pub(crate) fn take(&self) -> (ProcessState, Vec<SectionNumber>) {
+    pub(super) fn take(&self) -> (ProcessState, Vec<SectionNumber>) {
         let mut state = self.0.state.lock();
         (state.now, std::mem::take(&mut state.ended))
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kernel::ensemble::ServerId;
 use kernel::replica::Sender;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -198,9 +199,9 @@ pub(crate) type BarrierRequest = oneshot::Sender<Result<(), ReadError>>;
 
 #[derive(Debug)]
 pub(crate) struct ProposerState {
-    pub(crate) queue: Mutex<Queue>,
+    pub(super) queue: Mutex<Queue>,
     /// As in the queue, to be read without its lock.
-    pub(crate) unfinished_bytes: AtomicUsize,
+    pub(super) unfinished_bytes: AtomicUsize,
     /// Signalled when the queue is no longer empty.
     pub(crate) filled: Notify,
     pub(crate) consensus: Consensus,
@@ -214,7 +215,8 @@ pub(crate) struct ProposerState {
 
 impl ProposerState {
     pub(crate) fn unnumbered(&self, term: u64, commands: Bytes) -> TermSection {
-        let sender = Sender { server: self.consensus.member().number, ..Sender::default() };
+        let sender =
+            Sender { server: ServerId(self.consensus.member().number), ..Sender::default() };
         TermSection { sender: Some(sender), count: 1, commands, term, ack: None }
     }
 }

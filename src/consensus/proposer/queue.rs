@@ -13,7 +13,7 @@ use super::proposer::ProposerOptions;
 
 /// Commands that wait for the task, and how many bytes are not known to be applied.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     /// Commands of this server in groups that are long enough; oldest first.
     closed: VecDeque<OwnCommands>,
     /// Where commands are added.
@@ -21,17 +21,17 @@ pub(crate) struct Queue {
     /// Sections that belong to a term, oldest first.
     term_sections: VecDeque<TermSection>,
     /// Bytes of commands that are not known to be applied: here, or taken by the task.
-    pub(crate) unfinished_bytes: usize,
+    pub(super) unfinished_bytes: usize,
     /// The task has ended: nothing is proposed any more.
-    pub(crate) stopped: bool,
+    pub(super) stopped: bool,
 }
 
 impl Queue {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { open: OwnCommands::new(0), ..Self::default() }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.has_own() && self.term_sections.is_empty()
     }
 
@@ -40,7 +40,7 @@ impl Queue {
     }
 
     /// Adds commands of this server, and closes their group where it is long enough.
-    pub(crate) fn add_own(
+    pub(super) fn add_own(
         &mut self,
         commands: u32,
         options: &ProposerOptions,
@@ -55,14 +55,14 @@ impl Queue {
         }
     }
 
-    pub(crate) fn add_term_section(&mut self, section: TermSection) {
+    pub(super) fn add_term_section(&mut self, section: TermSection) {
         self.unfinished_bytes += section.len();
         self.term_sections.push_back(section);
     }
 
     /// The next batch, of about [`ProposerOptions::batch_bytes_soft_max`]: commands of this server where they may
     /// go now, and sections that belong to a term.
-    pub(crate) fn take(&mut self, with_own: bool, options: &ProposerOptions) -> Option<Batch> {
+    pub(super) fn take(&mut self, with_own: bool, options: &ProposerOptions) -> Option<Batch> {
         let own = if with_own && self.has_own() {
             self.take_own(options)
         } else {
@@ -89,7 +89,7 @@ impl Queue {
     }
 
     /// Drops what must not be applied twice; returns how many bytes are left.
-    pub(crate) fn keep_repeatable(&mut self) -> usize {
+    pub(super) fn keep_repeatable(&mut self) -> usize {
         self.closed.clear();
         self.open = OwnCommands::new(0);
         self.term_sections.retain(TermSection::may_repeat);

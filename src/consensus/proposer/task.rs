@@ -33,7 +33,7 @@ pub(crate) enum ProposalTarget {
 }
 
 impl ProposalTarget {
-    pub(crate) fn of(status: &Status, own: MemberId) -> Self {
+    fn of(status: &Status, own: MemberId) -> Self {
         let term = status.term;
         match (status.role, status.leader) {
             (Role::Stopped, _) => Self::Stopped,
@@ -48,7 +48,7 @@ impl ProposalTarget {
 /// its lock is held for the time of one exchange.
 pub(crate) struct ProposerTask {
     pub(crate) shared: Arc<ProposerState>,
-    pub(crate) sealer: Box<dyn BatchSealer>,
+    pub(super) sealer: Box<dyn BatchSealer>,
     pub(crate) peer_status: Arc<dyn PeerStatus>,
     pub(crate) barriers: mpsc::Receiver<BarrierRequest>,
     /// What the leader was told.
@@ -61,13 +61,13 @@ pub(crate) struct ProposerTask {
     pub(crate) process: ProcessState,
     /// The number of the next batch.
     next_number: u64,
-    /// When this process last asked to be registered. Only one registration is under way: two would end one
-    /// incarnation for the next.
+    /// When this process last asked to be registered. A registration may be lost with its leader, so it is asked
+    /// for again after a while.
     asked: Option<Instant>,
 }
 
 impl ProposerTask {
-    pub(crate) fn new(
+    pub(super) fn new(
         shared: Arc<ProposerState>,
         sealer: Box<dyn BatchSealer>,
         peer_status: Arc<dyn PeerStatus>,
@@ -90,7 +90,7 @@ impl ProposerTask {
     }
 
     /// Brings batches to wherever they go, until the consensus stops.
-    pub(crate) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             self.take_progress();
             let target = self.target();

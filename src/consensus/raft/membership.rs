@@ -18,6 +18,8 @@ use crate::storage::LogPosition;
 const FORMAT: u8 = 1;
 
 /// A configuration in our own encoding, so that no version of openraft is in our files.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Serialize, Deserialize)]
 struct Record {
     /// Two sets of voters while the ensemble changes, else one.
@@ -76,4 +78,28 @@ fn read(bytes: &[u8]) -> Result<(Membership, Option<LogId>), Fatal> {
         .map_err(|error| damaged(&format!("makes no sense: {error}")))?;
     let set_by = record.set_by.map(|(term, index)| log_id(LogPosition { term, index }));
     Ok((membership, set_by))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
+
+    #[test]
+    fn memberships_of_earlier_builds_are_read() {
+        // In an entry and beside a checkpoint, also in the middle of a change.
+        let sets = vec![BTreeSet::from([1, 2]), BTreeSet::from([1, 2, 300])];
+        let nodes = [1, 2, 300].map(|id| (id, BasicNode::new(format!("host{id}:2888"))));
+        let membership = Membership::new(sets, BTreeMap::from(nodes)).unwrap();
+        let set_by = log_id(LogPosition { term: 6, index: 300 });
+        let stored = StoredMembership::new(Some(set_by), membership.clone());
+        for file in [BUILD_8AECE55, BUILD_5DE72FB] {
+            assert_written(file, "membership.entry", &encode(&membership));
+            assert_written(file, "membership.checkpoint", &encode_stored(&stored));
+            assert_eq!(decode(&golden(file, "membership.entry")).unwrap(), membership);
+            assert_eq!(decode_stored(&golden(file, "membership.checkpoint")).unwrap(), stored);
+        }
+    }
 }

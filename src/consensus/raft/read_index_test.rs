@@ -19,8 +19,10 @@ use super::node::{Raft, RaftNode};
 use super::state_machine_store::tests::Nothing;
 use super::state_machine_store::{CheckpointLimits, StateMachineStore};
 use crate::consensus::error::ReadError;
+use crate::consensus::leadership::contact::Contact;
 use crate::consensus::leadership::raft_leader::RaftLeader as _;
 use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
+use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::message::{AppendResponse, Entry};
 use crate::consensus::transport::scripted_peer::{Held, Hold, ScriptedPeer, dialer};
 use crate::consensus::transport::{Leadership, Peers};
@@ -68,12 +70,14 @@ impl Fixture {
             snapshot_policy: SnapshotPolicy::Never,
             ..Config::default()
         };
-        let leadership = Leadership::of(1);
+        // A machine that is busy must neither end a read nor break a connection before the test has looked.
+        let timings = Timings { election_max: DEADLINE, ..Timings::default() };
+        let leadership = Leadership::new(Contact::new(1), timings);
         let reads = leadership.read_index.clone();
         let raft = Raft::new(
             1,
             Arc::new(config.validate().unwrap()),
-            RaftNetwork(Peers::new(dialer(1), leadership)),
+            RaftNetwork(Peers::new(dialer(1).with_timings(timings), leadership)),
             LogStore::new(dir.log().clone()),
             machine,
         )

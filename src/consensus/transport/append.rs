@@ -22,10 +22,6 @@ const REQUEST_BYTES_SOFT_MAX: usize = 1 << 20;
 /// So many requests may be on their way.
 const REQUESTS_MAX: usize = 64;
 
-/// How long the other server may be silent while it owes an answer; longer where servers are far apart. It says every
-/// [`WORKING_EVERY`](super::super::leadership::timings::WORKING_EVERY) that it works.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A connection is expected to carry at least this much; large requests take longer.
 const BYTES_PER_SECOND_MIN: usize = 256 << 10;
 
@@ -166,7 +162,7 @@ impl<'s, S: Stream<Item = AppendRequest> + Unpin + Send + 'static> Appends<'s, S
     fn patience(&self) -> Duration {
         let bytes: usize = self.sent.iter().map(|sent| sent.bytes).sum();
         let seconds = u32::try_from(bytes / BYTES_PER_SECOND_MIN).unwrap_or(u32::MAX);
-        let patience = self.peer.dialer.for_round_trips(2, PATIENCE);
+        let patience = self.peer.dialer.timings().append_answered_within();
         patience.saturating_add(Duration::from_secs(seconds.into()))
     }
 

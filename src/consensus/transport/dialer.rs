@@ -22,13 +22,6 @@ use super::stream::PeerStream;
 use super::stream::prepare;
 use crate::telemetry::RateLimitedLog;
 
-/// How long connecting and greeting may take; longer where servers are far apart.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long one address may take to answer at all: a server that comes back is soon tried again. Longer where
-/// servers are far apart.
-const REACH_TIMEOUT: Duration = Duration::from_millis(500);
-
 /// Connects to peers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
@@ -61,9 +54,9 @@ impl Dialer {
         self.timings.lease()
     }
 
-    /// Time enough for so many packets there and back, and at least `usual`.
-    pub(super) fn for_round_trips(&self, count: u32, usual: Duration) -> Duration {
-        self.timings.for_round_trips(count, usual)
+    /// How long things may take.
+    pub(super) fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// Where servers are known to be.
@@ -97,8 +90,7 @@ impl Dialer {
             met
         };
         let late = || io::Error::new(io::ErrorKind::TimedOut, "it cannot be connected in time");
-        // To connect, for the two of TLS, to greet.
-        let limit = self.for_round_trips(4, CONNECT_TIMEOUT);
+        let limit = self.timings.connect_within();
         timeout(limit, connect).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -136,7 +128,7 @@ impl Dialer {
     /// Connects to the first address of a host that answers.
     async fn reach(&self, address: &str) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-        let limit = self.for_round_trips(1, REACH_TIMEOUT);
+        let limit = self.timings.reach_within();
         for addr in lookup_host(address).await? {
             match timeout(limit, TcpStream::connect(addr)).await {
                 Ok(Ok(stream)) => return Ok(stream),
@@ -157,27 +149,5 @@ impl Dialer {
             let server = MemberId::from_raft_id(target);
             tracing::warn!("server {server} at {address} {what}: {error}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::handshake::hello::PeerIdentity;
-    use super::*;
-    use crate::storage::ClusterId;
-
-    #[test]
-    fn distant_servers_are_given_more_time() {
-        // Who raises the timings for them need not raise anything else; the default timings change nothing.
-        let member = PeerIdentity { cluster: ClusterId(7), server: 1 };
-        let near = Dialer::new(member, AddressBook::default(), Security::default());
-        let limits = |dialer: &Dialer| {
-            [(1, REACH_TIMEOUT), (4, CONNECT_TIMEOUT)]
-                .map(|(trips, usual)| dialer.for_round_trips(trips, usual))
-        };
-        assert_eq!(limits(&near), [REACH_TIMEOUT, CONNECT_TIMEOUT]);
-        let election_max = Duration::from_secs(4);
-        let far = near.with_timings(Timings { election_max, ..Timings::default() });
-        assert_eq!(limits(&far), [election_max, election_max * 4]);
     }
 }

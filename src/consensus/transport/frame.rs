@@ -1,4 +1,6 @@
 //! Messages on a connection: a length and the message in postcard.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::io;
 use std::sync::Arc;
@@ -190,6 +192,18 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
+
+    #[tokio::test]
+    async fn frames_of_earlier_builds_are_read() {
+        // The length in front of a message has four bytes, the highest first.
+        let message = "x".repeat(300);
+        for file in [BUILD_8AECE55, BUILD_5DE72FB] {
+            assert_written(file, "peer.frame", &encode(&message).unwrap());
+            let bytes = golden(file, "peer.frame");
+            assert_eq!(receive::<String>(&mut &*bytes).await.unwrap(), message);
+        }
+    }
 
     #[tokio::test]
     async fn a_wait_given_up_loses_nothing() {

@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout};
 use super::super::leadership::check_quorum::QuorumCheck;
 use super::super::leadership::contact::{ConnectionActivity, Contact, RequestStamp};
 use super::super::leadership::read_index::ReadIndex;
-#[cfg(test)]
 use super::super::leadership::timings::Timings;
 use super::frame::Frames;
 use super::frame::Room;
@@ -34,13 +33,17 @@ pub(crate) struct Leadership {
     pub(crate) read_index: ReadIndex,
 }
 
-#[cfg(test)]
 impl Leadership {
-    /// Of the peers of server `own`.
-    pub(crate) fn of(own: u64) -> Self {
-        let contact = Contact::new(own);
-        let read_index = ReadIndex::new(contact.clone(), Timings::default());
+    /// The leadership of a server with this contact to its peers.
+    pub(crate) fn new(contact: Contact, timings: Timings) -> Self {
+        let read_index = ReadIndex::new(contact.clone(), timings);
         Self { contact, quorum_check: QuorumCheck::default(), read_index }
+    }
+
+    /// Of the peers of server `own`.
+    #[cfg(test)]
+    pub(crate) fn of(own: u64) -> Self {
+        Self::new(Contact::new(own), Timings::default())
     }
 }
 

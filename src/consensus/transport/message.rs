@@ -1,8 +1,9 @@
 //! What servers ask of each other for Raft.
 //!
-//! Each message is written in postcard: fields in order, variants by their number. These bytes are frozen, as servers
-//! of several builds talk to each other while an ensemble is upgraded: fields and variants are **append only**, and
-//! `message_golden.txt` holds the bytes of each. They are those of openraft's own types, which earlier builds sent.
+//! Each message is written in postcard: fields in order, variants by their number. Servers of several builds talk to
+//! each other while an ensemble is upgraded. The bytes are those of openraft's own types, which earlier builds sent.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::wire_bytes::WireBytes;
 use crate::storage::{LogPosition, RowBlock, RowsSoFar, Vote};
 
-/// A request. Append only: variants are numbered on the wire.
+/// A request.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     Append(AppendRequest),
@@ -34,7 +37,9 @@ pub(crate) enum Request {
     EndSnapshot(RowsSoFar),
 }
 
-/// A response. Append only: variants are numbered on the wire.
+/// A response.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response {
     Append(AppendResponse),
@@ -78,7 +83,9 @@ pub(crate) struct Entry {
     pub(crate) payload: EntryPayload,
 }
 
-/// What an entry holds. Append only.
+/// What an entry holds.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EntryPayload {
     /// The first entry of a leader.
@@ -108,7 +115,9 @@ pub(crate) struct Membership {
     pub(crate) servers: BTreeMap<u64, String>,
 }
 
-/// The answer to an append. Append only.
+/// The answer to an append.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AppendResponse {
     /// The other server has all entries on disk.
@@ -267,3 +276,7 @@ mod empty_text {
 #[cfg(test)]
 #[path = "message_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "message_builds_test.rs"]
+mod builds_tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
+use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +81,8 @@ async fn next_expired(
     search: &mut ExpirySearch,
 ) -> Option<Vec<Expired>> {
     let replica = core.replica.read().await;
-    let now = Now { wall_ms: core.clock.wall_ms(), elapsed_ms: core.elapsed_ms() };
+    let now =
+        Now { wall_time: WallTime(core.clock.wall_ms()), elapsed: ElapsedTime(core.elapsed_ms()) };
     replica.expired(now, settings, search, CANDIDATES_AT_ONCE)
 }
 

@@ -57,7 +57,7 @@ async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     };
     let Some(record) = record else { return };
     let now_ms = core.clock.now_us() / 1000;
-    if may_be_alive(core, record.owner.server, overdue.due_ms, now_ms) {
+    if may_be_alive(core, record.owner.server.0, overdue.due.0, now_ms) {
         return core.leadership.postpone(now_ms, overdue, record.timeout_ms);
     }
     let (owner, Some(term)) = (record.owner, core.leadership.term()) else { return };

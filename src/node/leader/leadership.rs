@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jute_proto::SessionId;
 use kernel::replica::Replica;
 use kernel::session::{Expiry, Overdue};
+use kernel::time::SessionTime;
 use parking_lot::Mutex;
 
 use crate::node::ensemble_time::EnsembleTime;
@@ -69,7 +70,7 @@ impl Leadership {
         let mut held = self.duties.lock();
         let mut deadlines = Expiry::new(self.tick_ms);
         for (session, record) in replica.sessions().iter() {
-            deadlines.track(now_us / 1000, session, record.timeout_ms);
+            deadlines.track(SessionTime::from_us(now_us), session, record.timeout_ms);
         }
         time.begin_leading();
         *held = Some(Duties { term, since_us: now_us, deadlines, reported_ms: BTreeMap::new() });
@@ -95,7 +96,7 @@ impl Leadership {
     /// A session was opened at this moment. To be called under the exclusive lock of the replica.
     pub(in crate::node) fn track(&self, now_ms: u64, session: SessionId, timeout_ms: u32) {
         if let Some(duties) = self.duties.lock().as_mut() {
-            duties.deadlines.track(now_ms, session, timeout_ms);
+            duties.deadlines.track(SessionTime(now_ms), session, timeout_ms);
         }
     }
 
@@ -109,7 +110,7 @@ impl Leadership {
     /// A client of this server was heard of at this moment.
     pub(in crate::node) fn touch(&self, heard_ms: u64, session: SessionId) {
         if let Some(duties) = self.duties.lock().as_mut() {
-            duties.deadlines.touch(heard_ms, session);
+            duties.deadlines.touch(SessionTime(heard_ms), session);
         }
     }
 
@@ -119,7 +120,7 @@ impl Leadership {
         let Some(duties) = duties.as_mut() else { return };
         for (session, age_ms) in heard {
             let heard_ms = now_ms.saturating_sub(u64::from(*age_ms));
-            duties.deadlines.touch(heard_ms, SessionId(*session));
+            duties.deadlines.touch(SessionTime(heard_ms), SessionId(*session));
         }
         duties.reported_ms.insert(from, now_ms);
     }
@@ -136,7 +137,9 @@ impl Leadership {
     /// Takes out the sessions whose deadline has passed.
     pub(super) fn take_overdue(&self, now_ms: u64) -> Vec<Overdue> {
         let mut duties = self.duties.lock();
-        duties.as_mut().map_or_else(Vec::new, |duties| duties.deadlines.expired(now_ms))
+        duties
+            .as_mut()
+            .map_or_else(Vec::new, |duties| duties.deadlines.expired(SessionTime(now_ms)))
     }
 
     /// Whether a session has a deadline.
@@ -147,7 +150,7 @@ impl Leadership {
     /// Whether an overdue session is silent is not known yet: it gets one more tick.
     pub(super) fn postpone(&self, now_ms: u64, overdue: Overdue, timeout_ms: u32) {
         if let Some(duties) = self.duties.lock().as_mut() {
-            duties.deadlines.postpone(now_ms, overdue, timeout_ms);
+            duties.deadlines.postpone(SessionTime(now_ms), overdue, timeout_ms);
         }
     }
 
@@ -156,6 +159,6 @@ impl Leadership {
         let duties = self.duties.lock();
         let Some(duties) = duties.as_ref() else { return Vec::new() };
         let buckets = duties.deadlines.buckets();
-        buckets.map(|(at_ms, ids)| (at_ms, ids.iter().copied().collect())).collect()
+        buckets.map(|(at, ids)| (at.0, ids.iter().copied().collect())).collect()
     }
 }

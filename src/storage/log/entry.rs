@@ -5,6 +5,8 @@ use bytes::Bytes;
 use crate::storage::LogPosition;
 
 /// What an entry carries.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum EntryKind {

@@ -33,6 +33,8 @@ const KIND_TRUNCATE: u8 = 4;
 const KIND_PURGE: u8 = 5;
 
 /// One thing that a frame records.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     Entry(LogEntry),

@@ -33,6 +33,8 @@ mod ahead;
 mod cache;
 mod entry;
 mod file_system;
+#[cfg(test)]
+mod format_test;
 mod frame;
 mod in_place;
 mod raft_log;

@@ -24,6 +24,8 @@ const MAGIC: [u8; 8] = *b"GKLOG\r\n\x1a";
 const SUFFIX: &str = ".log";
 
 /// What a segment says about itself.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// Segments are numbered without gaps.

@@ -22,6 +22,7 @@ const FORMAT: u32 = 1;
 /// Loading and checkpoints pass through the file once, so a small cache does.
 const CACHE_BYTES: usize = 8 << 20;
 
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 const META: Definition = TableDefinition::new("meta");
 const SESSIONS: Definition = TableDefinition::new("sessions");

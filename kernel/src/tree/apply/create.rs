@@ -45,7 +45,7 @@ impl Tree {
 
         let acl = self.intern_acl(&entries);
         let path: Arc<str> = path.into();
-        let stamp = (ctx.zxid, ctx.time_ms);
+        let stamp = (ctx.zxid, ctx.wall_time);
         let content = Content::new(&path, create.data, Arc::clone(&acl), kind, stamp);
         self.change(parent_id, |_, parent| parent.child_created(ctx.zxid));
         let id = self.attach(Some(parent_id), Node::new(Arc::clone(&path), content));

@@ -23,7 +23,7 @@ impl Tree {
         if node.child_count() > 0 {
             return Err(OpError::NotEmpty);
         }
-        let by_time = ctx.time_ms.saturating_sub(node.content.mtime);
+        let by_time = ctx.wall_time.ms_since(node.content.mtime);
         let is_over = match node.kind() {
             NodeKind::Container => true,
             NodeKind::Ttl(ttl_ms) => age_ms.unwrap_or(by_time) > ttl_ms,

@@ -16,7 +16,7 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<TxnResult, OpError> {
         let (id, _) = self.existing(path::CONFIG)?;
-        self.change(id, |path, content| content.set_config(path, data, ctx.zxid, ctx.time_ms));
+        self.change(id, |path, content| content.set_config(path, data, ctx.zxid, ctx.wall_time));
         let node = self.noted_as_set(id, changes);
         Ok(TxnResult::DataSet(node.stat()))
     }

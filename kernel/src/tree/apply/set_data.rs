@@ -35,7 +35,7 @@ impl Tree {
         self.check_quota(ctx, path, delta)?;
         check_version(version, current_version)?;
 
-        self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.time_ms));
+        self.change(id, |path, content| content.set_data(path, data, ctx.zxid, ctx.wall_time));
         let node = self.noted_as_set(id, changes);
         let stat = node.stat();
         self.read_if_quota_node(id);

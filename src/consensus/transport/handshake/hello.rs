@@ -123,6 +123,8 @@ impl From<PeerIdentity> for LocalIdentity {
 }
 
 /// What a connection is for. Each has its own, so that none waits behind another.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
     /// Requests of Raft.
@@ -154,6 +156,8 @@ impl Purpose {
 }
 
 /// The first bytes of a connection. Their layout is the same in all versions.
+///
+/// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hello {
     pub(crate) versions: Versions,
@@ -312,6 +316,7 @@ pub(crate) fn put_reason(out: &mut Vec<u8>, reason: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, BUILD_8AECE55, assert_written, golden};
 
     const OWN: PeerIdentity = PeerIdentity { cluster: ClusterId(7), server: 2 };
     const HERE: Versions = Versions { min: 3, max: 5 };
@@ -330,15 +335,49 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_greeting_stay_as_they_are() {
+    fn greetings_of_earlier_builds_are_read() {
         // Builds of all versions read it. A server's number is in the low half of its id, its life in the high one.
+        let first = PeerIdentity { cluster: ClusterId(0x6f1c), server: 3 };
         let member = MemberId { number: 300, life: 0x5f2a_c01d };
-        let from = PeerIdentity { cluster: ClusterId(0x6f1c), server: member.raft_id() };
-        let hello = Hello::new(Versions { min: 1, max: 2 }, Purpose::Forward, from, 2);
-        let hex: String = hello.encode().iter().map(|byte| format!("{byte:02x}")).collect();
-        let expected = "474b5052000100020100000000000000000000000000006f1c5f2ac01d0000012c\
-                        0000000000000002";
-        assert_eq!(hex, expected);
+        let second = PeerIdentity { cluster: ClusterId(0x6f1c), server: member.raft_id() };
+        let purposes = [
+            ("hello.Raft", Purpose::Raft),
+            ("hello.Forward", Purpose::Forward),
+            ("hello.Formation", Purpose::Bootstrap),
+            ("hello.Lead", Purpose::Lead),
+        ];
+        for (file, max, from) in [(BUILD_8AECE55, 1, first), (BUILD_5DE72FB, 2, second)] {
+            for (name, purpose) in purposes {
+                let hello = Hello::new(Versions { min: 1, max }, purpose, from, 2);
+                assert_written(file, name, &hello.encode());
+                let bytes = golden(file, name).try_into().unwrap();
+                assert_eq!(Hello::decode(&bytes), Some(hello));
+                assert_eq!(Purpose::decode(hello.purpose), Some(purpose));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_of_earlier_builds_are_read() {
+        // Who greets learns the version agreed on and the newest one, or why it is refused.
+        let welcoming = PeerIdentity { cluster: ClusterId(7), server: 2 };
+        let other = PeerIdentity { cluster: ClusterId(8), server: 2 };
+        for (name, own) in [("hello.welcome", welcoming), ("hello.refusal", other)] {
+            let (mut here, mut there) = tokio::io::duplex(1 << 12);
+            here.write_all(&hello().encode()).await.unwrap();
+            let welcomed = receive_hello(&mut there, &own, HERE, |_| Ok(())).await;
+            drop(there);
+            let mut answer = Vec::new();
+            here.read_to_end(&mut answer).await.unwrap();
+            for file in [BUILD_8AECE55, BUILD_5DE72FB] {
+                assert_written(file, name, &answer);
+                let (mut here, mut there) = tokio::io::duplex(1 << 12);
+                there.write_all(&golden(file, name)).await.unwrap();
+                let agreed = send_hello(&mut here, &hello()).await;
+                let is_welcome = agreed.is_ok_and(|agreed| agreed.version == 5);
+                assert_eq!(is_welcome, welcomed.is_ok());
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Each side sends a number drawn for this connection, and shows that it knows the secret by an HMAC over both
 //! numbers, who is who, and what the connection is for. The secret itself does not travel. What is said behind it
 //! is neither encrypted nor protected: that takes TLS.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::fmt;
 use std::io;
@@ -122,6 +124,7 @@ pub(crate) fn nonce() -> [u8; NONCE_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, assert_written, golden};
 
     #[test]
     fn only_who_knows_the_secret_can_prove_it() {
@@ -160,5 +163,18 @@ mod tests {
         assert!(error.to_string().contains("at least 16 bytes"), "{error}");
         std::fs::write(&file, "sixteen bytes it is\n").unwrap();
         assert!(Secret::read(&file).unwrap().is_some());
+    }
+
+    #[test]
+    fn proofs_of_earlier_builds_are_accepted() {
+        // What shows that the secret is known is the same in all builds that know secrets.
+        let secret = Secret(Some(Arc::from(&b"a secret of ours"[..])));
+        let parties =
+            HandshakeParties { dialler: 3, acceptor: 2, purpose: Purpose::Raft, dials: true };
+        let nonces = Nonces { own: [1; NONCE_LEN], theirs: [2; NONCE_LEN] };
+        assert_written(BUILD_5DE72FB, "introduction.proof", &secret.prove(&parties, &nonces));
+        let parties = HandshakeParties { dials: false, ..parties };
+        let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
+        assert!(secret.accepts(&parties, &nonces, &golden(BUILD_5DE72FB, "introduction.proof")));
     }
 }

@@ -13,6 +13,8 @@
 //! * A data directory that was brought back to an earlier moment has the same life, and has forgotten votes and entries.
 //!   Each process has a higher *start* number than the one before it on the same directory, and servers keep the newest
 //!   start of each member that they met. A member that shows an older one, or the same with another process, is refused.
+//!
+//! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
 use std::io;
 use std::sync::Arc;
@@ -144,6 +146,7 @@ fn refusal(peer: MemberId, theirs: Start, newer: Start) -> String {
 mod tests {
     use super::super::hello::Purpose;
     use super::*;
+    use crate::golden::{BUILD_5DE72FB, assert_written, golden};
     use crate::storage::{DataDir, OpenOptions};
 
     const PEER: MemberId = MemberId { number: 1, life: 9 };
@@ -171,6 +174,26 @@ mod tests {
             let text = |result: io::Result<()>| result.map_err(|error| error.to_string());
             assert_eq!(text(ours), text(theirs));
         }
+    }
+
+    #[tokio::test]
+    async fn introductions_of_earlier_builds_are_understood() {
+        // Start, number of the connection, proof and verdict stand where they stood; the number is drawn, here it is 0.
+        let own = Start { number: 12, process: 0x9a3f << 40 };
+        let here = Starts { own, ..Starts::default() };
+        let meet = async |said: &[u8]| {
+            let (mut one, mut other) = tokio::io::duplex(1 << 12);
+            other.write_all(said).await.unwrap();
+            here.exchange(&mut one, None, &DIALS).await.unwrap();
+            drop(one);
+            let mut answer = Vec::new();
+            other.read_to_end(&mut answer).await.unwrap();
+            answer[16..16 + NONCE_LEN].fill(0);
+            answer
+        };
+        let nothing = [0; 16 + NONCE_LEN + NO_PROOF.len() + 2];
+        assert_written(BUILD_5DE72FB, "introduction", &meet(&nothing).await);
+        meet(&golden(BUILD_5DE72FB, "introduction")).await;
     }
 
     #[tokio::test]
