@@ -170,12 +170,12 @@ mod tests {
     fn proofs_of_earlier_builds_are_accepted() {
         // What shows that the secret is known is the same in all builds that know secrets.
         let secret = Secret(Some(Arc::from(&b"a secret of ours"[..])));
-        let meeting =
+        let parties =
             HandshakeParties { dialler: 3, acceptor: 2, purpose: Purpose::Raft, dials: true };
         let nonces = Nonces { own: [1; NONCE_LEN], theirs: [2; NONCE_LEN] };
-        assert_written(BUILD_5DE72FB, "introduction.proof", &secret.prove(&meeting, &nonces));
-        let meeting = HandshakeParties { dials: false, ..meeting };
+        assert_written(BUILD_5DE72FB, "introduction.proof", &secret.prove(&parties, &nonces));
+        let parties = HandshakeParties { dials: false, ..parties };
         let nonces = Nonces { own: nonces.theirs, theirs: nonces.own };
-        assert!(secret.accepts(&meeting, &nonces, &golden(BUILD_5DE72FB, "introduction.proof")));
+        assert!(secret.accepts(&parties, &nonces, &golden(BUILD_5DE72FB, "introduction.proof")));
     }
 }
