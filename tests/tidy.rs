@@ -393,9 +393,8 @@ fn paths(lines: &[(usize, String)], module: &[String]) -> Vec<(usize, Vec<String
                 open.push(names_module);
             }
             "}" => {
-                if open.pop() == Some(true) {
-                    module.pop();
-                }
+                let ends_module = open.pop() == Some(true);
+                module.truncate(module.len() - usize::from(ends_module));
             }
             "crate" if before != Some("::") => {
                 at = take_path(&tokens, at + 1, Vec::new(), &mut found);
