@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     AddressBook, BatchSealer, Committed, Consensus, ConsensusConfig, EnsembleName, Fatal,
     KnownVersions, Progress, Proposer, ProposerOptions, StateMachine, Status, Timings,
+    serve_followers,
 };
 use crate::storage::{ClusterId, DataDir, OpenOptions, Row, RowSource, StorageError, Table};
 use crate::tls::PeerTlsOptions;
@@ -376,7 +377,9 @@ async fn a_leader_that_nobody_reaches_is_given_commands() {
     within("the lead of one that nobody reaches", handed_over).await;
     let proposers = servers.each_ref().map(|server| {
         let (options, progress) = (ProposerOptions::default(), Progress::default());
-        Proposer::start(&server.consensus, options, Plain, Arc::new(()), progress)
+        let proposer = Proposer::start(&server.consensus, options, Plain, Arc::new(()), progress);
+        serve_followers(&proposer, Arc::new(()));
+        proposer
     });
     let follower = &proposers[(deaf + 2) % 3];
     let origin = Origin { session: SessionId(1), conn: ConnId::NONE, seq: 1 };

@@ -21,6 +21,7 @@
 //! for row in dir.state().reader()?.rows() { replica.load(row?)?; }      // the checkpoint
 //! let consensus = Consensus::start(config, &dir, Box::new(machine)).await?;       // applies the log's tail
 //! let proposer = Proposer::start(&consensus, options, sealer, peer_status, progress);
+//! serve_followers(&proposer, peer_status);                              // where there are some
 //! ```
 //!
 //! A failure of the local storage, or an entry or row that the state machine cannot decode, stops
@@ -33,7 +34,7 @@
 //! * `raft`: openraft, its log store and its state machine. No other room names openraft.
 //! * `bootstrap`: how servers become an ensemble.
 //! * `start` and `handle`: start all of them, and are what the server sees of them.
-//! * `proposer` and `forward`: how commands find the leader.
+//! * `proposer`: how commands become entries. `forward`: how those of a follower reach the leader.
 
 mod bootstrap;
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod forward;
 mod handle;
 mod leadership;
 mod members;
+mod peer_status;
 mod proposer;
 mod raft;
 mod start;
@@ -55,10 +57,11 @@ pub use bootstrap::{
     admission::{Admissions, Joiner},
 };
 pub use error::{Fatal, ProposeError, ReadError, StartError};
-pub use forward::PeerStatus;
+pub use forward::serve_followers;
 pub use handle::Consensus;
 pub use leadership::timings::{ContactLimits, Timings};
 pub use members::{ChangeFailed, MemberProgress, Members};
+pub use peer_status::PeerStatus;
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 #[cfg(test)]
 pub(crate) use raft::Nothing;

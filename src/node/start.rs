@@ -23,6 +23,7 @@ use super::snapshot_info::SnapshotInfo;
 use crate::config::Config;
 use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role, StartError,
+    serve_followers,
 };
 use crate::env::random;
 use crate::env::time::timeout;
@@ -98,13 +99,15 @@ impl Node {
         if core.settings.is_alone {
             consensus.wait_until_leader().await?;
         }
+        let peer_status = Arc::new(PeerStatusReports::new(Arc::clone(&core)));
         let proposer = Proposer::start(
             &consensus,
             ProposerOptions::default(),
             EntryStamper::new(Arc::clone(&core)),
-            Arc::new(PeerStatusReports::new(Arc::clone(&core))),
+            peer_status.clone(),
             core.process.progress(),
         );
+        serve_followers(&proposer, peer_status);
         let ingress = Ingress::new(config, Arc::clone(&core), &consensus, proposer);
         let node = Self { core, ingress: Arc::new(ingress), consensus };
         // What was counted while the log was read again happened before.

@@ -10,7 +10,7 @@
 //! There is one connection from each follower to its leader. Batches travel on it in order ([`client`]), as
 //! messages ([`protocol`]) through two bounded queues ([`channel`]). The leader adds their commands to its own
 //! batches, if the log has room, and tells when they are applied ([`server`]). A follower reports several times a
-//! second, and the notice that answers says whether the leader has a quorum ([`reports`], [`peer_status`]). A
+//! second, and the notice that answers says whether the leader has a quorum ([`PeerStatus`](super::PeerStatus)). A
 //! leader dials a follower that cannot dial it ([`reverse_dial`]).
 //!
 //! What must hold: the leader proposes a follower's batches in the order in which they were sent, and only in the
@@ -19,10 +19,8 @@
 
 mod channel;
 mod client;
-pub(crate) mod peer_status;
 mod protocol;
-pub(crate) mod reports;
 pub(crate) mod reverse_dial;
 pub(crate) mod server;
 
-pub use peer_status::PeerStatus;
+pub use server::serve_followers;

@@ -18,35 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::super::handle::Consensus;
 use super::super::transport::{PeerStream, Purpose};
-
-/// At a follower: the newest connection that a leader opened and that is not in use yet.
-#[derive(Debug, Default)]
-pub(crate) struct ReverseDials {
-    newest: Mutex<Option<(u64, PeerStream)>>,
-    came: Notify,
-}
-
-impl ReverseDials {
-    /// Server `from` has opened a connection.
-    pub(crate) fn offer(&self, from: u64, stream: PeerStream) {
-        *self.newest.lock() = Some((from, stream));
-        self.came.notify_one();
-    }
-
-    /// Waits for a connection that `leader` has opened. Cancel-safe.
-    pub(crate) async fn take(&self, leader: u64) -> PeerStream {
-        loop {
-            if let Some((_, stream)) = self.newest.lock().take_if(|(from, _)| *from == leader) {
-                return stream;
-            }
-            self.came.notified().await;
-        }
-    }
-}
 
 /// At a leader: which followers have a connection to this server, or are being dialled. Cheap to clone; all clones
 /// are one.

@@ -17,9 +17,9 @@ use super::super::transport::WireBytes as Payload;
 use super::super::transport::frame::Room;
 use super::super::transport::{ForwardConn, PeerStream, Purpose};
 use super::channel::ForwardChannel;
-use super::peer_status::PeerStatus;
 use super::protocol::{Later, ToFollower, ToLeader};
 use super::reverse_dial::{AbsentFollowers, ConnectedFollowers, ConnectionGuard, dial_follower};
+use crate::consensus::peer_status::PeerStatus;
 use crate::consensus::proposer::batch::{AckedUpTo, ForwardAck, TermSection};
 use crate::consensus::proposer::proposer::Proposer;
 use crate::env::task;
@@ -28,8 +28,14 @@ use crate::env::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout
 /// When this many bytes wait, followers are not read any more.
 const WAITING_BYTES_HIGH: usize = 16 << 20;
 
-/// Serves followers until the consensus stops.
-pub(crate) async fn run(
+/// Takes what followers forward, from now until the consensus stops. Nothing happens where others do it already.
+pub fn serve_followers(proposer: &Proposer, peer_status: Arc<dyn PeerStatus>) {
+    if let Some(forwards) = proposer.consensus().take_forwards() {
+        task::spawn(run(proposer.clone(), forwards, peer_status));
+    }
+}
+
+async fn run(
     proposer: Proposer,
     mut forwards: mpsc::Receiver<ForwardConn>,
     peer_status: Arc<dyn PeerStatus>,

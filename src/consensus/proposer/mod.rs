@@ -42,6 +42,8 @@ pub(crate) mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 pub(crate) mod proposer;
 mod queue;
+pub(crate) mod reports;
+pub(crate) mod reverse_dials;
 pub(crate) mod sealer;
 pub(crate) mod task;
 

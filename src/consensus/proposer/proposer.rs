@@ -15,11 +15,10 @@ use super::super::handle::Consensus;
 use super::batch::TermSection;
 use super::progress::Progress;
 use super::queue::Queue;
+use super::reverse_dials::ReverseDials;
 use super::sealer::BatchSealer;
 use super::task::ProposerTask;
-use crate::consensus::forward::peer_status::PeerStatus;
-use crate::consensus::forward::reverse_dial::ReverseDials;
-use crate::consensus::forward::server;
+use crate::consensus::peer_status::PeerStatus;
 use crate::env::task;
 use crate::env::time::Instant;
 
@@ -81,9 +80,6 @@ impl Proposer {
         // A server that starts has the time of a whole loss of contact to find a leader.
         consensus.contact().quorum().note_at(Instant::now());
         let proposer = Self { shared: Arc::clone(&shared) };
-        if let Some(forwards) = consensus.take_forwards() {
-            task::spawn(server::run(proposer.clone(), forwards, Arc::clone(&peer_status)));
-        }
         task::spawn(ProposerTask::new(shared, Box::new(sealer), peer_status, barriers).run());
         proposer
     }

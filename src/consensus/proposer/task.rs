@@ -14,9 +14,9 @@ use super::super::status::{Role, Status};
 use super::batch::Batch;
 use super::progress::{ProcessState, SectionNumber};
 use super::proposer::{BarrierRequest, ProposerState};
+use super::reports::Reports;
 use super::sealer::BatchSealer;
-use crate::consensus::forward::peer_status::PeerStatus;
-use crate::consensus::forward::reports::Reports;
+use crate::consensus::peer_status::PeerStatus;
 use crate::env::time::Instant;
 
 /// Where the batches of this server go at the moment.
