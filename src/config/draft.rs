@@ -4,28 +4,9 @@ use std::path::{Path, PathBuf};
 
 use kernel::ensemble::ServerSpec;
 
-use super::peer_tls::PeerTlsDraft;
+use super::located::Located;
 use super::tls::TlsDraft;
 use super::types::{Config, Overrides};
-
-/// A value and the line that it came from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Located<T> {
-    /// Line of the file, counted from 1; 0 if no line said it.
-    pub(super) line: usize,
-    /// The value.
-    pub(super) value: T,
-}
-
-impl<T> Located<T> {
-    pub(super) fn new(line: usize, value: T) -> Self {
-        Self { line, value }
-    }
-
-    pub(super) fn some(line: usize, value: T) -> Option<Self> {
-        Some(Self::new(line, value))
-    }
-}
 
 /// What the lines said so far.
 #[derive(Debug)]
@@ -125,5 +106,24 @@ impl Draft {
             secure_host: None,
             accept_both: Located::default(),
         }
+    }
+}
+
+/// What the lines said so far about TLS between servers.
+#[derive(Debug)]
+pub(super) struct PeerTlsDraft {
+    /// `sslQuorum`
+    pub(super) dial: Located<bool>,
+    /// `portUnification`
+    pub(super) accept_both: Located<bool>,
+    /// `ssl.quorum.*`, `sslQuorumReloadCertFiles`
+    pub(super) tls: TlsDraft,
+}
+
+impl Default for PeerTlsDraft {
+    fn default() -> Self {
+        // Unlike clients, each server has a host where the others know it.
+        let tls = TlsDraft { verify_client_host: true, ..TlsDraft::default() };
+        Self { dial: Located::default(), accept_both: Located::default(), tls }
     }
 }

@@ -7,11 +7,13 @@
 //! no meaning here, or refused with an error that names file, line and key. Java system properties
 //! (`-Dzookeeper.x=y`) are set as `x=y`, as in ZooKeeper.
 
+mod addresses;
 mod describe;
 mod draft;
 mod error;
 mod finish;
 mod keys;
+mod located;
 mod peer_tls;
 mod properties;
 mod related_limits;

@@ -2,29 +2,10 @@
 
 use std::path::Path;
 
-use super::draft::{Draft, Located};
+use super::draft::Draft;
 use super::error::ConfigError;
-use super::tls::{Stores, TlsDraft};
+use super::tls::Stores;
 use crate::tls::PeerTlsOptions;
-
-/// What the lines said so far about TLS between servers.
-#[derive(Debug)]
-pub(super) struct PeerTlsDraft {
-    /// `sslQuorum`
-    pub(super) dial: Located<bool>,
-    /// `portUnification`
-    pub(super) accept_both: Located<bool>,
-    /// `ssl.quorum.*`, `sslQuorumReloadCertFiles`
-    pub(super) tls: TlsDraft,
-}
-
-impl Default for PeerTlsDraft {
-    fn default() -> Self {
-        // Unlike clients, each server has a host where the others know it.
-        let tls = TlsDraft { verify_client_host: true, ..TlsDraft::default() };
-        Self { dial: Located::default(), accept_both: Located::default(), tls }
-    }
-}
 
 /// The settings of TLS between servers, where it is wanted.
 pub(super) fn peer_tls(draft: &mut Draft, file: &Path) -> Result<(), ConfigError> {

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::addresses::{own_line, resolve};
 use super::draft::Draft;
 use super::error::{ConfigError, Problem};
-use super::finish::{own_line, resolve};
 use super::tls::Stores;
 use super::types::{Notice, SecureConfig};
 use crate::tls::{ClientAuth, ClientTlsOptions};

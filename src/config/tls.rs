@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::draft::Located;
 use super::error::{ConfigError, Problem};
+use super::located::Located;
 use crate::tls::{ClientAuth, TlsOptions, TlsVersion};
 
 /// What the lines said so far: `ssl.*` or `ssl.quorum.*`.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, Located};
+use super::draft::Draft;
 use super::error::{ConfigError, Place, Problem};
 use super::finish::finish;
 use super::keys::{self, Effect, Setting};
+use super::located::Located;
 use super::properties::{self, Entry, SyntaxError};
 use super::types::{Config, Notice, Overrides};
 use super::value::Value;

@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use kernel::ensemble::MemberId;
 
 use super::StorageError;
-use super::data_dir::{OpenOptions, initialize, inspect, lock, random_life, write_identity};
+use super::directory::{
+    ELSEWHERE, OpenOptions, initialize, inspect, lock, random_life, write_identity,
+};
 use super::identity::Identity;
 use crate::env::fs::{self, File};
-
-/// The note in the data directory; it names the directory of the log as it was called then.
-pub(super) const ELSEWHERE: &str = "log-elsewhere";
 
 /// The folder of the log files within the directory of the log.
 const LOG: &str = "log";

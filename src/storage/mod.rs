@@ -29,6 +29,7 @@
 //! redb is named in `state` only.
 
 mod data_dir;
+mod directory;
 mod error;
 mod identity;
 pub mod log;
@@ -41,7 +42,8 @@ mod spool;
 mod starts;
 pub mod state;
 
-pub use data_dir::{DataDir, OpenOptions};
+pub use data_dir::DataDir;
+pub use directory::OpenOptions;
 pub use error::StorageError;
 pub use identity::{ClusterId, Identity};
 pub(crate) use log::sync_directory;

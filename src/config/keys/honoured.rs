@@ -3,8 +3,9 @@
 use kernel::ensemble::{NUMBER_MAX, ServerSpec};
 
 use super::{Key, Setting, set};
-use crate::config::draft::{Draft, Located};
+use crate::config::draft::Draft;
 use crate::config::error::Problem;
+use crate::config::located::Located;
 use crate::config::value::{COUNT, INT, POSITIVE};
 use crate::config::words::Whitelist;
 use kernel::session::auth::DigestAlgorithm;

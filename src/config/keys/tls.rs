@@ -82,7 +82,7 @@ pub(super) static KEYS: &[Key] = &[
 /// TLS between the servers of an ensemble.
 mod quorum {
     use super::{Draft, Problem, Setting};
-    use crate::config::draft::Located;
+    use crate::config::located::Located;
 
     type Done = Result<(), Problem>;
 
@@ -105,7 +105,7 @@ mod quorum {
 /// TLS with clients.
 mod secure {
     use super::{Draft, Problem, Setting};
-    use crate::config::draft::Located;
+    use crate::config::located::Located;
 
     type Done = Result<(), Problem>;
 
@@ -148,7 +148,7 @@ mod secure {
 /// What is the same for both.
 mod both {
     use super::{Draft, Problem, Setting};
-    use crate::config::draft::Located;
+    use crate::config::located::Located;
     use crate::config::tls::TlsDraft;
     use crate::config::value::POSITIVE;
     use crate::tls::{ClientAuth, TlsVersion};
