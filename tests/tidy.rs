@@ -96,7 +96,7 @@ fn foreign_types_stop_at_their_folder() {
 }
 
 /// What only `src/env` names: each reaches a clock, a timer, a task, a thread, a file, a socket or chance.
-const WORLD: [&str; 17] = [
+const WORLD: [&str; 18] = [
     "tokio::time",
     "tokio::net",
     "tokio::fs",
@@ -107,6 +107,7 @@ const WORLD: [&str; 17] = [
     "std::thread",
     "std::time::Instant",
     "std::time::SystemTime",
+    "std::net::ToSocketAddrs",
     "std::net::TcpStream",
     "std::net::TcpListener",
     "std::net::UdpSocket",

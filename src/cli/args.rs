@@ -1,12 +1,13 @@
 //! What can be written on the command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::bench::BenchArgs;
 use crate::config::Overrides;
+use crate::env::net::ToSocketAddrs as _;
 
 /// A coordination service for clients of Apache ZooKeeper.
 #[derive(Debug, Parser)]

@@ -1,12 +1,13 @@
 //! Addresses that a file names by host and port.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 
 use kernel::ensemble::ServerSpec;
 
 use super::draft::Draft;
 use super::error::Problem;
 use super::located::Located;
+use crate::env::net::ToSocketAddrs as _;
 
 /// The line of this server among those of the ensemble.
 pub(super) fn own_line(draft: &Draft) -> Option<&Located<ServerSpec>> {

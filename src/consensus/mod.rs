@@ -65,7 +65,6 @@ pub use peer_status::PeerStatus;
 pub use proposer::{BatchSealer, ProcessState, Progress, Proposer, ProposerOptions, SectionNumber};
 #[cfg(test)]
 pub(crate) use raft::Nothing;
-pub(crate) use raft::in_place;
 pub use start::ConsensusConfig;
 pub use state_machine::{Committed, StateMachine};
 pub use status::{Role, Status};

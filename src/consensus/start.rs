@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Consensus, PeerSide};
-use super::raft::in_place;
 use super::raft::{CheckpointLimits, RaftNode, RaftOptions};
 use super::state_machine::StateMachine;
 use crate::consensus::bootstrap::{
@@ -28,6 +27,7 @@ use crate::consensus::transport::{
     PeerListener, PeerServices, Peers, Secret, Security, Starts,
 };
 use crate::env::task;
+use crate::env::task::block_in_place;
 use crate::storage::DataDir;
 use crate::storage::Start;
 use crate::storage::reconcile;
@@ -134,7 +134,7 @@ impl Consensus {
     ) -> Result<Self, StartError> {
         check(&config)?;
         check_joined(dir)?;
-        in_place(|| reconcile(dir.log(), dir.state()))?;
+        block_in_place(|| reconcile(dir.log(), dir.state()))?;
         let member = dir.member();
         let own = introduce(&config, dir)?;
         // A server of its own needs no keys.

@@ -2,6 +2,16 @@
 
 pub use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 pub use tokio::task::{
-    AbortHandle, JoinError, JoinHandle, JoinSet, block_in_place, spawn, spawn_blocking,
-    unconstrained, yield_now,
+    AbortHandle, JoinError, JoinHandle, JoinSet, spawn, spawn_blocking, unconstrained, yield_now,
 };
+
+/// Runs something long on this thread. If the runtime has several threads, the other tasks of this one go to another
+/// meanwhile.
+pub fn block_in_place<T>(work: impl FnOnce() -> T) -> T {
+    let has_threads = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+    if Handle::try_current().is_ok_and(has_threads) {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}

@@ -21,7 +21,8 @@ use super::core::Core;
 use super::digest_log::{DigestLog, DigestRecord};
 use super::entry_progress::{EntryProgress, SectionProgress};
 use super::snapshot_info::SnapshotInfo;
-use crate::consensus::{Committed, Fatal, StateMachine, in_place};
+use crate::consensus::{Committed, Fatal, StateMachine};
+use crate::env::task::block_in_place;
 use crate::failpoints;
 use crate::storage::{Row, RowSource, StorageError};
 
@@ -230,7 +231,7 @@ impl Applier {
         let mut delivery =
             WatchDelivery { core, around, wake_list, watchers: WatcherCount::default() };
         core.replica.takes_long();
-        let begun = in_place(|| {
+        let begun = block_in_place(|| {
             replica.end_session_partly(stamp, command, EPHEMERALS_PER_LOCK, &mut delivery)
         });
         delivery.watchers.count(core);
@@ -343,7 +344,7 @@ fn is_expiry(op: &Op<'_>) -> bool {
 fn answer_what_came_before(client: &ConnectionHandle, around: Surroundings<'_>, replica: &Replica) {
     if client.is_paused() {
         let view = View { replica, around, at_length: false };
-        in_place(|| client.conn.lock().resume_all(view));
+        block_in_place(|| client.conn.lock().resume_all(view));
     }
 }
 
@@ -354,7 +355,7 @@ fn is_end(op: &Op<'_>) -> bool {
 
 /// Gives others the thread meanwhile, where something takes long. To do so costs a wake-up.
 fn in_place_if<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
-    if takes_long { in_place(work) } else { work() }
+    if takes_long { block_in_place(work) } else { work() }
 }
 
 /// Whether applying a command may take more than a few milliseconds.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use kernel::ensemble::ServerSpec;
 
 use crate::config::Config;
 use crate::consensus::{AddressBook, BootstrapPolicy, ConsensusConfig, INITIALIZE, Timings};
+use crate::env::net::ToSocketAddrs as _;
 use crate::failpoints;
 
 /// This server's own address among its peers cannot be found.

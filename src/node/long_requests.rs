@@ -18,7 +18,7 @@ use kernel::limits::REQUEST_LEN_LONG;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::PollSemaphore;
 
-use crate::consensus::in_place;
+use crate::env::task::block_in_place;
 use crate::env::thread::available_parallelism;
 
 /// For each permit there is room for one write of the length that ZooKeeper takes by default.
@@ -77,7 +77,7 @@ impl LongRequestPermit<'_> {
 
     /// Does what takes long.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
-        in_place(work)
+        block_in_place(work)
     }
 }
 

@@ -37,7 +37,7 @@ use kernel::replica::Replica;
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
 
-use crate::consensus::in_place;
+use crate::env::task::block_in_place;
 
 /// Short commands are waited for in place: to switch to another task and back takes as long.
 const WAIT_IN_PLACE_MAX: Duration = Duration::from_millis(1);
@@ -294,7 +294,7 @@ impl ReaderQueue {
         queue.expected = std::mem::take(&mut queue.waiting);
         self.admitted.notify_waiters();
         // They may be tasks of this very thread, which others are to run then.
-        in_place(|| {
+        block_in_place(|| {
             self.all_arrived.wait_while_for(&mut queue, |queue| queue.expected > 0, ARRIVE_WITHIN);
         });
     }

@@ -42,6 +42,6 @@ mod wire;
 pub(crate) use checkpoints::Checkpoints;
 pub(crate) use node::{MembershipView, ProposalOutcome, RaftNode};
 pub(crate) use startup::RaftOptions;
+pub(crate) use state_machine_store::CheckpointLimits;
 #[cfg(test)]
 pub(crate) use state_machine_store::tests::Nothing;
-pub(crate) use state_machine_store::{CheckpointLimits, in_place};

@@ -11,12 +11,13 @@ use super::log_store::LogStore;
 use super::log_task;
 use super::network::RaftNetwork;
 use super::node::{Raft, RaftNode};
-use super::state_machine_store::{CheckpointLimits, StateMachineStore, in_place};
+use super::state_machine_store::{CheckpointLimits, StateMachineStore};
 use crate::consensus::error::{Fatal, StartError};
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::state_machine::StateMachine;
 use crate::consensus::transport::Peers;
 use crate::env::task;
+use crate::env::task::block_in_place;
 use crate::storage::DataDir;
 
 /// How Raft is to run.
@@ -55,7 +56,7 @@ impl RaftNode {
         let machine =
             StateMachineStore::new(machine, dir, Arc::clone(&checkpoints), limits, again_to);
         let mut machine = machine.map_err(restore)?;
-        in_place(|| machine.apply_again(&log_store)).map_err(restore)?;
+        block_in_place(|| machine.apply_again(&log_store)).map_err(restore)?;
         let raft = Raft::new(
             dir.member().raft_id(),
             Arc::new(raft_config(options)?),

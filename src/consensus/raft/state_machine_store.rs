@@ -21,8 +21,7 @@ use super::types::position;
 use crate::consensus::error::Fatal;
 use crate::consensus::state_machine::{Committed, StateMachine};
 use crate::consensus::transport::SnapshotRows;
-use crate::env::task;
-use crate::env::task::{Handle, RuntimeFlavor};
+use crate::env::task::block_in_place;
 use crate::storage::state::CheckpointMark;
 use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 
@@ -222,7 +221,7 @@ impl RaftStateMachine<TypeConfig> for StateMachineStore {
             position: meta.last_log_id.as_ref().map(position),
             membership: membership::encode_stored(&meta.last_membership),
         };
-        in_place(|| {
+        block_in_place(|| {
             self.state.replace(snapshot.0, &mark)?;
             let mut rows = self.state.reader()?.rows_ahead()?;
             self.machine.install(&mut rows).map_err(io::Error::other)
@@ -241,13 +240,6 @@ impl RaftStateMachine<TypeConfig> for StateMachineStore {
 
 fn cannot_be_applied(log_id: &LogId, what: &str) -> String {
     format!("entry {log_id} cannot be applied: {what}")
-}
-
-/// Runs something long. Other tasks of this thread go to another one meanwhile, where the runtime
-/// has several.
-pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
-    let has_threads = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
-    if Handle::try_current().is_ok_and(has_threads) { task::block_in_place(work) } else { work() }
 }
 
 /// Hands the newest checkpoint to openraft.
