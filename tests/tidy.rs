@@ -324,6 +324,39 @@ fn links_in_documents_lead_somewhere() {
     assert_none(&broken);
 }
 
+#[test]
+fn tests_that_documents_name_exist() {
+    // A document that calls a test its proof names one that is there. Decision records keep the names of their day.
+    let sources: String = all_rust_files().iter().map(|file| read(file)).collect();
+    let folders = ["conn", "replica", "session", "tree"];
+    let scripts = folders.map(|folder| root().join("kernel/tests/scripts").join(folder));
+    let is_script = |name: &str| scripts.iter().any(|folder| folder.join(name).exists());
+    let records = root().join("docs/decisions");
+    let mut broken = Vec::new();
+    for file in files(&root().join("docs"), "md").iter().filter(|file| !file.starts_with(&records))
+    {
+        for name in test_names(&read(file)) {
+            // A test, a script, or a key of the configuration.
+            if !sources.contains(&name) && !is_script(&name) {
+                broken.push(format!("{}: no test {name}", file.display()));
+            }
+        }
+    }
+    assert_none(&broken);
+}
+
+/// The words in code marks that are long enough to be names of tests: five words or more.
+fn test_names(text: &str) -> Vec<String> {
+    let is_name = |part: &&str| {
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        part.matches('_').count() >= 4 && !part.starts_with('_') && part.chars().all(is_word)
+    };
+    let code = text.split('`').skip(1).step_by(2);
+    let parts = code.flat_map(|code| code.split(|c: char| c == '/' || c == ' ' || c == '…'));
+    let names = parts.filter_map(|part| part.rsplit("::").next());
+    names.filter(is_name).map(str::to_owned).collect()
+}
+
 /// The targets of `[text](target)`, those in code blocks left out.
 fn links(text: &str) -> Vec<String> {
     let mut targets = Vec::new();
