@@ -12,8 +12,8 @@
 //! by themselves with the load; there is no delay to be tuned.
 //!
 //! * As the leader the task seals a batch into an entry and proposes it ([`leader`]).
-//! * As a follower it sends batches to the leader in order ([`forward::client`](super::forward::client)). The
-//!   leader adds their commands to its own batches ([`forward::server`](super::forward::server)).
+//! * As a follower it sends batches to the leader in order (`forward::client`). The
+//!   leader adds their commands to its own batches (`forward::server`).
 //!
 //! What must hold: **the commands of this process are applied in the order in which they were pushed, each once,
 //! whichever servers lead meanwhile.** Four rules bring that about.

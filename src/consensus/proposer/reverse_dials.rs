@@ -1,5 +1,5 @@
 //! Connections that a leader opened to this follower, because this one cannot reach it
-//! (see [`forward::reverse_dial`](crate::consensus::forward::reverse_dial)).
+//! (see `forward::reverse_dial`).
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
