@@ -29,7 +29,7 @@ const BUILD_8AECE55: &str = include_str!("golden/8aece55.txt");
 /// Entries of both formats; version 2 is in force.
 const BUILD_5DE72FB: &str = include_str!("golden/5de72fb.txt");
 
-/// Operations that the first of the two builds did not have, from this number on.
+/// How many variants of `Op` build 8aece55 had; 5de72fb has all others.
 const NUMBERS_8AECE55: usize = 10;
 
 const CONN: ConnId = ConnId { server: ServerId(3), boot: 0x1122_3344_5566_7788, number: 9 };

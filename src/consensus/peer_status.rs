@@ -1,4 +1,4 @@
-//! What a leader and its followers tell each other about sessions and digests, several times a second.
+//! The trait by which the consensus carries what a leader and its followers tell each other about sessions and digests.
 
 use bytes::Bytes;
 

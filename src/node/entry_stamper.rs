@@ -1,4 +1,4 @@
-//! What the consensus has to know of commands.
+//! The batch sealer of a node: makes entries of commands, with the stamp and the policy.
 
 use std::sync::Arc;
 

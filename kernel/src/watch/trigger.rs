@@ -51,6 +51,7 @@ impl WatchTable {
         self.fire_children_changed(path, &mut fire);
     }
 
+    /// Recursive watches never get this event: `WatchTable::add_persistent` puts none of them into the child table.
     fn fire_children_changed<'a>(&self, path: &'a str, fire: &mut impl FnMut(Firing<'a>)) {
         // The root is nobody's child.
         let Some(parent) = path::parent(path).filter(|_| path != path::ROOT) else { return };

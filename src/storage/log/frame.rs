@@ -1,5 +1,8 @@
 //! The bytes of frames and records. All numbers are little-endian.
 //!
+//! Frames and records carry no version: the `FORMAT` of their segment is theirs. A frame of another magic in the last
+//! segment counts as torn and is cut, so a new format begins a new segment (docs/reference/formats.md).
+//!
 //! ```text
 //! frame   0  magic "GKF1"
 //!         4  length of the records, before padding      u32

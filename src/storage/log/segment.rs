@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::storage::StorageError;
 
-/// The format that this version writes, and the newest that it reads.
+/// The format that this version writes, and the newest that it reads. It is that of the frames and records within, too.
 pub(super) const FORMAT: u32 = 1;
 /// The bytes in front of the first frame.
 pub(super) const HEADER_BYTES: usize = 64;
