@@ -27,7 +27,7 @@ use crate::env::task::yield_now;
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
 
-/// Watches that go before other tasks have their turn.
+/// Watches that are removed before other tasks get a turn.
 const WATCHES_AT_ONCE: usize = 1000;
 
 /// The parts of a server that need neither a log nor a socket: its state, its open connections, and what applying tells
@@ -203,7 +203,7 @@ impl Core {
         }
     }
 
-    /// What is told to who wants something written that the proposer refuses.
+    /// The refusal for a write that the proposer did not take.
     pub(super) fn refusal(&self, error: &ProposeError) -> Refusal {
         match error {
             ProposeError::DiskFull => {

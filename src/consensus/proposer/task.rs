@@ -59,7 +59,7 @@ pub(crate) struct ProposerTask {
     pub(crate) status: watch::Receiver<Status>,
     /// What is known of this process, as of the last [`ProposerTask::take_progress`].
     pub(crate) process: ProcessState,
-    /// The number of the next batch.
+    /// The section number of the next batch.
     next_number: u64,
     /// When this process last asked to be registered. A registration may be lost with its leader, so it is asked
     /// for again after a while.
