@@ -9,6 +9,7 @@ use kernel::session::ConnId;
 use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 
+use super::checkpoint_info::RecentCheckpoints;
 use super::clock::Clock;
 use super::connections::{ConnectionHandle, ConnectionRegistry};
 use super::digest_log::DigestLog;
@@ -19,7 +20,6 @@ use super::process::LocalProcess;
 use super::replica_lock::ReplicaLock;
 use super::serving::{ServingMode, ServingState};
 use super::settings::settings;
-use super::snapshot_info::RecentSnapshots;
 use crate::config::Config;
 use crate::consensus::{AddressBook, EnsembleName, ProposeError};
 use crate::env::net::OwnedWriteHalf;
@@ -53,7 +53,7 @@ pub struct Core {
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
-    pub snapshots: Mutex<RecentSnapshots>,
+    pub snapshots: Mutex<RecentCheckpoints>,
     /// Whether clients are served.
     pub serving: ServingState,
     /// Whether this server has the duties of a leader.
