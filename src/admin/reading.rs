@@ -13,7 +13,7 @@ use super::{NodeView, ensemble, process};
 use crate::config::DataSizes;
 use crate::consensus::{Consensus, Role};
 use crate::env::fs;
-use crate::node::{self, DigestRecord, ServingMode, SnapshotInfo};
+use crate::node::{self, CheckpointInfo, DigestRecord, ServingMode};
 use crate::storage::LogPosition;
 use crate::telemetry::{Gauges, Metric, RaftGauges, StorageHistograms, catalogue};
 
@@ -234,7 +234,7 @@ pub fn digests(view: &NodeView) -> Vec<DigestRecord> {
 }
 
 /// The newest checkpoint on disk.
-pub fn last_checkpoint(view: &NodeView) -> Option<SnapshotInfo> {
+pub fn last_checkpoint(view: &NodeView) -> Option<CheckpointInfo> {
     let stands = view.consensus.status().checkpoint?;
     view.core.snapshots.lock().up_to(stands.index)
 }

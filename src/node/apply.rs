@@ -16,11 +16,11 @@ use kernel::time::ElapsedTime;
 use kernel::tree::{QuotaEvent, QuotaUnit};
 
 use super::checkpoint::{CheckpointRows, restore};
+use super::checkpoint_info::CheckpointInfo;
 use super::connections::{ConnectionHandle, WakeList};
 use super::core::Core;
 use super::digest_log::{DigestLog, DigestRecord};
 use super::entry_progress::{EntryProgress, SectionProgress};
-use super::snapshot_info::SnapshotInfo;
 use crate::consensus::{Committed, Fatal, StateMachine};
 use crate::env::task::block_in_place;
 use crate::failpoints;
@@ -501,7 +501,7 @@ impl StateMachine for Applier {
 
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource> {
         let checkpoint = self.core.replica.write(|replica| {
-            self.core.snapshots.lock().extend([SnapshotInfo {
+            self.core.snapshots.lock().extend([CheckpointInfo {
                 index: self.index,
                 zxid: replica.last_zxid(),
                 time_ms: self.core.clock.wall_ms(),

@@ -24,7 +24,7 @@ use crate::telemetry::ServerStats;
 ///
 /// What the fields outside that lock say:
 ///
-/// * `paused` may be read without the lock of `conn` by who holds a lock of the replica. Requests are only paused while
+/// * `paused` may be read without the lock of `conn` by a task that holds a lock of the replica. Requests are only paused while
 ///   the replica is locked shared, and `paused` is set before that lock is given back ([`note_paused`]). So the apply
 ///   thread, which has the replica alone, never misses a request that must be answered before the next write is
 ///   applied. It may find `paused` set where the task has served all since: then there is nothing to serve.
@@ -37,7 +37,7 @@ use crate::telemetry::ServerStats;
 /// [`note_paused`]: Self::note_paused
 #[derive(Debug)]
 pub struct ConnectionHandle {
-    /// Its state. Short sections only; where the replica is locked too, it is locked first.
+    /// Its state. Hold the lock briefly; where the replica is locked too, it is locked first.
     pub conn: Mutex<Conn>,
     /// Wakes the task that owns the socket: there is output, or the connection is to be closed. A wake-up that comes while
     /// the task is busy is kept until it waits again.
@@ -53,7 +53,7 @@ pub struct ConnectionHandle {
     /// The task waits for input and has no bytes of its own to send, nor anything else to do once
     /// there are replies.
     task_idle: AtomicBool,
-    /// Whether it is on the list of connections to be woken after the current batch.
+    /// Whether it is on the list of connections to be woken after the current apply batch.
     on_wake_list: AtomicBool,
 }
 
@@ -285,7 +285,7 @@ impl ConnectionRegistry {
     }
 }
 
-/// Connections that got something during a batch, to be woken once at its end.
+/// Connections that have output after an apply batch, to be woken once at its end.
 ///
 /// Belongs to the apply thread. A connection is on it once, however many outcomes and events it got: its flag says so. A
 /// wake-up costs more than what it brings, so a connection with a hundred events in a batch is woken once.

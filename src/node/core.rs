@@ -9,6 +9,7 @@ use kernel::session::ConnId;
 use kernel::watch::WatchTable;
 use parking_lot::Mutex;
 
+use super::checkpoint_info::RecentCheckpoints;
 use super::clock::Clock;
 use super::connections::{ConnectionHandle, ConnectionRegistry};
 use super::digest_log::DigestLog;
@@ -19,7 +20,6 @@ use super::process::LocalProcess;
 use super::replica_lock::ReplicaLock;
 use super::serving::{ServingMode, ServingState};
 use super::settings::settings;
-use super::snapshot_info::RecentSnapshots;
 use crate::config::Config;
 use crate::consensus::{AddressBook, EnsembleName, ProposeError};
 use crate::env::net::OwnedWriteHalf;
@@ -27,7 +27,7 @@ use crate::env::task::yield_now;
 use crate::storage::ClusterId;
 use crate::telemetry::ServerStats;
 
-/// Watches that go before other tasks have their turn.
+/// Watches that are removed before other tasks get a turn.
 const WATCHES_AT_ONCE: usize = 1000;
 
 /// The parts of a server that need neither a log nor a socket: its state, its open connections, and what applying tells
@@ -53,7 +53,7 @@ pub struct Core {
     /// Digests of the tree at some of the last writes (`hash`).
     pub digests: Mutex<DigestLog>,
     /// The last checkpoints (`last_snapshot`).
-    pub snapshots: Mutex<RecentSnapshots>,
+    pub snapshots: Mutex<RecentCheckpoints>,
     /// Whether clients are served.
     pub serving: ServingState,
     /// Whether this server has the duties of a leader.
@@ -203,7 +203,7 @@ impl Core {
         }
     }
 
-    /// What is told to who wants something written that the proposer refuses.
+    /// The refusal for a write that the proposer did not take.
     pub(super) fn refusal(&self, error: &ProposeError) -> Refusal {
         match error {
             ProposeError::DiskFull => {

@@ -24,7 +24,7 @@
 //! * `read_barrier_task`: asks for these barriers. `serving_task`: begins and ends service, and the duties of a leader. `leader`: what only a leader does.
 //! * `entry_stamper` and `peer_status`: what the consensus asks of the node: entries made of commands, and what servers
 //!   tell each other beside them.
-//! * `digest_log` and `snapshot_info`: what is kept for operators, and to compare with the leader.
+//! * `digest_log` and `checkpoint_info`: what is kept for operators, and to compare with the leader.
 //! * `settings` and `consensus_config`: from the configuration to what the parts live by.
 //!
 //! Lock order, for who needs more than one: the replica, then a connection or the leadership, then the proposer's
@@ -34,6 +34,7 @@ mod apply;
 #[cfg(test)]
 mod apply_test;
 mod checkpoint;
+mod checkpoint_info;
 mod clock;
 mod connections;
 mod consensus_config;
@@ -57,10 +58,10 @@ mod replica_lock;
 mod serving;
 mod serving_task;
 mod settings;
-mod snapshot_info;
 mod start;
 
 pub use checkpoint::restore;
+pub use checkpoint_info::{CheckpointInfo, RecentCheckpoints};
 pub use clock::Clock;
 pub use connections::{ConnectionHandle, ConnectionRegistry};
 pub use consensus_config::PeerAddressError;
@@ -74,5 +75,4 @@ pub use membership::Membership;
 pub use process::LocalProcess;
 pub use replica_lock::{Figures, ReplicaLock};
 pub use serving::{ServingMode, ServingState};
-pub use snapshot_info::{RecentSnapshots, SnapshotInfo};
 pub use start::{Node, NodeError, reset_stats};

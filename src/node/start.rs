@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::apply::Applier;
+use super::checkpoint_info::CheckpointInfo;
 use super::consensus_config::{PeerAddressError, consensus_config};
 use super::core::Core;
 use super::entry_stamper::EntryStamper;
@@ -19,7 +20,6 @@ use super::leader::{containers, expiry, reconfig};
 use super::peer_status::PeerStatusReports;
 use super::read_barrier_task;
 use super::serving_task::{ServingSettings, ServingTask};
-use super::snapshot_info::SnapshotInfo;
 use crate::config::Config;
 use crate::consensus::{
     AddressBook, Consensus, ConsensusConfig, Fatal, Proposer, ProposerOptions, Role, StartError,
@@ -205,9 +205,9 @@ pub fn reset_stats(core: &Core, consensus: &Consensus) {
 }
 
 /// The checkpoint that a server starts with.
-fn last_snapshot(dir: &DataDir, core: &Core) -> Option<SnapshotInfo> {
+fn last_snapshot(dir: &DataDir, core: &Core) -> Option<CheckpointInfo> {
     let replica = core.replica.read_blocking();
-    dir.state().mark().position.map(|position| SnapshotInfo {
+    dir.state().mark().position.map(|position| CheckpointInfo {
         index: position.index,
         zxid: replica.last_zxid(),
         // When it was written is not kept; its last write is the nearest there is.

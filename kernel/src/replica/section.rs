@@ -130,7 +130,7 @@ pub fn open(entry: &[u8]) -> Result<(Header, &[u8]), EntryError> {
     if head[0] != FORMAT {
         return Err(EntryError::Format { found: head[0] });
     }
-    // The upper half is for settings to come.
+    // The upper of the policy's two bytes is for settings to come.
     let (policy, mut rest) = (Policy::from_bits(head[1]), &head[3..]);
     let wall_time = WallTime(take_u64(&mut rest).ok_or_else(truncated)?.cast_signed());
     let elapsed = ElapsedTime(take_u64(&mut rest).ok_or_else(truncated)?);

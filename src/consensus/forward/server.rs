@@ -28,7 +28,7 @@ use crate::env::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout
 /// When this many bytes wait, followers are not read any more.
 const WAITING_BYTES_HIGH: usize = 16 << 20;
 
-/// Takes what followers forward, from now until the consensus stops. Nothing happens where others do it already.
+/// Takes what followers forward, from now until the consensus stops. Does nothing if called a second time.
 pub fn serve_followers(proposer: &Proposer, peer_status: Arc<dyn PeerStatus>) {
     if let Some(forwards) = proposer.consensus().take_forwards() {
         task::spawn(run(proposer.clone(), forwards, peer_status));
@@ -233,8 +233,8 @@ impl FollowerConn {
         }
     }
 
-    /// Takes commands of a follower that can be applied, and in the way of the version in force: of one that
-    /// lags behind the others, or is ahead of this server, the connection ends, and it tries again.
+    /// Takes a follower's commands, if they are valid and numbered exactly when the version in force numbers them.
+    /// `None` closes the connection; the follower tries again.
     fn take_commands(&mut self, section: TermSection) -> Option<()> {
         let is_numbered = section.sender.is_some();
         if section.sender.is_some_and(|sender| sender.incarnation == 0) {

@@ -69,7 +69,7 @@ impl Contact {
     }
 
     /// `peer` has answered a request of this stamp, and did not refuse its term.
-    pub(crate) fn note_answer(&self, peer: u64, stamp: RequestStamp) {
+    pub(crate) fn note_answer(&self, peer: u64, stamp: RequestMark) {
         self.0.answered.send_if_modified(|answered| answered.note(peer, stamp));
     }
 
@@ -115,7 +115,7 @@ impl PeerActivity {
 
 /// What held when the first byte of an append or heartbeat was written: so much its answer confirms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct RequestStamp {
+pub(crate) struct RequestMark {
     /// The term that the request speaks for.
     pub(crate) term: u64,
     /// The newest round of reads that had begun.
@@ -126,12 +126,12 @@ pub(crate) struct RequestStamp {
 
 /// The newest request that each peer is known to have answered, as this server counted.
 #[derive(Debug, Default)]
-pub(super) struct AnsweredRequests(BTreeMap<u64, RequestStamp>);
+pub(super) struct AnsweredRequests(BTreeMap<u64, RequestMark>);
 
 impl AnsweredRequests {
     /// `peer` has answered a request of this stamp, and did not refuse its term. Returns whether that may confirm a
     /// read.
-    pub(super) fn note(&mut self, peer: u64, stamp: RequestStamp) -> bool {
+    pub(super) fn note(&mut self, peer: u64, stamp: RequestMark) -> bool {
         let Some(known) = self.0.get_mut(&peer) else {
             self.0.insert(peer, stamp);
             return true;

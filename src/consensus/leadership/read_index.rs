@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::contact::{AnsweredRequests, Contact, RequestStamp, is_majority};
+use super::contact::{AnsweredRequests, Contact, RequestMark, is_majority};
 use super::raft_leader::RaftLeader;
 use super::timings::Timings;
 use crate::consensus::error::ReadError;
@@ -112,8 +112,8 @@ impl ReadIndex {
     }
 
     /// The stamp of a request of `term`, to be taken before its first byte is written.
-    pub(crate) fn stamp(&self, term: u64) -> RequestStamp {
-        RequestStamp { term, round: self.0.round.load(Ordering::SeqCst), at: Instant::now() }
+    pub(crate) fn stamp(&self, term: u64) -> RequestMark {
+        RequestMark { term, round: self.0.round.load(Ordering::SeqCst), at: Instant::now() }
     }
 
     /// The heartbeats that reads ask for. Where several are asked for at once, the last one does for all.

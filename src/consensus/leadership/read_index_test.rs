@@ -183,7 +183,7 @@ struct Written {
     term: u64,
     /// What had happened before it.
     after: usize,
-    stamp: RequestStamp,
+    stamp: RequestMark,
 }
 
 /// All that happened, kept as it was.
@@ -226,7 +226,7 @@ proptest! {
                     reads.push((term, round, count));
                 }
                 Happens::Write(to) => {
-                    let stamp = RequestStamp { term, round, at };
+                    let stamp = RequestMark { term, round, at };
                     naive.open.push(Written { to, term, after: count, stamp });
                 }
                 Happens::Answer(..) if naive.open.is_empty() => {}

@@ -59,11 +59,11 @@ pub(crate) struct ProposerTask {
     pub(crate) status: watch::Receiver<Status>,
     /// What is known of this process, as of the last [`ProposerTask::take_progress`].
     pub(crate) process: ProcessState,
-    /// The number of the next batch.
+    /// The section number of the next batch.
     next_number: u64,
     /// When this process last asked to be registered. A registration may be lost with its leader, so it is asked
     /// for again after a while.
-    asked: Option<Instant>,
+    registration_asked_at: Option<Instant>,
 }
 
 impl ProposerTask {
@@ -85,7 +85,7 @@ impl ProposerTask {
             status,
             process,
             next_number: 1,
-            asked: None,
+            registration_asked_at: None,
         }
     }
 
@@ -186,7 +186,8 @@ impl ProposerTask {
     /// The commands that register this process, where it is time to propose them.
     pub(crate) fn registration(&mut self) -> Option<Bytes> {
         let register_every = self.shared.consensus.timings().register_every;
-        let is_early = self.asked.is_some_and(|asked| asked.elapsed() < register_every);
+        let is_early =
+            self.registration_asked_at.is_some_and(|asked| asked.elapsed() < register_every);
         if !self.numbers()
             || self.process.registered.is_some()
             || is_early
@@ -194,7 +195,7 @@ impl ProposerTask {
         {
             return None;
         }
-        self.asked = Some(Instant::now());
+        self.registration_asked_at = Some(Instant::now());
         let consensus = &self.shared.consensus;
         Some(self.peer_status.registration(consensus.member().number, consensus.process()))
     }

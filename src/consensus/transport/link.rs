@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::super::leadership::check_quorum::QuorumCheck;
-use super::super::leadership::contact::{ConnectionActivity, Contact, RequestStamp};
+use super::super::leadership::contact::{ConnectionActivity, Contact, RequestMark};
 use super::super::leadership::read_index::ReadIndex;
 use super::super::leadership::timings::Timings;
 use super::frame::Frames;
@@ -60,7 +60,7 @@ pub(crate) struct Link {
     /// The last term that a request spoke for.
     term: u64,
     /// Requests without an answer; what the answers to appends will be worth.
-    owed: VecDeque<Option<RequestStamp>>,
+    owed: VecDeque<Option<RequestMark>>,
     /// When something last came, or was first asked since.
     activity: ConnectionActivity,
     /// Whether half a request may have been written.

@@ -61,7 +61,7 @@ impl InPlace {
         Self { slot }
     }
 
-    /// Writes and flushes what waits, and asks its completions. Blocks as long as that takes.
+    /// Writes and flushes what waits, and calls its completions. Blocks as long as that takes.
     pub fn write(&self) {
         // Where the thread is at it, it takes everything.
         let Some(mut slot) = self.slot.try_lock() else { return };
