@@ -1,9 +1,9 @@
 //! Failpoints: faults that a test asks of a server process, because it cannot bring them about from outside in the time
 //! that it has.
 //!
-//! A server has them only when it is built with the cargo feature `failpoints`; `grovekeeper-failpoints` is that server.
-//! Without the feature every function here answers that nothing is asked, and no name of a variable is in the binary.
-//! `docs/testing.md` says which tests need them.
+//! A server has them only when it is built with the cargo feature `failpoints`; `grovekeeper-failpoints` is that
+//! server. Without the feature every function here answers that nothing is asked, and no name of a variable is in the
+//! binary. `docs/testing.md` says which tests need them.
 //!
 //! | variable of the environment | value | effect |
 //! |---|---|---|

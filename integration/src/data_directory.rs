@@ -39,8 +39,8 @@ pub fn options() -> ServerOptions {
         .set("4lw.commands.whitelist", "*")
 }
 
-/// Writes nodes of every kind, waits until they are in a checkpoint, and writes more, so that the log goes on behind it.
-/// Returns the sessions that stay: one that owns an ephemeral node, and one whose write has a number.
+/// Writes nodes of every kind, waits until they are in a checkpoint, and writes more, so that the log goes on behind
+/// it. Returns the sessions that stay: one that owns an ephemeral node, and one whose write has a number.
 ///
 /// # Panics
 ///

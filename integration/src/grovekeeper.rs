@@ -35,8 +35,8 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// The server with failpoints, of the same profile, for tests that ask for a [`Failpoint`](crate::Failpoint); built when
-/// it is first asked for. `GROVEKEEPER_BIN` names another.
+/// The server with failpoints, of the same profile, for tests that ask for a [`Failpoint`](crate::Failpoint); built
+/// when it is first asked for. `GROVEKEEPER_BIN` names another.
 ///
 /// It is a program of its own, so that building it leaves the one without failpoints as it is.
 ///

@@ -34,8 +34,8 @@ impl Extensions {
     /// A write that is sent again on another connection happens once, see [`once`](crate::once).
     pub const EXACTLY_ONCE: Self = Self(1 << 3);
 
-    /// The operations [`ListPage`](crate::OpCode::ListPage) and [`GetSubtree`](crate::OpCode::GetSubtree) exist. Where it was
-    /// not granted they are answered as any number that no operation has.
+    /// The operations [`ListPage`](crate::OpCode::ListPage) and [`GetSubtree`](crate::OpCode::GetSubtree) exist. Where
+    /// it was not granted they are answered as any number that no operation has.
     pub const PAGES: Self = Self(1 << 4);
 
     /// The extensions named by a protocol version; `None` where the other side knows of none.

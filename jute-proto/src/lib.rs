@@ -2,7 +2,8 @@
 //!
 //! Three rings, each ignorant of the next: [`codec`] turns primitives and records into bytes, [`frame`] cuts a byte
 //! stream into length-prefixed packets, and [`operations`] says which records an operation carries.
-//! The crate does no IO, keeps no state and never panics on bytes from outside. It is `no_std`: it has no files, clocks or threads.
+//! The crate does no IO, keeps no state and never panics on bytes from outside. It is `no_std`: it has no files, clocks
+//! or threads.
 //!
 //! Decoding borrows: strings are [`Cow`](alloc::borrow::Cow) and buffers are slices of the frame they came from.
 //! Encoding appends to a [`BytesMut`](bytes::BytesMut), which may be the output buffer of a connection.

@@ -17,7 +17,7 @@ use kernel::ensemble::ServerId;
 use kernel::replica::entry::{next_command, push_command};
 use kernel::replica::section::{self, RESERVED_LEN, next_section};
 use kernel::replica::{
-    Command, Event, EventSink, Op, Origin, Replica, SectionClaim, Sender, Stamp, VERSION_ONCE,
+    Command, Event, EventSink, Op, Origin, Replica, SectionClaim, Sender, Stamp, VERSION_2,
 };
 use kernel::session::ConnId;
 use kernel::time::{ElapsedTime, WallTime};
@@ -85,7 +85,7 @@ impl Server {
         let origin = Origin { session: SessionId(0), conn: ConnId::NONE, seq: 0 };
         let stamp = Stamp { term: 1, index: 1, ..Stamp::default() };
         for op in [
-            Op::RaiseVersion { version: VERSION_ONCE },
+            Op::RaiseVersion { version: VERSION_2 },
             Op::RegisterServer { server: ServerId(1), process: 1 },
         ] {
             let command = Command { origin, identities: &[], op };

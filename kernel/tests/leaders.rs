@@ -4,9 +4,7 @@ use bytes::BytesMut;
 use jute_proto::{Acl, CreateMode, CreateRequest, DeleteRequest, Encode, OpCode, SessionId, Zxid};
 use kernel::ensemble::ServerId;
 use kernel::replica::entry::encode_identities;
-use kernel::replica::{
-    Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_ONCE,
-};
+use kernel::replica::{Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_2};
 use kernel::session::ConnId;
 use kernel::time::ElapsedTime;
 use kernel::tree::Policy;
@@ -32,7 +30,7 @@ impl World {
     fn new() -> Self {
         let mut world =
             Self { replica: Replica::default(), term: 1, elapsed: ElapsedTime(0), last: 0 };
-        world.leader(Op::RaiseVersion { version: VERSION_ONCE });
+        world.leader(Op::RaiseVersion { version: VERSION_2 });
         world.client(Op::CreateSession { timeout_ms: 1000 });
         world
     }

@@ -5,9 +5,7 @@ use bytes::BytesMut;
 use jute_proto::{Acl, AddWatchMode, CreateRequest, Encode, EventType, OpCode, SessionId, Zxid};
 use kernel::ensemble::ServerId;
 use kernel::replica::entry::encode_identities;
-use kernel::replica::{
-    Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_ONCE,
-};
+use kernel::replica::{Command, Event, EventSink, Op, Origin, Outcome, Replica, Stamp, VERSION_2};
 use kernel::session::ConnId;
 use proptest::prelude::*;
 
@@ -50,7 +48,7 @@ impl World {
     /// So many nodes below each of the parents.
     fn new(nodes: &[usize; 3]) -> Self {
         let mut world = Self { replica: Replica::default(), told: Told::default(), seq: 0 };
-        world.apply(by_leader(), Op::RaiseVersion { version: VERSION_ONCE });
+        world.apply(by_leader(), Op::RaiseVersion { version: VERSION_2 });
         world.client(Op::CreateSession { timeout_ms: 1000 });
         let quota = ["/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits", USAGE];
         for path in PARENTS.into_iter().chain(quota) {

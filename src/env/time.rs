@@ -1,7 +1,7 @@
 //! Clocks and timers.
 //!
-//! [`Instant`] never goes back and is paused by tests. [`SystemTime`] is the wall clock: it may step, and differs between
-//! servers.
+//! [`Instant`] never goes back and is paused by tests. [`SystemTime`] is the wall clock: it may step, and differs
+//! between servers.
 
 pub use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -7,9 +7,9 @@
 //!   └───── wait:         for input, room in the socket, a wake-up, a permit, silence
 //! ```
 //!
-//! A round has one wait, and all that came is dealt with before the next one. What keeps a round from reading is said by
-//! four things. The Conn takes no more (`wants_input`). The whole server has too much to do (`held`, crowded). A long write
-//! has no permit yet (`left_behind`). Output was not taken (`paused`).
+//! A round has one wait, and all that came is dealt with before the next one. What keeps a round from reading is said
+//! by four things. The Conn takes no more (`wants_input`). The whole server has too much to do (`held`, crowded). A
+//! long write has no permit yet (`left_behind`). Output was not taken (`paused`).
 //!
 //! A task never holds the thread for long: it gives way after [`BURST_US_MAX`] (`more`), and what takes long by itself
 //! has permits ([`LongRequests`](crate::node::LongRequests)).
@@ -125,22 +125,23 @@ struct ClientTask<'a> {
     unflushed: bool,
     /// What was received and not handed over: whole frames, and the beginning of one.
     input: BytesMut,
-    /// What the Conn gave out and the socket has not taken. While there is some, nobody else may write to the socket: see
-    /// `task_idle` of [`ConnectionHandle`].
+    /// What the Conn gave out and the socket has not taken. While there is some, nobody else may write to the socket:
+    /// see `task_idle` of [`ConnectionHandle`].
     output: BytesMut,
     /// How much is read at once.
     read_len: usize,
     /// Whether the session is open, as far as this task has seen.
     open: bool,
-    /// Set while requests wait in `input` because the server has too many. Kept over rounds, so that a request knows how
-    /// long it waited, and dropped when `input` has no whole frame.
+    /// Set while requests wait in `input` because the server has too many. Kept over rounds, so that a request knows
+    /// how long it waited, and dropped when `input` has no whole frame.
     held: Option<Held>,
     /// Whether whole frames were left behind because others had to have their turn: the next wait ends at once.
     more: bool,
-    /// The length of a long write that was left behind, as it has no permit. What comes behind it waits too, for requests
-    /// are handed over in order; but it is read, up to a limit, so that pings keep the session.
+    /// The length of a long write that was left behind, as it has no permit. What comes behind it waits too, for
+    /// requests are handed over in order; but it is read, up to a limit, so that pings keep the session.
     left_behind: Option<usize>,
-    /// Bytes of large requests that this connection has to give back: when nothing of it is outstanding, and at its end.
+    /// Bytes of large requests that this connection has to give back: when nothing of it is outstanding, and at its
+    /// end.
     large_bytes: u64,
     /// The permit for a long write, which lasts until the write has its outcome.
     long_write: LongWritePermit,
@@ -242,8 +243,9 @@ impl<'a> ClientTask<'a> {
                 let wants_input = conn.wants_input(settings) && !crowded && !waits;
                 // What is resumed into an output that is still full would pause again at once.
                 let paused = conn.has_paused() && takes;
-                // From here on until the next round takes the lock again, the apply thread may write replies to the socket in
-                // place of this task. So everything that has to be done when replies come keeps the task from being idle.
+                // From here on until the next round takes the lock again, the apply thread may write replies to the
+                // socket in place of this task. So everything that has to be done when replies come keeps the task from
+                // being idle.
                 let task_idle = wants_input
                     && !paused
                     && self.open

@@ -9,7 +9,7 @@ use kernel::replica::entry::{is_repeatable, next_command, open_entry};
 use kernel::replica::section::{self, next_section};
 use kernel::replica::{
     Applied, Command, EntryError, EntryHeader, Event, EventSink, Op, Origin, Outcome, Replica,
-    Section, SectionClaim, Sender, Stamp, VERSION_ONCE,
+    Section, SectionClaim, Sender, Stamp, VERSION_2,
 };
 use kernel::session::ConnId;
 use kernel::time::ElapsedTime;
@@ -44,12 +44,12 @@ const EPHEMERALS_PER_LOCK: usize = 5000;
 ///
 /// 1. Reads that the same connection sent before it, and that are paused, are answered: they must not see it.
 /// 2. The replica applies it. Events go into the output of the connections that watch.
-/// 3. The outcome goes to the connection that sent it, which answers the reads that waited behind it: they must see this
-///    command, and none after it.
+/// 3. The outcome goes to the connection that sent it, which answers the reads that waited behind it: they must see
+///    this command, and none after it.
 /// 4. A connection that lost its session to another one is closed.
 ///
-/// So each connection's output has replies and events in the order of the log, and a client never sees a change before it
-/// is told of it. Connections are woken at the end of the batch ([`WakeList`]).
+/// So each connection's output has replies and events in the order of the log, and a client never sees a change before
+/// it is told of it. Connections are woken at the end of the batch ([`WakeList`]).
 ///
 /// Between two commands the lock may be given back, in the middle of an entry. Readers see a state between two commands
 /// then, which is one that every server has.
@@ -94,7 +94,7 @@ impl Applier {
         let (header, commands) = open_entry(payload)?;
         let EntryHeader { wall_time, policy, count } = header;
         let stamp = Stamp { term, index, wall_time, elapsed: ElapsedTime(0), policy };
-        if self.core.replica.read_blocking().version() >= VERSION_ONCE {
+        if self.core.replica.read_blocking().version() >= VERSION_2 {
             // It was on its way when the version was raised. Its clients were let go.
             self.core.stats.sections_ended.increment();
             return Ok(());
@@ -183,12 +183,12 @@ impl Applier {
         Ok(more)
     }
 
-    /// Takes what the state shows of this process. Where sections are numbered from now on, clients are disconnected: what
-    /// they wrote before has no number, so nobody can tell them what became of it.
+    /// Takes what the state shows of this process. Where sections are numbered from now on, clients are disconnected:
+    /// what they wrote before has no number, so nobody can tell them what became of it.
     fn learn_process(&mut self, core: &Core, replica: &Replica) {
         let before = core.process.version();
         core.process.learn(replica);
-        if before < VERSION_ONCE && replica.version() >= VERSION_ONCE {
+        if before < VERSION_2 && replica.version() >= VERSION_2 {
             if !core.settings.is_alone {
                 tracing::info!("version {} is in force", replica.version());
             }
@@ -339,8 +339,8 @@ fn is_expiry(op: &Op<'_>) -> bool {
     matches!(op, Op::ExpireSession { .. } | Op::ExpireSessionIn { .. })
 }
 
-/// Answers what a client asked for before a command, which must not see it. Whether there is anything is read without the
-/// lock of the connection: see `paused` of [`ConnectionHandle`].
+/// Answers what a client asked for before a command, which must not see it. Whether there is anything is read without
+/// the lock of the connection: see `paused` of [`ConnectionHandle`].
 fn answer_what_came_before(client: &ConnectionHandle, around: Surroundings<'_>, replica: &Replica) {
     if client.is_paused() {
         let view = View { replica, around, at_length: false };

@@ -24,14 +24,14 @@ use crate::telemetry::ServerStats;
 ///
 /// What the fields outside that lock say:
 ///
-/// * `paused` may be read without the lock of `conn` by a task that holds a lock of the replica. Requests are only paused while
-///   the replica is locked shared, and `paused` is set before that lock is given back ([`note_paused`]). So the apply
-///   thread, which has the replica alone, never misses a request that must be answered before the next write is
-///   applied. It may find `paused` set where the task has served all since: then there is nothing to serve.
+/// * `paused` may be read without the lock of `conn` by a task that holds a lock of the replica. Requests are only
+///   paused while the replica is locked shared, and `paused` is set before that lock is given back ([`note_paused`]).
+///   So the apply thread, which has the replica alone, never misses a request that must be answered before the next
+///   write is applied. It may find `paused` set where the task has served all since: then there is nothing to serve.
 /// * `task_idle` changes under the lock of `conn` only, and is read under it. While it is true, all bytes before the
-///   output of `conn` are in the socket, and the task has nothing to do but to wait for input. So whoever holds the lock
-///   may write output to the socket in place of the task ([`send_at_once`](Self::send_at_once)), and the order of the
-///   bytes stays.
+///   output of `conn` are in the socket, and the task has nothing to do but to wait for input. So whoever holds the
+///   lock may write output to the socket in place of the task ([`send_at_once`](Self::send_at_once)), and the order of
+///   the bytes stays.
 /// * `on_wake_list` belongs to the apply thread.
 ///
 /// [`note_paused`]: Self::note_paused
@@ -39,8 +39,8 @@ use crate::telemetry::ServerStats;
 pub struct ConnectionHandle {
     /// Its state. Hold the lock briefly; where the replica is locked too, it is locked first.
     pub conn: Mutex<Conn>,
-    /// Wakes the task that owns the socket: there is output, or the connection is to be closed. A wake-up that comes while
-    /// the task is busy is kept until it waits again.
+    /// Wakes the task that owns the socket: there is output, or the connection is to be closed. A wake-up that comes
+    /// while the task is busy is kept until it waits again.
     wake: Notify,
     /// When something was last received, in microseconds of the server's clock.
     heard_us: AtomicU64,
@@ -179,8 +179,8 @@ impl ConnectionRegistry {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// All connections of now were closed: outcomes of what they sent count for nothing any more. Under the exclusive lock
-    /// of the replica, so that none of them sends anything after that.
+    /// All connections of now were closed: outcomes of what they sent count for nothing any more. Under the exclusive
+    /// lock of the replica, so that none of them sends anything after that.
     pub(super) fn abandon_outcomes(&self) {
         self.abandoned_up_to.store(self.last_number.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -287,8 +287,8 @@ impl ConnectionRegistry {
 
 /// Connections that have output after an apply batch, to be woken once at its end.
 ///
-/// Belongs to the apply thread. A connection is on it once, however many outcomes and events it got: its flag says so. A
-/// wake-up costs more than what it brings, so a connection with a hundred events in a batch is woken once.
+/// Belongs to the apply thread. A connection is on it once, however many outcomes and events it got: its flag says so.
+/// A wake-up costs more than what it brings, so a connection with a hundred events in a batch is woken once.
 #[derive(Debug, Default)]
 pub(super) struct WakeList(Vec<Arc<ConnectionHandle>>);
 
@@ -299,8 +299,8 @@ impl WakeList {
         }
     }
 
-    /// Brings the output on its way. If exactly one connection has some, and its task is idle, the apply thread writes it
-    /// to the socket directly: waking the task takes as long as sending. Where more have some, their tasks do it in
+    /// Brings the output on its way. If exactly one connection has some, and its task is idle, the apply thread writes
+    /// it to the socket directly: waking the task takes as long as sending. Where more have some, their tasks do it in
     /// parallel.
     pub(super) fn wake_all(&mut self, stats: &ServerStats) {
         if let [handle] = &self.0[..] {

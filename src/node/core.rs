@@ -33,9 +33,9 @@ const WATCHES_AT_ONCE: usize = 1000;
 /// The parts of a server that need neither a log nor a socket: its state, its open connections, and what applying tells
 /// the rest. A test makes one without a server.
 ///
-/// Each part guards what it holds; there is nothing here that could contradict them. Lock order, for who needs more than
-/// one: the replica, then a connection or the leadership, then the proposer's buffer. The other parts lock for a single
-/// read or change. No lock is held across an await.
+/// Each part guards what it holds; there is nothing here that could contradict them. Lock order, for who needs more
+/// than one: the replica, then a connection or the leadership, then the proposer's buffer. The other parts lock for a
+/// single read or change. No lock is held across an await.
 #[derive(Debug)]
 pub struct Core {
     /// What connections live by.

@@ -58,8 +58,8 @@ impl Leadership {
         now_us.saturating_sub(since_us) / 1000
     }
 
-    /// Takes up the duties of the leader of this term: every session gets its full timeout. To be called under a lock of
-    /// the replica, so that no session comes or goes meanwhile.
+    /// Takes up the duties of the leader of this term: every session gets its full timeout. To be called under a lock
+    /// of the replica, so that no session comes or goes meanwhile.
     pub(super) fn begin(&self, term: u64, replica: &Replica, time: &EnsembleTime, now_us: u64) {
         let mut held = self.duties.lock();
         let mut deadlines = Expiry::new(self.tick_ms);

@@ -15,13 +15,15 @@
 //!
 //! * `core`: what applying needs, and what it tells the rest. `replica_lock`: the lock around the state. `connections`:
 //!   the open connections, by number; `recent_disconnects`: when clients that left were last heard of.
-//! * `serving`: whether clients are served. `leadership`: whether this server has the duties of a leader. `membership`: who belongs to the ensemble. `process`: this process, as the
-//!   ensemble knows it. `ensemble_time`: what entries say of time. `clock`: the clocks of this process.
+//! * `serving`: whether clients are served. `leadership`: whether this server has the duties of a leader. `membership`:
+//!   who belongs to the ensemble. `process`: this process, as the ensemble knows it. `ensemble_time`: what entries say
+//!   of time. `clock`: the clocks of this process.
 //! * `apply`: applies committed entries; `entry_progress` is how far one is applied, `checkpoint` how the state gets to
 //!   the storage and from there.
-//! * `ingress`: who is admitted and who has to wait; `large_requests` and `long_requests` keep memory and processors for
-//!   others. `read_barriers`: one barrier for all connections that wait.
-//! * `read_barrier_task`: asks for these barriers. `serving_task`: begins and ends service, and the duties of a leader. `leader`: what only a leader does.
+//! * `ingress`: who is admitted and who has to wait; `large_requests` and `long_requests` keep memory and processors
+//!   for others. `read_barriers`: one barrier for all connections that wait.
+//! * `read_barrier_task`: asks for these barriers. `serving_task`: begins and ends service, and the duties of a leader.
+//!   `leader`: what only a leader does.
 //! * `entry_stamper` and `peer_status`: what the consensus asks of the node: entries made of commands, and what servers
 //!   tell each other beside them.
 //! * `digest_log` and `checkpoint_info`: what is kept for operators, and to compare with the leader.

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use jute_proto::{SessionId, Zxid};
 use kernel::ensemble::ServerId;
 use kernel::replica::entry::push_command;
-use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::replica::{Command, Op, VERSION_2};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +139,7 @@ impl consensus::PeerStatus for PeerStatusReports {
     fn leader_notice(&self) -> Bytes {
         let newest = self.core.digests.lock().newest();
         let version = self.core.process.version();
-        if version < VERSION_ONCE {
+        if version < VERSION_2 {
             let digest = newest.map(|record| (record.zxid.0, record.digest));
             return encode(FORMAT, &Notice { digest });
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use jute_proto::SessionId;
 use kernel::ensemble::ServerId;
-use kernel::replica::{Registration, Replica, VERSION_ONCE};
+use kernel::replica::{Registration, Replica, VERSION_2};
 use kernel::session::{ConnId, SessionIds};
 use kernel::time::WallTime;
 use parking_lot::Mutex;
@@ -100,7 +100,7 @@ impl LocalProcess {
     /// Whether what clients want can be written: this process is registered, where the version in force asks for that.
     pub(super) fn may_write(&self) -> bool {
         let process = self.progress.get();
-        process.version < VERSION_ONCE || process.registered.is_some()
+        process.version < VERSION_2 || process.registered.is_some()
     }
 
     /// Waits until the version or the registration has changed since the last wait. To be awaited in one place only.

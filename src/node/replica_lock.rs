@@ -51,8 +51,8 @@ const ARRIVE_WITHIN: Duration = Duration::from_millis(50);
 pub struct ReplicaLock {
     lock: RwLock<Replica>,
     readers: ReaderQueue,
-    /// Whether the apply thread, which has the lock alone, will have it for long: then nobody waits in place. A hint: who
-    /// sees an old value waits in place for up to [`WAIT_IN_PLACE_MAX`], or in the queue without need.
+    /// Whether the apply thread, which has the lock alone, will have it for long: then nobody waits in place. A hint:
+    /// who sees an old value waits in place for up to [`WAIT_IN_PLACE_MAX`], or in the queue without need.
     is_long: AtomicBool,
     /// How many read for long. A hint too: it decides only whether a task tries to read past a waiting writer.
     long_reads: AtomicUsize,
@@ -86,8 +86,8 @@ struct QueueState {
     expected: usize,
 }
 
-/// A task in the queue. It leaves when this is dropped: it has the lock, or it was dropped itself. So a task that gives up
-/// is never waited for.
+/// A task in the queue. It leaves when this is dropped: it has the lock, or it was dropped itself. So a task that gives
+/// up is never waited for.
 struct QueuedReader<'a> {
     readers: &'a ReaderQueue,
     /// How many rounds there had been when it joined. With one more it is among the expected; with two more the apply
@@ -222,8 +222,8 @@ impl ReplicaLock {
         self.lock.read()
     }
 
-    /// Has the replica alone. Those that wait for it are admitted before it can be had alone again. May block the thread:
-    /// for the apply thread alone, and for threads that may wait.
+    /// Has the replica alone. Those that wait for it are admitted before it can be had alone again. May block the
+    /// thread: for the apply thread alone, and for threads that may wait.
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
         let mut replica = self.lock.write();
         let done = work(&mut replica);
@@ -286,8 +286,8 @@ impl ReaderQueue {
         }
     }
 
-    /// Wakes those that wait, and waits until they have come. The caller shares the lock, so that none of them can find it
-    /// taken.
+    /// Wakes those that wait, and waits until they have come. The caller shares the lock, so that none of them can find
+    /// it taken.
     fn admit_readers(&self) {
         let mut queue = self.state.lock();
         queue.rounds += 1;

@@ -26,15 +26,17 @@ const READ_WRITE: u8 = 2;
 /// Whether clients are served.
 ///
 /// ```text
-///              ServingTask: has all that was acknowledged, and contact to a majority
-///            ┌────────────────────────────────────────────────────────────────────────┐
-///            │                                                                        ▼
-///       NotServing ──── no contact for a tick, readonlymode.enabled ──► ReadOnly   ReadWrite
-///            ▲                                                             │          │
-///            └── no contact for syncLimit, disk full, removed, new version, failed ───┘
+///          ServingTask: has applied all that was acknowledged, and has contact to a quorum
+///       ┌──────────────────────────────────────────────────────────────────────────────────┐
+///       │                                                                                  ▼
+///  NotServing ── no contact for tickTime, at least 2 s; readonlymode.enabled ─► ReadOnly  ReadWrite
+///       ▲ ▲                                                                        │       │
+///       │ └─────── contact is back, removed from the ensemble, new version, failed ┘       │
+///       └───────── no contact for syncLimit, full disk of a follower, removed, new version, failed
 /// ```
 ///
-/// A change of mode does not close connections. Who takes service away closes them afterwards: a connection that came
+/// A change of mode does not close connections. The caller that takes service away closes them
+/// afterwards: a connection that came
 /// in between finds the new mode and is refused, so none stays that was promised more than there is. `ReadWrite` is
 /// reached through `NotServing` only, with all connections closed: sessions that were made in read-only mode are
 /// known to nobody else.

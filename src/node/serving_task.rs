@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kernel::conn::CloseReason;
 use kernel::ensemble::MemberId;
-use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::replica::{Command, Op, VERSION_2};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
@@ -42,11 +42,11 @@ impl ServingSettings {
     }
 }
 
-/// Follows the consensus until the server stops: decides whether clients are served, and takes up and drops the duties of
-/// a leader.
+/// Follows the consensus until the server stops: decides whether clients are served, and takes up and drops the duties
+/// of a leader.
 ///
-/// It is the only one that begins to serve, and the only one that takes up or drops the duties. Service may be taken away
-/// by others too: by applying, where this server was removed or another version is in force, and by a state that
+/// It is the only one that begins to serve, and the only one that takes up or drops the duties. Service may be taken
+/// away by others too: by applying, where this server was removed or another version is in force, and by a state that
 /// differs from the leader's. So before it begins to serve it looks at all conditions again, behind the last await.
 pub(super) struct ServingTask {
     core: Arc<Core>,
@@ -103,8 +103,8 @@ impl ServingTask {
         }
     }
 
-    /// Brings service and duties in line with what the consensus says now. Takes away first, so that nobody is served, and
-    /// nothing ends, by an old state while the barrier below is awaited.
+    /// Brings service and duties in line with what the consensus says now. Takes away first, so that nobody is served,
+    /// and nothing ends, by an old state while the barrier below is awaited.
     async fn update(&mut self, status: &Status) {
         self.log_leader(status);
         if self
@@ -174,7 +174,7 @@ impl ServingTask {
         } else {
             // A leader raises the version before it says who belongs to a new ensemble.
             let is_new = self.core.membership.current().current.is_none();
-            version >= VERSION_ONCE || self.core.settings.is_alone || !is_new
+            version >= VERSION_2 || self.core.settings.is_alone || !is_new
         };
         is_raised && self.core.process.may_write()
     }

@@ -68,8 +68,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node over a data directory and the state of its checkpoint; what the log has behind that is applied before
-    /// this returns. Its tasks are among `tasks` and end with `stop`.
+    /// Starts a node over a data directory and the state of its checkpoint; what the log has behind that is applied
+    /// before this returns. Its tasks are among `tasks` and end with `stop`.
     ///
     /// # Errors
     /// [`NodeError`] says what is in the way; the data directory is as it was.

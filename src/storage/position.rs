@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The place of an entry in the Raft log.
 ///
-/// Ordered by term, then index, which is also the order in which entries can be committed. It is part of messages between
-/// servers: its fields stay as they are.
+/// Ordered by term, then index, which is also the order in which entries can be committed. It is part of messages
+/// between servers: its fields stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The term of the leader that proposed the entry; the epoch of its zxids.

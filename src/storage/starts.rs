@@ -2,8 +2,8 @@
 //!
 //! A data directory that is brought back to an earlier moment (a snapshot of a virtual machine, a copy)
 //! has forgotten what it acknowledged and voted since. Its starts show that: the other servers
-//! remember the highest number that they met ([`KnownStarts`]), so a lower one, or the same one of another process, is such
-//! an image. One that was not met since cannot be noticed.
+//! remember the highest number that they met ([`KnownStarts`]), so a lower one, or the same one of another process, is
+//! such an image. One that was not met since cannot be noticed.
 //!
 //! Both files are text of two lines or more, and end with a check sum:
 //!

@@ -1,6 +1,7 @@
 //! What the server counts of itself, for the four-letter words, the admin pages and Prometheus.
 //!
-//! * [`ServerStats`]: what is counted while the server works, by [`Counter`](kernel::stats::Counter)s and [`Histogram`](kernel::stats::Histogram)s.
+//! * [`ServerStats`]: what is counted while the server works, by [`Counter`](kernel::stats::Counter)s and
+//!   [`Histogram`](kernel::stats::Histogram)s.
 //! * [`catalogue()`]: every number with its name and meaning; the one source of the surfaces.
 //! * [`RateLimitedLog`]: which lines of the log were written lately and are not written again.
 //! * [`flatten`] for `mntr` and `monitor`, [`prometheus`] for `/metrics`.

@@ -1,5 +1,5 @@
-//! A line of the log that is written once a minute at most. A client or peer that is refused tries again several times a
-//! second.
+//! A line of the log that is written once a minute at most. A client or peer that is refused tries again several times
+//! a second.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

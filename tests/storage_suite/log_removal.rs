@@ -135,8 +135,8 @@ fn purged(log: &RaftLog) -> LogPosition {
 
 #[test]
 fn nobody_who_writes_waits_until_segments_are_removed() {
-    // A checkpoint makes dozens of them free at once, each of which takes as long as many flushes to remove. Writes go on
-    // meanwhile, and all of them go in the end.
+    // A checkpoint makes dozens of them free at once, each of which takes as long as many flushes to remove. Writes go
+    // on meanwhile, and all of them go in the end.
     let disk = Slow::new(Removals::Hang);
     let log = open(&disk);
     purged(&log);

@@ -6,7 +6,7 @@
 //! | one of many does it | [`Election`] |
 //! | who is there | [`PersistentNode`], [`Group`], [`ServiceRegistry`] |
 //! | all at once | [`Barrier`], [`DoubleBarrier`] |
-//! | shared values | [`Counter`], [`Queue`], [`TreeCache`] |
+//! | shared values | [`Counter`], [`Queue`], [`TreeCache`], [`ChildrenWatch`] |
 //!
 //! What they have in common:
 //!
@@ -20,6 +20,10 @@
 //!   released: their znodes are deleted in the background, for which the tokio runtime must live.
 //! * **Other languages take part.** Names of znodes follow Curator or kazoo where these have a
 //!   convention.
+//!
+//! A new recipe is a file on the model of `barrier`, a line in the table above, and `mod` and `pub use` below.
+//! `SessionScope` keeps it from going on in another session. Its tests stand in
+//! `integration/tests/it/client_recipes.rs`, its row in `docs/client.md`.
 //!
 //! [`SessionState::Suspended`]: crate::SessionState::Suspended
 

@@ -43,8 +43,8 @@ fn assert_kept(ensemble: &Ensemble, server: usize) {
 
 #[test]
 fn what_an_earlier_build_left_is_read_and_gone_on_with() {
-    // Three servers with the directories of a build without lives go on as the same ensemble. Clients write, a new version
-    // is in force, and a server whose disk is lost is taken in as a new life.
+    // Three servers with the directories of a build without lives go on as the same ensemble. Clients write, a new
+    // version is in force, and a server whose disk is lost is taken in as a new life.
     let mut ensemble = unpacked();
     for server in ensemble.servers() {
         ensemble.start(server);

@@ -352,8 +352,8 @@ fn two_emptied_servers_form_no_new_ensemble() {
 
 #[test]
 fn a_voter_that_never_started_forms_no_second_ensemble() {
-    // Two of three form by the file `initialize`. One of them is down and the disk of the other is lost when the third one
-    // starts for the first time: two empty servers, a majority, wait for the one with the data.
+    // Two of three form by the file `initialize`. One of them is down and the disk of the other is lost when the third
+    // one starts for the first time: two empty servers, a majority, wait for the one with the data.
     let mut ensemble = three().prepare();
     for server in [0, 1] {
         let file = ensemble.folder(server).join("data").join("initialize");

@@ -65,8 +65,8 @@ fn an_ensemble_changes_over_to_tls_while_it_serves() {
 
 #[test]
 fn a_certificate_speaks_for_the_host_that_it_names() {
-    // With nothing but `sslQuorum` and the two files: a certificate of the same authority that was made for a host elsewhere
-    // (a client's, say) is not heard as a member, whoever connects. With the right one the server is back.
+    // With nothing but `sslQuorum` and the two files: a certificate of the same authority that was made for a host
+    // elsewhere (a client's, say) is not heard as a member, whoever connects. With the right one the server is back.
     let mut ensemble = EnsembleOptions::new(Kind::Grovekeeper, 3).prepare();
     let keys = ensemble.root().to_owned();
     write_keys(&keys);

@@ -203,7 +203,8 @@ impl Requests {
     }
 
     /// Whether a request could be answered, or a held write proposed, and is not: there was no room in the output, no
-    /// time, or nobody has looked since a barrier passed. Who sees this must call [`Conn::resume`](super::Conn::resume).
+    /// time, or nobody has looked since a barrier passed. Who sees this must call
+    /// [`Conn::resume`](super::Conn::resume).
     pub(super) fn has_paused(&self) -> bool {
         self.hold.may_release()
             || match self.slots.front() {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::node_ages::NodeAges;
 use super::processes::{ProcessTable, StoredProcesses};
 use super::reconfig::{Members, StoredMembers};
-use super::replica::{Replica, VERSION_ONCE};
+use super::replica::{Replica, VERSION_2};
 use crate::ensemble::UnreadableConfiguration;
 use crate::session::dedup::StoredReplyCache;
 use crate::session::{ReplyCache, SessionRecord, SessionTable};
@@ -23,7 +23,7 @@ pub const FORMAT: u8 = 1;
 /// The version of the row of a session that has numbered its writes: its replies follow the record.
 const FORMAT_REPLIES: u8 = 2;
 
-/// The version of the meta row from [`VERSION_ONCE`] on: what is new follows.
+/// The version of the meta row from [`VERSION_2`] on: what is new follows.
 const FORMAT_ONCE: u8 = 2;
 
 /// The key of the meta row about the whole.
@@ -43,7 +43,7 @@ struct Meta {
     members: StoredMembers,
 }
 
-/// What follows [`Meta`] from [`VERSION_ONCE`] on.
+/// What follows [`Meta`] from [`VERSION_2`] on.
 ///
 /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl Replica {
     /// Begins a checkpoint of what changed since the last one, as it is now: a short step, whatever
     /// changed. The one before must have been taken to its end.
     pub fn begin_checkpoint(&mut self) -> Checkpoint {
-        let is_once = self.version() >= VERSION_ONCE;
+        let is_once = self.version() >= VERSION_2;
         let meta = Meta {
             format: if is_once { FORMAT_ONCE } else { FORMAT },
             last_zxid: self.last_zxid().0,

@@ -30,6 +30,6 @@ pub use entry::{Command, EntryError, EntryHeader, Op, Origin};
 pub use outcome::{Event, EventSink, Outcome};
 pub use processes::{ProcessTable, Registration, SectionClaim};
 pub use reconfig::{Members, Pending};
-pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_ONCE};
+pub use replica::{Applied, Expired, Now, Replica, Stamp, VERSION_2};
 pub(crate) use replica::{Logged, logged};
 pub use section::{Section, Sender};

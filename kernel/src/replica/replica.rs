@@ -56,12 +56,12 @@ const VERSION_FIRST: u16 = 1;
 
 /// The version from which on commands of servers are applied exactly once: sections are numbered. Also, nodes
 /// expire by [elapsed time](Stamp::elapsed), and sessions are part of the digest.
-pub const VERSION_ONCE: u16 = 2;
+pub const VERSION_2: u16 = 2;
 
 /// Now, for what expires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Now {
-    /// The leader's clock, by which nodes expire before [`VERSION_ONCE`].
+    /// The leader's clock, by which nodes expire before [`VERSION_2`].
     pub wall_time: WallTime,
     /// As [`Stamp::elapsed`].
     pub elapsed: ElapsedTime,
@@ -192,7 +192,7 @@ impl Replica {
     /// A hash of all that replicas have in common, comparable between replicas of one [`Self::version`].
     pub fn digest(&self) -> u64 {
         let tree = self.tree.digest();
-        if self.version() < VERSION_ONCE {
+        if self.version() < VERSION_2 {
             return tree;
         }
         let parts = [self.sessions.digest(), self.processes.digest(), self.node_ages.digest()];
@@ -213,8 +213,8 @@ impl Replica {
             i64::try_from(self.node_ages.age_ms(path, now.elapsed)).unwrap_or(i64::MAX)
         };
         let over = match self.version() {
-            ..VERSION_ONCE => self.tree.expired(settings, by_clock, search, limit)?,
-            VERSION_ONCE.. => self.tree.expired(settings, by_age, search, limit)?,
+            ..VERSION_2 => self.tree.expired(settings, by_clock, search, limit)?,
+            VERSION_2.. => self.tree.expired(settings, by_age, search, limit)?,
         };
         let over = over.into_iter().map(|(path, node)| {
             let stat = node.stat();
@@ -371,7 +371,7 @@ impl Replica {
         if version <= self.version() {
             return;
         }
-        if self.version() < VERSION_ONCE {
+        if self.version() < VERSION_2 {
             let (tree, elapsed) = (&self.tree, self.elapsed);
             tree.expiring().for_each(|path| self.node_ages.set(path, elapsed));
         }
@@ -423,7 +423,7 @@ impl Replica {
             return Ok(outcome);
         }
         let weight = once::weight(code, body.len());
-        let is_bounded = self.version() >= VERSION_ONCE;
+        let is_bounded = self.version() >= VERSION_2;
         if is_bounded && !self.sessions.has_room_for_reply(origin.session, write, weight) {
             return Ok(Outcome::Numbered(self.never_applied()));
         }
@@ -478,8 +478,7 @@ impl Replica {
 
     /// Keeps the ages of nodes that may expire.
     fn note_age(&mut self, change: &Change) {
-        if self.version() < VERSION_ONCE || (!self.tree.has_expiring() && self.node_ages.is_empty())
-        {
+        if self.version() < VERSION_2 || (!self.tree.has_expiring() && self.node_ages.is_empty()) {
             return;
         }
         match change.kind {

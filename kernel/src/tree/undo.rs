@@ -1,7 +1,7 @@
 //! How to take back what a `multi` did so far.
 //!
-//! The primitives of [`Tree`](super::Tree) note the inverse of each change here. Slots are reused from the one freed last.
-//! Done in reverse, each inverse therefore finds its node in the slot that it was in, and ids in the log stay
+//! The primitives of [`Tree`](super::Tree) note the inverse of each change here. Slots are reused from the one freed
+//! last. Done in reverse, each inverse therefore finds its node in the slot that it was in, and ids in the log stay
 //! true.
 
 use alloc::boxed::Box;

@@ -10,7 +10,7 @@ use jute_proto::{
 use kernel::ensemble::ServerId;
 use kernel::replica::entry::{HEADER_LEN, encode_identities, push_command, seal_batch};
 use kernel::replica::section::{self, RESERVED_LEN};
-use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_ONCE};
+use kernel::replica::{Command, EntryHeader, Op, Origin, Section, Sender, VERSION_2};
 use kernel::session::ConnId;
 use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::Policy;
@@ -230,7 +230,7 @@ pub(crate) fn write_log(steps: &[Step], raised: usize) -> Vec<Entry> {
             buffer.extend_from_slice(&commands);
             is_raised = at >= raised;
             if is_raised {
-                buffer.extend_from_slice(&of_nobody(Op::RaiseVersion { version: VERSION_ONCE }));
+                buffer.extend_from_slice(&of_nobody(Op::RaiseVersion { version: VERSION_2 }));
                 count += 1;
             }
             seal_batch(buffer, &EntryHeader { wall_time: WallTime(ms), policy, count })

@@ -1,5 +1,5 @@
-//! HTTP for operators: the administration server (protocol section 8.2) and the Prometheus endpoint
-//! (8.3).
+//! HTTP for operators: the administration server and the Prometheus endpoint. docs/compatibility.md says how far they
+//! are ZooKeeper's.
 //!
 //! * [`Surfaces`]: binds the addresses, then serves until the server stops.
 //! * `listener`: connections, their number and their time.

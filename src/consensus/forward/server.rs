@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kernel::ensemble::MemberId;
 use kernel::ensemble::ServerId;
 use kernel::replica::section::check_commands;
-use kernel::replica::{Sender, VERSION_ONCE};
+use kernel::replica::{Sender, VERSION_2};
 use tokio::sync::{mpsc, watch};
 
 use super::super::handle::Consensus;
@@ -240,7 +240,7 @@ impl FollowerConn {
         if section.sender.is_some_and(|sender| sender.incarnation == 0) {
             return None;
         }
-        if is_numbered != (self.proposer.version() >= VERSION_ONCE) {
+        if is_numbered != (self.proposer.version() >= VERSION_2) {
             return None;
         }
         if let Err(error) = check_commands(section.count, &section.commands) {

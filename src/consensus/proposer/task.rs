@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use kernel::ensemble::MemberId;
-use kernel::replica::VERSION_ONCE;
+use kernel::replica::VERSION_2;
 use tokio::sync::{mpsc, watch};
 
 use super::super::error::ReadError;
@@ -131,7 +131,7 @@ impl ProposerTask {
 
     /// Whether sections are numbered.
     pub(crate) fn numbers(&self) -> bool {
-        self.process.version >= VERSION_ONCE
+        self.process.version >= VERSION_2
     }
 
     /// Takes over what applying has shown of this process: finishes what was applied under an incarnation that has
@@ -141,7 +141,7 @@ impl ProposerTask {
         let (process, ended) = self.shared.progress.take();
         let before = std::mem::replace(&mut self.process, process);
         let incarnation = |state: &ProcessState| state.registered.map(|number| number.incarnation);
-        if before.version < VERSION_ONCE && self.numbers() {
+        if before.version < VERSION_2 && self.numbers() {
             // Unnumbered batches may have been applied or not, and cannot be told apart any more. Their clients
             // were disconnected when the version was raised, so the batches are dropped. What the leader gives on
             // its own, as the first list of members, is given once in a term and may repeat: it stays.

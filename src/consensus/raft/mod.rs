@@ -1,4 +1,5 @@
-//! openraft, and all that it asks of us. No other folder names it, and no signature outside of this one shows its types.
+//! openraft, and all that it asks of us. No other folder names it, and no signature outside of this one shows its
+//! types.
 //!
 //! ```text
 //! proposer, leadership, bootstrap ──► node ──► openraft ──► log_store ──► storage::log
@@ -11,8 +12,8 @@
 //!   part.
 //! * [`network`], [`peer_requests`]: what Raft asks of peers, and what they ask of it. [`wire`] translates messages.
 //! * [`log_store`], [`log_task`]: the log.
-//! * [`state_machine_store`], [`checkpoints`]: what is committed is applied and, now and then, written to disk as a checkpoint,
-//!   which openraft calls a snapshot. The two words meet here alone.
+//! * [`state_machine_store`], [`checkpoints`]: what is committed is applied and, now and then, written to disk as a
+//!   checkpoint, which openraft calls a snapshot. The two words meet here alone.
 //! * [`membership`]: how configurations of the ensemble are stored. [`types`]: openraft's types with ours filled in.
 //!
 //! What must stay true:

@@ -29,10 +29,11 @@ use crate::storage::{DataDir, RaftLog, StateDb, StorageError};
 ///
 /// The order of flush, apply and checkpoint:
 ///
-/// 1. An entry is applied when a majority has it on disk. This server need not be one of them: its own flush may still be
-///    under way.
-/// 2. A checkpoint is begun between two batches, at `applied`. It takes a handle of the log ([`RaftLog::flush`]), and counts
-///    only when all up to `applied` is on this server's own disk, so that no state is newer than the log behind it.
+/// 1. An entry is applied when a majority has it on disk. This server need not be one of them: its own flush may still
+///    be under way.
+/// 2. A checkpoint is begun between two batches, at `applied`. It takes a handle of the log ([`RaftLog::flush`]), and
+///    counts only when all up to `applied` is on this server's own disk, so that no state is newer than the log behind
+///    it.
 /// 3. When it is on disk openraft hears of it, and purges the log behind it.
 pub(super) struct StateMachineStore {
     machine: Box<dyn StateMachine>,

@@ -1,7 +1,7 @@
 //! Between openraft's types and the messages of [`transport`](crate::consensus::transport).
 //!
-//! The messages have types of their own, so that no build of openraft decides about bytes between servers. What an entry
-//! holds is moved, never copied.
+//! The messages have types of their own, so that no build of openraft decides about bytes between servers. What an
+//! entry holds is moved, never copied.
 
 use std::collections::BTreeMap;
 

@@ -310,8 +310,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_begun_first_comes_first() {
-        // Also in a task that has used up its turn each one has its place behind the one before, though only the answer to
-        // the first is waited for.
+        // Also in a task that has used up its turn each one has its place behind the one before, though only the answer
+        // to the first is waited for.
         let (sender, mut received) = mpsc::channel(8);
         let mut begun = VecDeque::new();
         for number in 0..5 {

@@ -65,9 +65,10 @@ impl Sent {
 
 /// A stream of requests over one connection.
 ///
-/// `sent` and the answers that are owed on the connection are in the same order: the next answer belongs to the front of
-/// `sent`. So a stream never goes on over another connection while it waits for an answer, and it ends at the first answer
-/// that is no success: Raft then decides anew where to begin. What others left unanswered on the connection is skipped by
+/// `sent` and the answers that are owed on the connection are in the same order: the next answer belongs to the front
+/// of `sent`. So a stream never goes on over another connection while it waits for an answer, and it ends at the first
+/// answer that is no success: Raft then decides anew where to begin. What others left unanswered on the connection is
+/// skipped by
 /// [`Link`](super::link::Link), which counts it.
 pub(crate) struct Appends<'s, S> {
     peer: &'s mut Peer,

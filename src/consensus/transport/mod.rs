@@ -11,7 +11,8 @@
 //!
 //! * Responses come in the order of their requests on each connection. Nothing else tells them apart.
 //! * All that is written here is of types of this room: their bytes are frozen ([`message`], [`handshake`]).
-//! * No peer is believed without proof that it is the member that it says, and none with an impossible term ([`terms`]).
+//! * No peer is believed without proof that it is the member that it says, and none with an impossible term
+//!   ([`terms`]).
 //! * Whatever a peer sends, it takes a bounded amount of memory and connections ([`frame`], [`connection_limits`]).
 //!
 //! The files:

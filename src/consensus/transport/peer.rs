@@ -210,8 +210,8 @@ impl Peer {
         Ok(response)
     }
 
-    /// Sends a checkpoint, over as many connections as it takes. When it is given up half-way, the next one goes on where
-    /// it stood.
+    /// Sends a checkpoint, over as many connections as it takes. When it is given up half-way, the next one goes on
+    /// where it stood.
     pub(crate) async fn send_snapshot(
         &mut self,
         vote: Vote,

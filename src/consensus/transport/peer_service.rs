@@ -17,7 +17,8 @@ pub(crate) trait RaftService: Send + Sync {
     /// The term of this server's vote.
     fn term(&self) -> u64;
 
-    /// Appends entries. What is asked first is appended first: the request has its place when the future was polled once.
+    /// Appends entries. What is asked first is appended first: the request has its place when the future was polled
+    /// once.
     fn append(&self, request: AppendRequest) -> BoxFuture<'static, Response>;
 
     /// Votes.
@@ -32,8 +33,8 @@ pub(crate) trait RaftService: Send + Sync {
         request: TransferLeaderRequest,
     ) -> BoxFuture<'_, Result<TransferLeaderResponse, String>>;
 
-    /// Whether a leader with this vote is to send a checkpoint that ends at `last`. Else the answer: a later vote tells the
-    /// leader that it leads no more; its own, that all is well.
+    /// Whether a leader with this vote is to send a checkpoint that ends at `last`. Else the answer: a later vote tells
+    /// the leader that it leads no more; its own, that all is well.
     fn wants_snapshot(&self, vote: Vote, last: Option<LogPosition>)
     -> Result<(), SnapshotResponse>;
 

@@ -1,4 +1,5 @@
-//! Four-letter words: text in, text out, socket closed (protocol section 8.1).
+//! Four-letter words: text in, text out, socket closed (docs/compatibility.md says which, and how far they are the
+//! same).
 //!
 //! * `word`: which words there are.
 //! * `serve`: which are answered, and with what.

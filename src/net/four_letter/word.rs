@@ -1,6 +1,10 @@
 //! The words.
 
 /// A four-letter word, whether or not it is allowed.
+///
+/// A new word stands here, in `config::FOUR_LETTER_WORDS`, in `serve` and `text` beside this file (a new number in
+/// `admin::reading`), in `integration/tests/it/four_letter_words.rs`, and in the tables of docs/compatibility.md and
+/// docs/operating.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::net) enum Word {
     Conf,
@@ -75,7 +79,23 @@ impl Word {
 
     /// Whether it is answered by a server that does not serve its clients.
     pub(super) fn needs_no_service(self) -> bool {
-        matches!(self, Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk)
+        match self {
+            Self::Ruok | Self::Envi | Self::Gtmk | Self::Stmk => true,
+            Self::Conf
+            | Self::Cons
+            | Self::Crst
+            | Self::Dirs
+            | Self::Dump
+            | Self::Hash
+            | Self::Isro
+            | Self::Mntr
+            | Self::Srst
+            | Self::Srvr
+            | Self::Stat
+            | Self::Wchc
+            | Self::Wchp
+            | Self::Wchs => false,
+        }
     }
 }
 
@@ -86,7 +106,7 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_whitelist() {
-        // Every word that can be listed is understood, and nothing else is.
+        // Every word that can be listed is understood, and nothing else is. Both lists are sorted.
         let names: Vec<&str> = Word::ALL.iter().map(|word| word.name()).collect();
         assert_eq!(names, FOUR_LETTER_WORDS);
         for word in Word::ALL {

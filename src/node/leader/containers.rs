@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::replica::{Command, Expired, Now, Op, VERSION_ONCE};
+use kernel::replica::{Command, Expired, Now, Op, VERSION_2};
 use kernel::time::{ElapsedTime, WallTime};
 use kernel::tree::{ExpirySearch, ExpirySettings};
 use tokio_util::sync::CancellationToken;
@@ -91,8 +91,8 @@ fn remove(core: &Core, leader: &LeaderCommands, expired: &Expired) -> bool {
     let Some(term) = core.leadership.term() else { return false };
     let Expired { path, czxid, mzxid } = expired;
     let op = match core.process.version() {
-        ..VERSION_ONCE => Op::DeleteContainer { path },
-        VERSION_ONCE.. => Op::DeleteContainerIn { path, czxid: czxid.0, mzxid: mzxid.0, term },
+        ..VERSION_2 => Op::DeleteContainer { path },
+        VERSION_2.. => Op::DeleteContainerIn { path, czxid: czxid.0, mzxid: mzxid.0, term },
     };
     leader.propose(&Command::of_server(op)).is_ok()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::replica::{Command, Op, VERSION_2};
 use kernel::session::Overdue;
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +62,8 @@ async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     }
     let (owner, Some(term)) = (record.owner, core.leadership.term()) else { return };
     let op = match core.process.version() {
-        ..VERSION_ONCE => Op::ExpireSession { owner },
-        VERSION_ONCE.. => Op::ExpireSessionIn { owner, term },
+        ..VERSION_2 => Op::ExpireSession { owner },
+        VERSION_2.. => Op::ExpireSessionIn { owner, term },
     };
     let command = Command::of_server_for(session, op);
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);

@@ -16,8 +16,8 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_secs(600);
 /// One spell in which the disk of this server is full.
 ///
 /// Where the others' disks are full too, the lead comes back at once. Each change of leader takes a term. A server that
-/// was away refuses a term that is 2^20 ahead of its own (`consensus/transport/terms`). So the time between two requests
-/// grows with each time that the lead came back soon.
+/// was away refuses a term that is 2^20 ahead of its own (`consensus/transport/terms`). So the time between two
+/// requests grows with each time that the lead came back soon.
 #[derive(Debug)]
 pub(in crate::node) struct FullDiskHandover {
     /// When this server asked last.

@@ -2,15 +2,15 @@
 //!
 //! The replicated state says who belongs to the ensemble: the configuration in force, and the one that is to follow
 //! it. This task compares it with the members of the consensus, and does the next step that brings
-//! them closer: add a learner, wait until it has caught up, change the voters, remove a server that left. It keeps nothing
-//! that must not be lost. The next leader compares again and goes on.
+//! them closer: add a learner, wait until it has caught up, change the voters, remove a server that left. It keeps
+//! nothing that must not be lost. The next leader compares again and goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::ensemble::{Configuration, MemberId, ServerSpec};
-use kernel::replica::{Command, Op, VERSION_ONCE};
+use kernel::replica::{Command, Op, VERSION_2};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -265,8 +265,8 @@ impl ReconfigTask {
     fn finish(&self, zxid: i64, done: bool) {
         let Some(term) = self.core.leadership.term() else { return };
         let op = match self.core.process.version() {
-            ..VERSION_ONCE => Op::FinishReconfig { zxid, done },
-            VERSION_ONCE.. => Op::FinishReconfigIn { zxid, done, term },
+            ..VERSION_2 => Op::FinishReconfig { zxid, done },
+            VERSION_2.. => Op::FinishReconfigIn { zxid, done, term },
         };
         propose(&self.leader, op);
     }

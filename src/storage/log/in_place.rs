@@ -1,15 +1,17 @@
 //! Which thread writes the log: the log's own, or one of the runtime's.
 //!
-//! Waking a sleeping thread, and waking from it the task that waits for the flush, takes a third of the time of a flush.
-//! So if a small append finds the log idle, a task of the runtime writes and flushes it, and blocks meanwhile
-//! ([`RaftLog::write_in_place`](super::RaftLog::write_in_place), decision 0016). The log's thread writes the rest: what is large,
-//! what arrives while the log is being written, what needs a new segment, and everything while flushes are slow.
+//! Waking a sleeping thread, and waking from it the task that waits for the flush, takes a third of the time of a
+//! flush. So if a small append finds the log idle, a task of the runtime writes and flushes it, and blocks meanwhile
+//! ([`RaftLog::write_in_place`](super::RaftLog::write_in_place), decision 0016). The log's thread writes the rest: what
+//! is large, what arrives while the log is being written, what needs a new segment, and everything while flushes are
+//! slow.
 //!
 //! The log's thread also watches the task. If the task has not begun after [`WATCH_EVERY`], the thread writes in its
 //! place. If the task has begun and does not end, the thread says so by [`InPlaceHooks::stuck`]: other tasks of the
 //! same runtime thread may wait for it.
 //!
-//! Invariant: at most one of the two has the [`Writer`](super::writer::Writer), which lies in an `IdleWriter` between two turns.
+//! Invariant: at most one of the two has the [`Writer`](super::writer::Writer), which lies in an `IdleWriter` between
+//! two turns.
 
 use std::sync::Arc;
 use std::time::Duration;

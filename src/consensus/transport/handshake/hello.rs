@@ -280,8 +280,8 @@ pub(crate) async fn send_hello(stream: &mut impl Wire, hello: &Hello) -> io::Res
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
-/// Receives a hello and answers it: with the version agreed on, or with the reason of a refusal. `check` may refuse a hello
-/// that is right in itself.
+/// Receives a hello and answers it: with the version agreed on, or with the reason of a refusal. `check` may refuse a
+/// hello that is right in itself.
 pub(crate) async fn receive_hello(
     stream: &mut impl Wire,
     own: &PeerIdentity,

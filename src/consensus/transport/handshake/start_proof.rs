@@ -10,9 +10,10 @@
 //!
 //! * A server whose disk was lost has a new data directory with another *life*. It is another member, with another id,
 //!   and the consensus takes it in as one.
-//! * A data directory that was brought back to an earlier moment has the same life, and has forgotten votes and entries.
-//!   Each process has a higher *start* number than the one before it on the same directory, and servers keep the newest
-//!   start of each member that they met. A member that shows an older one, or the same with another process, is refused.
+//! * A data directory that was brought back to an earlier moment has the same life, and has forgotten votes and
+//!   entries. Each process has a higher *start* number than the one before it on the same directory, and servers keep
+//!   the newest start of each member that they met. A member that shows an older one, or the same with another process,
+//!   is refused.
 //!
 //! Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 
