@@ -48,6 +48,7 @@ impl RaftNode {
         peers: Peers,
     ) -> Result<(Self, Arc<Checkpoints>), StartError> {
         let restore = |Fatal(what)| StartError::Restore(what);
+        // One message for each checkpoint, which are written one at a time and minutes apart: its bound is theirs.
         let (written, checkpoint_written) = mpsc::unbounded_channel();
         let checkpoints = Checkpoints::start(dir.state().clone(), written)?;
         let log_store = LogStore::new(dir.log().clone());
