@@ -34,7 +34,7 @@ pub fn synced_observers(view: &NodeView) -> Vec<ServerSpec> {
 
 /// What a leader knows of the others.
 fn leaders_members(view: &NodeView) -> Option<Members> {
-    view.core.leadership.term()?;
+    view.core.leader_duties.term()?;
     Some(view.consensus.members())
 }
 
@@ -45,7 +45,7 @@ pub(super) fn gauges(view: &NodeView) -> Option<EnsembleGauges> {
     let mut gauges = EnsembleGauges { quorum_size: voters.len(), ..EnsembleGauges::default() };
     let Some(members) = leaders_members(view) else { return Some(gauges) };
     let mut leader = LeaderGauges {
-        uptime_ms: view.core.leadership.age_ms(view.core.clock.now_us()),
+        uptime_ms: view.core.leader_duties.age_ms(view.core.clock.now_us()),
         ..LeaderGauges::default()
     };
     for server in members.progress.keys().filter(|server| members.answers(**server)) {
@@ -70,9 +70,9 @@ pub fn peer_state(view: &NodeView) -> Option<&'static str> {
     let status = view.consensus.status();
     Some(match status.role {
         Role::Leader => "leading - broadcast",
-        Role::Follower | Role::Learner if status.leader.is_none() => "looking",
+        Role::Follower | Role::Observer if status.leader.is_none() => "looking",
         Role::Follower => "following - broadcast",
-        Role::Learner => "observing - broadcast",
+        Role::Observer => "observing - broadcast",
         Role::Candidate | Role::Stopped => "looking",
     })
 }

@@ -64,7 +64,7 @@ pub fn mode(view: &NodeView) -> &'static str {
     }
     match view.consensus.status().role {
         Role::Leader => "leader",
-        Role::Learner => "observer",
+        Role::Observer => "observer",
         Role::Follower | Role::Candidate | Role::Stopped => "follower",
     }
 }
@@ -171,7 +171,7 @@ pub fn reset_connections(view: &NodeView) {
 /// The sessions by the time at which they end if nothing more comes, in milliseconds of the
 /// server's clock.
 pub fn expiring_sessions(view: &NodeView) -> Vec<(u64, Vec<SessionId>)> {
-    view.core.leadership.deadlines()
+    view.core.leader_duties.deadlines()
 }
 
 /// The sessions with ephemeral nodes, and these.

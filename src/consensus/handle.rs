@@ -347,7 +347,7 @@ fn refusal(status: &Status) -> Option<ProposeError> {
     match status.role {
         Role::Leader => None,
         Role::Stopped => Some(ProposeError::Stopped),
-        Role::Learner | Role::Follower | Role::Candidate => {
+        Role::Observer | Role::Follower | Role::Candidate => {
             Some(ProposeError::NotLeader { hint: status.leader.map(|leader| leader.number) })
         }
     }

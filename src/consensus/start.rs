@@ -23,8 +23,8 @@ use crate::consensus::leadership::lease_keepalive::LeaseKeeper;
 use crate::consensus::leadership::raft_leader::RaftLeader;
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::{
-    AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, Leadership, LocalIdentity,
-    PeerListener, PeerServices, Peers, Secret, Security, Starts,
+    AddressBook, Dialer, EnsembleName, ForwardConn, KnownVersions, LeadershipHandles,
+    LocalIdentity, PeerListener, PeerServices, Peers, Secret, Security, Starts,
 };
 use crate::env::task;
 use crate::env::task::block_in_place;
@@ -144,8 +144,8 @@ impl Consensus {
         let dialer = dialer.with_timings(config.timings);
         let listener = listen(&config, own, security, forward_to, dir).await?;
         let contact = Contact::new(member.raft_id());
-        let leadership = Leadership::new(contact.clone(), config.timings);
-        let Leadership { quorum_check, read_index, .. } = leadership.clone();
+        let leadership = LeadershipHandles::new(contact.clone(), config.timings);
+        let LeadershipHandles { quorum_check, read_index, .. } = leadership.clone();
         let peers = Peers::new(dialer.clone(), leadership);
         let (raft, checkpoints) =
             RaftNode::start(&config.raft_options(), dir, machine, peers).await?;

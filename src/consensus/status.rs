@@ -8,7 +8,7 @@ use crate::storage::LogPosition;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Receives entries, has no vote: an observer, or a server that is not a member yet.
-    Learner,
+    Observer,
     /// Follows a leader, or waits for one.
     Follower,
     /// Asks for votes.

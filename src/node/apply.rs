@@ -422,10 +422,10 @@ fn track_session(core: &Core, command: &Command<'_>, outcome: &Outcome) {
     match outcome {
         Outcome::SessionOpened { timeout_ms } => {
             let now_ms = core.clock.now_us() / 1000;
-            core.leadership.track(now_ms, command.origin.session, *timeout_ms);
+            core.leader_duties.track(now_ms, command.origin.session, *timeout_ms);
         }
         Outcome::SessionClosed => {
-            core.leadership.forget(command.origin.session);
+            core.leader_duties.forget(command.origin.session);
             if is_expiry(&command.op) {
                 core.stats.sessions_expired.increment();
             }

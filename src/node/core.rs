@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::connections::{ConnectionHandle, ConnectionRegistry};
 use super::digest_log::DigestLog;
 use super::ensemble_time::EnsembleTime;
-use super::leadership::Leadership;
+use super::leader_duties::LeaderDuties;
 use super::membership::Membership;
 use super::process::LocalProcess;
 use super::replica_lock::ReplicaLock;
@@ -34,8 +34,8 @@ const WATCHES_AT_ONCE: usize = 1000;
 /// the rest. A test makes one without a server.
 ///
 /// Each part guards what it holds; there is nothing here that could contradict them. Lock order, for who needs more
-/// than one: the replica, then a connection or the leadership, then the proposer's buffer. The other parts lock for a
-/// single read or change. No lock is held across an await.
+/// than one: the replica, then a connection or the leader's duties, then the proposer's buffer. The other parts lock
+/// for a single read or change. No lock is held across an await.
 #[derive(Debug)]
 pub struct Core {
     /// What connections live by.
@@ -57,7 +57,7 @@ pub struct Core {
     /// Whether clients are served.
     pub serving: ServingState,
     /// Whether this server has the duties of a leader.
-    pub leadership: Leadership,
+    pub leader_duties: LeaderDuties,
     /// Who belongs to the ensemble.
     pub membership: Membership,
     /// This process, as the ensemble knows it.
@@ -87,7 +87,7 @@ impl Core {
             digests: Mutex::default(),
             snapshots: Mutex::default(),
             serving: ServingState::new(config),
-            leadership: Leadership::new(u64::from(config.sessions.tick_time_ms)),
+            leader_duties: LeaderDuties::new(u64::from(config.sessions.tick_time_ms)),
             membership: Membership::new(&config.ensemble, replica.members().clone(), addresses),
             process: LocalProcess::new(server, boot, replica.version(), clock.wall_ms()),
             time: EnsembleTime::new(replica.last_wall_time().0),
@@ -122,7 +122,7 @@ impl Core {
     /// Takes up the duties of the leader of this term.
     pub(super) async fn begin_leading(&self, term: u64) {
         let replica = self.replica.read().await;
-        self.leadership.begin(term, &replica, &self.time, self.clock.now_us());
+        self.leader_duties.begin(term, &replica, &self.time, self.clock.now_us());
     }
 
     /// How long the ensemble has had leaders, as this server measures it, in milliseconds.
@@ -196,7 +196,7 @@ impl Core {
             (conn.id(), conn.session())
         };
         let heard_us = self.connections.remove(id.number, handle, session);
-        self.leadership.touch(heard_us / 1000, session);
+        self.leader_duties.touch(heard_us / 1000, session);
         // A closed connection adds none meanwhile.
         while self.watches.remove_watcher(id.number, WATCHES_AT_ONCE) {
             yield_now().await;

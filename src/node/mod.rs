@@ -15,9 +15,9 @@
 //!
 //! * `core`: what applying needs, and what it tells the rest. `replica_lock`: the lock around the state. `connections`:
 //!   the open connections, by number; `recent_disconnects`: when clients that left were last heard of.
-//! * `serving`: whether clients are served. `leadership`: whether this server has the duties of a leader. `membership`:
-//!   who belongs to the ensemble. `process`: this process, as the ensemble knows it. `ensemble_time`: what entries say
-//!   of time. `clock`: the clocks of this process.
+//! * `serving`: whether clients are served. `leader_duties`: whether this server has the duties of a leader.
+//!   `membership`: who belongs to the ensemble. `process`: this process, as the ensemble knows it. `ensemble_time`:
+//!   what entries say of time. `clock`: the clocks of this process.
 //! * `apply`: applies committed entries; `entry_progress` is how far one is applied, `checkpoint` how the state gets to
 //!   the storage and from there.
 //! * `ingress`: who is admitted and who has to wait; `large_requests` and `long_requests` keep memory and processors
@@ -29,7 +29,7 @@
 //! * `digest_log` and `checkpoint_info`: what is kept for operators, and to compare with the leader.
 //! * `settings` and `consensus_config`: from the configuration to what the parts live by.
 //!
-//! Lock order, for who needs more than one: the replica, then a connection or the leadership, then the proposer's
+//! Lock order, for who needs more than one: the replica, then a connection or the leader's duties, then the proposer's
 //! buffer. None is held across an await.
 
 mod apply;
@@ -48,7 +48,7 @@ mod entry_stamper;
 mod ingress;
 mod large_requests;
 mod leader;
-mod leadership;
+mod leader_duties;
 mod long_requests;
 mod membership;
 mod peer_status;
@@ -71,7 +71,7 @@ pub use core::Core;
 pub use digest_log::{DigestLog, DigestRecord};
 pub use ingress::Ingress;
 pub use large_requests::{LargeRequests, OverLimit};
-pub use leadership::Leadership;
+pub use leader_duties::LeaderDuties;
 pub use long_requests::{LongRequestPermit, LongRequests};
 pub use membership::Membership;
 pub use process::LocalProcess;

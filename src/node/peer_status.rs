@@ -19,7 +19,7 @@ use crate::consensus;
 const FORMAT: u8 = 1;
 
 /// The version of notices from version 2 on.
-const FORMAT_ONCE: u8 = 2;
+const FORMAT_2: u8 = 2;
 
 /// Digests of the leader that this server has not reached yet.
 const DIGESTS_AHEAD_MAX: usize = 64;
@@ -48,7 +48,7 @@ struct Notice {
 ///
 /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Debug, Serialize, Deserialize)]
-struct NoticeOnce {
+struct NoticeV2 {
     /// The version that was in force at that zxid: digests of other versions cannot be compared.
     version: u16,
     digest: Option<(i64, u64)>,
@@ -133,7 +133,7 @@ impl consensus::PeerStatus for PeerStatusReports {
     fn take_follower_report(&self, from: u64, report: &[u8]) {
         let Some(Report { heard }) = decode(FORMAT, report) else { return };
         let now_ms = self.core.clock.now_us() / 1000;
-        self.core.leadership.reported(from, now_ms, &heard);
+        self.core.leader_duties.reported(from, now_ms, &heard);
     }
 
     fn leader_notice(&self) -> Bytes {
@@ -144,7 +144,7 @@ impl consensus::PeerStatus for PeerStatusReports {
             return encode(FORMAT, &Notice { digest });
         }
         let digest = newest.map(|record| (record.zxid.0, record.whole));
-        encode(FORMAT_ONCE, &NoticeOnce { version, digest })
+        encode(FORMAT_2, &NoticeV2 { version, digest })
     }
 
     fn registration(&self, server: u64, process: u64) -> Bytes {
@@ -158,11 +158,10 @@ impl consensus::PeerStatus for PeerStatusReports {
 
     fn take_leader_notice(&self, notice: &[u8]) {
         let known = self.core.process.version();
-        let whole =
-            decode(FORMAT_ONCE, notice).filter(|notice: &NoticeOnce| notice.version == known);
+        let whole = decode(FORMAT_2, notice).filter(|notice: &NoticeV2| notice.version == known);
         let tree = || decode(FORMAT, notice).and_then(|Notice { digest }| digest);
         let (digest, is_whole) = match whole {
-            Some(NoticeOnce { digest, .. }) => (digest, true),
+            Some(NoticeV2 { digest, .. }) => (digest, true),
             None => (tree(), false),
         };
         if let Some((zxid, digest)) = digest {
@@ -201,10 +200,10 @@ mod tests {
             let Notice { digest: read } = decode(FORMAT, &bytes).unwrap();
             assert_eq!(read, digest);
         }
-        let notice = NoticeOnce { version: 2, digest };
-        assert_written(BUILD_5DE72FB, "notice.2", &encode(FORMAT_ONCE, &notice));
+        let notice = NoticeV2 { version: 2, digest };
+        assert_written(BUILD_5DE72FB, "notice.2", &encode(FORMAT_2, &notice));
         let bytes = golden(BUILD_5DE72FB, "notice.2");
-        let NoticeOnce { version, digest: read } = decode(FORMAT_ONCE, &bytes).unwrap();
+        let NoticeV2 { version, digest: read } = decode(FORMAT_2, &bytes).unwrap();
         assert_eq!((version, read), (2, digest));
     }
 }

@@ -109,26 +109,27 @@ impl ServingTask {
         self.log_leader(status);
         if self
             .core
-            .leadership
+            .leader_duties
             .term()
             .is_some_and(|term| !status.is_leader() || status.term != term)
         {
-            self.core.leadership.end(&self.core.time);
+            self.core.leader_duties.end(&self.core.time);
         }
         let without_contact = self.proposer.without_contact();
         self.core.serving.record_contact(self.core.clock.now_us(), without_contact);
         let cannot_follow = self.cannot_follow(status);
         self.serve_less(without_contact, cannot_follow);
         self.hand_over_with_full_disk(status).await;
-        if self.core.leadership.term() == Some(status.term) && self.counter_runs_out() {
+        if self.core.leader_duties.term() == Some(status.term) && self.counter_runs_out() {
             tracing::info!("term {} has used its zxids: the next begins", status.term);
             self.consensus.begin_next_term().await;
         }
-        let begins_to_lead = status.is_leader() && self.core.leadership.term() != Some(status.term);
+        let begins_to_lead =
+            status.is_leader() && self.core.leader_duties.term() != Some(status.term);
         let is_formed = self.is_formed();
-        if self.core.leadership.set_awaits_voters(!is_formed) && is_formed {
+        if self.core.leader_duties.set_awaits_voters(!is_formed) && is_formed {
             // Its clients could not come before.
-            if let Some(term) = self.core.leadership.term() {
+            if let Some(term) = self.core.leader_duties.term() {
                 self.core.begin_leading(term).await;
             }
         }
@@ -181,7 +182,7 @@ impl ServingTask {
 
     /// A leader puts a newer version in force as soon as every member is known to read it.
     fn raise_version(&self, status: &Status) {
-        if self.core.leadership.term() != Some(status.term) {
+        if self.core.leader_duties.term() != Some(status.term) {
             return;
         }
         let version = self.consensus.common_version();

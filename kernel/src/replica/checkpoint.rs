@@ -24,7 +24,7 @@ pub const FORMAT: u8 = 1;
 const FORMAT_REPLIES: u8 = 2;
 
 /// The version of the meta row from [`VERSION_2`] on: what is new follows.
-const FORMAT_ONCE: u8 = 2;
+const FORMAT_2: u8 = 2;
 
 /// The key of the meta row about the whole.
 pub const META_KEY: &[u8] = b"replica";
@@ -47,7 +47,7 @@ struct Meta {
 ///
 /// Append only: bytes of earlier builds must stay readable; see docs/reference/formats.md.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct MetaOnce {
+struct MetaV2 {
     version: u16,
     elapsed: ElapsedTime,
     processes: StoredProcesses,
@@ -75,7 +75,7 @@ pub struct Checkpoint {
     sessions: Vec<(SessionId, Option<SessionRecord>)>,
     ages: Vec<(Box<str>, Option<ElapsedTime>)>,
     meta: Meta,
-    once: Option<MetaOnce>,
+    once: Option<MetaV2>,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -136,14 +136,14 @@ impl Replica {
     pub fn begin_checkpoint(&mut self) -> Checkpoint {
         let is_once = self.version() >= VERSION_2;
         let meta = Meta {
-            format: if is_once { FORMAT_ONCE } else { FORMAT },
+            format: if is_once { FORMAT_2 } else { FORMAT },
             last_zxid: self.last_zxid().0,
             last_wall_time: self.last_wall_time(),
             digest: self.tree().digest(),
             ensemble: self.ensemble(),
             members: self.members().store(),
         };
-        let once = is_once.then(|| MetaOnce {
+        let once = is_once.then(|| MetaV2 {
             version: self.version(),
             elapsed: self.elapsed(),
             processes: self.processes().store(),
@@ -177,7 +177,7 @@ pub enum RestoreError {
     Members(#[from] UnreadableConfiguration),
     /// A newer server wrote it.
     #[error(
-        "the checkpoint has format {0}; this server reads formats up to {FORMAT_ONCE}: upgrade it"
+        "the checkpoint has format {0}; this server reads formats up to {FORMAT_2}: upgrade it"
     )]
     Format(u8),
     /// The rows are not those that the checkpoint was made of.
@@ -196,7 +196,7 @@ pub struct Restore {
     tree: TreeLoader,
     sessions: SessionTable,
     node_ages: NodeAges,
-    meta: Option<(Meta, Option<MetaOnce>)>,
+    meta: Option<(Meta, Option<MetaV2>)>,
     any_node: bool,
 }
 
@@ -255,7 +255,7 @@ impl Restore {
         let unusable = |_| RestoreError::Meta;
         self.meta = Some(match value.first() {
             Some(&FORMAT) => (postcard::from_bytes(value).map_err(unusable)?, None),
-            Some(&FORMAT_ONCE) => {
+            Some(&FORMAT_2) => {
                 let (meta, once) = postcard::from_bytes(value).map_err(unusable)?;
                 (meta, Some(once))
             }

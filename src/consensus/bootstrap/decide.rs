@@ -10,7 +10,7 @@ use crate::storage::ClusterId;
 
 /// What a server knows of itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct OwnSituation {
     pub(super) id: MemberId,
     /// All servers of its file with their addresses, itself included.
     pub(super) servers: BTreeMap<u64, String>,
@@ -58,7 +58,7 @@ pub(super) fn majority(of: usize) -> usize {
 }
 
 /// What follows from the answers, by the numbers of the servers.
-pub(super) fn decide(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Decision {
+pub(super) fn decide(facts: &OwnSituation, answers: &BTreeMap<u64, PeerAnswer>) -> Decision {
     match facts.stage {
         Stage::Empty { policy, promise } => form(facts, answers, policy, promise),
         Stage::Alone { name } => grow(facts, answers, name),
@@ -69,7 +69,7 @@ pub(super) fn decide(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Deci
 
 /// Data of another ensemble at a voter of the file.
 fn foreign<'a>(
-    facts: &'a Facts,
+    facts: &'a OwnSituation,
     answers: &'a BTreeMap<u64, PeerAnswer>,
     own: u128,
 ) -> impl Iterator<Item = (u64, u128)> + 'a {
@@ -88,7 +88,11 @@ fn answer(reply: &PeerAnswer) -> Option<&Answer> {
 }
 
 /// A server with data of an ensemble waits for that, unless a majority belongs to others.
-fn wait_for_own(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: Option<u128>) -> Decision {
+fn wait_for_own(
+    facts: &OwnSituation,
+    answers: &BTreeMap<u64, PeerAnswer>,
+    own: Option<u128>,
+) -> Decision {
     let Some(own) = own else { return Decision::Wait(reasons(facts, answers)) };
     let foreign: Vec<(u64, u128)> = foreign(facts, answers, own).collect();
     match foreign.first() {
@@ -100,7 +104,7 @@ fn wait_for_own(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: Option<
 }
 
 /// A server that was formed on its own looks for the others of its file.
-fn grow(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: u128) -> Decision {
+fn grow(facts: &OwnSituation, answers: &BTreeMap<u64, PeerAnswer>, own: u128) -> Decision {
     if let Some(first) = foreign(facts, answers, own).next() {
         return Decision::End(not_ours(facts, own, first));
     }
@@ -120,7 +124,7 @@ fn grow(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>, own: u128) -> Decisi
     }
 }
 
-fn not_ours(facts: &Facts, own: u128, (other, theirs): (u64, u128)) -> String {
+fn not_ours(facts: &OwnSituation, own: u128, (other, theirs): (u64, u128)) -> String {
     format!(
         "this server has data of ensemble {}, but server {other} has data of ensemble {}, and the lines \
          server.N name both. Nothing was changed. Decide which data count, and empty the data directories \
@@ -133,7 +137,7 @@ fn not_ours(facts: &Facts, own: u128, (other, theirs): (u64, u128)) -> String {
 
 /// A server without data joins where others have some, forms an ensemble where nobody has.
 fn form(
-    facts: &Facts,
+    facts: &OwnSituation,
     answers: &BTreeMap<u64, PeerAnswer>,
     policy: BootstrapPolicy,
     promise: Option<Promise>,
@@ -198,7 +202,7 @@ fn has_data(reply: &PeerAnswer) -> bool {
 /// A server without data decides on the one ensemble that there is. While it has no data it may decide
 /// otherwise: nobody can count on it.
 fn join(
-    facts: &Facts,
+    facts: &OwnSituation,
     answers: &BTreeMap<u64, PeerAnswer>,
     policy: BootstrapPolicy,
     decided: Option<u128>,
@@ -238,7 +242,7 @@ fn is_void(promise: Option<Promise>, proposer: u64, answers: &BTreeMap<u64, Peer
 
 /// Who would form an ensemble: each number with the id of its member.
 fn members(
-    facts: &Facts,
+    facts: &OwnSituation,
     answers: &BTreeMap<u64, PeerAnswer>,
     own_policy: BootstrapPolicy,
 ) -> Option<BTreeMap<u64, u64>> {
@@ -268,7 +272,7 @@ fn members(
 
 /// Whether a server agrees to a proposal, or why not.
 pub(super) fn agree(
-    facts: &Facts,
+    facts: &OwnSituation,
     question: &Question,
     proposal: &Proposal,
 ) -> Result<Promise, String> {
@@ -307,7 +311,7 @@ fn other_voters(voters: &BTreeSet<u64>) -> String {
 }
 
 /// Who is waited for, and why.
-fn reasons(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> String {
+fn reasons(facts: &OwnSituation, answers: &BTreeMap<u64, PeerAnswer>) -> String {
     if answers.is_empty() {
         return "the lines server.N name no other server".to_owned();
     }
@@ -321,7 +325,7 @@ fn reasons(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> String {
 }
 
 /// Where all could form an ensemble, it may be this server itself that does not.
-fn own_reason(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Option<String> {
+fn own_reason(facts: &OwnSituation, answers: &BTreeMap<u64, PeerAnswer>) -> Option<String> {
     let waits =
         matches!(facts.stage, Stage::Empty { policy: BootstrapPolicy::Never, promise: None });
     (waits && !answers.values().any(has_data)).then(|| {
@@ -331,7 +335,7 @@ fn own_reason(facts: &Facts, answers: &BTreeMap<u64, PeerAnswer>) -> Option<Stri
     })
 }
 
-fn why(facts: &Facts, reply: &PeerAnswer) -> String {
+fn why(facts: &OwnSituation, reply: &PeerAnswer) -> String {
     let answer = match reply {
         PeerAnswer::Nothing(reason) => return reason.clone(),
         PeerAnswer::Earlier { has_data: true } => {

@@ -16,7 +16,7 @@ use super::super::transport::{AddressBook, Dialer, EnsembleName};
 use super::admission::Admissions;
 use super::decide::BootstrapPolicy;
 use super::decide::Decision;
-use super::decide::Facts;
+use super::decide::OwnSituation;
 use super::decide::PeerAnswer;
 use super::decide::decide;
 use super::message::{Answer, Promise, Proposal, Question, Stage};
@@ -182,9 +182,9 @@ impl Bootstrap {
         );
     }
 
-    pub(super) fn facts(&self, view: &EnsembleView, promise: Option<Promise>) -> Facts {
+    pub(super) fn facts(&self, view: &EnsembleView, promise: Option<Promise>) -> OwnSituation {
         let config = &self.state.config;
-        Facts {
+        OwnSituation {
             id: config.id,
             servers: config.servers.clone(),
             voters: config.voters.clone(),

@@ -11,7 +11,7 @@
 //! arrive meanwhile gather in the next buffer. So an idle server sends a single command at once, and batches grow
 //! by themselves with the load; there is no delay to be tuned.
 //!
-//! * As the leader the task seals a batch into an entry and proposes it ([`leader`]).
+//! * As the leader the task seals a batch into an entry and proposes it ([`as_leader`]).
 //! * As a follower it sends batches to the leader in order (`forward::client`). The
 //!   leader adds their commands to its own batches (`forward::server`).
 //!
@@ -36,8 +36,8 @@
 //! server gives as the leader. It is dropped when its term ends, and whoever it came from sends it again where that
 //! is needed.
 
+mod as_leader;
 pub(crate) mod batch;
-mod leader;
 pub(crate) mod progress;
 #[expect(clippy::module_inception, reason = "the folder is named after its central type")]
 pub(crate) mod proposer;

@@ -39,7 +39,7 @@ impl ProposalTarget {
             (Role::Stopped, _) => Self::Stopped,
             (Role::Leader, _) => Self::OwnLog { term },
             (_, Some(leader)) if leader != own => Self::Leader { leader, term },
-            (Role::Learner | Role::Follower | Role::Candidate, _) => Self::Wait,
+            (Role::Observer | Role::Follower | Role::Candidate, _) => Self::Wait,
         }
     }
 }

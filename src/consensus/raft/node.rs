@@ -279,7 +279,7 @@ impl RaftLeader for RaftNode {
 /// openraft's word for a role in ours.
 pub(super) fn role(state: ServerState) -> Role {
     match state {
-        ServerState::Learner => Role::Learner,
+        ServerState::Learner => Role::Observer,
         ServerState::Follower => Role::Follower,
         ServerState::Candidate => Role::Candidate,
         ServerState::Leader => Role::Leader,

@@ -25,7 +25,7 @@ use crate::consensus::leadership::read_index::{LeadershipAck, ReadIndex};
 use crate::consensus::leadership::timings::Timings;
 use crate::consensus::transport::message::{AppendResponse, Entry};
 use crate::consensus::transport::scripted_peer::{Held, Hold, ScriptedPeer, dialer};
-use crate::consensus::transport::{Leadership, Peers};
+use crate::consensus::transport::{LeadershipHandles, Peers};
 use crate::storage::{DataDir, LogPosition, OpenOptions, Vote};
 
 /// No condition is waited for longer than this.
@@ -72,7 +72,7 @@ impl Fixture {
         };
         // A machine that is busy must neither end a read nor break a connection before the test has looked.
         let timings = Timings { election_max: DEADLINE, ..Timings::default() };
-        let leadership = Leadership::new(Contact::new(1), timings);
+        let leadership = LeadershipHandles::new(Contact::new(1), timings);
         let reads = leadership.read_index.clone();
         let raft = Raft::new(
             1,

@@ -259,7 +259,7 @@ mod tests {
     use super::super::security::Security;
     use super::super::stream::PeerStream;
     use super::*;
-    use crate::consensus::transport::Leadership;
+    use crate::consensus::transport::LeadershipHandles;
     use crate::consensus::transport::message::{Entry, EntryPayload};
     use crate::consensus::transport::wire_bytes::WireBytes;
     use crate::storage::ClusterId;
@@ -319,7 +319,7 @@ mod tests {
             let authenticator = Authenticator::new(member(2), place, None);
             let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
             let address = listener.local_addr().unwrap().to_string();
-            let peer = Peers::new(dialer, Leadership::of(1)).peer(2, &address);
+            let peer = Peers::new(dialer, LeadershipHandles::of(1)).peer(2, &address);
             (Self { listener, authenticator }, peer)
         }
 

@@ -294,7 +294,7 @@ mod tests {
     use futures_util::stream::BoxStream;
     use tokio::time::timeout;
 
-    use super::super::link::Leadership;
+    use super::super::link::LeadershipHandles;
     use super::super::peer::Peers;
     use super::super::scripted_peer::Held;
     use super::super::scripted_peer::Hold;
@@ -312,7 +312,7 @@ mod tests {
 
     /// Server 1, which leads, with a way for heartbeats to server 2.
     struct Fixture {
-        leadership: Leadership,
+        leadership: LeadershipHandles,
         heartbeats: Peer,
         two: ScriptedPeer,
     }
@@ -326,7 +326,7 @@ mod tests {
 
     impl Fixture {
         async fn new(lease: Duration) -> Self {
-            let (two, leadership) = (ScriptedPeer::start(2).await, Leadership::of(1));
+            let (two, leadership) = (ScriptedPeer::start(2).await, LeadershipHandles::of(1));
             two.hold(Hold::All);
             let timings = Timings { election_max: lease, ..Timings::default() };
             let peers = Peers::new(dialer(1).with_timings(timings), leadership.clone());

@@ -24,7 +24,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The parts of leadership that a connection to a peer tells of what comes, and asks what to send. Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct Leadership {
+pub(crate) struct LeadershipHandles {
     /// Is told of all that comes.
     pub(crate) contact: Contact,
     /// Whether a leader may send anything.
@@ -33,7 +33,7 @@ pub(crate) struct Leadership {
     pub(crate) read_index: ReadIndex,
 }
 
-impl Leadership {
+impl LeadershipHandles {
     /// The leadership of a server with this contact to its peers.
     pub(crate) fn new(contact: Contact, timings: Timings) -> Self {
         let read_index = ReadIndex::new(contact.clone(), timings);
@@ -54,7 +54,7 @@ impl Leadership {
 pub(crate) struct Link {
     stream: PeerStream,
     frames: Frames,
-    leadership: Leadership,
+    leadership: LeadershipHandles,
     /// The other server.
     target: u64,
     /// The last term that a request spoke for.
@@ -69,7 +69,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// A connection to the server of that number.
-    pub(super) fn new(stream: PeerStream, target: u64, leadership: Leadership) -> Self {
+    pub(super) fn new(stream: PeerStream, target: u64, leadership: LeadershipHandles) -> Self {
         let (frames, owed) = (Frames::new(Room::default()), VecDeque::new());
         leadership.contact.answering().note(target);
         let activity = ConnectionActivity::new();

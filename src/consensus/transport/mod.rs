@@ -99,7 +99,7 @@ pub(crate) use handshake::hello::{LocalIdentity, Purpose};
 pub(crate) use handshake::secret::Secret;
 pub(crate) use handshake::start_proof::Starts;
 pub use handshake::versions::KnownVersions;
-pub(crate) use link::Leadership;
+pub(crate) use link::LeadershipHandles;
 pub(crate) use peer::{Peer, Peers, Unreachable};
 pub(crate) use peer_service::{BootstrapService, RaftService};
 pub(crate) use security::Security;

@@ -15,7 +15,7 @@ use super::append::{Answer, Appends};
 use super::dialer::Dialer;
 use super::handshake::hello::Purpose;
 use super::heartbeat::Heartbeats;
-use super::link::{Leadership, Link};
+use super::link::{LeadershipHandles, Link};
 use super::message::{
     AppendRequest, Request, Response, SnapshotMeta, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -56,7 +56,7 @@ enum Spare {
 #[derive(Debug)]
 pub(crate) struct Peers {
     dialer: Dialer,
-    leadership: Leadership,
+    leadership: LeadershipHandles,
     idle: Idle,
     acknowledged: Acknowledged,
     rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
@@ -64,7 +64,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// The peers of a server.
-    pub(crate) fn new(dialer: Dialer, leadership: Leadership) -> Self {
+    pub(crate) fn new(dialer: Dialer, leadership: LeadershipHandles) -> Self {
         let (idle, acknowledged) = (Idle::default(), Acknowledged::default());
         Self { dialer, leadership, idle, acknowledged, rate_limited_log: Arc::default() }
     }
@@ -98,7 +98,7 @@ impl Peers {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(super) dialer: Dialer,
-    pub(super) leadership: Leadership,
+    pub(super) leadership: LeadershipHandles,
     idle: Idle,
     pub(super) acknowledged: Acknowledged,
     rate_limited_log: Arc<Mutex<RateLimitedLog<u64>>>,
@@ -307,7 +307,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         let place = (Security::default(), AddressBook::naming([1]));
         let dialer = Dialer::new(member(1), AddressBook::default(), Security::default());
-        let peers = Peers::new(dialer, Leadership::of(1));
+        let peers = Peers::new(dialer, LeadershipHandles::of(1));
         let vote = |term, server| Vote { term, server, committed: false };
         let ask = VoteRequest { vote: vote(5, 1), last: None, is_handed_over: false };
         let soon = Duration::from_millis(30);

@@ -29,7 +29,7 @@ impl LeaderCommands {
     /// # Errors
     /// [`Refusal`] where it cannot be written now, or where this server does not lead.
     pub(in crate::node) fn propose(&self, command: &Command<'_>) -> Result<(), Refusal> {
-        let term = self.core.leadership.term().ok_or(Refusal::Unavailable)?;
+        let term = self.core.leader_duties.term().ok_or(Refusal::Unavailable)?;
         let pushed = self.proposer.push_as_leader(term, |buffer| push_command(buffer, command));
         pushed.map_err(|error| self.core.refusal(&error))
     }

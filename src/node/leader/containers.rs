@@ -53,7 +53,7 @@ pub(in crate::node) async fn run(
     let work = async {
         'rounds: loop {
             time::sleep(settings.interval).await;
-            if !core.leadership.may_expire() {
+            if !core.leader_duties.may_expire() {
                 continue;
             }
             let mut search = ExpirySearch::default();
@@ -88,7 +88,7 @@ async fn next_expired(
 
 /// Proposes to remove a node; false where nothing can be proposed.
 fn remove(core: &Core, leader: &LeaderCommands, expired: &Expired) -> bool {
-    let Some(term) = core.leadership.term() else { return false };
+    let Some(term) = core.leader_duties.term() else { return false };
     let Expired { path, czxid, mzxid } = expired;
     let op = match core.process.version() {
         ..VERSION_2 => Op::DeleteContainer { path },

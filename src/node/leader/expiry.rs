@@ -32,14 +32,14 @@ pub(in crate::node) async fn run(
             () = stop.cancelled() => return,
         }
         let late_ms = (core.clock.now_us() / 1000).saturating_sub(next_ms);
-        if !core.leadership.may_expire() || Duration::from_millis(late_ms) > LATE_MAX {
+        if !core.leader_duties.may_expire() || Duration::from_millis(late_ms) > LATE_MAX {
             continue;
         }
         // After this, a deadline that has passed is that of a session which no connection of this server heard of.
         for (session, heard_us) in core.connections.last_heard() {
-            core.leadership.touch(heard_us / 1000, session);
+            core.leader_duties.touch(heard_us / 1000, session);
         }
-        for overdue in core.leadership.take_overdue(core.clock.now_us() / 1000) {
+        for overdue in core.leader_duties.take_overdue(core.clock.now_us() / 1000) {
             expire(&core, &leader, overdue).await;
         }
     }
@@ -50,7 +50,7 @@ async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     let record = {
         let replica = core.replica.read().await;
         // A client that came back meanwhile has a new deadline, set under the lock held here.
-        if core.leadership.tracks(session) {
+        if core.leader_duties.tracks(session) {
             return;
         }
         replica.sessions().get(session).cloned()
@@ -58,9 +58,9 @@ async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     let Some(record) = record else { return };
     let now_ms = core.clock.now_us() / 1000;
     if may_be_alive(core, record.owner.server.0, overdue.due.0, now_ms) {
-        return core.leadership.postpone(now_ms, overdue, record.timeout_ms);
+        return core.leader_duties.postpone(now_ms, overdue, record.timeout_ms);
     }
-    let (owner, Some(term)) = (record.owner, core.leadership.term()) else { return };
+    let (owner, Some(term)) = (record.owner, core.leader_duties.term()) else { return };
     let op = match core.process.version() {
         ..VERSION_2 => Op::ExpireSession { owner },
         VERSION_2.. => Op::ExpireSessionIn { owner, term },
@@ -69,7 +69,7 @@ async fn expire(core: &Core, leader: &LeaderCommands, overdue: Overdue) {
     tracing::info!("session {session} expires after {} ms of silence", record.timeout_ms);
     if leader.propose(&command).is_err() {
         // It cannot be written now; the session gets another timeout and is judged again.
-        core.leadership.track(now_ms, session, record.timeout_ms);
+        core.leader_duties.track(now_ms, session, record.timeout_ms);
     }
 }
 
@@ -80,7 +80,7 @@ fn may_be_alive(core: &Core, server: u64, due_ms: u64, now_ms: u64) -> bool {
     if server == core.process.server() {
         return false;
     }
-    let reported_ms = core.leadership.last_report_ms(server);
+    let reported_ms = core.leader_duties.last_report_ms(server);
     let silent = Duration::from_millis(now_ms.saturating_sub(reported_ms));
     reported_ms < due_ms && silent < core.serving.contact_max()
 }

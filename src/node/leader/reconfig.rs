@@ -51,7 +51,7 @@ pub(in crate::node) async fn run(
             () = sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => return,
         }
-        if task.core.leadership.term().is_none() {
+        if task.core.leader_duties.term().is_none() {
             task.reset();
             continue;
         }
@@ -98,7 +98,7 @@ impl ReconfigSettings {
         let mut first = Configuration::first(&self.servers);
         if self.reconfig_enabled {
             // ZooKeeper gives the list of the files this version, so that it goes before other files.
-            first.version = core.leadership.term().unwrap_or(0).cast_signed() << 32;
+            first.version = core.leader_duties.term().unwrap_or(0).cast_signed() << 32;
         }
         propose(leader, Op::SetMembers { text: &first.to_string() });
     }
@@ -263,7 +263,7 @@ impl ReconfigTask {
     }
 
     fn finish(&self, zxid: i64, done: bool) {
-        let Some(term) = self.core.leadership.term() else { return };
+        let Some(term) = self.core.leader_duties.term() else { return };
         let op = match self.core.process.version() {
             ..VERSION_2 => Op::FinishReconfig { zxid, done },
             VERSION_2.. => Op::FinishReconfigIn { zxid, done, term },

@@ -20,7 +20,7 @@ use super::ensemble_time::EnsembleTime;
 /// One lock holds the term and all that is kept in it. So nothing of a former term is seen in the next one. Where the
 /// replica is locked too, it is locked first: sessions come and go under its exclusive lock, and so their deadlines do.
 #[derive(Debug)]
-pub struct Leadership {
+pub struct LeaderDuties {
     /// The width of a bucket of deadlines.
     tick_ms: u64,
     duties: Mutex<Option<Duties>>,
@@ -41,7 +41,7 @@ struct Duties {
     reported_ms: BTreeMap<u64, u64>,
 }
 
-impl Leadership {
+impl LeaderDuties {
     /// No duties yet. Deadlines are multiples of `tick_ms`, which must not be 0.
     pub(super) fn new(tick_ms: u64) -> Self {
         Self { tick_ms, duties: Mutex::new(None), awaits_voters: AtomicBool::new(false) }
