@@ -585,7 +585,7 @@ impl<T, W: Clone> Session<T, W> {
         self.identity.forget();
         self.connection.begin(now, self.settings.timeout);
         self.leader_search.begin(now);
-        // Whoever is woken by the end of a call or a watch finds the next session in the status.
+        // A task that is woken by the end of a call or a watch finds the next session in the status.
         self.set_state(SessionState::Connecting);
         self.fail_all(|fate| Error::SessionLost { fate });
     }

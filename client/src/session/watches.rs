@@ -190,7 +190,7 @@ impl<W: Clone> Watches<W> {
         remove.then(|| WatchRemoval { path, kind: watcher.kind.watcher_type() })
     }
 
-    /// Tells whoever watches of an event.
+    /// Tells the watchers of an event.
     pub(super) fn trigger(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
         let mut spent = Vec::new();
         for watcher in self.by_path.get(&event.path).into_iter().flatten() {

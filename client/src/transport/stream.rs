@@ -41,7 +41,7 @@ impl Security {
         if let Some(tls) = &self.tls {
             let shaken = tls.shake_hands(stream, &host.name).await;
             return shaken.map(|stream| Stream::Tls(Box::new(stream))).inspect_err(|error| {
-                // It will not get better by trying again, so whoever looks should find it.
+                // It will not get better by trying again, so the application should find it.
                 tracing::warn!("TLS with {}: {error}", host.name);
             });
         }

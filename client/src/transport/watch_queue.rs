@@ -1,4 +1,4 @@
-//! Where the events of a watch wait for whoever watches.
+//! The queue in which the events of a watch wait for the application.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -23,7 +23,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// What whoever watches takes out.
+/// What the application takes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum QueuedNotice {
     Event(WatchedEvent),
