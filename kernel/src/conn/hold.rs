@@ -22,17 +22,17 @@ pub(super) struct Hold {
 
 impl Hold {
     /// Whether no write may go its way now.
-    pub(super) fn stands(&self) -> bool {
+    pub(super) fn blocks_writes(&self) -> bool {
         self.barrier_wanted > self.barrier_passed || self.slow.is_some() || self.long > 0
     }
 
     /// Writes wait until this barrier has passed.
-    pub(super) fn until(&mut self, barrier: u64) {
+    pub(super) fn block_until(&mut self, barrier: u64) {
         self.barrier_wanted = self.barrier_wanted.max(barrier);
     }
 
     /// Writes wait for the outcome of this command.
-    pub(super) fn until_outcome(&mut self, seq: u64) {
+    pub(super) fn block_until_outcome(&mut self, seq: u64) {
         self.slow = Some(seq);
     }
 
@@ -54,7 +54,7 @@ impl Hold {
     }
 
     /// Writes wait until a request that takes long is answered.
-    pub(super) fn until_answered(&mut self) {
+    pub(super) fn block_until_answered(&mut self) {
         self.long += 1;
     }
 
@@ -75,12 +75,12 @@ impl Hold {
 
     /// Whether a write is held back for no reason any more.
     pub(super) fn may_release(&self) -> bool {
-        self.is_holding() && !self.stands()
+        self.is_holding() && !self.blocks_writes()
     }
 
     /// Gives the held write back, if it may go its way.
     pub(super) fn release(&mut self) -> Option<Bytes> {
-        if self.stands() { None } else { self.held.take() }
+        if self.blocks_writes() { None } else { self.held.take() }
     }
 
     /// Forgets the held write: nothing is answered any more.

@@ -1,4 +1,11 @@
 //! The requests of a connection that are not answered yet, in the order in which they came.
+//!
+//! | word | what waits, and for what |
+//! |---|---|
+//! | waiting | a request, for those in front of it or for its read barrier |
+//! | held back | a write that is not in the log yet, for what must be answered before it is applied (`hold`) |
+//! | paused | the connection: its front request could be answered, but others had the thread meanwhile |
+//! | put off | a request that takes long and was met where there is no time for it: it is met again in a long read |
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -51,11 +58,11 @@ pub(super) enum Ready {
 /// * Requests leave at the front only, so nothing is answered before what came earlier.
 /// * No request behind a write leaves before the outcome of the write is known. Outcomes come in the order of the
 ///   writes; the connection ends where one does not.
-/// * `waiting_len` is the length of all frames that are kept. `hold` counts the slots that take long to answer.
+/// * `waiting_bytes` is the length of all frames that are kept. `hold` counts the slots that take long to answer.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     slots: VecDeque<Slot>,
-    waiting_len: usize,
+    waiting_bytes: usize,
     hold: Hold,
     /// The number of the next command.
     next_seq: u64,
@@ -74,7 +81,7 @@ impl Requests {
     pub(super) fn has_room(&self, settings: &Settings) -> bool {
         !self.hold.is_holding()
             && self.slots.len() < settings.waiting_requests_max
-            && self.waiting_len < settings.waiting_len_max
+            && self.waiting_bytes < settings.waiting_len_max
     }
 
     /// The number that the next command must have.
@@ -106,14 +113,14 @@ impl Requests {
     pub(super) fn push_write(&mut self, request: RequestMeta, comes_late: bool) {
         let seq = self.next_seq - 1;
         if comes_late {
-            self.hold.until_outcome(seq);
+            self.hold.block_until_outcome(seq);
         }
         self.slots.push_back(Slot::Write { request, seq });
     }
 
     /// Adds a request to be answered when its turn has come and the read barrier has passed; 0 is none.
     pub(super) fn push_read(&mut self, frame: Bytes, start_us: u64, barrier: u64, long: bool) {
-        self.hold.until(barrier);
+        self.hold.block_until(barrier);
         let slot = self.waiting(frame, start_us, barrier, long);
         self.slots.push_back(slot);
     }
@@ -131,12 +138,12 @@ impl Requests {
 
     /// Begins to set watches: writes wait until [`Self::end_rearming`].
     pub(super) fn begin_rearming(&mut self) {
-        self.hold.until_answered();
+        self.hold.block_until_answered();
     }
 
     /// Puts the watches back to the front that are not all set.
     pub(super) fn put_back(&mut self, rearming: Box<Rearming>) {
-        self.waiting_len += rearming.len();
+        self.waiting_bytes += rearming.len();
         self.slots.push_front(Slot::Rearming(rearming));
     }
 
@@ -147,9 +154,9 @@ impl Requests {
 
     fn waiting(&mut self, frame: Bytes, start_us: u64, barrier: u64, long: bool) -> Slot {
         if long {
-            self.hold.until_answered();
+            self.hold.block_until_answered();
         }
-        self.waiting_len += frame.len();
+        self.waiting_bytes += frame.len();
         Slot::Waiting { frame, start_us, barrier, long }
     }
 
@@ -170,11 +177,11 @@ impl Requests {
                 if long {
                     self.hold.answered();
                 }
-                self.waiting_len -= frame.len();
+                self.waiting_bytes -= frame.len();
                 return Some(Ready::Read { frame, start_us });
             }
             Slot::Rearming(rearming) => {
-                self.waiting_len -= rearming.len();
+                self.waiting_bytes -= rearming.len();
                 return Some(Ready::Rearming(rearming));
             }
             Slot::Failed { request, code } => return Some(Ready::Failed { request, code }),
@@ -222,7 +229,7 @@ impl Requests {
 
     /// Whether a write that comes now must be [held back](Self::hold_back).
     pub(super) fn holds_writes(&self) -> bool {
-        self.hold.stands()
+        self.hold.blocks_writes()
     }
 
     /// Keeps a write from the log until [`Self::release`] gives it back.
@@ -239,6 +246,6 @@ impl Requests {
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.hold.drop_held();
-        self.waiting_len = 0;
+        self.waiting_bytes = 0;
     }
 }

@@ -35,6 +35,10 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
+/// How long one attempt to bring about an answer that comes late may take. On a busy machine a request may go before the
+/// one that the test waits for has come; then the next attempt begins anew.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
 type Read = JoinHandle<Result<LogPosition, ReadError>>;
 
 /// How long a test makes sure that nothing comes.
@@ -182,15 +186,17 @@ async fn answered_late(fixture: &mut Fixture) -> Option<(LogPosition, Read)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_to_what_was_sent_before_a_read_do_not_confirm_it() {
     // Not even where openraft takes them for answers to something newer.
-    let (mut fixture, entry, mut read) = within("an answer that comes late", async {
+    let late_answer = async {
         loop {
             let mut fixture = Fixture::new(Hold::Nothing).await;
-            if let Some((entry, read)) = answered_late(&mut fixture).await {
+            let attempt = timeout(ATTEMPT, answered_late(&mut fixture)).await;
+            if let Ok(Some((entry, read))) = attempt {
                 break (fixture, entry, read);
             }
         }
-    })
-    .await;
+    };
+    let late_answer = timeout(DEADLINE * 3, late_answer).await;
+    let (mut fixture, entry, mut read) = late_answer.expect("an answer that comes late");
     let confirmed = timeout(SILENCE, &mut read).await;
     assert!(confirmed.is_err(), "confirmed by what was sent before: {confirmed:?}");
 
