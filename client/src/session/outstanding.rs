@@ -209,10 +209,10 @@ impl<T> Outstanding<T> {
         self.drop_sent(lost, |request| request.number.is_some())
     }
 
-    /// There is a connection, to a server that keeps the replies to numbered writes if it says up
-    /// to which number they were `applied`. Where it does not, or others have written in the
-    /// session, what became of the writes that were sent cannot be known. They are returned, and so
-    /// are reads that must not be repeated.
+    /// There is a connection. `applied`: the last numbered write that the server applied; `None` if
+    /// it keeps no replies. Then, and if another client has written in the session, nobody can know
+    /// which of the sent writes were applied. Returns these writes, failed, and the reads that must
+    /// not be repeated.
     pub(super) fn connected(&mut self, applied: Option<u64>) -> Vec<FailedRequest<T>> {
         if let Some(applied) = self.numbers.connected(applied) {
             let applied = |request: &OutstandingRequest<T>| {
@@ -227,8 +227,11 @@ impl<T> Outstanding<T> {
         failed
     }
 
-    /// Takes out what was sent up to the last of those `changes`, which have been made, or may
-    /// have: reads in front of them, asked again, could show what their caller changed later.
+    /// Fails each sent request up to the last one for which `changes` holds, unless `stays` holds
+    /// for it.
+    ///
+    /// `changes` holds for writes that the server has applied, or may have. The reads in front of
+    /// such a write fail too: asked again, they could show what their caller changed later.
     fn drop_sent(
         &mut self,
         changes: impl Fn(&OutstandingRequest<T>) -> bool,

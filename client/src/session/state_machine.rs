@@ -184,8 +184,8 @@ impl<T, W: Clone> Session<T, W> {
 
     // What the connection does.
 
-    /// The connection asked for is open: the handshake goes out.
-    pub(crate) fn connected(&mut self, now: Time) {
+    /// The socket asked for is open: the handshake goes out.
+    pub(crate) fn socket_opened(&mut self, now: Time) {
         if !self.connection.handshake(now) {
             return;
         }
@@ -334,7 +334,7 @@ impl<T, W: Clone> Session<T, W> {
 
     // Packets of the server.
 
-    /// Takes the answer to the handshake.
+    /// Takes the answer to the handshake. Also sends again what the last connection left unanswered.
     fn connect_replied(&mut self, now: Time, frame: &[u8]) -> Result<(), ProtocolError> {
         let reply = ConnectReply::decode(frame)?;
         if reply.is_misplaced() {

@@ -136,7 +136,7 @@ impl Driver {
             }
             Input::Dialed(Ok(stream)) => {
                 self.connection = Connection::Open(stream);
-                session.connected(now);
+                session.socket_opened(now);
             }
             Input::Dialed(Err(error)) => {
                 tracing::debug!(%error, "a server could not be reached");
