@@ -148,7 +148,7 @@ impl Acl {
         vec![Self::world(Perms::READ)]
     }
 
-    /// The list that allows everything to whoever the creating connection is authenticated as.
+    /// The list that allows everything to the identities of the creating connection.
     #[must_use]
     pub fn creator_all() -> Vec<Self> {
         vec![Self { perms: Perms::ALL, id: Id::new("auth", "") }]

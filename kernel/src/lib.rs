@@ -4,7 +4,7 @@
 //! frames -> conn -> command ... log ... -> replica.apply -> tree, session -> watch -> conn -> replies
 //! ```
 //!
-//! The crate is `no_std`: it has no files, sockets, clocks, threads or chance. Whoever uses it brings the time, the
+//! The crate is `no_std`: it has no files, sockets, clocks, threads or chance. The server brings the time, the
 //! frames and the entries of the log, and sends what comes out. It logs nothing either; what an operator should know is
 //! a value that its caller takes.
 //!

@@ -61,7 +61,7 @@ impl Default for TlsDraft {
 }
 
 impl TlsDraft {
-    /// Whether whoever connects needs a certificate for its address. Without the other check this one
+    /// Whether a peer that connects needs a certificate for its address. Without the other check this one
     /// is off too, as in ZooKeeper.
     pub(super) fn verifies_client_host(&self) -> bool {
         self.verify_client_host && self.verify_host

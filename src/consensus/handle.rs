@@ -48,7 +48,7 @@ pub(crate) struct PeerSide {
     pub(crate) member: MemberId,
     pub(crate) process: u64,
     pub(crate) dialer: Dialer,
-    /// Connections of followers that forward requests, for whoever serves them.
+    /// Connections of followers that forward requests, for `forward::server`.
     pub(crate) forwards: Mutex<Option<mpsc::Receiver<ForwardConn>>>,
     /// What keeps the lease where they answer late.
     pub(crate) lease_keeper: LeaseKeeper,

@@ -67,9 +67,9 @@ pub struct ConsensusConfig {
     pub entries_kept: u64,
     /// The versions that this software talks, and those of the others as they become known.
     pub versions: KnownVersions,
-    /// TLS between the members; without it, whoever reaches the address can take part.
+    /// TLS between the members; without it, any process that reaches the address can take part.
     pub tls: Option<PeerTlsOptions>,
-    /// The file with what the members know and others do not; without it, whoever reaches the address can
+    /// The file with what the members know and others do not; without it, any process that reaches the address can
     /// take part, unless there is TLS.
     pub secret_file: Option<PathBuf>,
 }

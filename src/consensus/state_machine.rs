@@ -37,7 +37,7 @@ pub trait StateMachine: Send + Sync + 'static {
     fn begin_checkpoint(&mut self) -> Box<dyn RowSource>;
 
     /// Replaces the whole state by that of another server. The entries in between are never
-    /// applied here, so whoever waits for one of them must be told to ask again.
+    /// applied here, so a client that waits for one of them must be told to ask again.
     ///
     /// # Errors
     ///

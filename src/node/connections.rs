@@ -29,9 +29,9 @@ use crate::telemetry::ServerStats;
 ///   So the apply thread, which has the replica alone, never misses a request that must be answered before the next
 ///   write is applied. It may find `paused` set where the task has served all since: then there is nothing to serve.
 /// * `task_idle` changes under the lock of `conn` only, and is read under it. While it is true, all bytes before the
-///   output of `conn` are in the socket, and the task has nothing to do but to wait for input. So whoever holds the
-///   lock may write output to the socket in place of the task ([`send_at_once`](Self::send_at_once)), and the order of
-///   the bytes stays.
+///   output of `conn` are in the socket, and the task has nothing to do but to wait for input. So a thread that holds
+///   the lock may write output to the socket in place of the task ([`send_at_once`](Self::send_at_once)), and the order
+///   of the bytes stays.
 /// * `on_wake_list` belongs to the apply thread.
 ///
 /// [`note_paused`]: Self::note_paused

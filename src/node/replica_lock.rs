@@ -168,7 +168,7 @@ impl ReplicaLock {
 
     /// The replica, shared with other readers.
     pub async fn read(&self) -> RwLockReadGuard<'_, Replica> {
-        // Whoever waits to write waits for the long read. So this keeps nobody waiting.
+        // A writer waits for the long read. So this keeps nobody waiting.
         if self.long_reads.load(Ordering::Relaxed) > 0
             && let Some(guard) = self.lock.try_read_recursive()
         {
@@ -248,7 +248,7 @@ impl ReplicaLock {
         }
     }
 
-    /// Whoever has the replica alone will have it for long: nobody is to wait for it in place.
+    /// The writer that has the replica alone will have it for long: nobody is to wait for it in place.
     pub(super) fn takes_long(&self) {
         self.is_long.store(true, Ordering::Relaxed);
     }

@@ -128,7 +128,7 @@ impl DataDir {
         &self.state
     }
 
-    /// The place for rows received from another server. There is one: whoever asks again removes
+    /// The place for rows received from another server. There is one: to ask again removes
     /// what the first one holds.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ impl KnownStarts {
                 return Ok(Some(known));
             }
         } else if self.starts.len() >= MET_MAX {
-            // Whoever made up so many is no member.
+            // A peer that made up so many is no member.
             return Ok(None);
         }
         let mut starts = self.starts.clone();

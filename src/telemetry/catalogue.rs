@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn related_operations_are_counted_together() {
-        // create and create2 are one kind of operation to whoever reads the numbers.
+        // create and create2 are one kind of operation for a reader of the numbers.
         let stats = ServerStats::default();
         [OpCode::Create, OpCode::Create2, OpCode::Ping]
             .iter()

@@ -14,7 +14,7 @@ pub struct TlsOptions {
     /// Whether a server's certificate must be made out to the host that was asked for
     /// (`hostnameVerification`).
     pub verify_host: bool,
-    /// What is demanded of whoever connects (`clientAuth`).
+    /// What is demanded of a peer that connects (`clientAuth`).
     pub client_auth: ClientAuth,
     /// The versions of TLS that are talked (`enabledProtocols`).
     pub versions: Vec<TlsVersion>,
@@ -24,7 +24,7 @@ pub struct TlsOptions {
     pub reload: bool,
 }
 
-/// Whether whoever connects must show a certificate.
+/// Whether a peer that connects must show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientAuth {
     /// It is not asked for one.

@@ -26,7 +26,8 @@ enum Slot {
     /// A command in the log, or on its way there.
     Write { request: RequestMeta, seq: u64 },
     /// A request to be answered when what is in front of it has been, and when the barrier of this
-    /// number has passed; one that takes long, by who has time for that.
+    /// number has passed; one that takes long (`long`) only in a long read
+    /// (`View::at_length`).
     Waiting { frame: Bytes, start_us: u64, barrier: u64, long: bool },
     /// Watches that are being set, some at a time. Always in front.
     Rearming(Box<Rearming>),

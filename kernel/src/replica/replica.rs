@@ -230,7 +230,7 @@ impl Replica {
     }
 
     /// Judges a section, and counts it as applied where it is granted: then all of its commands are to be applied,
-    /// and otherwise none. One without a number is always granted; whoever applies it refuses
+    /// and otherwise none. One without a number is always granted; `Applier` refuses
     /// commands that must not be applied twice ([`EntryError::Unnumbered`]).
     pub fn claim_section(&mut self, sender: Sender) -> SectionClaim {
         if sender.incarnation == 0 { SectionClaim::Granted } else { self.processes.claim(sender) }

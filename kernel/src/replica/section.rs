@@ -20,7 +20,7 @@
 //! Applying takes the next number of the newest incarnation only ([`ProcessTable`](super::ProcessTable)). So a
 //! section that comes again, out of order, or from a process that has ended does nothing.
 //!
-//! Whoever applies an entry claims each section, in order, just before its commands, with
+//! `Applier` (src/node/apply.rs) claims each section, in order, just before its commands, with
 //! [`Replica::claim_section`](super::Replica::claim_section). It applies all commands of a section that is granted and
 //! none of any other: a claim that is granted counts the section as applied.
 //!

@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_certificate_of_the_super_user_is_recognised() {
-        // Whoever's certificate has the subject of the configuration is the superuser too.
+        // A client whose certificate has the subject of the configuration is the superuser too.
         let settings = AuthSettings {
             super_subject: Some("CN=admin,O=x".to_owned()),
             ..AuthSettings::default()

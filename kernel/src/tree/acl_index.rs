@@ -19,7 +19,7 @@ use super::scheme::{self, Address, Mask, Network, NetworkKey};
 #[derive(Debug, Default)]
 pub(super) struct AclIndex {
     anyone: Joined,
-    /// Whoever has an identity of the scheme `sasl` that is called `super`.
+    /// An identity of the scheme `sasl` that is called `super`.
     sasl: Joined,
     /// Entry and joined permissions of each id that stands for itself.
     named: HashTable<(u32, Joined)>,

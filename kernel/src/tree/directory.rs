@@ -1,6 +1,6 @@
 //! What a node with children knows of the nodes below it.
 //!
-//! Both numbers are kept as nodes come, change and go: whoever asks for them has them at once, however many
+//! Both numbers are kept as nodes come, change and go: a reader has them at once, however many
 //! nodes there are. Each directory knows its parent, so that the way up needs no path to be looked up.
 
 use alloc::boxed::Box;

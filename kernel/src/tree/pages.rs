@@ -1,6 +1,6 @@
 //! Reading a part of a long list, or of a subtree, and going on from there.
 //!
-//! A part begins behind a name or a path that need not exist any more, so whoever reads part by part
+//! A part begins behind a name or a path that need not exist any more, so a client that reads part by part
 //! needs nothing to be kept here between two of them. The cost follows the part, not what the list or
 //! the subtree holds.
 

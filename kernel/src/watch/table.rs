@@ -18,8 +18,8 @@
 //!
 //! * A connection's own calls come one by one, and none follows once it is closed. So nothing registers a
 //!   watcher that [`remove_watcher`](WatchTable::remove_watcher) goes through.
-//! * Whoever takes the last mode of a (watcher, path) pair does so under the lock of its shard, and counts the pair
-//!   down. So each pair is counted down once, also where a watch fires while its connection ends.
+//! * The call that takes the last mode of a (watcher, path) pair does so under the lock of its shard, and counts the
+//!   pair down. So each pair is counted down once, also where a watch fires while its connection ends.
 //! * A pair is in a path table before the map by watcher has its path. The path leaves the map when neither path
 //!   table has the pair, or with the connection. So no watch outlives its connection.
 //! * While changes fire no registration runs. So a count of 0 means that there is nothing to tell.
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(table.count(), 2);
         assert!(!table.contains("/b", 1, WatcherType::Any));
         assert!(table.contains("/b", 2, WatcherType::Any));
-        // Whoever has many leaves in pieces.
+        // A watcher with many leaves in pieces.
         assert!(table.remove_watcher(2, 1));
         assert_eq!(table.count(), 1);
         assert!(!table.remove_watcher(2, 1));

@@ -1,4 +1,4 @@
-//! Who may run the privileged commands: whoever has all permissions on `/`.
+//! Access to the privileged commands: it takes all permissions on `/`.
 
 use std::net::IpAddr;
 

@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_newest_life_of_a_number_asks() {
-        // What one life was told is not told another one; whoever stops asking is forgotten.
+        // What one life was told is not told another one; a server that stops asking is forgotten.
         let admissions = Admissions::default();
         assert_eq!(admissions.ask(joiner(3, 7)), None);
         admissions.tell(joiner(3, 7).member, "wait");

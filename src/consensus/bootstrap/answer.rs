@@ -56,7 +56,7 @@ impl Bootstrap {
         loop {
             let asked = receive_short::<Question>(&mut stream, QUESTION_LEN_MAX);
             let Ok(Ok(question)) = timeout(ANSWER_TIMEOUT, asked).await else { return };
-            // Whoever is greeted cannot ask in another's name.
+            // A peer that was greeted cannot ask in another's name.
             let question = Question { asker: from, ..question };
             let answer = self.answer_to(question, &raft.view());
             if send(&mut stream, &answer).await.is_err() {

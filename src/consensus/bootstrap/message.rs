@@ -134,7 +134,7 @@ pub enum BootstrapPolicy {
     Never,
     /// With all voters of its file.
     WithAll,
-    /// Somebody put the file `initialize` into its data directory: with whoever else has it, if they are a
+    /// Somebody put the file `initialize` into its data directory: with the others that have it, if they are a
     /// majority.
     Initialize,
 }

@@ -18,7 +18,7 @@
 //!   a majority of those named has answered that it is empty or of the same ensemble.
 //! * Data of another ensemble end the start, with a message that says what to do.
 //!
-//! Whoever waits says for whom, and why.
+//! A server that waits logs for whom, and why.
 //!
 //! * [`message`]: what is asked and answered. [`decide`]: what follows from the answers, as a pure function.
 //! * [`promise`]: what a server without data decided on, on disk. [`task`]: asks, and acts.

@@ -1,4 +1,4 @@
-//! Asks, answers, and acts on what was decided.
+//! The task of a server that looks for its ensemble: it asks the others, and acts on what is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -25,10 +25,10 @@ use super::promise::PromiseFile;
 use crate::env::fs;
 use crate::env::time::{Instant, sleep};
 
-/// How long to wait before a server is asked again: at first, ...
+/// The first time after which a server is asked again.
 const ASK_FIRST: Duration = Duration::from_millis(50);
 
-/// ... and when it has been asked for a while.
+/// The time between two questions once it has been asked for a while.
 const ASK_LAST: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether this server belongs somewhere.
@@ -37,10 +37,10 @@ const CHECK_EVERY: Duration = Duration::from_millis(50);
 /// How often members are asked that the file does not name.
 const ASK_OTHERS_EVERY: Duration = Duration::from_secs(1);
 
-/// Who is waited for is reported at once when it changes, but not more often than this, ...
+/// A change of the servers that are waited for is logged at once, but not more often than this.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 
-/// ... and again when nothing has changed for so long.
+/// It is logged again when nothing has changed for so long.
 const REPEAT_EVERY: Duration = Duration::from_secs(60);
 
 /// What bootstrap has to know of a server.

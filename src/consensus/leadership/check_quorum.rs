@@ -5,9 +5,9 @@
 //! long enough that they elect. A leader that receives answers, but has had none in time for so long that its lease
 //! is gone, does the same: it would take no write any more, and nobody would take its place.
 //!
-//! Activity is anything that came over a connection, not an answer to a heartbeat. That answer waits for the
-//! follower's disk, and a follower with a slow disk is still there and says so
-//! ([`Response::Working`](crate::consensus::transport)).
+//! Activity is anything that a peer sent on a connection that this server made (`Contact::answering`), not only an
+//! answer to a heartbeat. That answer waits for the follower's disk, and a follower with a slow disk is still there and
+//! says so ([`Response::Working`](crate::consensus::transport)).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use super::raft_leader::RaftLeader;
 use super::timings::Timings;
 use crate::env::time::{Instant, MissedTickBehavior, interval};
 
-/// Whether anything may be sent to peers as the leader. Cheap to clone; all clones are one.
+/// Whether this leader suppresses heartbeats and appends. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QuorumCheck {
     suppressed: Arc<AtomicBool>,

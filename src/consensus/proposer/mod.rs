@@ -33,7 +33,7 @@
 //! Before version 2 is in force sections have no numbers, and the session records tell which commands came before.
 //!
 //! A [`TermSection`](batch::TermSection) is exempt: commands that another server forwarded here, or that this
-//! server gives as the leader. It is dropped when its term ends, and whoever it came from sends it again where that
+//! server gives as the leader. It is dropped when its term ends, and its sender sends it again where that
 //! is needed.
 
 mod as_leader;

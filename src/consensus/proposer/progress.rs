@@ -1,4 +1,4 @@
-//! What became of the sections of this process, told by whoever applies entries.
+//! What became of the sections of this process, told by the state machine.
 
 use std::sync::Arc;
 

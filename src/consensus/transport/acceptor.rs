@@ -69,7 +69,7 @@ pub(crate) struct PeerServices {
 }
 
 impl PeerListener {
-    /// Listens for peers. Connections that forward requests go to `forwards`; whoever serves them
+    /// Listens for peers. Connections that forward requests go to `forwards`; the task that serves them
     /// also ends them. One that finds the queue full is dropped, its peer tries again.
     ///
     /// # Errors

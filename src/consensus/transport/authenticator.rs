@@ -61,7 +61,7 @@ impl Authenticator {
         Self { own, security, book, forwards, rate_limited_log }
     }
 
-    /// Gives a connection to whoever serves it; drops it where that one has too many waiting.
+    /// Gives a connection to the task that serves it; drops it if too many wait there.
     pub(super) fn hand_over(&self, connection: ForwardConn) {
         let from = connection.from;
         let taken = self.forwards.as_ref().map(|forwards| forwards.try_send(connection));
@@ -92,7 +92,7 @@ impl Authenticator {
         None
     }
 
-    /// Says what is wrong with whoever is at this address, but not again and again.
+    /// Logs what is wrong with the peer at this address, but not again and again.
     pub(super) fn log_rejection(&self, from: SocketAddr, error: &io::Error) {
         if self.rate_limited_log.lock().should_log(from.ip(), &error.to_string()) {
             tracing::warn!("refused a connection from {from}: {error}");
@@ -114,7 +114,7 @@ impl Authenticator {
             }
             let number = MemberId::number_of(accepted.from);
             let known = self.book.all(number);
-            // Whoever looks for its ensemble may not be known yet, and learns only where it is.
+            // A server that looks for its ensemble may not be known yet, and learns only where it is.
             if known.is_empty() && accepted.purpose != Purpose::Bootstrap {
                 return Err(format!(
                     "server {number} is no member of the ensemble, and not in the configuration file"

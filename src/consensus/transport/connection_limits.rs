@@ -1,6 +1,6 @@
 //! How many connections of peers may be open, by their owner.
 //!
-//! Whoever opens too many loses its own oldest ones. So neither a member that is cut off again and again, nor a
+//! A peer that opens too many loses its own oldest ones. So neither a member that is cut off again and again, nor a
 //! stranger that opens connections and says nothing, takes the place of others.
 
 use std::collections::{BTreeMap, VecDeque};

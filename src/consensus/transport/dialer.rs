@@ -110,7 +110,7 @@ impl Dialer {
         let (own, versions) = (self.own.identity(), &self.own.versions);
         let hello = Hello::new(versions.own(), purpose, own, target);
         let agreed = send_hello(&mut transport, &hello).await?;
-        // Whoever is asked about its ensemble may be of any life.
+        // A server that is asked about its ensemble may be of any life.
         let peer = (purpose != Purpose::Bootstrap).then_some(MemberId::from_raft_id(target));
         if peer.is_some() {
             versions.learn(target, agreed.newest);

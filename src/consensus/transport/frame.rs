@@ -36,7 +36,7 @@ const ROOM_MAX: usize = 4 * FRAME_LEN_MAX;
 /// What room is counted in.
 const ROOM_UNIT: usize = 1 << 10;
 
-/// Room for long messages that have not come in whole: whoever sends halves of them gets no more than this.
+/// Room for long messages that have not come in whole: a peer that sends halves of them gets no more than this.
 /// Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct Room(Arc<Semaphore>);

@@ -1,7 +1,7 @@
 //! Heartbeats to one peer, on a connection that is read all the time.
 //!
 //! Raft sends one heartbeat after the other, and gives one up when the next is due. Reads ask for heartbeats
-//! of their own in between, and wait for none of Raft's. Whoever gave up, the answer is read when it comes,
+//! of their own in between, and wait for none of Raft's. The answer is read when it comes, also if the caller gave up,
 //! and counts for reads (`leadership/read_index.rs`).
 //!
 //! Where each answer comes after the next heartbeat is due, Raft would never hear one, and the leader would
@@ -246,7 +246,7 @@ impl HeartbeatTask {
         (are_late && is_fresh).then_some(Ok(Appended::UpTo(request.prev)))
     }
 
-    /// Keeps an answer, and gives it to whoever waits for it.
+    /// Keeps an answer, and gives it to the caller that waits for it.
     fn answered(&mut self, response: Response) {
         let Some(Unanswered { vote, at, asker }) = self.unanswered.pop_front() else { return };
         if let Response::Append(response) = &response {

@@ -49,7 +49,7 @@ impl LeadershipHandles {
 
 /// A connection, and the answers that are still to come on it.
 ///
-/// Whoever waits for an answer may give up: the answer is skipped when it comes, but counts for reads.
+/// The caller that waits for an answer may give up: the answer is skipped when it comes, but counts for reads.
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: PeerStream,

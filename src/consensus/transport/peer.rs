@@ -106,7 +106,7 @@ pub(crate) struct Peer {
     /// Where the replicated configuration says that it is.
     address: String,
     pub(super) link: Option<Link>,
-    /// Goes on when whoever asked for it gives up: a vote waits less than a handshake may take.
+    /// Goes on when its caller gives up: a vote waits less than a handshake may take.
     dialling: Option<Dialling>,
     /// Who sends appends, where they are heartbeats.
     heartbeats: Option<Heartbeats>,

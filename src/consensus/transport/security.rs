@@ -1,4 +1,4 @@
-//! Who is believed to be a server of the ensemble: everybody, or whoever has a certificate.
+//! The proof by which a peer is believed to be a server of the ensemble: none, or a certificate.
 
 use std::io;
 use std::sync::Arc;

@@ -88,7 +88,7 @@ fn check_vote(vote: Vote, own: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// No entry is of a later term than whoever has it.
+/// No entry is of a later term than the server that has it.
 fn check_positions(
     positions: impl IntoIterator<Item = LogPosition>,
     vote: Vote,

@@ -11,8 +11,8 @@ use crate::node::core::Core;
 
 /// Proposes commands that the leader gives on its own, not for a client. Cheap to clone.
 ///
-/// Nothing comes of a command whose term ends before it is in the log. So whoever gives one looks again later whether
-/// it is still wanted, and keeps no account of those under way.
+/// Nothing comes of a command whose term ends before it is in the log. So the task that gives one looks again later
+/// whether it is still wanted, and keeps no account of those under way.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct LeaderCommands {
     core: Arc<Core>,

@@ -1,4 +1,4 @@
-//! Reads many entries in order, ahead of whoever has work with each.
+//! Reads many entries in order, ahead of the caller, who has work with each.
 
 use std::io;
 use std::ops::Range;

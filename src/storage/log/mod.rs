@@ -23,7 +23,7 @@
 //! the *next* segment is prepared, while the current one still has room for all that is accepted.
 //! Overwriting zeros also makes a flush cheaper, because no file metadata changes.
 //!
-//! [`RaftLog::append`] only queues. A thread writes, or, where the log is idle, whoever
+//! [`RaftLog::append`] only queues. A thread writes, or, where the log is idle, the task that
 //! [`RaftLog::write_in_place`] names; a second thread prepares segments.
 //!
 //! Left out: compression, and reuse of old segments (they are deleted; a segment's zeros cost one

@@ -188,7 +188,7 @@ impl RaftLog {
         Ok(Self { shared, slot, _threads: Arc::new(threads) })
     }
 
-    /// Lets small appends to an idle log be written by whoever calls [`InPlace::write`], instead of
+    /// Lets small appends to an idle log be written by the task that calls [`InPlace::write`], instead of
     /// by a thread of their own that has to wake up for each.
     pub fn write_in_place(&self, hooks: InPlaceHooks) -> InPlace {
         self.shared.queue.lock().turn.begin(hooks);
@@ -362,7 +362,7 @@ pub(super) struct Queue {
     pub(super) turn: WriterTurn,
 }
 
-/// The writer while nobody writes; whoever writes holds the lock. Empty once the log is closed.
+/// The writer while nobody writes; the thread that writes holds the lock. Empty once the log is closed.
 pub(super) type IdleWriter = Arc<Mutex<Option<Writer>>>;
 
 /// What the handles, the writer and the log's threads share. Lock order: `cache`, then `queue`.

@@ -6,7 +6,7 @@
 //! were not written, and takes them for written: the next flush, of the next process too, succeeds
 //! without writing them. So what is found is believed only where it was seen to be flushed:
 //!
-//! * A frame, where a later frame says so, or the header of a later segment. Whoever wrote that had seen
+//! * A frame, where a later frame says so, or the header of a later segment. The process that wrote that had seen
 //!   the flush. Whether what it wrote is on the disk itself does not matter.
 //! * The name and the header of a segment, where there is a frame in it: nobody writes one before both
 //!   are flushed.

@@ -83,7 +83,7 @@ pub(super) fn run(shared: &LogShared, slot: &IdleWriter, tick: Duration) {
     }
 }
 
-/// What writes the log, for whoever's turn it is.
+/// Writes the log, for the thread or the task whose turn it is.
 pub(super) struct Writer {
     shared: Arc<LogShared>,
     spares: SparePool,

@@ -234,7 +234,7 @@ impl StateDb {
         self.wrap(|| {
             let mut transaction = self.shared.database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
-            // The rows are flushed before the header of the file names them. So whoever reads that header
+            // The rows are flushed before the header of the file names them. So a process that reads that header
             // knows that they are on disk, also where it read it from memory; and redb writes the header
             // anew, and flushes it, when it opens the file.
             transaction.set_two_phase_commit(true);

@@ -131,7 +131,7 @@ pub(crate) enum Purpose {
     Raft,
     /// Requests of clients on their way to the leader.
     Forward,
-    /// Questions of a server that looks for its ensemble. Whoever has the number answers, whatever its life
+    /// Questions of a server that looks for its ensemble. The server of the number answers, whatever its life
     /// and its ensemble: that is what is asked.
     Bootstrap,
     /// As [`Purpose::Forward`], opened by the leader towards a follower that does not reach it.
