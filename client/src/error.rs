@@ -1,11 +1,11 @@
-//! What can go wrong with a call, and what is known about its effect.
+//! The errors of a call, and the fate of the change that it asked for.
 
 use std::fmt;
 
 use jute_proto::{DecodeError, ErrorCode};
 use thiserror::Error;
 
-/// What is known about the change that a failed call asked for.
+/// The fate of the change that a failed call asked for, as far as the client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// The change was made; only what the server said about it could not be understood.
@@ -52,13 +52,13 @@ pub enum Error {
     /// [`Connector::exactly_once`](crate::Connector::exactly_once).
     #[error("the connection was lost: {fate}")]
     ConnectionLost {
-        /// What is known about the change.
+        /// The fate of the change, as far as the client knows.
         fate: Fate,
     },
     /// The session is over: its ephemeral znodes are gone, its watches too.
     #[error("the session is over: {fate}")]
     SessionLost {
-        /// What is known about the change.
+        /// The fate of the change, as far as the client knows.
         fate: Fate,
     },
     /// No server could be reached for longer than the session timeout.
@@ -67,7 +67,7 @@ pub enum Error {
     /// The client was closed.
     #[error("the client was closed: {fate}")]
     Closed {
-        /// What is known about the change.
+        /// The fate of the change, as far as the client knows.
         fate: Fate,
     },
     /// A server refused the credentials; the client is of no further use.
@@ -89,7 +89,7 @@ pub enum Error {
     InvalidPath {
         /// The path.
         path: String,
-        /// What is wrong with it.
+        /// The fault, as the end of a sentence.
         why: &'static str,
     },
     /// An argument that makes no sense.
@@ -100,13 +100,13 @@ pub enum Error {
     InvalidConnectString {
         /// The list.
         text: String,
-        /// What is wrong with it.
+        /// The fault, as the end of a sentence.
         why: &'static str,
     },
     /// Keys or certificates that cannot be used.
     #[error("TLS: {why}")]
     InvalidTls {
-        /// What is wrong with them.
+        /// The fault, as a sentence.
         why: String,
     },
     /// The server's answer could not be understood.
@@ -115,7 +115,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What is known about the change that the call asked for.
+    /// The fate of the change that the call asked for, as far as the client knows.
     #[must_use]
     pub const fn fate(&self) -> Fate {
         match self {

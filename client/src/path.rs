@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_chroot_is_added_and_taken_away() {
-        // What goes to the server and comes back is the caller's own path, also for the root.
+        // A path goes to the server and comes back as the caller's own, also for the root.
         let none = Chroot::default();
         let app = none.join("/app").expect("valid");
         for (root, path, there) in [

@@ -26,7 +26,7 @@ pub(crate) fn spawn_detached(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// What comes of `work`, or `None` where it takes longer than `limit`.
+/// The outcome of `work`; `None` if it takes longer than `limit`.
 pub(crate) async fn within<F: Future>(limit: Duration, work: F) -> Option<F::Output> {
     tokio::time::timeout(limit, work).await.ok()
 }

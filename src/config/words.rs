@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::error::Problem;
 
-/// Every four-letter word there is.
+/// Every four-letter word there is, sorted. The rustdoc of `net::four_letter`'s `Word` lists the other
+/// places that a new word needs.
 pub const FOUR_LETTER_WORDS: [&str; 18] = [
     "conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok", "srst",
     "srvr", "stat", "stmk", "wchc", "wchp", "wchs",

@@ -41,7 +41,7 @@ enum State {
     Refused(Option<Error>),
 }
 
-/// What it takes to understand an answer.
+/// The parts of a call that decoding its answer needs.
 #[derive(Debug)]
 pub(super) struct DecodeContext {
     pub(super) chroot: Chroot,
@@ -144,7 +144,7 @@ impl<T> Future for Call<T> {
 fn encode(record: &impl Encode) -> Vec<u8> {
     let mut body = BytesMut::with_capacity(128);
     record.encode(&mut body);
-    // What is frozen would be shared, at the price of an allocation more.
+    // A frozen buffer would be shared, at the price of an allocation more.
     body.into()
 }
 

@@ -13,7 +13,7 @@ use crate::session::Reply;
 use super::call::{Call, DecodeContext, record};
 use super::handle::Client;
 
-/// What kind of znode to create, and who may do what with it.
+/// The kind of znode to create, and its access control list.
 ///
 /// A [`CreateMode`] alone stands for a znode that is open to everyone.
 ///
@@ -53,7 +53,7 @@ impl CreateOptions {
         Self { ttl: Some(ttl), ..Self::new(CreateMode::PersistentSequentialWithTtl) }
     }
 
-    /// Who may do what with it.
+    /// The access control list of the znode.
     #[must_use]
     pub fn acl(mut self, acl: Vec<Acl>) -> Self {
         self.acl = acl;
@@ -169,7 +169,7 @@ impl Client {
             };
         }
         match outcome {
-            // Who may not create a znode is told that first, also where it exists already.
+            // The server checks the right to create first, also where the znode exists already.
             Err(error) if error.is_no_auth() => client.exists(&path).await?.map(drop).ok_or(error),
             outcome => outcome,
         }

@@ -1,4 +1,4 @@
-//! What concerns the server, the session and the ensemble rather than one znode.
+//! Calls that concern the server, the session and the ensemble rather than one znode.
 
 use bytes::Bytes;
 use jute_proto::{
@@ -11,10 +11,10 @@ use crate::error::Error;
 use super::call::{Call, check, record};
 use super::handle::Client;
 
-/// Where servers keep the members of their ensemble.
+/// The znode in which servers keep the members of their ensemble.
 const CONFIG: &str = "/zookeeper/config";
 
-/// Who the server takes the connection for, in one scheme.
+/// The identity that the server gives the connection, in one scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
@@ -59,7 +59,7 @@ impl Client {
         })
     }
 
-    /// Who the server takes this connection for.
+    /// The identities that the server gives this connection.
     ///
     /// # Errors
     ///

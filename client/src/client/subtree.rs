@@ -77,7 +77,7 @@ fn chunk(reply: Reply, context: &mut DecodeContext) -> Result<Chunk, Error> {
     Ok((nodes.collect(), response.more))
 }
 
-/// Where the next znodes come from.
+/// The source of the next znodes.
 #[derive(Debug)]
 enum Source {
     /// The server, which goes on behind this path.

@@ -14,7 +14,7 @@ use super::subtree::{Chunk, SubtreeNode};
 /// more than these for each level of the subtree.
 const IN_FLIGHT_MAX: usize = 64;
 
-/// What is to come, the next at the end.
+/// The steps to come, the next at the end.
 #[derive(Debug)]
 pub(super) struct SubtreeWalk(Vec<Step>);
 
@@ -26,7 +26,8 @@ enum Step {
     Tell(SubtreeNode),
 }
 
-/// What a znode holds, nothing where it may not be read, and the state that shows it.
+/// The data and metadata of a znode, `None` if the client may not read it, and the state that
+/// shows it.
 type Found = (Option<(Bytes, Stat)>, Zxid);
 
 impl SubtreeWalk {

@@ -95,7 +95,7 @@ impl Future for Watch {
     }
 }
 
-/// What a [`WatchStream`] tells.
+/// A notice of a [`WatchStream`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchNotice {
     /// A change.

@@ -7,7 +7,7 @@ use crate::session::WatchedEvent;
 
 use super::session_scope::SessionScope;
 
-/// A barrier: who waits goes on when it is lifted. It is one znode, as with Curator's
+/// A barrier: waiting clients go on when it is lifted. It is one znode, as with Curator's
 /// `DistributedBarrier` and kazoo's `Barrier`.
 ///
 /// **When the connection is lost** waiting goes on with the next one. **When the session is lost**
@@ -41,7 +41,7 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// What the server refuses; [`Error::SessionLost`].
+    /// A refusal of the server; [`Error::SessionLost`].
     pub async fn set(&self) -> Result<(), Error> {
         let scope = SessionScope::of(&self.client);
         self.client.create_all(crate::path::parent(&self.path).unwrap_or("/")).await?;

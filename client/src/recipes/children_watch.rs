@@ -15,7 +15,7 @@ use super::session_scope::SessionScope;
 pub struct ChildData {
     /// Its name, without the path of its parent.
     pub name: String,
-    /// What it holds.
+    /// Its data.
     pub data: Bytes,
     /// Its metadata.
     pub stat: Stat,
@@ -62,7 +62,7 @@ async fn read(
 /// The children of a znode, each time that one comes or goes.
 ///
 /// **When the connection is lost** it goes on with the next one, and **when the session is lost**
-/// with the next session: whatever the children are then is what it tells.
+/// with the next session: it tells of the children that are there then.
 #[derive(Debug)]
 pub struct ChildrenWatch {
     client: Client,
@@ -81,7 +81,7 @@ impl ChildrenWatch {
     ///
     /// # Errors
     ///
-    /// What the server refuses, and the end of the client.
+    /// A refusal of the server, and the end of the client.
     pub async fn next(&mut self) -> Result<Vec<ChildData>, Error> {
         loop {
             let scope = SessionScope::of(&self.client);

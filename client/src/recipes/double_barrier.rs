@@ -50,7 +50,7 @@ impl DoubleBarrier {
     ///
     /// # Errors
     ///
-    /// What the server refuses; [`Error::SessionLost`].
+    /// A refusal of the server; [`Error::SessionLost`].
     pub async fn enter(&self) -> Result<DoubleBarrierGuard, Error> {
         let ready = child(&self.path, READY);
         // The own znode comes first: of the last two that come, at least one then counts both.

@@ -56,7 +56,7 @@ impl Election {
         Self { client: client.clone(), path: path.to_owned(), lock }
     }
 
-    /// What this candidate is called, for others to see.
+    /// The name of this candidate, for others to see.
     #[must_use]
     pub fn id(mut self, id: impl Into<Bytes>) -> Self {
         self.lock = self.lock.data(id);
@@ -109,11 +109,11 @@ impl Election {
     }
 }
 
-/// Who leads.
+/// The leader of an [`Election`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leader {
-    /// What the leader calls itself, see [`Election::id`].
+    /// The name that the leader gave itself, see [`Election::id`].
     pub id: Bytes,
     /// The number of its leadership, greater than those before.
     pub fencing_token: Zxid,
@@ -132,12 +132,12 @@ pub struct LeaderStream {
 }
 
 impl LeaderStream {
-    /// Who leads at first, then who leads next, each time that this changes; `None` while nobody
-    /// does. Leaders that came and went in the meantime are left out.
+    /// The leader at first, then the next one each time that it changes; `None` while nobody leads.
+    /// Leaders that came and went in the meantime are left out.
     ///
     /// # Errors
     ///
-    /// What the server refuses, and the end of the client. A lost session is waited out.
+    /// A refusal of the server, and the end of the client. A lost session is waited out.
     pub async fn next(&mut self) -> Result<Option<Leader>, Error> {
         loop {
             let scope = SessionScope::of(&self.client);

@@ -1,4 +1,4 @@
-//! Who is there.
+//! The members of a group.
 
 use bytes::Bytes;
 

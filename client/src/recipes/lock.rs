@@ -62,7 +62,7 @@ impl Lock {
         self
     }
 
-    /// What the znodes of this contender hold, for others to see who it is.
+    /// The data of this contender's znodes, by which others know it.
     #[must_use]
     pub fn data(mut self, data: impl Into<Bytes>) -> Self {
         self.data = data.into();
@@ -107,7 +107,7 @@ impl Lock {
         Ok(None)
     }
 
-    /// What the contenders hold in their znodes, first come first: the first has the lock.
+    /// The data of the contenders' znodes, first come first: the first has the lock.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl LockGuard {
     ///
     /// # Errors
     ///
-    /// Where the client ends first; the lock goes with the session then.
+    /// The client ended first; the lock goes with the session then.
     pub async fn release(self) -> Result<(), Error> {
         self.node.delete().await
     }

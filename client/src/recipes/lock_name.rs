@@ -1,4 +1,4 @@
-//! What the znodes of lock contenders are called, by whom.
+//! The names of lock contenders' znodes, by the convention of each library.
 
 use crate::random::unique_id;
 
@@ -15,7 +15,7 @@ pub enum LockStyle {
     Kazoo,
 }
 
-/// What a contender wants.
+/// How a contender wants to hold the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockMode {
     /// To be alone.
@@ -26,7 +26,7 @@ pub(super) enum LockMode {
     Write,
 }
 
-/// What stands before the number in the names of those who want to be alone, and of readers.
+/// The text before the number in the names of contenders who want to be alone, and of readers.
 const EXCLUSIVE: [&str; 3] = ["lock-", "__lock__", "__WRIT__"];
 const READ: [&str; 2] = ["__READ__", "__rlock__"];
 

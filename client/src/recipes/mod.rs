@@ -8,7 +8,7 @@
 //! | all at once | [`Barrier`], [`DoubleBarrier`] |
 //! | shared values | [`Counter`], [`Queue`], [`TreeCache`], [`ChildrenWatch`] |
 //!
-//! What they have in common:
+//! Common to all of them:
 //!
 //! * **A lost connection is waited out** as long as the session may live. What belongs to the
 //!   session (a place in a queue of lock contenders, an ephemeral znode) is kept over reconnects.
@@ -21,9 +21,10 @@
 //! * **Other languages take part.** Names of znodes follow Curator or kazoo where these have a
 //!   convention.
 //!
-//! A new recipe is a file on the model of `barrier`, a line in the table above, and `mod` and `pub use` below.
-//! `SessionScope` keeps it from going on in another session. Its tests stand in
-//! `integration/tests/it/client_recipes.rs`, its row in `docs/client.md`.
+//! A new recipe is a file on the model of `barrier`, a line in the table above, and `mod` and
+//! `pub use` below. Read `session_scope` first: `SessionScope` keeps a recipe from going on in
+//! another session. Its tests stand in `integration/tests/it/client_recipes.rs` and run with
+//! `on_each`, its row in `docs/client.md`, its entry in CHANGELOG.md.
 //!
 //! [`SessionState::Suspended`]: crate::SessionState::Suspended
 

@@ -64,7 +64,7 @@ impl PersistentNode {
     ///
     /// # Errors
     ///
-    /// What the server refuses, for example with the code `NoAuth`, and the end of the client: the
+    /// A refusal of the server, for example with the code `NoAuth`, and the end of the client: the
     /// znode is not kept any longer then.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut state = self.state.clone();

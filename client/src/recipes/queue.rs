@@ -10,7 +10,7 @@ use crate::session::WatchedEvent;
 
 use super::session_scope::SessionScope;
 
-/// What the names of entries begin with, as in ZooKeeper's own recipe.
+/// The prefix of the names of entries, as in ZooKeeper's own recipe.
 const PREFIX: &str = "qn-";
 
 /// A queue of small entries: persistent znodes, numbered by the server.
@@ -46,7 +46,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// What the server refuses; an interruption, see [`Error::fate`].
+    /// A refusal of the server; an interruption, see [`Error::fate`].
     pub async fn put(&self, data: &[u8]) -> Result<(), Error> {
         let path = child(&self.path, PREFIX);
         loop {

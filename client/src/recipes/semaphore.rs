@@ -93,7 +93,7 @@ impl Permit {
     ///
     /// # Errors
     ///
-    /// Where the client ends first; the permit goes with the session then.
+    /// The client ended first; the permit goes with the session then.
     pub async fn release(self) -> Result<(), Error> {
         self.node.delete().await
     }

@@ -52,7 +52,7 @@ pub struct TreeCache {
     _stop: oneshot::Sender<()>,
 }
 
-/// What a [`TreeCache`] tells.
+/// A change that a [`TreeCache`] tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheEvent {
@@ -60,7 +60,7 @@ pub enum CacheEvent {
     Added {
         /// Its path.
         path: String,
-        /// What it holds.
+        /// Its data.
         data: Bytes,
         /// Its metadata.
         stat: Stat,
@@ -69,7 +69,7 @@ pub enum CacheEvent {
     Changed {
         /// Its path.
         path: String,
-        /// What it holds.
+        /// Its data.
         data: Bytes,
         /// Its metadata.
         stat: Stat,
@@ -78,7 +78,7 @@ pub enum CacheEvent {
     Removed {
         /// Its path.
         path: String,
-        /// What it held, as far as this mirror knows.
+        /// Its last data, as far as this mirror knows.
         data: Bytes,
         /// Its last metadata, as far as this mirror knows.
         stat: Stat,
@@ -130,7 +130,7 @@ impl TreeCache {
     ///
     /// # Errors
     ///
-    /// What the server refuses, and the end of the client: nothing is mirrored any longer then.
+    /// A refusal of the server, and the end of the client: nothing is mirrored any longer then.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut state = self.state.clone();
         match state.wait_for(|state| *state != State::Loading).await.as_deref() {
@@ -140,7 +140,7 @@ impl TreeCache {
         }
     }
 
-    /// What a znode holds, and its metadata. The counts of its children are those of the last time
+    /// The data and metadata of a znode. The counts of its children are those of the last time
     /// that the znode itself was read; [`children`](Self::children) has the present ones.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(Bytes, Stat)> {

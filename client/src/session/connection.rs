@@ -1,4 +1,4 @@
-//! Where the connection of a session stands, and when it is time for something.
+//! The phase of a session's connection, and the times at which something is due.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const PING_MAX: Duration = Duration::from_secs(10);
 /// How long closing may take.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 
-/// What the session is doing about its connection.
+/// The phase of the connection: what the session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Waits until the next attempt.
@@ -39,7 +39,7 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// What it is time for.
+/// A step that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// The next attempt.
@@ -146,10 +146,9 @@ impl Connection {
         self.last_sent = now;
     }
 
-    // What time does.
+    // The passing of time.
 
-    /// What it is time for, if anything. It stays due until the phase or a sign of life changes
-    /// that.
+    /// The step that is due, if any. It stays due until the phase or a sign of life changes that.
     pub(super) fn due(&self, now: Time) -> Option<Due> {
         match self.phase {
             Phase::Waiting { until } => (until <= now).then_some(Due::Dial),

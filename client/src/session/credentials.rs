@@ -1,4 +1,4 @@
-//! What the connections of a session authenticate with.
+//! The credentials with which the connections of a session authenticate.
 
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ impl<T> Credentials<T> {
         }
     }
 
-    /// The oldest unanswered credential was accepted. Returns who waited for that.
+    /// The oldest unanswered credential was accepted. Returns the caller that waited for that.
     pub(super) fn accepted(&mut self) -> Option<T> {
         let at = self.unanswered.pop_front()?;
         self.known.get_mut(at)?.1.take()

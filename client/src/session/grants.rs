@@ -1,4 +1,4 @@
-//! What the server of the newest connection has beyond ZooKeeper's protocol.
+//! The extensions of ZooKeeper's protocol that the server of the newest connection has.
 //!
 //! Operations that a server does not have are never sent to it: it would end the connection for
 //! them, with all that is under way. The caller is told what the server would say.

@@ -74,7 +74,7 @@ impl Harness {
         assert!(self.effects.contains(&Effect::Dial(0)), "{:?}", self.effects);
         // What the old connection did not take is gone with it.
         self.output.clear();
-        self.session.connected(self.now);
+        self.session.socket_opened(self.now);
         self.settle();
         let frame = next_frame(&mut self.output, 1000).expect("a frame").expect("whole");
         let request: ConnectRequest<'_> = Reader::new(&frame).record().expect("a handshake");

@@ -1,4 +1,4 @@
-//! What makes a session this client's.
+//! The identity of a session: its id, its password, and the last zxid that this client has seen.
 
 use bytes::Bytes;
 use jute_proto::{SessionId, Zxid};

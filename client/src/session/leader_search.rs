@@ -13,7 +13,7 @@ use super::connection::Time;
 pub(super) struct LeaderSearch {
     /// Since when there has been no connection.
     since: Time,
-    /// Where the leader is said to be, until it is dialled.
+    /// The address of the leader, as a server named it, until the client dials it.
     address: Option<String>,
 }
 

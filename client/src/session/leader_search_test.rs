@@ -33,7 +33,7 @@ impl Encode for Answer<'_> {
 /// Opens the connection that the session wants, and returns the version that it asks for.
 fn version(harness: &mut Harness) -> i32 {
     harness.output.clear();
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.settle();
     let frame = next_frame(&mut harness.output, 1000).expect("a frame").expect("whole");
     let request: ConnectRequest<'_> = Reader::new(&frame).record().expect("a handshake");
@@ -125,7 +125,7 @@ fn a_read_only_server_is_left_for_one_that_takes_writes() {
     // The others are asked ever more rarely; the session of the read-only server is not kept, and
     // it is not a session lost.
     let mut harness = Harness::new(|settings| settings.read_only = true);
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.settle();
     let response = |read_only, session| ConnectResponse {
         protocol_version: 0,
@@ -177,7 +177,7 @@ fn what_a_server_does_not_have_is_not_sent_to_it() {
     // A server that has it is asked, and asked again after a lost connection.
     harness.lose_connection();
     harness.pass(TIMEOUT / 3);
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.settle();
     harness.output.clear();
     harness.packet(&Answer(9000, 77, Extensions::PAGES, LeaderHint::Here));
@@ -186,7 +186,7 @@ fn what_a_server_does_not_have_is_not_sent_to_it() {
     harness.output.clear();
     harness.lose_connection();
     harness.pass(TIMEOUT / 3);
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.settle();
     harness.output.clear();
     harness.packet(&Answer(9000, 77, Extensions::PAGES, LeaderHint::Here));

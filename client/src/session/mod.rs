@@ -24,7 +24,7 @@
 //! | `read_write_search` | when to look for a server that takes writes |
 //! | `packets` | the handshake and the framing, which the parts share |
 //!
-//! What must hold between them: a connection sends the handshake, and after its answer credentials,
+//! Rules that hold between them: a connection sends the handshake, and after its answer credentials,
 //! watches and requests, in this order. Requests keep the order of the calls, over all connections.
 //! Each call has one outcome, and each watch one end.
 

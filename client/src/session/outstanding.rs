@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::watches::PendingWatch;
 use super::write_numbers::WriteNumbers;
 
-/// What a request occupies beside its record: the frame's length and the header.
+/// The bytes of a request beside its record: the frame's length and the header.
 const OVERHEAD: usize = 12;
 
 /// A request that was accepted.
@@ -26,7 +26,7 @@ const OVERHEAD: usize = 12;
 pub(super) struct OutstandingRequest<T> {
     pub(super) op: OpCode,
     body: Vec<u8>,
-    /// Who waits for the answer.
+    /// The caller that waits for the answer, if any.
     pub(super) token: Option<T>,
     /// The watch that the request sets.
     pub(super) watch: Option<PendingWatch>,
@@ -48,12 +48,12 @@ impl<T> OutstandingRequest<T> {
         Self { op, body, token, watch, number: None, sent: false }
     }
 
-    /// What it counts against the limit of bytes.
+    /// The bytes that it counts against the limit.
     fn len(&self) -> usize {
         self.body.len() + OVERHEAD
     }
 
-    /// What is known about it after the loss of a connection, if it was sent there.
+    /// The fate of its change after the loss of a connection, if it was sent there.
     fn fate_if_sent(&self) -> Fate {
         if self.op.facts().repeatable { Fate::NotApplied } else { Fate::Unknown }
     }
@@ -69,9 +69,9 @@ pub(super) struct OutOfOrder;
 /// The requests of a session that were accepted and not answered.
 #[derive(Debug)]
 pub(super) struct Outstanding<T> {
-    /// What waits for a connection, or for room on the present one.
+    /// Requests that wait for a connection, or for room on the present one.
     queue: VecDeque<OutstandingRequest<T>>,
-    /// What was written out on the present connection, with the number it was given.
+    /// Requests that were written out on the present connection, with their numbers.
     in_flight: VecDeque<(Xid, OutstandingRequest<T>)>,
     /// How many of `in_flight`, from the front, were handed to the socket: the server cannot answer
     /// the others.
@@ -209,10 +209,10 @@ impl<T> Outstanding<T> {
         self.drop_sent(lost, |request| request.number.is_some())
     }
 
-    /// There is a connection, to a server that keeps the replies to numbered writes if it says up
-    /// to which number they were `applied`. Where it does not, or others have written in the
-    /// session, what became of the writes that were sent cannot be known. They are returned, and so
-    /// are reads that must not be repeated.
+    /// There is a connection. `applied`: the last numbered write that the server applied; `None` if
+    /// it keeps no replies. Then, and if another client has written in the session, nobody can know
+    /// which of the sent writes were applied. Returns these writes, failed, and the reads that must
+    /// not be repeated.
     pub(super) fn connected(&mut self, applied: Option<u64>) -> Vec<FailedRequest<T>> {
         if let Some(applied) = self.numbers.connected(applied) {
             let applied = |request: &OutstandingRequest<T>| {
@@ -227,8 +227,11 @@ impl<T> Outstanding<T> {
         failed
     }
 
-    /// Takes out what was sent up to the last of those `changes`, which have been made, or may
-    /// have: reads in front of them, asked again, could show what their caller changed later.
+    /// Fails each sent request up to the last one for which `changes` holds, unless `stays` holds
+    /// for it.
+    ///
+    /// `changes` holds for writes that the server has applied, or may have. The reads in front of
+    /// such a write fail too: asked again, they could show what their caller changed later.
     fn drop_sent(
         &mut self,
         changes: impl Fn(&OutstandingRequest<T>) -> bool,

@@ -11,7 +11,7 @@ pub(crate) struct Request<T, W> {
     pub(crate) op: OpCode,
     /// The encoded record, without the header: the number is given when it goes out.
     pub(crate) body: Vec<u8>,
-    /// Who waits for the answer.
+    /// The caller that waits for the answer, if any.
     pub(crate) token: Option<T>,
     /// The watch that the request sets.
     pub(crate) registration: Option<WatchRegistration<W>>,
@@ -24,7 +24,7 @@ pub(crate) struct WatchRegistration<W> {
     /// The server's path.
     pub(crate) path: String,
     pub(crate) kind: WatchKind,
-    /// Where its events go.
+    /// The receiver of its events.
     pub(crate) sink: W,
 }
 

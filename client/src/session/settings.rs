@@ -1,4 +1,4 @@
-//! What a session is started with.
+//! The settings of a session.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,8 +26,9 @@ impl fmt::Debug for Credential {
 pub(crate) struct Settings {
     /// Whether to ask for anything beyond ZooKeeper's protocol.
     pub(crate) extensions: bool,
-    /// What to ask for, and whether to look for the leader.
+    /// Whether to ask for linearizable reads.
     pub(crate) linearizable_reads: bool,
+    /// Whether to look for the leader.
     pub(crate) prefer_leader: bool,
     /// Whether writes are to be repeated after a lost connection, where the server sees to it that
     /// they happen once.
@@ -44,13 +45,13 @@ pub(crate) struct Settings {
     pub(crate) detached: bool,
     /// The session to take up.
     pub(crate) resume: Option<SavedSession>,
-    /// What every connection authenticates with.
+    /// The credentials with which every connection authenticates.
     pub(crate) credentials: Vec<Credential>,
     /// Longest pause between two rounds of trying all servers.
     pub(crate) backoff_max: Duration,
     /// Whether to try the servers in random order.
     pub(crate) shuffle: bool,
-    /// Where the chance in the order of servers and the length of pauses comes from.
+    /// The seed of the chance in the order of servers and the length of pauses.
     pub(crate) seed: u64,
     /// How many requests may wait for their answers.
     pub(crate) outstanding_max: usize,

@@ -32,10 +32,10 @@ const BURST: usize = 32;
 /// A connection that held so long was a good one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(1);
 
-/// What a server says to an operation that it does not have.
+/// A server's answer to an operation that it does not have.
 const UNKNOWN_OPERATION: Error = Error::Server(ErrorCode::Unimplemented);
 
-/// What the driver is to do.
+/// A step for the driver to take.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<T, W> {
     /// Answer a caller.
@@ -79,7 +79,7 @@ pub(crate) struct Session<T, W> {
     /// Bytes for the connection, taken for sent when the driver takes them. Empty while there is no
     /// connection.
     out: BytesMut,
-    /// What the driver is to do, in order.
+    /// Steps for the driver to take, in order.
     effects: VecDeque<Effect<T, W>>,
 }
 
@@ -109,7 +109,7 @@ impl<T, W: Clone> Session<T, W> {
         }
     }
 
-    // What callers do.
+    // Calls of callers.
 
     /// Takes a request on. Returns whether there are bytes to send where there were none.
     pub(crate) fn submit(&mut self, request: Request<T, W>) -> Result<bool, Error> {
@@ -182,10 +182,10 @@ impl<T, W: Clone> Session<T, W> {
         self.identity.save()
     }
 
-    // What the connection does.
+    // Events of the connection.
 
-    /// The connection asked for is open: the handshake goes out.
-    pub(crate) fn connected(&mut self, now: Time) {
+    /// The socket asked for is open: the handshake goes out.
+    pub(crate) fn socket_opened(&mut self, now: Time) {
         if !self.connection.handshake(now) {
             return;
         }
@@ -265,7 +265,7 @@ impl<T, W: Clone> Session<T, W> {
         self.out.clear();
     }
 
-    // What time does.
+    // The passing of time.
 
     /// Begins.
     pub(crate) fn start(&mut self, now: Time) {
@@ -334,7 +334,7 @@ impl<T, W: Clone> Session<T, W> {
 
     // Packets of the server.
 
-    /// Takes the answer to the handshake.
+    /// Takes the answer to the handshake. Also sends again what the last connection left unanswered.
     fn connect_replied(&mut self, now: Time, frame: &[u8]) -> Result<(), ProtocolError> {
         let reply = ConnectReply::decode(frame)?;
         if reply.is_misplaced() {
@@ -585,7 +585,7 @@ impl<T, W: Clone> Session<T, W> {
         self.identity.forget();
         self.connection.begin(now, self.settings.timeout);
         self.leader_search.begin(now);
-        // A task that is woken by the end of a call or a watch finds the next session in the status.
+        // A caller woken by the end of a call or a watch finds the next session in the status.
         self.set_state(SessionState::Connecting);
         self.fail_all(|fate| Error::SessionLost { fate });
     }

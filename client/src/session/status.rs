@@ -1,4 +1,4 @@
-//! What callers can know about the session.
+//! The status of the session, as callers see it.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub enum SessionState {
     /// Connected to a server that has lost its quorum and only answers reads.
     ReadOnly,
     /// The connection is lost, the session probably alive. Calls wait for the next connection.
-    /// An application that acts on the strength of an ephemeral znode (a lock, a leadership) should pause.
+    /// A caller that relies on an ephemeral znode (a lock, a leadership) should pause.
     Suspended,
     /// There has been no connection for longer than the session timeout: the servers have probably
     /// ended the session, and others may hold what it held. The client keeps trying to take the
@@ -77,9 +77,9 @@ impl SessionState {
 pub struct Status {
     /// How the session is doing.
     pub state: SessionState,
-    /// Which session of this client it is, counted from 0. It grows when a session is lost, so
-    /// a caller that remembers the number of the session in which it made an ephemeral znode knows
-    /// whether it is the same session still, even if it looked away for a while.
+    /// Which session of this client it is, counted from 0. It grows when a session is lost. A caller
+    /// that remembers the number with which it made an ephemeral znode can tell whether it is still
+    /// the same session, even if it looked away for a while.
     pub generation: u64,
     /// The session's id; zero while there is none.
     pub session: SessionId,
@@ -99,7 +99,7 @@ pub struct Status {
 
 /// All that it takes to take up a session again, from this process or another.
 ///
-/// It is as secret as the session is precious: a process that has it can act as the session.
+/// It is as secret as the session is precious: a program that has it can act as the session.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SavedSession {
     /// The session's id.

@@ -1,4 +1,4 @@
-//! Who watches what, and who is told.
+//! The watches of a session, and which of them an event is told to.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,7 +18,7 @@ pub(crate) struct WatcherId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WatchedEvent {
-    /// What happened.
+    /// The kind of change.
     pub kind: EventType,
     /// The znode that it happened to.
     pub path: String,
@@ -27,7 +27,7 @@ pub struct WatchedEvent {
     pub zxid: Option<Zxid>,
 }
 
-/// What goes to the place where a watch's events are taken from.
+/// A notice for the caller that set a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// A change.
@@ -38,7 +38,7 @@ pub(crate) enum Notice {
     End(Error),
 }
 
-/// What a watch listens to.
+/// The changes that a watch listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WatchKind {
     /// One change of a znode that is there.
@@ -190,7 +190,7 @@ impl<W: Clone> Watches<W> {
         remove.then(|| WatchRemoval { path, kind: watcher.kind.watcher_type() })
     }
 
-    /// Tells the watchers of an event.
+    /// Tells every watch that an event concerns.
     pub(super) fn trigger(&mut self, event: &WatchedEvent, mut tell: impl FnMut(W, Notice)) {
         let mut spent = Vec::new();
         for watcher in self.by_path.get(&event.path).into_iter().flatten() {
@@ -238,7 +238,7 @@ impl<W: Clone> Watches<W> {
         self.recursive = 0;
     }
 
-    /// What the server has to watch, each path once a kind, in order.
+    /// The watches that the server has to keep, each path once a kind, in order.
     pub(super) fn armed(&self) -> Vec<(WatchKind, &str)> {
         let mut armed = Vec::new();
         for (path, watchers) in &self.by_path {

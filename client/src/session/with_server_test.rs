@@ -158,7 +158,7 @@ impl ClientAndServer {
         if self.dialing {
             self.dialing = false;
             self.server.connect(LINK, [127, 0, 0, 1]);
-            self.client.connected(self.now);
+            self.client.socket_opened(self.now);
         }
         self.settle();
     }
@@ -316,7 +316,7 @@ impl ClientAndServer {
             if self.dialing {
                 self.dialing = false;
                 self.server.connect(LINK, [127, 0, 0, 1]);
-                self.client.connected(self.now);
+                self.client.socket_opened(self.now);
             }
             self.settle();
         }
@@ -494,7 +494,7 @@ fn many_writes_at_once_are_never_more_than_the_server_keeps() {
         if pair.dialing {
             pair.dialing = false;
             pair.server.connect(LINK, [127, 0, 0, 1]);
-            pair.client.connected(pair.now);
+            pair.client.socket_opened(pair.now);
         }
         pair.settle();
     }

@@ -21,8 +21,8 @@ pub(super) struct WriteNumbers {
     stride: u64,
     /// The highest number given.
     last: u64,
-    /// No answer is waited for up to this number. The server forgets the replies up to there.
-    answered: u64,
+    /// The client waits for no answer up to this number. The server forgets the replies up to there.
+    answered_up_to: u64,
     /// Numbered writes under way on the present connection, and what their answers weigh.
     writes: usize,
     weight: usize,
@@ -33,11 +33,12 @@ impl WriteNumbers {
     pub(super) fn new(seed: u64) -> Self {
         // 33 bits leave room for two billion owners of a session.
         let stride = (SplitMix64::new(seed).next() >> 32) + 1;
-        Self { granted: false, stride, last: stride, answered: stride, writes: 0, weight: 0 }
+        Self { granted: false, stride, last: stride, answered_up_to: stride, writes: 0, weight: 0 }
     }
 
-    /// A connection is open. `applied` is the highest number that was applied in its session, where
-    /// the server keeps replies. Returns it where what was sent before may be sent again.
+    /// A connection is open. `applied` is the highest number that the server applied in the session;
+    /// `None` if it keeps no replies. Returns `applied` if writes of the last connection may be sent
+    /// again.
     ///
     /// A number beyond the last one given is another client's, which had the session in between.
     /// The server's replies may be that client's, so nothing is sent again, and later numbers begin
@@ -61,9 +62,9 @@ impl WriteNumbers {
         self.weight = 0;
     }
 
-    /// No answer is waited for to any number given so far.
+    /// The client waits for no answer to any number given so far.
     pub(super) fn give_up(&mut self) {
-        self.answered = self.last;
+        self.answered_up_to = self.last;
     }
 
     /// Whether a request with so long a record may be sent now.
@@ -90,12 +91,12 @@ impl WriteNumbers {
             self.last = self.last.saturating_add(1);
             self.last
         });
-        Some(WriteNumber { number, answered: self.answered })
+        Some(WriteNumber { number, answered: self.answered_up_to })
     }
 
     /// The write with this number was answered.
     pub(super) fn answered(&mut self, number: u64, op: OpCode, record_len: usize) {
-        self.answered = number;
+        self.answered_up_to = number;
         self.writes -= 1;
         self.weight -= once::weight(op, record_len);
     }

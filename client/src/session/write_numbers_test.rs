@@ -32,7 +32,7 @@ impl Encode for Granted {
 /// Opens the connection that the session wants, to a server that keeps replies.
 fn welcome(harness: &mut Harness, applied: u64) {
     harness.output.clear();
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.settle();
     harness.output.clear();
     harness.packet(&Granted(applied));
@@ -237,7 +237,7 @@ fn what_waits_to_be_sent_again_ends_with_the_session() {
     let mut harness = open();
     both(&mut harness);
     harness.pass(secs(1));
-    harness.session.connected(harness.now);
+    harness.session.socket_opened(harness.now);
     harness.greet(0, SessionId(0));
     let over = |fate| Some(Error::SessionLost { fate });
     assert_eq!(harness.outcomes(), [(1, over(Fate::Unknown)), (2, over(Fate::NotApplied))]);

@@ -118,7 +118,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the server refuses; an interruption, see [`Error::fate`].
+    /// A refusal of the server; an interruption, see [`Error::fate`].
     pub async fn delete(&self, key: &str) -> Result<bool, Error> {
         let path = path_of(key);
         loop {
@@ -198,7 +198,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What the server refuses.
+    /// A refusal of the server.
     pub async fn release_lease(&self, name: &str) -> Result<(), Error> {
         self.leases.release(&self.client, &path_of(name)).await
     }

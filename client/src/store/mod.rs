@@ -17,7 +17,7 @@
 //! let me = store.keep_lease("/servers/7", "10.0.0.7:80");
 //! me.ready().await?;
 //!
-//! // The process that hands out tasks looks who is there.
+//! // The program that hands out tasks watches the servers.
 //! let mut servers = store.watch("/servers");
 //! while let Some(event) = servers.next().await {
 //!     match event {

@@ -1,4 +1,4 @@
-//! What happens under a prefix.
+//! The changes under a prefix.
 
 use bytes::Bytes;
 
@@ -54,7 +54,7 @@ impl StoreWatch {
     ///
     /// # Errors
     ///
-    /// What the server refuses, and the end of the client.
+    /// A refusal of the server, and the end of the client.
     pub async fn ready(&self) -> Result<(), Error> {
         self.cache.ready().await
     }

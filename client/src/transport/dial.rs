@@ -23,7 +23,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Where servers listen for clients unless they are told otherwise.
+    /// The port on which servers listen for clients unless they are told otherwise.
     const PORT: u16 = 2181;
 
     /// Reads `host:port`, where the port may be left out; an IPv6 address stands in brackets.

@@ -55,7 +55,7 @@ pub(crate) async fn run(
     }
 }
 
-/// What happened.
+/// An event for the driver.
 enum Input {
     Start,
     Wake,
@@ -100,8 +100,8 @@ impl Driver {
         }
         tokio::select! {
             biased;
-            // What the others bring is looked at after each step, so that none of them can be
-            // starved by the first.
+            // The driver looks at the other inputs after each step, so that the first cannot starve
+            // them.
             input = advance(&mut self.connection, &mut self.input, &mut self.output) => input,
             () = self.handle.0.wake.notified() => Input::Wake,
             () = self.alarm.as_mut() => Input::Wake,
@@ -136,7 +136,7 @@ impl Driver {
             }
             Input::Dialed(Ok(stream)) => {
                 self.connection = Connection::Open(stream);
-                session.connected(now);
+                session.socket_opened(now);
             }
             Input::Dialed(Err(error)) => {
                 tracing::debug!(%error, "a server could not be reached");

@@ -1,4 +1,4 @@
-//! What the handles of a client and its driver share.
+//! The state that the handles of a client share with its driver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -21,7 +21,7 @@ pub(crate) struct Security {
     pub(crate) tls: Option<Tls>,
 }
 
-/// What carries the bytes.
+/// The stream that carries the bytes.
 pub(super) enum Stream {
     /// TCP, readable to all.
     Plain(TcpStream),
@@ -41,7 +41,7 @@ impl Security {
         if let Some(tls) = &self.tls {
             let shaken = tls.shake_hands(stream, &host.name).await;
             return shaken.map(|stream| Stream::Tls(Box::new(stream))).inspect_err(|error| {
-                // It will not get better by trying again, so the application should find it.
+                // It will not get better by trying again, so an operator should find it in the log.
                 tracing::warn!("TLS with {}: {error}", host.name);
             });
         }
@@ -80,7 +80,7 @@ impl Stream {
                         read = reader.read_buf(input) => return read,
                     }
                 }
-                // What was encrypted may not have been sent.
+                // TLS may not have sent all that it has encrypted.
                 tokio::select! {
                     biased;
                     flushed = writer.flush() => flushed?,

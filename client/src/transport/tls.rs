@@ -75,7 +75,7 @@ impl Tls {
     }
 
     /// Takes any host for the right one as long as its certificate comes from a trusted authority.
-    /// A process with such a certificate can then take the place of a server.
+    /// The owner of such a certificate can then take the place of a server.
     ///
     /// # Errors
     ///

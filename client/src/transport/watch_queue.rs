@@ -1,4 +1,4 @@
-//! The queue in which the events of a watch wait for the application.
+//! The queue of events between the session and the caller that watches.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -23,7 +23,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// What the application takes out.
+/// A notice that the watching caller takes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum QueuedNotice {
     Event(WatchedEvent),
@@ -46,7 +46,7 @@ impl WatchQueue {
                 state.queue.clear();
                 state.queue.push_back(QueuedNotice::Gap);
             }
-            // What came before the gap is of no use: everything has to be read again.
+            // Events before the gap are of no use: the caller has to read everything again.
             Notice::Gap => {
                 state.queue.clear();
                 state.queue.push_back(QueuedNotice::Gap);

@@ -58,7 +58,7 @@ pub enum CloseReason {
         /// Bytes that wait.
         waiting: usize,
     },
-    /// The reply to a write is longer than any may be.
+    /// The reply to a write is longer than any may be. Counted as [`CloseKind::SlowReader`].
     #[error("a reply of {0} bytes is too long to be sent")]
     ReplyTooLong(usize),
     /// A frame is negative or over the limit.
@@ -83,7 +83,7 @@ pub enum CloseReason {
     /// Nothing came for too long.
     #[error("the client was silent for {0} ms")]
     Idle(u64),
-    /// A packet was begun and not finished in time.
+    /// A packet was begun and not finished in time. Counted as [`CloseKind::Idle`].
     #[error("after {received} bytes of a packet the client was silent for {silent_ms} ms")]
     HalfPacket {
         /// Bytes of the packet that came.

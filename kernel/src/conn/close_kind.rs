@@ -25,9 +25,11 @@ pub enum CloseKind {
     NotAuthenticated,
     /// The session could not be written to the log.
     Unavailable,
-    /// The client did not read.
+    /// The client did not read what was sent, or a reply was longer than any may be
+    /// ([`CloseReason::ReplyTooLong`](super::CloseReason::ReplyTooLong)).
     SlowReader,
-    /// Nothing came for too long.
+    /// Nothing came for too long, or a packet was begun and not finished in time
+    /// ([`CloseReason::HalfPacket`](super::CloseReason::HalfPacket)).
     Idle,
     /// The client went away.
     Disconnected,

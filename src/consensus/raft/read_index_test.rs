@@ -35,8 +35,8 @@ async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
-/// How long one attempt to bring about an answer that comes late may take. On a busy machine a request may go before the
-/// one that the test waits for has come; then the next attempt begins anew.
+/// How long one attempt to bring about an answer that comes late may take. On a busy machine a request may go before
+/// the one that the test waits for has come; then the next attempt begins anew.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 type Read = JoinHandle<Result<LogPosition, ReadError>>;
