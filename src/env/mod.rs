@@ -1,7 +1,7 @@
 //! The one door to the world: clocks, timers, tasks, threads, files, sockets and chance.
 //!
 //! All other rooms take these from here, so that a simulator can put virtual ones in their place when it is built
-//! ([decision 0028](../../docs/decisions/0028-one-door.md)). `tests/tidy.rs` reads every path of `src` and fails where
+//! ([decision 0028](../../docs/decisions/0028-one-door.md)). `tests/tidy` reads every path of `src` and fails where
 //! another room names `tokio::time`, `std::fs` and the like.
 //!
 //! What does not reach the world stays where it is: `tokio::sync`, `tokio::io`'s traits, `tokio::select!`,

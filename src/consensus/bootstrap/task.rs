@@ -14,11 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::transport::{AddressBook, Dialer, EnsembleName};
 use super::admission::Admissions;
-use super::decide::BootstrapPolicy;
-use super::decide::Decision;
-use super::decide::OwnSituation;
-use super::decide::PeerAnswer;
-use super::decide::decide;
+use super::decide::{BootstrapPolicy, Decision, OwnSituation, PeerAnswer, decide};
 use super::message::{Answer, Promise, Proposal, Question, Stage};
 use super::peers::{DialedPeers, Peers};
 use super::promise::PromiseFile;
