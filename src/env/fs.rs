@@ -6,9 +6,8 @@ use std::path::Path;
 use rustix::fs::FallocateFlags;
 
 pub use std::fs::{
-    File, Metadata, OpenOptions, Permissions, TryLockError, canonicalize, create_dir,
-    create_dir_all, metadata, read, read_dir, read_to_string, remove_dir, remove_dir_all,
-    remove_file, rename, set_permissions, write,
+    File, Metadata, OpenOptions, TryLockError, canonicalize, create_dir_all, metadata, read,
+    read_dir, read_to_string, remove_file, rename, write,
 };
 
 /// The bytes that an unprivileged user could still write to the file system that holds `path`.

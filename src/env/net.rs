@@ -6,4 +6,4 @@ pub use std::net::TcpListener as BlockingTcpListener;
 pub use std::net::ToSocketAddrs;
 
 pub use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-pub use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+pub use tokio::net::{TcpListener, TcpStream, lookup_host};

@@ -1,9 +1,7 @@
 //! Tasks of the runtime, and work that would block it.
 
 pub use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
-pub use tokio::task::{
-    AbortHandle, JoinError, JoinHandle, JoinSet, spawn, spawn_blocking, unconstrained, yield_now,
-};
+pub use tokio::task::{AbortHandle, JoinHandle, spawn, spawn_blocking, unconstrained, yield_now};
 
 /// Runs something long on this thread. If the runtime has several threads, the other tasks of this one go to another
 /// meanwhile.

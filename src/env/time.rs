@@ -7,6 +7,6 @@ pub use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use tokio::time::error::Elapsed;
 pub use tokio::time::{
-    Instant, Interval, MissedTickBehavior, Sleep, Timeout, interval, interval_at, sleep,
-    sleep_until, timeout, timeout_at,
+    Instant, Interval, MissedTickBehavior, Timeout, interval, interval_at, sleep, sleep_until,
+    timeout, timeout_at,
 };
